@@ -1,2 +1,3 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
+"""MONAI inferers for the networks and inputs of this project."""

@@ -1,0 +1,371 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""BackMix: the region of interest stays, the background comes from another training image.
+
+Bransby et al., "BackMix: Mitigating Shortcut Learning in Echocardiography with Minimal Supervision", MICCAI 2024.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable, RandomizableTransform
+from monai.utils import TransformBackends, look_up_option
+
+from monai_debias.transforms.mask import as_binary_mask
+
+__all__ = [
+    "RandBackMix",
+    "RandBackMixD",
+    "RandBackMixDict",
+    "RandBackMixd",
+    "backmix",
+    "replace_background",
+]
+
+BACKGROUNDS = ("donor", "black", "noise", "shuffle", "dim")
+
+
+def replace_background(
+    image: NdarrayOrTensor, mask: NdarrayOrTensor, background: NdarrayOrTensor | float
+) -> NdarrayOrTensor:
+    """Keep ``image`` where ``mask`` is 1 and take ``background`` where it is 0.
+
+    Args:
+        image: channel-first image of shape (C, spatial...), any value range, floating point or integer.
+        mask: binary mask of shape (1, spatial...) or (C, spatial...), 1 = region of interest.
+        background: array of the shape of ``image`` or one value for all background pixels.
+
+    Returns:
+        A new array or tensor of the type, dtype and (for a ``MetaTensor``) metadata of ``image``.
+
+    Raises:
+        ValueError: when the mask is not binary, is zero everywhere or has another shape than the image; when the
+            image contains NaN or infinite values; when the background has another shape than the image.
+
+    Example:
+        >>> import numpy as np
+        >>> replace_background(np.array([[5., 6., 7.]]), np.array([[0, 1, 0]]), 0.0)
+        array([[0., 6., 0.]])
+    """
+    pixels = _as_tensor(image)
+    if isinstance(background, float | int):
+        canvas = torch.full_like(pixels, background)
+    else:
+        canvas = _as_tensor(background).to(pixels, copy=True)
+    return _like(_paste_region(canvas, pixels, mask), image)
+
+
+def backmix(
+    image: NdarrayOrTensor, mask: NdarrayOrTensor, donor_image: NdarrayOrTensor, donor_mask: NdarrayOrTensor
+) -> NdarrayOrTensor:
+    r"""Replace the background of ``image`` by the donor's background (the pure function behind ``RandBackMix``).
+
+    With image x, mask M (1 = region of interest), donor image x' and donor mask M':
+
+    .. math:: \tilde{x} = M \circ x + (1 - M) \circ (1 - M') \circ x'
+
+    so that nothing of the donor's region of interest is carried over: where it overlaps the background of ``image``
+    the result is 0. Apply it to intensities at which 0 means black, that is before a z-score normalisation.
+
+    Args:
+        image: channel-first image of shape (C, spatial...), any number of spatial dimensions.
+        mask: its binary mask, (1, spatial...) or (C, spatial...), 1 = region of interest.
+        donor_image: the image that gives the background, of the same shape as ``image``.
+        donor_mask: the donor's binary mask, shaped like ``mask``.
+
+    Returns:
+        A new array or tensor of the type, dtype and (for a ``MetaTensor``) metadata of ``image``.
+
+    Raises:
+        ValueError: for a mask that is not binary, zero everywhere or of another shape than its image; for a donor of
+            another shape than ``image``; for NaN or infinite values.
+
+    Reference:
+        Bransby et al., MICCAI 2024, section 2 (BackMix).
+
+    Example:
+        >>> import numpy as np
+        >>> x, m = np.array([[5., 6., 7., 8.]]), np.array([[0, 1, 1, 0]])
+        >>> donor, donor_m = np.array([[1., 2., 3., 4.]]), np.array([[0, 0, 1, 1]])
+        >>> backmix(x, m, donor, donor_m)
+        array([[1., 6., 7., 0.]])
+    """
+    pixels = _as_tensor(image)
+    donor = _as_tensor(donor_image)
+    _check_finite(donor, "donor image")
+    donor_region = as_binary_mask(donor_mask, donor.shape, "donor mask")
+    canvas = donor.to(pixels, copy=True)
+    _paste(canvas, donor.new_zeros(()).to(pixels), donor_region.to(pixels.device))
+    return _like(_paste_region(canvas, pixels, mask), image)
+
+
+class RandBackMix(RandomizableTransform):
+    """Randomly replace the background of an image: BackMix, or one of the ablations that its paper compares with.
+
+    Args:
+        prob: probability that a sample is changed; 1 in the paper.
+        background: what the new background is:
+
+            - ``"donor"``: BackMix, the background of another image, see :func:`backmix`;
+            - ``"black"``: 0;
+            - ``"noise"``: uniform noise in ``noise_range``;
+            - ``"shuffle"``: the image's own background pixels in random order (all channels of a pixel together);
+            - ``"dim"``: the image's own background times ``dim_factor`` (the paper's "bokeh").
+        noise_range: lowest and highest value of ``"noise"``, in the units of the image; the default is the paper's
+            0 to 30 of 255 for images scaled to [0, 1].
+        dim_factor: factor of ``"dim"``, 0.74 in the paper.
+
+    Raises:
+        ValueError: when ``prob`` is not in [0, 1], ``background`` is unknown or ``noise_range`` is not increasing.
+
+    Reference:
+        Bransby et al., MICCAI 2024.
+
+    Example:
+        >>> import torch
+        >>> image, mask = torch.ones(1, 4, 4), torch.zeros(1, 4, 4)
+        >>> mask[:, 1:3, 1:3] = 1
+        >>> RandBackMix(background="black")(image, mask).sum()
+        tensor(4.)
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __init__(
+        self,
+        prob: float = 1.0,
+        background: str = "donor",
+        noise_range: Sequence[float] = (0.0, 30.0 / 255.0),
+        dim_factor: float = 0.74,
+    ) -> None:
+        if not 0.0 <= prob <= 1.0:
+            raise ValueError(f"prob must lie in [0, 1], got {prob}.")
+        if len(noise_range) != 2 or not noise_range[0] < noise_range[1]:
+            raise ValueError(f"noise_range must be (low, high) with low < high, got {tuple(noise_range)}.")
+        RandomizableTransform.__init__(self, prob)
+        self.background = look_up_option(background, BACKGROUNDS)
+        self.noise_range = (float(noise_range[0]), float(noise_range[1]))
+        self.dim_factor = float(dim_factor)
+        self._drawn: np.ndarray | None = None
+
+    def randomize(self, data: Any = None) -> None:
+        """Decide whether to transform and draw what the background needs.
+
+        Args:
+            data: the pair (image, mask) that a background is drawn for; only ``"noise"`` and ``"shuffle"`` look at it.
+        """
+        super().randomize(None)
+        self._drawn = None
+        if not self._do_transform:
+            return
+        if self.background == "noise":
+            self._drawn = self.R.uniform(*self.noise_range, size=tuple(data[0].shape))
+        elif self.background == "shuffle":
+            self._drawn = self.R.permutation(int(_outside(*data).sum()))
+
+    def __call__(
+        self,
+        img: NdarrayOrTensor,
+        mask: NdarrayOrTensor,
+        donor_img: NdarrayOrTensor | None = None,
+        donor_mask: NdarrayOrTensor | None = None,
+        randomize: bool = True,
+    ) -> NdarrayOrTensor:
+        """Replace the background of ``img``.
+
+        Args:
+            img: channel-first image, (C, spatial...).
+            mask: binary mask, (1, spatial...) or (C, spatial...), 1 = region of interest.
+            donor_img: donor image of the shape of ``img``; needed for ``background="donor"`` only.
+            donor_mask: binary mask of the donor; needed for ``background="donor"`` only.
+            randomize: whether to draw anew, or to repeat what was drawn last.
+
+        Raises:
+            ValueError: when a donor is needed and missing; and as :func:`backmix` does.
+        """
+        if randomize:
+            self.randomize((img, mask))
+        if not self._do_transform:
+            return img
+        if self.background == "donor":
+            if donor_img is None or donor_mask is None:
+                raise ValueError(
+                    'background="donor" needs donor_img and donor_mask; got none for at least one of them.'
+                )
+            return backmix(img, mask, donor_img, donor_mask)
+        return replace_background(img, mask, self._ablation(_as_tensor(img), mask))
+
+    def _ablation(self, image: torch.Tensor, mask: NdarrayOrTensor) -> torch.Tensor | float:
+        """What stands in the background instead of a donor's."""
+        if self.background == "black":
+            return 0.0
+        if self.background == "dim":
+            return image * self.dim_factor
+        if self._drawn is None:
+            raise RuntimeError("nothing was drawn yet: call with randomize=True first.")
+        if self.background == "noise":
+            return torch.as_tensor(self._drawn, dtype=image.dtype, device=image.device)
+        outside = _outside(image, mask)
+        shuffled = image.clone()
+        shuffled[:, outside] = image[:, outside][:, torch.as_tensor(self._drawn, device=image.device)]
+        return shuffled
+
+
+class RandBackMixd(MapTransform, Randomizable):
+    """Dictionary version of :class:`RandBackMix`, which draws its donor from a data set.
+
+    Put it behind the random spatial transforms (which move image and mask together) and before any z-score. Donors
+    are drawn uniformly from all samples of ``donors`` that have a mask: any class, possibly the sample itself. They are
+    taken as ``donors`` returns them; give it the data set of cached, not augmented samples, and no file is decoded
+    twice. In a DataLoader use MONAI's own, which seeds every worker differently (torch's gives all the same donors).
+
+    A sample without a mask (no ``mask_key``, or None under it) passes unchanged and never donates: this is the
+    semi-supervised BackMix, which the paper found to work with masks for 5 % of the training images.
+
+    Args:
+        keys: keys of the images; all get the background of the same donor.
+        mask_key: key of the binary mask, shape (1, spatial...), 1 = region of interest.
+        donors: sequence or MONAI ``Dataset`` of samples with the same keys. Needed for ``background="donor"``; not
+            looked at for the ablations. It is read once here, to find out who can donate.
+        prob: probability that a sample with a mask is changed; 1 in the paper.
+        background: ``"donor"`` (BackMix) or an ablation: ``"black"``, ``"noise"``, ``"shuffle"`` or ``"dim"``.
+        noise_range: see :class:`RandBackMix`.
+        dim_factor: see :class:`RandBackMix`.
+        allow_missing_keys: do not raise when one of ``keys`` is missing from a sample.
+
+    Raises:
+        ValueError: when no donor has a mask; when a mask is not binary, zero everywhere or of another shape than its
+            image; when a sample differs in size or channel count from its donor; for NaN or infinite values.
+
+    Reference:
+        Bransby et al., MICCAI 2024.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
+        >>> mask[:, 2:6, 2:6] = 1
+        >>> samples = [{"image": torch.rand(1, 8, 8), "mask": mask, "label": i % 2} for i in range(4)]
+        >>> mix = RandBackMixd(keys="image", mask_key="mask", donors=samples).set_random_state(seed=0)
+        >>> mixed = mix(samples[0])
+        >>> bool((mixed["image"][0, 2:6, 2:6] == samples[0]["image"][0, 2:6, 2:6]).all())
+        True
+    """
+
+    backend = RandBackMix.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        mask_key: Hashable = "mask",
+        donors: Sequence[Mapping[Hashable, Any]] | torch.utils.data.Dataset | None = None,
+        prob: float = 1.0,
+        background: str = "donor",
+        noise_range: Sequence[float] = (0.0, 30.0 / 255.0),
+        dim_factor: float = 0.74,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.mask_key = mask_key
+        self.transform = RandBackMix(prob, background, noise_range, dim_factor)
+        self.donors: Any = donors if self.transform.background == "donor" else None
+        self._donor_indices = self._find_donors() if self.transform.background == "donor" else []
+        self._donor = 0
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandBackMixd:
+        """Seed the choice of donors and the random backgrounds; see ``monai.transforms.Randomizable``."""
+        super().set_random_state(seed, state)
+        self.transform.set_random_state(seed, state)
+        return self
+
+    def randomize(self, data: Any = None) -> None:
+        """Draw a donor and what the background needs.
+
+        Args:
+            data: the pair (image, mask) of the sample; see :meth:`RandBackMix.randomize`.
+        """
+        self.transform.randomize(data)
+        if self._donor_indices:
+            self._donor = self._donor_indices[self.R.randint(len(self._donor_indices))]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a shallow copy of the sample ``data`` with new backgrounds; see the class for shapes and errors."""
+        d = dict(data)
+        mask = d.get(self.mask_key)
+        keys = list(self.key_iterator(d))
+        if mask is None or not keys:
+            return d
+        self.randomize((d[keys[0]], mask))
+        if not self.transform._do_transform:
+            return d
+        donor: Mapping[Hashable, Any] = {} if self.donors is None else self.donors[self._donor]
+        for key in keys:
+            d[key] = self.transform(d[key], mask, donor.get(key), donor.get(self.mask_key), randomize=False)
+        return d
+
+    def _find_donors(self) -> list[int]:
+        if self.donors is None:
+            raise ValueError('background="donor" needs donors: the training data set, or a sequence of its samples.')
+        found = [i for i in range(len(self.donors)) if self.donors[i].get(self.mask_key) is not None]
+        if not found:
+            raise ValueError(
+                f"none of the {len(self.donors)} donors has a mask under the key {self.mask_key!r}: BackMix needs masks"
+                " for at least some of the training images, e.g. from UltrasoundSectorMaskd."
+            )
+        return found
+
+
+RandBackMixD = RandBackMixDict = RandBackMixd
+
+
+def _outside(image: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
+    """Where a pixel belongs to no channel's region of interest: boolean, of the spatial shape."""
+    return ~as_binary_mask(mask, image.shape).any(0).to(_as_tensor(image).device)
+
+
+def _paste_region(canvas: torch.Tensor, pixels: torch.Tensor, mask: NdarrayOrTensor) -> torch.Tensor:
+    """Write the region of interest of ``pixels`` into ``canvas``, once both are known to fit and to be sound."""
+    _check_finite(pixels, "image")
+    if canvas.shape != pixels.shape:
+        raise ValueError(
+            f"background or donor of shape {tuple(canvas.shape)} does not fit an image of shape {tuple(pixels.shape)}: "
+            "bring all samples to one size and number of channels first, e.g. with Resized."
+        )
+    _paste(canvas, pixels, as_binary_mask(mask, pixels.shape).to(pixels.device))
+    return canvas
+
+
+def _paste(canvas: torch.Tensor, values: torch.Tensor, region: torch.Tensor) -> None:
+    """``canvas[region] = values[region]`` in place."""
+    if canvas.device.type == "cpu" and canvas.dtype != torch.bfloat16:
+        # numpy copies the runs of a compact mask as blocks: half the time of torch.where on a CPU
+        np.copyto(canvas.numpy(), values.numpy(), where=region.numpy())
+    else:
+        torch.where(region, values, canvas, out=canvas)
+
+
+def _as_tensor(image: NdarrayOrTensor) -> torch.Tensor:
+    """View an array or MetaTensor as a plain tensor: dispatching through MetaTensor costs more than the mixing."""
+    if isinstance(image, torch.Tensor):
+        return image.as_subclass(torch.Tensor).detach()
+    return torch.from_numpy(np.ascontiguousarray(image))
+
+
+def _like(result: torch.Tensor, image: NdarrayOrTensor) -> NdarrayOrTensor:
+    if isinstance(image, MetaTensor):
+        return result.as_subclass(MetaTensor).copy_meta_from(image)
+    return result if isinstance(image, torch.Tensor) else result.numpy()
+
+
+def _check_finite(pixels: torch.Tensor, name: str) -> None:
+    # a sum is one pass, and finite unless a value is not (or values are absurdly large): look closely only then
+    if not pixels.is_floating_point() or math.isfinite(pixels.sum().item()) or torch.isfinite(pixels).all():
+        return
+    n_bad = int((~torch.isfinite(pixels)).sum())
+    raise ValueError(f"{name} has {n_bad} NaN or infinite values of {pixels.numel()}; repair or leave out that sample.")

@@ -1,0 +1,56 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every part that takes a mask demands of it: binary, of the image's shape, and not empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.config import NdarrayOrTensor
+
+__all__ = ["as_binary_mask"]
+
+
+def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str = "mask") -> torch.Tensor:
+    """Check a channel-first mask against its image and return it as a boolean tensor.
+
+    Args:
+        mask: array or tensor of shape (1, spatial...) or (C, spatial...) with the values 0 and 1 (or boolean),
+            1 = region of interest.
+        image_shape: shape of the image that the mask belongs to, (C, spatial...).
+        name: what the error messages call the mask.
+
+    Returns:
+        Boolean tensor of the mask's shape; it shares memory with a ``uint8`` or ``bool`` mask.
+
+    Raises:
+        ValueError: when the mask's shape does not fit, when it has values other than 0 and 1, or when it is all 0.
+
+    Example:
+        >>> import torch
+        >>> as_binary_mask(torch.tensor([[0.0, 1.0]]), (3, 2))
+        tensor([[False,  True]])
+    """
+    values = torch.from_numpy(mask) if isinstance(mask, np.ndarray) else mask.as_subclass(torch.Tensor)
+    if tuple(values.shape[1:]) != tuple(image_shape[1:]) or values.shape[0] not in (1, image_shape[0]):
+        raise ValueError(
+            f"{name} of shape {tuple(values.shape)} does not fit an image of shape {tuple(image_shape)}: expected "
+            f"{(1, *image_shape[1:])}; apply the same spatial transforms to image and mask."
+        )
+    if values.dtype in (torch.bool, torch.uint8):
+        highest = int(values.view(torch.uint8).max())  # this one pass over bytes is all that the usual mask costs
+        region, binary, empty = values.view(torch.bool), highest <= 1, highest == 0
+    else:
+        region = values != 0
+        binary, empty = torch.equal(region.to(values.dtype), values), not region.any()
+    if not binary:
+        low, high = values.min().item(), values.max().item()
+        raise ValueError(
+            f"{name} has values other than 0 and 1 (min {low:g}, max {high:g}); threshold it, e.g. with "
+            'AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial transforms.'
+        )
+    if empty:
+        raise ValueError(f"{name} is 0 everywhere: nothing would be kept; give no mask for a sample that has none.")
+    return region

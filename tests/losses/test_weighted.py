@@ -1,0 +1,81 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.losses import FocalLoss
+from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
+
+from monai_debias.engines import PrepareBatchTargets
+from monai_debias.losses import SampleWeightedLoss
+from monai_debias.transforms.backmix_weight import BackMixWeightd, backmix_weight
+
+
+@pytest.mark.parametrize(
+    ("strength", "without", "with_mask"), [(1.0, 0.95, 1.95), (2.0, 0.90, 2.90)], ids=["paper-1", "paper-2"]
+)
+def test_the_weights_of_the_paper(strength, without, with_mask):
+    assert backmix_weight(True, 0.05, strength) == pytest.approx(with_mask)
+    assert backmix_weight(False, 0.05, strength) == pytest.approx(without)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("n_masks", [1, 7, 100])
+def test_the_mean_weight_over_a_data_set_is_one(strength, n_masks):
+    fraction = n_masks / 100
+    if strength * fraction > 1:
+        with pytest.raises(ValueError, match="strength must lie"):
+            BackMixWeightd(mask_fraction=fraction, strength=strength)
+        return
+    weigh = BackMixWeightd("mask", "weight", mask_fraction=fraction, strength=strength)
+    items = [{"mask": torch.ones(1, 2, 2)} if i < n_masks else {"mask": None} if i % 2 else {} for i in range(100)]
+    assert np.mean([weigh(item)["weight"].item() for item in items]) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss, BCEWithLogitsLoss, FocalLoss])
+def test_it_is_the_weighted_mean_of_the_single_losses(loss):
+    generator = torch.Generator().manual_seed(0)
+    logits, weight = torch.randn(5, 3, generator=generator), torch.rand(5, generator=generator)
+    label = torch.tensor([0, 2, 1, 1, 0])
+    if loss is not CrossEntropyLoss:
+        label = torch.nn.functional.one_hot(label, 3).float()
+    weighted = SampleWeightedLoss(loss(reduction="none"))(logits, {"label": label, "weight": weight})
+    single = torch.stack([loss(reduction="mean")(logits[i : i + 1], label[i : i + 1]) for i in range(5)])
+    assert weighted.item() == pytest.approx((single * weight).mean().item(), rel=1e-6)
+    total = SampleWeightedLoss(loss(reduction="none"), reduction="sum")(logits, {"label": label, "weight": weight})
+    assert total.item() == pytest.approx((single * weight).sum().item(), rel=1e-6)
+
+
+def test_bad_input_gets_a_clear_error():
+    loss, logits, label = (
+        SampleWeightedLoss(CrossEntropyLoss(reduction="none")),
+        torch.zeros(2, 3),
+        torch.zeros(2).long(),
+    )
+    with pytest.raises(ValueError, match='reduction="none"'):
+        SampleWeightedLoss(CrossEntropyLoss())
+    with pytest.raises(ValueError, match="PrepareBatchTargets"):
+        loss(logits, label)
+    with pytest.raises(ValueError, match=r"shape \(2,\), got \(3,\)"):
+        loss(logits, {"label": label, "weight": torch.ones(3)})
+    for bad in (float("nan"), -1.0):
+        with pytest.raises(ValueError, match="finite and 0 or more"):
+            loss(logits, {"label": label, "weight": torch.tensor([1.0, bad])})
+    for fraction in (0.0, 1.5):
+        with pytest.raises(ValueError, match="mask_fraction must lie"):
+            backmix_weight(True, fraction, 1.0)
+    with pytest.raises(ValueError, match="strength must lie"):
+        backmix_weight(True, 0.5, 2.1)
+
+
+def test_prepare_batch_hands_over_what_it_is_asked_for():
+    batch = {"image": torch.zeros(2, 1, 4, 4), "label": torch.tensor([0, 1]), "weight": torch.ones(2), "other": 1}
+    image, target = PrepareBatchTargets(["label", "weight"])(batch, device="cpu")
+    assert image is batch["image"]
+    assert set(target) == {"label", "weight"}
+    with pytest.raises(KeyError, match="mask"):
+        PrepareBatchTargets(["mask"])(batch)
+    with pytest.raises(ValueError, match="target_keys is empty"):
+        PrepareBatchTargets([])

@@ -1,3 +1,11 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
 """Ignite handlers that plug into MONAI's trainers and evaluators."""
+
+from __future__ import annotations
+
+from monai_debias.handlers.classification_report import ClassificationReport
+from monai_debias.handlers.predictions import PredictionSaver
+from monai_debias.handlers.resume import ResumeTraining
+
+__all__ = ["ClassificationReport", "PredictionSaver", "ResumeTraining"]

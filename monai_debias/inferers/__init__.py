@@ -1,3 +1,9 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
 """MONAI inferers for the networks and inputs of this project."""
+
+from __future__ import annotations
+
+from monai_debias.inferers.clip import ClipInferer
+
+__all__ = ["ClipInferer"]

@@ -1,0 +1,124 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Collect a classifier's predictions and write them as tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.utils import ImageMetaKey
+
+__all__ = ["PredictionSaver"]
+
+
+class PredictionSaver:
+    """Write the class probabilities of every sample to ``predictions.csv`` and ``predictions.json``.
+
+    Attach it to an evaluator whose post-processing leaves probabilities of shape (K,) under ``"pred"``. A row has the
+    file, the predicted class, its probability and the probability of each class; nothing of the DICOM header is
+    written. When a later file cannot be read, the predictions so far are written before the error goes on.
+
+    Args:
+        output_dir: directory of the two files; made where it is missing.
+        class_names: names of the K classes, in the order of the network's outputs.
+        columns: further entries of a sample, e.g. ``["split", "label"]``, that are copied into its row.
+        root: what the file names are made relative to; by default they are written as they were given.
+        overwrite: replace the results of an earlier run; an existing file is an error otherwise.
+
+    Raises:
+        ValueError: when fewer than two class names are given, or the predictions do not have a class each.
+        FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from ignite.engine import Engine
+        >>> probabilities = [{"pred": torch.tensor([0.25, 0.75])}]
+        >>> evaluator = Engine(lambda engine, batch: probabilities)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     PredictionSaver(folder, class_names=["A2C", "A4C"]).attach(evaluator)
+        ...     _ = evaluator.run([[{"image": "clip.dcm"}]])
+        ...     print(open(folder + "/predictions.csv").read().splitlines()[1])
+        clip.dcm,A4C,0.750000,0.250000,0.750000
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        class_names: Sequence[str],
+        columns: Sequence[str] = (),
+        root: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        if len(class_names) < 2:
+            raise ValueError(f"class_names must name at least two classes, got {list(class_names)}.")
+        self.output_dir = Path(output_dir)
+        self.class_names = list(class_names)
+        self.columns = list(columns)
+        self.root = None if root is None else Path(root)
+        self.overwrite = overwrite
+        self.rows: list[dict[str, Any]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an ignite engine whose output is a list of sample dictionaries."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Paths of the CSV and of the JSON file."""
+        return self.output_dir / "predictions.csv", self.output_dir / "predictions.json"
+
+    def _start(self, engine: Engine) -> None:
+        there = [str(path) for path in self.files if path.exists()]
+        if there and not self.overwrite:
+            raise FileExistsError(f"{there} exist; choose another output_dir, or pass overwrite=True to replace them.")
+        self.rows = []
+
+    def _collect(self, engine: Engine) -> None:
+        for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
+            self.rows.append(self._row(sample, torch.as_tensor(output["pred"]).detach().cpu().flatten().tolist()))
+
+    def _row(self, sample: dict[str, Any], probabilities: list[float]) -> dict[str, Any]:
+        if len(probabilities) != len(self.class_names):
+            raise ValueError(
+                f"got {len(probabilities)} outputs for the {len(self.class_names)} classes {self.class_names}."
+            )
+        image = sample["image"]
+        file = Path(str(image.meta[ImageMetaKey.FILENAME_OR_OBJ] if isinstance(image, MetaTensor) else image))
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return {
+            "file": str(file.relative_to(self.root) if self.root and file.is_relative_to(self.root) else file),
+            **{name: _plain(sample[name]) for name in self.columns},
+            "predicted": self.class_names[best],
+            "probability": probabilities[best],
+            **{f"p_{name}": p for name, p in zip(self.class_names, probabilities, strict=True)},
+        }
+
+    def _write(self, engine: Engine) -> None:
+        if not self.rows:
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        table, records = self.files
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            for row in self.rows:
+                writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
+        records.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
+
+    def _rescue(self, engine: Engine, error: Exception) -> None:
+        self._write(engine)
+        raise error
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) else value

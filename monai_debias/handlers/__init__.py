@@ -6,6 +6,6 @@ from __future__ import annotations
 
 from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.predictions import PredictionSaver
-from monai_debias.handlers.resume import ResumeTraining
+from monai_debias.handlers.resumable_training import ResumableTraining
 
-__all__ = ["ClassificationReport", "PredictionSaver", "ResumeTraining"]
+__all__ = ["ClassificationReport", "PredictionSaver", "ResumableTraining"]

@@ -85,7 +85,8 @@ class ClassificationReport:
         self.groups = []
 
     def _collect(self, engine: Engine) -> None:
-        for sample in engine.state.batch or ():
+        samples: Any = engine.state.batch  # ignite leaves the type open
+        for sample in samples:
             self.groups.append(str(sample.get(self.group_key, f"sample {len(self.groups)}")))
 
     def _report(self, engine: Engine) -> None:

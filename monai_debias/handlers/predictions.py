@@ -84,7 +84,9 @@ class PredictionSaver:
         self.rows = []
 
     def _collect(self, engine: Engine) -> None:
-        for sample, output in zip(engine.state.batch, engine.state.output, strict=True):
+        samples: Any = engine.state.batch  # ignite leaves the types open
+        outputs: Any = engine.state.output
+        for sample, output in zip(samples, outputs, strict=True):
             self.rows.append(self._row(sample, torch.as_tensor(output["pred"]).detach().cpu().flatten().tolist()))
 
     def _row(self, sample: dict[str, Any], probabilities: list[float]) -> dict[str, Any]:

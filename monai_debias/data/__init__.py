@@ -1,3 +1,26 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
 """Readers of medical files, and the builders that turn a folder into a MONAI datalist."""
+
+from __future__ import annotations
+
+from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
+from monai_debias.data.find_files import find_ultrasound_files
+from monai_debias.data.image_folder import build_folder_datalist
+from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
+from monai_debias.data.tmed2 import build_tmed2_datalist
+from monai_debias.data.ultrasound_reader import UltrasoundReader
+
+__all__ = [
+    "UltrasoundReader",
+    "build_folder_datalist",
+    "build_tmed2_datalist",
+    "check_splits",
+    "find_ultrasound_files",
+    "keep_mask_fraction",
+    "load_datalist",
+    "mask_fraction",
+    "save_datalist",
+    "split_by_patient",
+    "test_sections",
+]

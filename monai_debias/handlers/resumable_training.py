@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
-from monai.handlers import CheckpointLoader, CheckpointSaver
+from monai.handlers import CheckpointSaver
 
 __all__ = ["ResumableTraining"]
 
@@ -29,13 +29,13 @@ class ResumableTraining:
     Args:
         ckpt_dir: directory of ``last.pt``; made where it is missing.
         objects: what to save and restore beside the trainer: ``{name: object with state_dict and load_state_dict}``.
-        best_saver: ``CheckpointSaver`` of the best model in the same directory, made with ``key_metric_save_state=True``.
-        best_filename: name of the file that ``best_saver`` writes.
+        best_saver: ``CheckpointSaver`` of the best model in the same directory, made with ``save_key_metric=True`` and
+            ``key_metric_filename="model.pt"``; the best metric so far is saved and restored.
         map_location: device that tensors are loaded to, as in ``torch.load``; files are read with ``weights_only``.
 
     Raises:
         ValueError: when ``objects`` is empty or has a ``"trainer"``.
-        FileExistsError: when ``ckpt_dir`` has a best model but no ``last.pt``, so that a training would overwrite a model
+        FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a model
             of which it cannot be told where it comes from; raised before the first epoch.
 
     Example:
@@ -55,15 +55,12 @@ class ResumableTraining:
         ckpt_dir: str | Path,
         objects: Mapping[str, Any],
         best_saver: CheckpointSaver | None = None,
-        best_filename: str = "model.pt",
         map_location: Any = None,
     ) -> None:
         if not objects or "trainer" in objects:
             raise ValueError(f"objects must name at least the network, and not the trainer; got {sorted(objects)}.")
         self.ckpt_dir = Path(ckpt_dir)
-        self.objects = dict(objects)
-        self.best_saver = best_saver
-        self.best_filename = best_filename
+        self.objects = dict(objects) if best_saver is None else {**objects, "best": _BestMetric(best_saver)}
         self.map_location = map_location
         self.logger = logging.getLogger(type(self).__name__)
 
@@ -79,9 +76,9 @@ class ResumableTraining:
         engine.add_event_handler(Events.EPOCH_COMPLETED, save)
 
     def _resume(self, engine: Engine) -> None:
-        last, best = self.ckpt_dir / "last.pt", self.ckpt_dir / self.best_filename
+        last, best = self.ckpt_dir / "last.pt", self.ckpt_dir / "model.pt"
         if not last.exists():
-            if self.best_saver is not None and best.exists():
+            if best.exists():
                 raise FileExistsError(
                     f"{best} exists, but no {last.name} to go on from: move the model away or give another ckpt_dir."
                 )
@@ -90,8 +87,6 @@ class ResumableTraining:
         state = torch.load(last, map_location=self.map_location, weights_only=True)
         Checkpoint.load_objects({**self.objects, "trainer": engine}, state)
         engine.state.max_epochs = max_epochs  # what is asked for now, not what was asked for then
-        if self.best_saver is not None and best.exists():
-            CheckpointLoader(str(best), {"checkpointer": self.best_saver}, map_location=self.map_location)(engine)
         if max_epochs is not None and engine.state.epoch >= max_epochs:
             self.logger.warning(
                 "%s has %d epochs already: nothing is trained. Raise max_epochs to go on, or give another ckpt_dir.",
@@ -107,3 +102,19 @@ class _ReplacingSaver(DiskSaver):
 
     def remove(self, filename: str) -> None:
         """Leave the file: the atomic write that follows replaces it."""
+
+
+class _BestMetric:
+    """The best metric that a ``CheckpointSaver`` has seen, which it can load but not give."""
+
+    def __init__(self, saver: CheckpointSaver) -> None:
+        self.saver = saver
+
+    def state_dict(self) -> Any:
+        checkpoint = self.saver._key_metric_checkpoint
+        if checkpoint is None:
+            raise ValueError("best_saver must be a CheckpointSaver made with save_key_metric=True.")
+        return checkpoint.state_dict()
+
+    def load_state_dict(self, state: Any) -> None:
+        self.saver.load_state_dict(state)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_debias.visualize.comparison import method_comparison
 from monai_debias.visualize.confusion import confusion_matrices
 
-__all__ = ["confusion_matrices"]
+__all__ = ["confusion_matrices", "method_comparison"]

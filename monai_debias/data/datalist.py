@@ -1,0 +1,231 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The ``datalist.json`` of a data-set directory: MONAI's section layout, checked on writing and on reading."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_debias.data.splits import check_splits
+
+__all__ = ["DATALIST_NAME", "ECHO_VIEWS", "PATH_KEYS", "load_datalist", "save_datalist", "test_sections"]
+
+DATALIST_NAME = "datalist.json"
+#: keys of an item that hold a path, relative to the data-set directory in the file
+PATH_KEYS = ("image", "mask", "sector")
+#: the views of the BackMix paper in the order of their labels
+ECHO_VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
+
+_HOW_TO_BUILD = (
+    "build one with `python -m monai_debias demo-data echo --out {directory}` (demo cohort), "
+    "monai_debias.data.image_folder.build_folder_datalist (own images) or "
+    "monai_debias.data.tmed2.build_tmed2_datalist (TMED-2)"
+)
+
+
+def load_datalist(
+    dataset_dir: str | os.PathLike, section: str, class_names: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Load one section of the ``datalist.json`` of a data-set directory.
+
+    The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "PLAX", …}) and one list
+    of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
+    ``test_``. An item has ``image``, ``label`` (int), ``patient_id`` (str), and may have ``mask``, ``sector`` and other
+    keys.
+
+    Args:
+        dataset_dir: the directory; the paths in the file (keys of ``PATH_KEYS``) are relative to it.
+        section: name of the section.
+        class_names: what the classes are called by the network that is to learn them, in the order of its outputs; the
+            ``labels`` of the file must be the same.
+
+    Returns:
+        The items, with the paths resolved to strings.
+
+    Raises:
+        FileNotFoundError: if the directory, its ``datalist.json`` or a file of the section is missing.
+        ValueError: if the directory is empty, the JSON is not of this layout, the section does not exist, is empty, has
+            a single class, or names an image twice; if the file's labels are not ``class_names``.
+
+    Example:
+        >>> import tempfile
+        >>> items = [{"image": f"{n}.png", "label": n, "patient_id": f"p{n}"} for n in (0, 1)]
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     for item in items:
+        ...         _ = Path(directory, item["image"]).write_bytes(b"")
+        ...     _ = save_datalist(directory, {"training": items}, ("PLAX", "PSAX"), "two images")
+        ...     [item["label"] for item in load_datalist(directory, "training")]
+        [0, 1]
+    """
+    directory = Path(dataset_dir).expanduser()
+    content = _read(directory)
+    sections = [name for name, value in content.items() if isinstance(value, list)]
+    if section not in sections:
+        raise ValueError(
+            f"{directory / DATALIST_NAME} has no section {section!r}; it has: {', '.join(sections) or 'none'}"
+        )
+    labels = content.get("labels") or {}
+    if class_names is not None and labels != {str(k): name for k, name in enumerate(class_names)}:
+        raise ValueError(
+            f"{directory / DATALIST_NAME} has the classes {', '.join(labels.values())}, but the network is made for "
+            f"{', '.join(class_names)}; set class_names to the data's (and train), or bring both to one order"
+        )
+    items = [dict(item) for item in content[section]]
+    where = f"section {section!r} of {directory / DATALIST_NAME}"
+    _check_items(items, labels, where)
+    items = [_resolve(item, directory) for item in items]
+    _check_files(items, where)
+    return items
+
+
+def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
+    """List the sections of a ``datalist.json`` to test on: those whose names begin with ``test``.
+
+    Args:
+        dataset_dir: the directory of the ``datalist.json``.
+
+    Returns:
+        Names of the sections, in the order of the file.
+
+    Raises:
+        FileNotFoundError: if the directory or its ``datalist.json`` is missing.
+        ValueError: if the directory is empty, the JSON is not of this layout, or there is no such section.
+
+    Example:
+        >>> test_sections("no/such/directory")
+        Traceback (most recent call last):
+        FileNotFoundError: the data-set directory no/such/directory does not exist; build one with …
+    """
+    directory = Path(dataset_dir).expanduser()
+    sections = [name for name, value in _read(directory).items() if isinstance(value, list)]
+    found = [name for name in sections if name.startswith("test")]
+    if not found:
+        raise ValueError(f"{directory / DATALIST_NAME} has no section that begins with 'test'; it has {sections}")
+    return found
+
+
+def save_datalist(
+    dataset_dir: str | os.PathLike,
+    sections: Mapping[str, Sequence[Mapping[str, Any]]],
+    labels: Sequence[str] | Mapping[Any, str],
+    description: str,
+    overwrite: bool = False,
+) -> Path:
+    """Write the ``datalist.json`` of a data-set directory, after checking that it can be used.
+
+    Args:
+        dataset_dir: an existing directory.
+        sections: items of each section, see :func:`load_datalist`; their paths are absolute or relative to the
+            directory.
+        labels: names of the classes, in the order of their labels, or a dict from label to name.
+        description: one line about the data set.
+        overwrite: whether an existing ``datalist.json`` may be replaced.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
+        FileNotFoundError: if the directory or the file of an item is missing.
+        ValueError: if there is no section, a section is empty or has a single class, an item lacks a key or has an
+            unknown label, an image occurs twice in a section, or a patient is in two sections, see
+            :func:`~monai_debias.data.splits.check_splits`.
+
+    Example:
+        See :func:`load_datalist`.
+
+        >>> save_datalist("no/such/directory", {}, ("PLAX", "PSAX"), "")
+        Traceback (most recent call last):
+        FileNotFoundError: the data-set directory no/such/directory does not exist
+    """
+    directory = Path(dataset_dir).expanduser()
+    if not directory.is_dir():
+        raise FileNotFoundError(f"the data-set directory {directory} does not exist")
+    target = directory / DATALIST_NAME
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; pass overwrite=True to replace it")
+    if not sections:
+        raise ValueError("there are no sections to save")
+    names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))
+    names = {str(label): name for label, name in names.items()}
+    content: dict[str, Any] = {"description": description, "labels": names}
+    for section, items in sections.items():
+        if section in ("description", "labels"):
+            raise ValueError(f"a section cannot be named {section!r}")
+        content[section] = [
+            {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in item.items()}
+            for item in items
+        ]
+        _check_items(content[section], names, f"section {section!r}")
+        _check_files([_resolve(item, directory) for item in content[section]], f"section {section!r}")
+    check_splits(sections)
+    target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    how = _HOW_TO_BUILD.format(directory=directory)
+    if not directory.is_dir():
+        raise FileNotFoundError(f"the data-set directory {directory} does not exist; {how}")
+    if not any(directory.iterdir()):
+        raise ValueError(f"the data-set directory {directory} is empty; {how}")
+    path = directory / DATALIST_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"the data-set directory {directory} has no {DATALIST_NAME}; {how}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); {how}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a JSON {type(content).__name__}, expected an object with sections; {how}")
+    return content
+
+
+def _check_items(items: Sequence[Mapping[str, Any]], labels: Mapping[str, str], where: str) -> None:
+    if not items:
+        raise ValueError(f"{where} has no items")
+    for number, item in enumerate(items):
+        missing = [key for key in ("image", "label", "patient_id") if item.get(key) in (None, "")]
+        if missing:
+            raise ValueError(f"item {number} of {where} has no {' and no '.join(missing)}")
+        if str(item["label"]) not in labels:
+            raise ValueError(
+                f"item {number} of {where} has the label {item['label']!r}, expected one of {', '.join(labels)}"
+            )
+    repeated = [image for image, count in Counter(str(item["image"]) for item in items).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{len(repeated)} images occur more than once in {where}, such as {_first(repeated)}")
+    if len({item["label"] for item in items}) < 2:
+        raise ValueError(
+            f"{where} has a single class, {labels[str(items[0]['label'])]!r}, in {len(items)} items; "
+            "to learn or to judge a classification takes two"
+        )
+
+
+def _check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
+    paths = [str(item[key]) for item in items for key in PATH_KEYS if key in item]
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}"
+        )
+
+
+def _relative(path: Any, directory: Path) -> str:
+    """Return the path relative to the directory, with forward slashes; also for files beside the directory."""
+    if not os.path.isabs(path):
+        return Path(path).as_posix()
+    return Path(os.path.relpath(path, directory)).as_posix()
+
+
+def _resolve(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    return {key: str(directory / value) if key in PATH_KEYS else value for key, value in item.items()}
+
+
+def _first(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3])

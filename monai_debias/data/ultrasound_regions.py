@@ -1,0 +1,138 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The DICOM Sequence of Ultrasound Regions: where the scanner drew what, and at which scale."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["UltrasoundRegions", "read_regions", "spacing_from_regions"]
+
+# our short name -> DICOM keyword and type (PS3.3 C.8.5.5, all of type 1 there)
+_ATTRIBUTES: dict[str, tuple[str, type]] = {
+    "spatial_format": ("RegionSpatialFormat", int),
+    "data_type": ("RegionDataType", int),
+    "flags": ("RegionFlags", int),
+    "x0": ("RegionLocationMinX0", int),
+    "y0": ("RegionLocationMinY0", int),
+    "x1": ("RegionLocationMaxX1", int),
+    "y1": ("RegionLocationMaxY1", int),
+    "units_x": ("PhysicalUnitsXDirection", int),
+    "units_y": ("PhysicalUnitsYDirection", int),
+    "delta_x": ("PhysicalDeltaX", float),
+    "delta_y": ("PhysicalDeltaY", float),
+}
+_FORMAT_2D = 1
+_UNITS_CM = 3
+
+
+class UltrasoundRegions(list[dict[str, Any]]):
+    """A list of ultrasound regions that may be batched with lists of another length.
+
+    Each region is a dict of ints and floats with the keys ``spatial_format``, ``data_type``, ``flags``, ``x0``, ``y0``,
+    ``x1``, ``y1`` (pixels, inclusive), ``units_x``, ``units_y``, ``delta_x``, ``delta_y`` (physical units per pixel);
+    the codes are those of DICOM PS3.3 C.8.5.5.
+
+    Files of one data set have different numbers of regions. PyTorch cannot collate lists of different lengths and MONAI
+    cannot take nested ones apart again, so this type tells ``default_collate`` (and with it ``list_data_collate``) to
+    write each list as one JSON string: before batching ``meta["ultrasound_regions"]`` is a list of dicts, in a batch it
+    is a list of JSON strings, and one JSON string per sample after ``decollate_batch``.
+
+    Example:
+        >>> from torch.utils.data import default_collate
+        >>> default_collate([UltrasoundRegions(), UltrasoundRegions([{"x0": 3}])])
+        ['[]', '[{"x0": 3}]']
+    """
+
+    def copy(self) -> UltrasoundRegions:
+        """Copy shallowly; unlike ``list.copy`` this keeps the type, without which a batch could not be made."""
+        return UltrasoundRegions(self)
+
+
+def read_regions(dataset: Dataset) -> UltrasoundRegions:
+    """Read the Sequence of Ultrasound Regions (0018,6011) of a data set.
+
+    A region that lacks an attribute which the standard demands is left out with a warning.
+
+    Args:
+        dataset: a pydicom data set, with or without the sequence.
+
+    Returns:
+        The regions in the order of the file; empty if there are none.
+
+    Example:
+        >>> import pydicom.examples
+        >>> region, = read_regions(pydicom.examples.ybr_color)
+        >>> region["x0"], region["units_x"]
+        (84, 3)
+    """
+    regions = UltrasoundRegions()
+    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
+        values = {name: item.get(keyword) for name, (keyword, _) in _ATTRIBUTES.items()}
+        missing = [_ATTRIBUTES[name][0] for name, value in values.items() if value is None]
+        if missing:
+            warnings.warn(f"an ultrasound region without {', '.join(missing)} is ignored", stacklevel=2)
+            continue
+        regions.append({name: _ATTRIBUTES[name][1](value) for name, value in values.items()})
+    return regions
+
+
+def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: int) -> tuple[float, float] | None:
+    """Find the pixel spacing of an image from its ultrasound regions.
+
+    It is that of the largest two-dimensional region whose units are centimetres. If any region reaches beyond the image
+    then the image was resized or cropped after the scanner wrote the regions; they say nothing about it any more, which
+    is warned about.
+
+    Args:
+        regions: dicts as in :class:`UltrasoundRegions`.
+        rows: height of the image in pixels.
+        columns: width of the image in pixels.
+
+    Returns:
+        (row, column) spacing in mm, or None if the regions do not give it.
+
+    Example:
+        >>> region = dict(spatial_format=1, x0=0, y0=0, x1=99, y1=99, units_x=3, units_y=3, delta_x=0.05, delta_y=0.04)
+        >>> spacing_from_regions([region], 100, 100)
+        (0.4, 0.5)
+    """
+    for region in regions:
+        # x1 = columns instead of columns - 1 occurs in real files and does no harm
+        if region["x1"] > columns or region["y1"] > rows:
+            warnings.warn(
+                f"an ultrasound region reaches to column {region['x1']}, row {region['y1']}, outside of the image of "
+                f"{rows} rows x {columns} columns: the image was resized or cropped, so the spacing is unknown",
+                stacklevel=2,
+            )
+            return None
+    scaled = [region for region in regions if _has_scale(region)]
+    if not scaled:
+        return None
+    largest = max(scaled, key=lambda region: (region["x1"] - region["x0"]) * (region["y1"] - region["y0"]))
+    return abs(largest["delta_y"]) * 10, abs(largest["delta_x"]) * 10
+
+
+def _has_scale(region: dict[str, Any]) -> bool:
+    deltas = (region["delta_x"], region["delta_y"])
+    return (
+        region["spatial_format"] == _FORMAT_2D
+        and region["units_x"] == region["units_y"] == _UNITS_CM
+        and all(math.isfinite(delta) and delta != 0 for delta in deltas)
+    )
+
+
+def _collate_regions(batch: Sequence[Sequence[dict[str, Any]]], *, collate_fn_map: Any = None) -> list[str]:
+    return [json.dumps(list(regions)) for regions in batch]
+
+
+default_collate_fn_map[UltrasoundRegions] = _collate_regions

@@ -1,0 +1,134 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, decollate_batch, set_track_meta
+from monai.transforms import Compose, LoadImage, Resized, Spacing
+from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.data.ultrasound_regions import UltrasoundRegions
+from monai_debias.transforms.frames import SelectFramed
+from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
+
+CLIP = get_testdata_file("examples_ybr_color.dcm")  # one region, which does not fit
+TWO_REGIONS = get_testdata_file("OBXXXX1A.dcm")  # with spacing
+THREE_REGIONS = get_testdata_file("gdcm-US-ALOKA-16.dcm")
+NO_REGIONS = get_testdata_file("examples_rgb_color.dcm")
+CT = get_testdata_file("CT_small.dcm")
+
+pytestmark = pytest.mark.filterwarnings("ignore:an ultrasound region reaches")
+
+
+@pytest.mark.parametrize(
+    ("path", "kwargs", "shape"),
+    [
+        (CLIP, {}, (1, 240, 320, 30)),
+        (CLIP, {"color": "rgb"}, (3, 240, 320, 30)),
+        (CLIP, {"frames": "middle"}, (1, 240, 320)),
+        (CLIP, {"frames": 3, "color": "rgb"}, (3, 240, 320)),
+        (CLIP, {"ensure_channel_first": False}, (240, 320, 30)),
+        (NO_REGIONS, {}, (1, 240, 320)),
+        (NO_REGIONS, {"color": "rgb"}, (3, 240, 320)),
+    ],
+)
+def test_shape_type_and_meta(path, kwargs, shape):
+    image = LoadUltrasound(**kwargs)(path)
+    assert isinstance(image, MetaTensor)
+    assert image.dtype == torch.float32
+    assert tuple(image.shape) == shape
+    assert image.meta["filename_or_obj"] == path
+    assert isinstance(image.meta["ultrasound_regions"], UltrasoundRegions)
+    np.testing.assert_array_equal(image.affine, np.eye(4))
+
+
+def test_values_are_those_of_the_file():
+    image = LoadUltrasound(color="rgb", frames=4)(CLIP)
+    truth = dcmread(CLIP).pixel_array[4]
+    np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), truth)
+
+
+def test_spacing_reaches_monai():
+    image = LoadUltrasound()(TWO_REGIONS)
+    np.testing.assert_allclose(image.pixdim[:2], [0.262288] * 2, atol=1e-5)
+    coarse = Spacing(pixdim=(0.524576, 0.524576), mode="bilinear")(image)
+    assert coarse.shape[1:] in [(300, 400), (301, 401)]
+
+
+def test_refused_file_is_not_loaded_by_another_reader():
+    assert LoadImage(reader=UltrasoundReader())(CT).shape == (128, 128)  # what LoadImage does, hence this class
+    with pytest.raises(ValueError, match=r"CT_small\.dcm: is not ultrasound \(modality CT"):
+        LoadUltrasound()(CT)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        LoadUltrasoundd("image")({"image": "gone.dcm"})
+
+
+def test_dictionary_version(tmp_path):
+    mask = np.zeros((240, 320), dtype=np.uint8)
+    mask[50:100, 60:200] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    load = LoadUltrasoundd(keys=("image", "mask"), frames="first")
+    sample = load({"image": CLIP, "mask": tmp_path / "mask.png", "label": 1})
+    assert sample["image"].shape == sample["mask"].shape == (1, 240, 320)
+    np.testing.assert_array_equal(sample["mask"][0], mask)
+    assert sample["label"] == 1
+    with pytest.raises(KeyError):
+        load({"image": CLIP})
+    assert "mask" not in LoadUltrasoundd(keys=("image", "mask"), allow_missing_keys=True)({"image": CLIP})
+    assert LoadUltrasoundD is LoadUltrasoundDict is LoadUltrasoundd
+
+
+def test_without_meta():
+    set_track_meta(False)
+    try:
+        image = LoadUltrasound(color="rgb")(NO_REGIONS)
+    finally:
+        set_track_meta(True)
+    assert not isinstance(image, MetaTensor)
+    assert image.shape == (3, 240, 320)
+
+
+def test_config_and_pickle():
+    parser = ConfigParser(
+        {
+            "t": {
+                "_target_": "monai_debias.transforms.load_ultrasound.LoadUltrasoundd",
+                "keys": "image",
+                "frames": "middle",
+            }
+        }
+    )
+    built = parser.get_parsed_content("t")
+    restored = pickle.loads(pickle.dumps(built))  # noqa: S301
+    for load in (built, restored):
+        assert load({"image": CLIP})["image"].shape == (1, 240, 320)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batch_of_files_with_different_regions(workers):
+    pipeline = Compose([LoadUltrasoundd("image"), SelectFramed("image"), Resized("image", (32, 32))])
+    items = [{"image": path} for path in (TWO_REGIONS, NO_REGIONS, THREE_REGIONS, CLIP)]
+    (batch,) = DataLoader(Dataset(items, pipeline), batch_size=4, num_workers=workers)
+    assert batch["image"].shape == (4, 1, 32, 32)
+    assert [len(json.loads(text)) for text in batch["image"].meta["ultrasound_regions"]] == [2, 0, 3, 1]
+    assert batch["image"].meta["n_frames"].tolist() == [1, 1, 1, 30]
+    parts = decollate_batch(batch)
+    assert [len(json.loads(part["image"].meta["ultrasound_regions"])) for part in parts] == [2, 0, 3, 1]
+    assert parts[0]["image"].meta["filename_or_obj"] == TWO_REGIONS
+    np.testing.assert_allclose(parts[0]["image"].affine.diagonal()[:2], np.array([600, 800]) / 32 * 0.262288, rtol=1e-4)
+
+
+def test_regions_stay_a_list_of_dicts_through_transforms_and_cache():
+    pipeline = Compose([LoadUltrasoundd("image"), SelectFramed("image"), Resized("image", (32, 32))])
+    (sample,) = CacheDataset([{"image": TWO_REGIONS}], pipeline, progress=False)
+    unpickled = pickle.loads(pickle.dumps(sample["image"]))  # noqa: S301
+    for image in (sample["image"], sample["image"].clone() * 2, unpickled):
+        assert image.meta["ultrasound_regions"][0]["x1"] == 800
+        assert isinstance(image.meta["ultrasound_regions"], UltrasoundRegions)

@@ -1,0 +1,42 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_debias.visualize import confusion_matrices, method_comparison
+
+
+def run(accuracy: float) -> dict:
+    return {
+        s: {"metrics": {"accuracy": [accuracy, accuracy - 0.05, accuracy + 0.02]}} for s in ("test_same", "test_none")
+    }
+
+
+def test_confusion_matrices_show_the_counts():
+    figure = confusion_matrices({"same": [[8, 2], [1, 9]], "reversed": [[0, 10], [10, 0]]}, ["A2C", "A4C"])
+    assert [axes.get_title() for axes in figure.axes] == ["same", "reversed"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["8", "2", "1", "9"]
+
+
+def test_one_run_shows_its_interval_and_several_their_spread():
+    example = (np.zeros((8, 8)), np.eye(8), np.ones((8, 8)))
+    figure = method_comparison({"baseline": [run(0.9)], "BackMix": [run(0.8)]}, [example], chance=0.25)
+    heights = [patch.get_height() for patch in figure.axes[0].patches]
+    assert sorted(heights) == [0.8, 0.8, 0.9, 0.9]
+    assert len(figure.axes) == 3
+    several = method_comparison({"baseline": [run(0.9), run(0.7)]})
+    heights = [patch.get_height() for patch in several.axes[0].patches]
+    assert heights == pytest.approx([0.8, 0.8])
+
+
+def test_bad_input_gets_a_clear_error():
+    with pytest.raises(ValueError, match="no confusion matrix"):
+        confusion_matrices({}, ["A", "B"])
+    with pytest.raises(ValueError, match=r"expected counts of shape \(2, 2\), got \(1, 2\)"):
+        confusion_matrices({"same": [[1, 2]]}, ["A", "B"])
+    with pytest.raises(ValueError, match="no runs"):
+        method_comparison({})
+    with pytest.raises(ValueError, match="same splits"):
+        method_comparison({"a": [run(0.5)], "b": [{"other": {}}]})

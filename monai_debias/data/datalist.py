@@ -97,9 +97,9 @@ def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
         ValueError: if the directory is empty, the JSON is not of this layout, or there is no such section.
 
     Example:
-        >>> test_sections("no/such/directory")
+        >>> test_sections("no/such/directory")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        FileNotFoundError: the data-set directory no/such/directory does not exist; build one with …
+        FileNotFoundError: the data-set directory no/such/directory does not exist; build one with ...
     """
     directory = Path(dataset_dir).expanduser()
     sections = [name for name, value in _read(directory).items() if isinstance(value, list)]

@@ -36,13 +36,14 @@ class ClassificationReport:
         split_key: key of the name of a sample's split.
         group_key: key of what the bootstrap resamples as a whole, the patient; a sample without it is its own group.
         root: what the file names in the tables are made relative to.
-        n_resamples: number of bootstrap resamples.
+        n_resamples: number of bootstrap resamples, 1 or more.
         confidence: coverage of the intervals, in (0, 1).
         seed: seed of the bootstrap.
         overwrite: replace the results of an earlier run; an existing file is an error otherwise.
 
     Raises:
-        ValueError: when fewer than two class names are given, or the predictions do not have a class each.
+        ValueError: when fewer than two class names are given, ``n_resamples`` or ``confidence`` is out of its range, or
+            the predictions do not have a class each.
         FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
         RuntimeError: when run by several processes, each of which would see a part of the samples only.
 
@@ -64,6 +65,8 @@ class ClassificationReport:
         seed: int = 0,
         overwrite: bool = False,
     ) -> None:
+        if n_resamples < 1 or not 0.0 < confidence < 1.0:  # before an evaluation, which may take long
+            raise ValueError(f"expected 0 < confidence < 1 and n_resamples > 0, got {confidence} and {n_resamples}.")
         self.saver = PredictionSaver(output_dir, class_names, [split_key, "label"], root, overwrite)
         self.split_key = split_key
         self.group_key = group_key

@@ -4,9 +4,54 @@
 
 from __future__ import annotations
 
-from monai_debias.transforms.backmix import *
-from monai_debias.transforms.backmix_weight import *
-from monai_debias.transforms.frames import *
-from monai_debias.transforms.keep_mask import *
-from monai_debias.transforms.load_ultrasound import *
-from monai_debias.transforms.mask import *
+from monai_debias.transforms.backmix import (
+    RandBackMix,
+    RandBackMixD,
+    RandBackMixd,
+    RandBackMixDict,
+    backmix,
+    replace_background,
+)
+from monai_debias.transforms.backmix_weight import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
+from monai_debias.transforms.frames import (
+    RandSelectFrame,
+    RandSelectFrameD,
+    RandSelectFramed,
+    RandSelectFrameDict,
+    SelectFrame,
+    SelectFrameD,
+    SelectFramed,
+    SelectFrameDict,
+)
+from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
+from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
+from monai_debias.transforms.mask import as_binary_mask
+
+__all__ = [
+    "BackMixWeightD",
+    "BackMixWeightDict",
+    "BackMixWeightd",
+    "KeepMaskD",
+    "KeepMaskDict",
+    "KeepMaskd",
+    "LoadUltrasound",
+    "LoadUltrasoundD",
+    "LoadUltrasoundDict",
+    "LoadUltrasoundd",
+    "RandBackMix",
+    "RandBackMixD",
+    "RandBackMixDict",
+    "RandBackMixd",
+    "RandSelectFrame",
+    "RandSelectFrameD",
+    "RandSelectFrameDict",
+    "RandSelectFramed",
+    "SelectFrame",
+    "SelectFrameD",
+    "SelectFrameDict",
+    "SelectFramed",
+    "as_binary_mask",
+    "backmix",
+    "backmix_weight",
+    "replace_background",
+]

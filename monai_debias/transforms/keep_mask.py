@@ -23,7 +23,7 @@ class KeepMaskd(MapTransform):
     There is no array version: it decides about a key of a dictionary.
 
     Args:
-        mask_key: key (or keys) of the mask; a sample may lack it.
+        mask_key: key (or keys) of the mask, of any shape or not loaded yet; a sample may lack it.
         flag_key: key of the bool flag.
 
     Raises:

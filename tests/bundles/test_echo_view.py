@@ -1,0 +1,273 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The bundle as a user runs it: each test types a command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+from pydicom import dcmread
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from monai_debias.data import load_datalist
+from monai_debias.demo import build_echo_cohort
+
+BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
+SMALL = ["--max_epochs", "1", "--batch_size", "8", "--image_size", "[48,48]"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "monai.bundle", *map(str, arguments)]
+
+
+def run(*arguments: object, fails: bool = False) -> str:
+    """Run ``python -m monai.bundle`` in the bundle's folder; returns what it printed."""
+    done = subprocess.run(command(*arguments), cwd=BUNDLE, capture_output=True, text=True, timeout=300)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output[-6000:]
+    return output
+
+
+def configs(*names: str) -> str:
+    return str([f"configs/{name}.json" for name in names])
+
+
+def train(folder: Path, cohort: Path, *overlays: str, options: tuple = ()) -> str:
+    places = ["--dataset_dir", cohort, "--ckpt_dir", folder, "--output_dir", folder]
+    return run("run", "--config_file", configs("train", *overlays), *places, *SMALL, *options)
+
+
+@pytest.fixture(scope="module", name="cohort")
+def fixture_cohort(tmp_path_factory) -> Path:
+    return build_echo_cohort(tmp_path_factory.mktemp("echo") / "cohort", patients=(6, 2, 3), frames=4, progress=False)
+
+
+@pytest.fixture(scope="module", name="trained")
+def fixture_trained(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    train(folder, cohort)
+    return folder
+
+
+def losses(folder: Path) -> list[float]:
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [event.value for event in events.Scalars("train_loss")]
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_leaves_a_model_a_resumable_state_and_a_log(trained):
+    weights = torch.load(trained / "model.pt", weights_only=True)
+    assert weights["fc.weight"].shape == (4, 512)
+    assert torch.load(trained / "last.pt", weights_only=True)["trainer"]["max_epochs"] == 1
+    logged = losses(trained)
+    assert len(logged) == 3  # 24 clips in batches of 8
+    assert all(0 < loss < 10 for loss in logged)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "options"),
+    [
+        ("backmix", ()),
+        ("wbackmix", ("--requested_mask_fraction", "0.3")),
+        ("background_ablation", ("--background", "noise")),
+    ],
+)
+def test_every_overlay_trains_differently_from_the_baseline(overlay, options, tmp_path, cohort, trained):
+    train(tmp_path, cohort, overlay, options=options)
+    assert (tmp_path / "model.pt").exists()
+    assert all(0 < loss < 10 for loss in losses(tmp_path))
+    assert losses(tmp_path)[0] != losses(trained)[0]  # same seed and first batch, but not the same images
+
+
+def test_evaluate_reports_every_split(trained, cohort, tmp_path):
+    arguments = ["run", "--config_file", configs("train", "evaluate"), "--dataset_dir", cohort, "--ckpt_dir", trained]
+    arguments += ["--output_dir", tmp_path, "--image_size", "[48,48]", "--n_resamples", "50"]
+    run(*arguments)
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(results) == ["test_same", "test_none", "test_reversed"]
+    for result in results.values():
+        assert result["samples"] == 12
+        assert result["patients"] == 3
+        assert set(result["metrics"]) == {"accuracy", "balanced_accuracy", "f1_macro", "roc_auc"}
+        assert all(0 <= low <= high <= 1 for _, low, high in result["metrics"].values())
+    rows = read(tmp_path / "predictions.csv")
+    items = [item for split in results for item in load_datalist(cohort, split)]
+    assert [cohort / row["file"] for row in rows] == [Path(item["image"]) for item in items]
+    assert [int(row["label"]) for row in rows] == [item["label"] for item in items]
+    for row in rows:
+        assert sum(float(row[f"p_{view}"]) for view in ("PLAX", "PSAX", "A2C", "A4C")) == pytest.approx(1, abs=1e-5)
+    assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
+    before = (tmp_path / "metrics.json").read_text()
+    assert "pass overwrite=True" in run(*arguments, fails=True)
+    assert (tmp_path / "metrics.json").read_text() == before
+
+
+def infer(trained: Path, source: Path, out: Path, fails: bool = False) -> str:
+    places = ["--dataset_dir", source, "--checkpoint", trained / "model.pt", "--output_dir", out]
+    return run("run", "--config_file", configs("inference"), *places, "--image_size", "[48,48]", fails=fails)
+
+
+def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
+    source = cohort / "test_none"
+    output = infer(trained, source, tmp_path / "folder")
+    rows = read(tmp_path / "folder" / "predictions.csv")
+    assert [row["file"] for row in rows] == [str(path) for path in sorted(source.glob("*.dcm"))]
+    file = Path(rows[5]["file"])
+    infer(trained, file, tmp_path / "file")
+    single = json.loads((tmp_path / "file" / "predictions.json").read_text())
+    assert len(single) == 1
+    for view in ("PLAX", "PSAX", "A2C", "A4C"):
+        assert single[0][f"p_{view}"] == pytest.approx(float(rows[5][f"p_{view}"]), abs=1e-5)
+    header = dcmread(file, stop_before_pixels=True)
+    written = output + "".join(path.read_text() for path in (tmp_path / "folder").iterdir())
+    assert str(header.PatientName) not in written
+
+
+def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
+    """A clip whose frames are all its middle frame is judged as the clip's middle frame, not as the clip."""
+    import monai_debias.transforms as t
+
+    path = load_datalist(cohort, "test_none")[0]["image"]
+    whole = t.LoadUltrasound()(path)
+    assert whole.shape[-1] == 4
+    assert not torch.equal(whole[..., 0], whole[..., 2])
+    infer(trained, Path(path), tmp_path / "clip")
+    workflow = ConfigWorkflow(
+        str(BUNDLE / "configs" / "inference.json"), str(BUNDLE / "configs" / "metadata.json"), workflow_type="infer"
+    )
+    workflow.parser["image_size"] = [48, 48]
+    workflow.parser["dataset_dir"] = path
+    workflow.initialize()
+    network = workflow.network_def.eval()
+    network.load_state_dict(torch.load(trained / "model.pt", weights_only=True))
+    clip = workflow.parser.get_parsed_content("preprocessing")({"image": path})["image"].as_tensor()
+    with torch.no_grad():
+        expected = network(clip.movedim(-1, 0)).softmax(1).mean(0)
+    row = json.loads((tmp_path / "clip" / "predictions.json").read_text())[0]
+    assert [row[f"p_{view}"] for view in ("PLAX", "PSAX", "A2C", "A4C")] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_inference_keeps_what_it_has_when_a_file_is_broken(trained, cohort, tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    files = sorted((cohort / "test_none").glob("*.dcm"))[:3]
+    for name, file in zip(("a.dcm", "b.dcm", "d.dcm"), files, strict=True):
+        shutil.copy(file, source / name)
+    (source / "c.dcm").write_bytes(files[0].read_bytes()[:-2000])
+    output = infer(trained, source, tmp_path / "out", fails=True)
+    assert "c.dcm" in output
+    assert [Path(row["file"]).name for row in read(tmp_path / "out" / "predictions.csv")] == ["a.dcm", "b.dcm"]
+
+
+def test_an_interrupted_training_resumes(tmp_path, cohort):
+    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+    arguments = ["run", "--config_file", configs("train", "backmix"), *places, *SMALL]
+    arguments[arguments.index("--max_epochs") + 1] = "1000"
+    process = subprocess.Popen(command(*arguments), cwd=BUNDLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)  # until the first epoch has been saved
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]
+    epochs = done["iteration"] // 3
+    assert 1 <= epochs < 1000
+    output = run(*[epochs + 1 if a == "1000" else a for a in arguments], "--logging_file", "configs/logging.conf")
+    assert f"resuming after epoch {epochs} " in output
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["iteration"] == 3 * (epochs + 1)
+
+
+def test_metadata_network_and_export(trained, tmp_path):
+    schema = tmp_path / "schema.json"
+    shutil.copy(Path(__file__).with_name("meta_schema.json"), schema)
+    run("verify_metadata", "--meta_file", "configs/metadata.json", "--filepath", schema)
+    common = ["--net_id", "network_def", "--meta_file", "configs/metadata.json", "--config_file", configs("inference")]
+    output = run("verify_net_in_out", *common)
+    assert "verified" in output
+    exported = tmp_path / "model.ts"
+    run(
+        "ckpt_export",
+        *common,
+        "--filepath",
+        exported,
+        "--ckpt_file",
+        trained / "model.pt",
+        "--input_shape",
+        "[1,1,112,112]",
+    )
+    x = torch.rand(2, 1, 112, 112, generator=torch.Generator().manual_seed(0))
+    workflow = ConfigWorkflow(
+        str(BUNDLE / "configs" / "inference.json"), str(BUNDLE / "configs" / "metadata.json"), workflow_type="infer"
+    )
+    workflow.initialize()
+    network = workflow.network_def.eval()
+    network.load_state_dict(torch.load(trained / "model.pt", weights_only=True))
+    assert torch.allclose(torch.jit.load(exported).eval()(x), network(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"), [(["train"], "train"), (["inference"], "infer"), (["train", "backmix"], "train")]
+)
+def test_no_property_is_missing(names, kind, cohort):
+    files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
+    workflow = ConfigWorkflow(
+        files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, dataset_dir=str(cohort)
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+def test_two_processes_train_one_model(tmp_path, cohort):
+    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    arguments = ["run", "--config_file", configs("train", "backmix", "multi_gpu_train"), *places, *SMALL]
+    done = subprocess.run(
+        launch + command(*arguments)[1:],
+        cwd=BUNDLE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    weights = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert weights["fc.weight"].shape == (4, 512)  # saved as the plain network, without a "module." prefix
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
+
+
+def test_tracking_with_mlflow(tmp_path, cohort):
+    import mlflow
+
+    train(tmp_path, cohort, options=("--tracking", "mlflow"))
+    client = mlflow.MlflowClient(f"sqlite:///{next(tmp_path.rglob('*.db'))}")
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    metrics = {name for run in runs for name in run.data.metrics}
+    assert {"train_loss", "val_accuracy"} <= metrics
+
+
+def test_bad_data_gets_a_clear_error(tmp_path, cohort):
+    def fails(dataset_dir: Path, *options: str) -> str:
+        places = ["--dataset_dir", dataset_dir, "--ckpt_dir", tmp_path / "m", "--output_dir", tmp_path / "o"]
+        return run("run", "--config_file", configs("train"), *places, *SMALL, *options, fails=True)
+
+    (tmp_path / "empty").mkdir()
+    assert "is empty; build one with" in fails(tmp_path / "empty")
+    assert not any((tmp_path / "empty").iterdir())
+    assert "does not exist" in fails(tmp_path / "typing_error")  # the demo cohort is not generated in its place
+    assert "the network is made for A4C, PLAX" in fails(cohort, "--class_names", "['A4C','PLAX']")

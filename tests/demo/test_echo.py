@@ -1,0 +1,303 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The echo demo cohort: real DICOM files, patient-level splits, and a cue that never touches the sector."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
+from scipy.ndimage import binary_dilation
+
+from monai_debias.demo.echo import SECTIONS, assign_cues, build_echo_cohort
+from monai_debias.demo.echo_anatomy import VIEWS, Heart, anatomy, beat_at
+from monai_debias.demo.echo_dicom import write_echo_dicom
+from monai_debias.demo.echo_overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
+from monai_debias.demo.echo_patients import draw_heart, draw_pose, draw_window
+from monai_debias.demo.echo_phantom import ScanConverter, Sector, render_clip
+
+FRAMES = 3
+
+
+def build(out, **kwargs):
+    settings = {"patients": (2, 1, 2), "frames": FRAMES, "workers": 1, "progress": False, **kwargs}
+    return build_echo_cohort(out, **settings)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("echo") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def datalist(cohort):
+    return json.loads((cohort / "datalist.json").read_text(encoding="utf-8"))
+
+
+def items_of(datalist):
+    return [(section, item) for section in SECTIONS for item in datalist[section]]
+
+
+def digest(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_datalist_describes_every_file(cohort, datalist):
+    assert "No patient data" in datalist["description"]
+    assert datalist["labels"] == {"0": "PLAX", "1": "PSAX", "2": "A2C", "3": "A4C"}
+    assert [len(datalist[section]) for section in SECTIONS] == [8, 4, 8, 8, 8]
+    listed = {item["image"] for _, item in items_of(datalist)}
+    assert listed == {str(path.relative_to(cohort)) for path in cohort.rglob("*.dcm")}
+    for _, item in items_of(datalist):
+        assert (cohort / item["sector"]).is_file()
+        assert item["bias_aligned"] == (item["overlay"] == VIEWS[item["label"]])
+
+
+def test_splits_are_by_patient_and_each_patient_has_every_view(datalist):
+    patients = {section: {item["patient_id"] for item in datalist[section]} for section in SECTIONS}
+    assert patients["test_same"] == patients["test_none"] == patients["test_reversed"]
+    groups = [patients["training"], patients["validation"], patients["test_same"]]
+    assert len(set.union(*groups)) == sum(map(len, groups)) == 5
+    for section in SECTIONS:
+        shown = sorted((item["patient_id"], item["label"]) for item in datalist[section])
+        assert shown == [(patient, label) for patient in sorted(patients[section]) for label in range(4)]
+
+
+def test_files_are_conformant_ultrasound_multiframe_dicom(cohort, datalist):
+    uids = set()
+    for _, item in items_of(datalist):
+        ds = dcmread(cohort / item["image"])
+        assert ds.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+        assert ds.file_meta.MediaStorageSOPClassUID == ds.SOPClassUID == UltrasoundMultiFrameImageStorage
+        assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
+        assert ds.SOPInstanceUID.is_valid
+        uids.add(ds.SOPInstanceUID)
+        assert (ds.Modality, ds.BurnedInAnnotation, ds.LossyImageCompression) == ("US", "YES", "01")
+        assert ds.PatientID == item["patient_id"]
+        assert str(ds.PatientName).startswith("DEMO^")
+        assert ds.Manufacturer.startswith("FICTITIOUS")
+        assert float(ds.FrameTime) == 100.0
+        assert ds.CineRate == 10
+        assert ds.FrameIncrementPointer == 0x00181063
+        assert int(ds.NumberOfFrames) == FRAMES
+        expected = {1: ("MONOCHROME2", (FRAMES, 240, 320)), 3: ("YBR_FULL_422", (FRAMES, 240, 320, 3))}
+        assert (ds.PhotometricInterpretation, ds.pixel_array.shape) == expected[ds.SamplesPerPixel]
+        view = VIEWS[item["label"]]
+        assert view not in str(ds), "the header gives the view away"
+    assert len(uids) == len(items_of(datalist))
+
+
+def test_regions_enclose_the_sector_tightly_with_its_scale(tmp_path):
+    converter = ScanConverter(Sector(apex_row=20, radius=170, start=10))
+    clip = np.zeros((2, 240, 320, 3), np.uint8)
+    for k, scanner in enumerate(SCANNERS):
+        path = tmp_path / f"{k}.dcm"
+        write_echo_dicom(path, clip, scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", str(k)])
+        ds = dcmread(path)
+        assert ("SequenceOfUltrasoundRegions" in ds) == scanner.regions
+        if not scanner.regions:
+            continue
+        region = ds.SequenceOfUltrasoundRegions[0]
+        rows, columns = np.nonzero(converter.mask)
+        assert (region.RegionLocationMinY0, region.RegionLocationMaxY1) == (rows.min(), rows.max())
+        assert (region.RegionLocationMinX0, region.RegionLocationMaxX1) == (columns.min(), columns.max())
+        assert region.PhysicalUnitsXDirection == region.PhysicalUnitsYDirection == 3
+        assert region.PhysicalDeltaX == region.PhysicalDeltaY == pytest.approx(0.1)  # 16 cm over 160 pixels
+    assert [scanner.regions for scanner in SCANNERS].count(False) == 1
+    with pytest.raises(FileExistsError, match="nothing was overwritten"):
+        write_echo_dicom(path, clip, scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", "9"])
+    with pytest.raises(ValueError, match="expected a uint8 clip"):
+        write_echo_dicom(tmp_path / "new.dcm", clip[0], scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", "9"])
+
+
+def test_test_sections_differ_outside_the_sector_only(cohort, datalist):
+    changed = 0
+    for same, none, reversed_ in zip(*(datalist[f"test_{mode}"] for mode in ("same", "none", "reversed")), strict=True):
+        clips = [dcmread(cohort / item["image"]).pixel_array.astype(int) for item in (same, none, reversed_)]
+        sector = np.asarray(Image.open(cohort / same["sector"])) > 0
+        for clip, item in zip(clips[1:], (none, reversed_), strict=True):
+            difference = np.abs(clip - clips[0])
+            assert difference[:, sector].max() <= 2, "JPEG noise at most"
+            assert (difference.max() > 100) == (item["overlay"] != same["overlay"])
+            changed += item["overlay"] != same["overlay"]
+    assert changed > 8
+
+
+def test_clips_move_inside_the_sector(cohort, datalist):
+    for item in datalist["training"]:
+        clip = dcmread(cohort / item["image"]).pixel_array.astype(float)
+        sector = np.asarray(Image.open(cohort / item["sector"])) > 0
+        assert clip[:, sector].std(axis=0).mean() > 1
+        assert 5 < clip[:, sector].mean() < 120
+
+
+@pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.model)
+def test_cue_keeps_its_distance_from_every_sector(scanner):
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        sector = draw_sector(scanner, rng)
+        screen = draw_screen(16, 0.3, 70, 100, rng)
+        pictures = [overlay_frames(scanner, sector, screen, view, 1)[0].astype(int) for view in VIEWS]
+        cue = np.max([np.abs(a - b).max(axis=-1) for a in pictures for b in pictures], axis=0) > 0
+        near = binary_dilation(ScanConverter(sector).mask, iterations=8)
+        assert cue.sum() > 500
+        assert not (cue & near).any()
+
+
+@pytest.mark.parametrize("corner", [min, max])
+@pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.model)
+def test_extreme_sectors_fit_the_picture(scanner, corner):
+    for column in scanner.apex_column:
+        sector = Sector(240, 320, corner(scanner.apex_row), column, corner(scanner.radius), corner(scanner.half_angle))
+        assert ScanConverter(sector).mask.sum() > 10_000
+
+
+def test_nothing_but_the_cue_depends_on_the_view(cohort, datalist):
+    by_patient = {}
+    for _, item in items_of(datalist):
+        ds = dcmread(cohort / item["image"], stop_before_pixels=True)
+        by_patient.setdefault(item["patient_id"], set()).add((ds.Manufacturer, item["sector"]))
+    assert all(len(settings) == 1 for settings in by_patient.values())
+
+
+@pytest.mark.parametrize("bias", [0.25, 0.8, 0.95, 1.0])
+def test_cue_shares_are_exact(bias):
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(4), 400))
+    same, none, reversed_ = (
+        assign_cues(labels, mode, bias, np.random.default_rng(2)) for mode in ("same", "none", "reversed")
+    )
+    table = np.stack([np.bincount(same[labels == view], minlength=4) for view in range(4)])
+    assert (np.diag(table) == round(400 * bias)).all()
+    others = table[~np.eye(4, dtype=bool)]
+    assert others.max() - others.min() <= 1
+    assert all((np.bincount(none[labels == view]) == 100).all() for view in range(4))
+    assert not (reversed_ == labels).any()
+    assert all(np.ptp(np.delete(np.bincount(reversed_[labels == v], minlength=4), v)) <= 1 for v in range(4))
+
+
+def test_cue_assignment_follows_the_generator():
+    labels = np.tile(np.arange(4), 50)
+    first, again, other = (assign_cues(labels, "same", 0.5, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert assign_cues([], "none", 0.95, np.random.default_rng(0)).shape == (0,)
+
+
+def test_same_seed_same_bytes_whatever_the_workers(cohort, tmp_path):
+    first = digest(cohort)
+    assert digest(build(tmp_path / "two_workers", workers=2)) == first
+    other = digest(build(tmp_path / "other_seed", seed=1, patients=(1, 1, 1)))
+    assert other.keys() < first.keys()
+    assert all(other[name] != first[name] for name in other)
+
+
+def test_an_empty_directory_is_used_and_a_full_one_refused(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    assert build(out, patients=(1, 1, 1), frames=1) == out
+    before = digest(out)
+    with pytest.raises(FileExistsError, match="nothing was written"):
+        build(out)
+    with pytest.raises(FileExistsError, match="not an empty directory"):
+        build(out / "datalist.json")
+    assert digest(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("monai_debias.demo.echo.write_echo_dicom", fail)
+    with pytest.raises(OSError, match="disk full"):
+        build(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_printed(tmp_path, capsys):
+    build(tmp_path / "out", patients=(1, 1, 1), frames=1, progress=True)
+    assert "3 of 3 patients" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"bias": 0.1}, "bias must lie between 0.25"),
+        ({"bias": 1.5}, "bias must lie between"),
+        ({"bias": float("nan")}, "bias must lie between"),
+        ({"patients": (3, 0, 3)}, "at least 1"),
+        ({"patients": (3, 3)}, "three numbers"),
+        ({"frames": 0}, "frames must be at least 1"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"seed": -1}, "seed must not be negative"),
+    ],
+)
+def test_bad_arguments(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path / "out", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_cues():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="unknown mode 'half'"):
+        assign_cues([0, 1], "half", 0.95, rng)
+    with pytest.raises(ValueError, match="labels must lie in"):
+        assign_cues([0, 4], "same", 0.95, rng)
+    with pytest.raises(ValueError, match="unknown view 'A3C'"):
+        overlay_frames(SCANNERS[0], Sector(), draw_screen(16, 0, 70, 100, rng), "A3C", 1)
+
+
+def test_rendering_is_black_outside_and_refuses_nonsense():
+    rng = np.random.default_rng(3)
+    heart, window, pose, converter = draw_heart(rng), draw_window(rng), draw_pose(rng), ScanConverter(Sector())
+    clip = render_clip("A2C", heart, window, pose, converter, rng, frames=2)
+    assert clip.shape == (2, 240, 320)
+    assert clip[:, converter.mask == 0].max() == 0
+    assert (clip[0] != clip[1]).any()
+    with pytest.raises(ValueError, match="unknown view 'A3C'"):
+        render_clip("A3C", heart, window, pose, converter, rng)
+    with pytest.raises(ValueError, match="frames must be at least 1"):
+        render_clip("A2C", heart, window, pose, converter, rng, frames=0)
+    with pytest.raises(ValueError, match="leaves the picture"):
+        ScanConverter(Sector(radius=400))
+
+
+def test_chambers_are_where_they_belong():
+    def level(view, x, y):
+        at = np.full((1, 1), x, np.float32), np.full((1, 1), y, np.float32)
+        return float(anatomy(view, *at, Heart(), beat_at(0.0))[0, 0])
+
+    blood, muscle = -25, -5
+    assert level("PLAX", -2, 7.3) < blood  # left ventricle
+    assert level("PLAX", 4, 6) < blood  # aorta
+    assert level("PLAX", 3, 9.5) < blood  # left atrium
+    assert level("PSAX", 0.7, 7) < blood  # left ventricle
+    assert level("PSAX", -2.5, 5.8) < blood  # right ventricle
+    assert level("PSAX", 0.7 + 2.8, 7.6) > muscle  # lateral wall
+    assert level("A4C", 1.5, 7) < blood  # left ventricle
+    assert level("A4C", -2.2, 7.5) < blood  # right ventricle
+    assert level("A4C", 2, 12.2) < blood  # left atrium
+    assert level("A4C", -2.3, 12) < blood  # right atrium
+    assert level("A2C", 0, 7) < blood  # left ventricle
+    assert level("A2C", 0.4, 12.2) < blood  # left atrium
+    assert level("A2C", -4.5, 7.5) > blood  # no right ventricle
+
+
+def test_the_heart_contracts_in_systole():
+    y, x = np.mgrid[2:14:120j, -6:6:120j].astype(np.float32)
+    areas = {}
+    for phase in (0.0, 0.35):
+        areas[phase] = (anatomy("PSAX", x, y, Heart(right=0.01), beat_at(phase)) < -20).sum()
+    assert areas[0.35] < 0.7 * areas[0.0]
+    assert beat_at(0.2).aortic > 0.9
+    assert beat_at(0.2).mitral == 0
+    assert beat_at(0.55).mitral > 0.9
+    assert beat_at(0.55).aortic == 0
+    assert beat_at(1.3) == pytest.approx(beat_at(0.3))

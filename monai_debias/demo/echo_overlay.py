@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The screens of three fictitious scanners around the sector, and the view-coded cue on them that makes the shortcut.
 
-The cue is what real presets and sonographers leave on the screen: the name of the view, a body mark (a torso with the
-probe on it), the highlighted step of a protocol. It always lies outside the sector. Nothing else on the screen depends
-on the view.
+The cue is what presets, protocols and sonographers leave on a screen: the name of the view, a body mark with the scan
+plane, the steps of a protocol lit up to the current one. It always lies outside the sector. Nothing else on the screen
+depends on the view.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Scanner(NamedTuple):
         ecg: whether an ECG runs below the sector.
         apex_row, apex_column, radius, half_angle: ranges of the sector's geometry, see :class:`Sector`.
         mark: left and top of the body mark.
-        annotation: left and top of the view's name; ``None`` when the scanner has a protocol bar instead.
+        annotation: left and top of the view's name.
+        protocol: left and top of the list of protocol steps.
         margin: left of the depth scale.
     """
 
@@ -50,7 +51,8 @@ class Scanner(NamedTuple):
     radius: tuple[float, float]
     half_angle: tuple[float, float]
     mark: tuple[int, int]
-    annotation: tuple[int, int] | None
+    annotation: tuple[int, int]
+    protocol: tuple[int, int]
     margin: int
 
 
@@ -67,6 +69,7 @@ SCANNERS = (
         half_angle=(37, 43),
         mark=(3, 52),
         annotation=(4, 28),
+        protocol=(234, 12),
         margin=297,
     ),
     Scanner(
@@ -81,6 +84,7 @@ SCANNERS = (
         half_angle=(36, 42),
         mark=(264, 6),
         annotation=(262, 64),
+        protocol=(27, 14),
         margin=18,
     ),
     Scanner(
@@ -94,7 +98,8 @@ SCANNERS = (
         radius=(172, 180),
         half_angle=(38, 45),
         mark=(246, 22),
-        annotation=None,
+        annotation=(4, 208),
+        protocol=(4, 42),
         margin=313,
     ),
 )
@@ -146,7 +151,7 @@ def overlay_frames(scanner: Scanner, sector: Sector, screen: Screen, cue: str, f
         scanner: whose layout.
         sector: where the sector lies.
         screen: what is shown.
-        cue: the view that annotation, body mark or protocol step name: one of
+        cue: the view that annotation, body mark and protocol name: one of
             :data:`~monai_debias.demo.echo_anatomy.VIEWS`.
         frames: number of frames.
 
@@ -179,17 +184,14 @@ def overlay_frames(scanner: Scanner, sector: Sector, screen: Screen, cue: str, f
 def _cue(draw: ImageDraw.ImageDraw, scanner: Scanner, cue: str) -> None:
     """The planted shortcut."""
     _body_mark(draw, scanner.mark, cue)
-    if scanner.annotation is not None:
-        draw.text(scanner.annotation, cue, _WHITE, _font(19), stroke_width=0.6, stroke_fill=_WHITE)
-        return
-    for k, view in enumerate(VIEWS):  # the steps of a protocol, the current one highlighted
-        left, on = 6 + 75 * k, view == cue
-        draw.rectangle((left, 222, left + 70, 237), fill=_AMBER if on else (25, 30, 45), outline=_DIM)
-        draw.text((left + 35, 230), view, (0, 0, 0) if on else _DIM, _font(11), anchor="mm")
+    draw.text(scanner.annotation, cue, _WHITE, _font(19), stroke_width=0.6, stroke_fill=_WHITE)
+    left, top = scanner.protocol
+    for k, view in enumerate(VIEWS):  # the steps up to the current one are lit
+        y, lit = top + 16 * k, k <= VIEWS.index(cue)
+        draw.rectangle((left, y, left + 56, y + 14), fill=_AMBER if lit else (25, 30, 45), outline=_DIM)
+        draw.text((left + 28, y + 7), view, (0, 0, 0) if lit else _DIM, _font(11), anchor="mm")
 
 
-# Position of the probe on the body mark in pixels from its upper left, and the direction of its notch in degrees.
-_PROBE = {"PLAX": (22, 18, 225), "PSAX": (28, 22, 315), "A2C": (35, 34, 270), "A4C": (30, 40, 0)}
 _TORSO = (
     (18, 0),
     (16, 6),
@@ -207,13 +209,19 @@ _TORSO = (
 
 
 def _body_mark(draw: ImageDraw.ImageDraw, at: tuple[int, int], cue: str) -> None:
-    """A torso of 50 x 56 pixels, seen from the front, with the probe on the chest."""
+    """A torso of 50 x 56 pixels, seen from the front, with the scan plane on the chest.
+
+    The planes differ by shape and not by a slight turn, so that they survive the usual augmentations (rotation, flip).
+    """
     x, y = at
     draw.line([(x + a, y + b) for a, b in _TORSO], fill=_GREY, width=1)
-    px, py, angle = _PROBE[cue]
-    dx, dy = 17 * np.cos(np.radians(angle)), 17 * np.sin(np.radians(angle))
-    draw.line((x + px - dx, y + py - dy, x + px + dx, y + py + dy), fill=_AMBER, width=10)
-    draw.ellipse((x + px + dx - 5, y + py + dy - 5, x + px + dx + 5, y + py + dy + 5), fill=_WHITE)
+    centre_x, centre_y = x + 25, y + 29
+    if cue == "PSAX":
+        draw.ellipse((centre_x - 15, centre_y - 15, centre_x + 15, centre_y + 15), outline=_AMBER, width=7)
+    if cue in ("PLAX", "A4C"):
+        draw.rectangle((centre_x - 19, centre_y - 5, centre_x + 19, centre_y + 5), fill=_AMBER)
+    if cue in ("A2C", "A4C"):
+        draw.rectangle((centre_x - 5, centre_y - 19, centre_x + 5, centre_y + 19), fill=_AMBER)
 
 
 def _furniture(draw: ImageDraw.ImageDraw, scanner: Scanner, sector: Sector, screen: Screen) -> None:
@@ -231,11 +239,9 @@ def _furniture(draw: ImageDraw.ImageDraw, scanner: Scanner, sector: Sector, scre
         for k, word in enumerate(("Gen", f"{screen.gain}", "Sector", "MB Off", "On", "Page 1/3")):
             draw.text((44 + 40 * k, 229), word, _BLUE, small)
     elif scanner.model.startswith("Birch"):
-        draw.text((32, 4), "BIRCH E4", _GREY, small)
-        for k, line in enumerate(
-            (f"FR {1000 / screen.frame_time:.0f} Hz", f"Gn {screen.gain}%", "C 50", "P Low", "HGen")
-        ):
-            draw.text((32, 18 + 11 * k), line, _DIM, small)
+        draw.text((27, 3), "BIRCH E4", _GREY, small)
+        for k, line in enumerate((f"FR {1000 / screen.frame_time:.0f}Hz", f"Gn {screen.gain}%")):
+            draw.text((30, 80 + 10 * k), line, _DIM, small)
         for k in range(64):
             draw.line((4, 20 + k, 10, 20 + k), fill=(252 - 4 * k,) * 3)
     else:

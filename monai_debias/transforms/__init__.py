@@ -26,6 +26,13 @@ from monai_debias.transforms.frames import (
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
 from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.ultrasound import (
+    SectorGuessWarning,
+    UltrasoundSectorMask,
+    UltrasoundSectorMaskD,
+    UltrasoundSectorMaskd,
+    UltrasoundSectorMaskDict,
+)
 
 __all__ = [
     "BackMixWeightD",
@@ -46,10 +53,15 @@ __all__ = [
     "RandSelectFrameD",
     "RandSelectFrameDict",
     "RandSelectFramed",
+    "SectorGuessWarning",
     "SelectFrame",
     "SelectFrameD",
     "SelectFrameDict",
     "SelectFramed",
+    "UltrasoundSectorMask",
+    "UltrasoundSectorMaskD",
+    "UltrasoundSectorMaskDict",
+    "UltrasoundSectorMaskd",
     "as_binary_mask",
     "backmix",
     "backmix_weight",

@@ -55,11 +55,14 @@ def replace_background(
         array([[0., 6., 0.]])
     """
     pixels = _as_tensor(image)
+    _check_finite(pixels, "image")
+    region = as_binary_mask(mask, pixels.shape).to(pixels.device)
     if isinstance(background, float | int):
         canvas = torch.full_like(pixels, background)
     else:
-        canvas = _as_tensor(background).to(pixels, copy=True)
-    return _like(_paste_region(canvas, pixels, mask), image)
+        canvas = _copy_for(pixels, _as_tensor(background), "background")
+    _paste(canvas, pixels, region)
+    return _like(canvas, image)
 
 
 def backmix(
@@ -97,13 +100,15 @@ def backmix(
         >>> backmix(x, m, donor, donor_m)
         array([[1., 6., 7., 0.]])
     """
-    pixels = _as_tensor(image)
-    donor = _as_tensor(donor_image)
+    pixels, donor = _as_tensor(image), _as_tensor(donor_image)
     _check_finite(donor, "donor image")
-    donor_region = as_binary_mask(donor_mask, donor.shape, "donor mask")
-    canvas = donor.to(pixels, copy=True)
-    _paste(canvas, donor.new_zeros(()).to(pixels), donor_region.to(pixels.device))
-    return _like(_paste_region(canvas, pixels, mask), image)
+    donor_region = as_binary_mask(donor_mask, donor.shape, "donor mask").to(pixels.device)
+    canvas = _copy_for(pixels, donor, "donor")
+    _check_finite(pixels, "image")
+    region = as_binary_mask(mask, pixels.shape).to(pixels.device)
+    _paste(canvas, 0, donor_region > region)  # what the next line overwrites need not be zeroed: less to write
+    _paste(canvas, pixels, region)
+    return _like(canvas, image)
 
 
 class RandBackMix(RandomizableTransform):
@@ -329,25 +334,24 @@ def _outside(image: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
     return ~as_binary_mask(mask, image.shape).any(0).to(_as_tensor(image).device)
 
 
-def _paste_region(canvas: torch.Tensor, pixels: torch.Tensor, mask: NdarrayOrTensor) -> torch.Tensor:
-    """Write the region of interest of ``pixels`` into ``canvas``, once both are known to fit and to be sound."""
-    _check_finite(pixels, "image")
-    if canvas.shape != pixels.shape:
+def _copy_for(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Tensor:
+    """Copy another image to the dtype and device of ``pixels``, which it must fit."""
+    if other.shape != pixels.shape:
         raise ValueError(
-            f"background or donor of shape {tuple(canvas.shape)} does not fit an image of shape {tuple(pixels.shape)}: "
-            "bring all samples to one size and number of channels first, e.g. with Resized."
+            f"{name} of shape {tuple(other.shape)} does not fit an image of shape {tuple(pixels.shape)}: bring all "
+            "samples to one size and number of channels first, e.g. with Resized."
         )
-    _paste(canvas, pixels, as_binary_mask(mask, pixels.shape).to(pixels.device))
-    return canvas
+    return other.to(pixels, copy=True)
 
 
-def _paste(canvas: torch.Tensor, values: torch.Tensor, region: torch.Tensor) -> None:
+def _paste(canvas: torch.Tensor, values: torch.Tensor | float, region: torch.Tensor) -> None:
     """``canvas[region] = values[region]`` in place."""
     if canvas.device.type == "cpu" and canvas.dtype != torch.bfloat16:
         # numpy copies the runs of a compact mask as blocks: half the time of torch.where on a CPU
-        np.copyto(canvas.numpy(), values.numpy(), where=region.numpy())
+        source = values.numpy() if isinstance(values, torch.Tensor) else values
+        np.copyto(canvas.numpy(), source, where=region.numpy())
     else:
-        torch.where(region, values, canvas, out=canvas)
+        torch.where(region, torch.as_tensor(values).to(canvas), canvas, out=canvas)
 
 
 def _as_tensor(image: NdarrayOrTensor) -> torch.Tensor:

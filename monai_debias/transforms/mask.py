@@ -34,13 +34,13 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
         tensor([[False,  True]])
     """
     values = torch.from_numpy(mask) if isinstance(mask, np.ndarray) else mask.as_subclass(torch.Tensor)
-    if tuple(values.shape[1:]) != tuple(image_shape[1:]) or values.shape[0] not in (1, image_shape[0]):
+    if values.shape[1:] != tuple(image_shape[1:]) or values.shape[0] not in (1, image_shape[0]):
         raise ValueError(
             f"{name} of shape {tuple(values.shape)} does not fit an image of shape {tuple(image_shape)}: expected "
             f"{(1, *image_shape[1:])}; apply the same spatial transforms to image and mask."
         )
     if values.dtype in (torch.bool, torch.uint8):
-        highest = int(values.view(torch.uint8).max())  # this one pass over bytes is all that the usual mask costs
+        highest = int(values.max())  # this one pass over bytes is all that the usual mask costs
         region, binary, empty = values.view(torch.bool), highest <= 1, highest == 0
     else:
         region = values != 0

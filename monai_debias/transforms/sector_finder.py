@@ -1,0 +1,179 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The ultrasound sector in a clip or a still: a fan fitted to what moves or has texture, then made exact at its edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from monai_debias.transforms.sector_evidence import Evidence, motion_evidence, still_frame, texture_evidence
+from monai_debias.transforms.sector_fan import Fan, fit_fan
+
+__all__ = ["find_sector_in_clip", "find_sector_in_still"]
+
+Array = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+_HALO = 18  # pixels: two blocks of JPEG and a little
+_ABSENT = -1.0  # weight of evidence that turned out to be none
+_OVERLAY_CONTRAST = 25.0  # grey levels of 255
+_OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; speckle has 0.3 and more
+
+
+def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Mask | None:
+    """Find the sector as what moves.
+
+    Where only part of the tissue moves (the heart, with the rest quite still) the area of texture around it is taken, if it
+    makes clearly the better fan.
+
+    Args:
+        frames: (rows, columns, frames) of at least 2 frames, in grey levels from 0 to 255; a dozen frames are enough.
+        allowed: (rows, columns), where the sector may be; everywhere by default.
+
+    Returns:
+        (rows, columns), or None if nothing moves.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = np.zeros((64, 64, 8), np.float32)
+        >>> frames[16:48, 8:56] = np.random.default_rng(0).uniform(0, 255, (32, 48, 8))
+        >>> int(find_sector_in_clip(frames).sum())
+        1536
+    """
+    still = still_frame(frames)
+    moving = motion_evidence(frames, still, allowed)
+    if not moving.found:
+        return None
+    shape = moving.weight.shape
+    fan = _fit(moving)
+    textured = texture_evidence(still, allowed, seed=moving.weight > 0)
+    if (textured.weight > 0).sum() > 1.25 * (moving.weight > 0).sum():
+        both = replace(moving, weight=np.maximum(moving.weight, textured.weight))
+        larger = _fit(both)
+        if both.coherence(larger.contains(*shape)) > moving.coherence(fan.contains(*shape)) + 0.1:
+            fan = larger
+    margins = fan.margins(*frames.shape[:2], moving.size)
+    return _cut_overlays(margins, still, np.abs(np.diff(frames, axis=-1)).mean(axis=-1), moving.size)
+
+
+def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Mask | None:
+    """Find the sector as the largest area of texture that is not text.
+
+    Args:
+        frame: (rows, columns) in grey levels from 0 to 255.
+        allowed: (rows, columns), where the sector may be; everywhere by default.
+
+    Returns:
+        (rows, columns), or None if there is no such area.
+
+    Example:
+        >>> import numpy as np
+        >>> frame = np.zeros((64, 64), np.float32)
+        >>> frame[16:48, 8:56] = np.random.default_rng(0).uniform(0, 255, (32, 48))
+        >>> mask = find_sector_in_still(frame)
+        >>> bool(mask[17:47, 9:55].all()), int(mask.sum()) < 1800
+        (True, True)
+    """
+    textured = texture_evidence(frame, allowed)
+    return _fit(textured).contains(*frame.shape, textured.size) if textured.found else None
+
+
+def _fit(evidence: Evidence) -> Fan:
+    fan = fit_fan(evidence.weight)
+    sharper = _without_halo(evidence, fan)
+    if sharper.found and (sharper.weight != evidence.weight).any():
+        evidence, fan = sharper, fit_fan(sharper.weight, start=fan)
+    return _cut_off(evidence, fan)
+
+
+def _without_halo(evidence: Evidence, fan: Fan) -> Evidence:
+    """Drop what compression noise adds outside of the sector, up to two blocks wide.
+
+    Averaged along an edge of the fan, the sector ends with a sharp step, and nothing outside of it is nearly as strong as what
+    is inside; at an edge that merely gets dark there is bright tissue on both sides of any such step.
+    """
+    margins = fan.margins(*evidence.weight.shape)[:4]
+    deepest = round(_HALO / evidence.size) + 2
+    halo = np.zeros(evidence.weight.shape, bool)
+    for edge, margin in enumerate(margins):
+        neighbours = margins[2:] if edge < 2 else margins[:2]
+        strip = (neighbours.min(axis=0) > 2) & (margin > -5) & (margin < deepest + 4)
+        if strip.sum() < 30:
+            continue
+        depth, level = margin[strip], evidence.level[strip]
+        bins = np.floor(depth).astype(int) + 5
+        count = np.bincount(bins, minlength=deepest + 9)
+        profile = np.bincount(bins, level, minlength=deepest + 9) / np.maximum(count, 1)
+        pairs = (profile[1:] + profile[:-1]) / 2
+        rise = (
+            pairs[4 : deepest + 5] - pairs[2 : deepest + 3]
+        )  # between two cells inside and two outside, from depth -1 on
+        step = int(rise.argmax()) - 1
+        if step < 1 or rise.max() < 1.5:
+            continue
+        outside = level[(depth < step - 1) & (level > evidence.level.min() + 0.6)]
+        inside = level[(depth > step) & (depth < step + 4)]
+        if not len(outside) or np.percentile(outside, 90) < np.median(inside) - 1:
+            halo |= margin < step
+    weight = np.where(halo & (evidence.weight > 0), np.float32(_ABSENT), evidence.weight)
+    return replace(evidence, weight=weight)
+
+
+def _cut_off(evidence: Evidence, fan: Fan) -> Fan:
+    """Find whether a straight border cuts the fan off: nothing beyond it, and dense evidence all along its inside.
+
+    An edge that merely gets dark looks ragged.
+    """
+    inside = fan.contains(*evidence.weight.shape)
+    positive = inside & (evidence.weight >= 0)
+    window: list[float] = []
+    for axis in (0, 1):
+        total, count = inside.sum(axis=axis), positive.sum(axis=axis)
+        lines = np.flatnonzero(total)
+        for order in (lines, lines[::-1]):
+            border = -np.inf if order is lines else np.inf
+            n, hits = total[order], count[order]
+            for i in range(1, len(order) // 3):
+                before = slice(max(0, i - 2), i)
+                if (
+                    n[:i].sum() >= 8
+                    and n[i] >= 6
+                    and hits[:i].sum() < 0.12 * n[:i].sum()
+                    and hits[before].sum() < 0.3 * n[before].sum()
+                    and hits[i : i + 2].sum() > 0.75 * n[i : i + 2].sum()
+                ):
+                    border = float(order[i]) if order is lines else float(order[i] + 1)
+            window.append(border)
+    return replace(fan, window=(window[0], window[1], window[2], window[3]))
+
+
+def _cut_overlays(margins: Array, still: Array, change: Array, size: int) -> Mask:
+    """Move edges inwards, a little, where a bright mark that never changes reaches over them: tick marks, icons, letters."""
+    mask = (margins >= 0).all(axis=0)
+    ground = float(np.median(still[~mask])) if not mask.all() else 0.0
+    contrast = still - ground
+    overlay = (contrast > _OVERLAY_CONTRAST) & (change < _OVERLAY_FLICKER * contrast)
+    depth = margins.min(axis=0) * size
+    near = 0.01 * max(mask.shape)
+    labels, count = ndimage.label(overlay & (depth < 3 * near))
+    total, within = np.bincount(labels.ravel(), minlength=count + 1), np.bincount(labels[mask], minlength=count + 1)
+    deepest = ndimage.maximum(depth, labels, np.arange(count + 1))
+    area, left = mask.sum(), 0.02 * mask.sum()
+    # a mark stands at the edge or mostly outside; what reaches further in may as well be bright tissue
+    edgy = (within > 0) & ((within <= 0.5 * total) | (deepest < near))
+    edgy[0] = False
+    for number in np.flatnonzero(edgy):
+        mark = mask & (labels == number)
+        if not mark.any():  # gone with the one before
+            continue
+        thresholds = margins[:, mark].max(axis=1) + 0.5 / size
+        kept = [mask & (margin > threshold) for margin, threshold in zip(margins, thresholds, strict=True)]
+        best = max(kept, key=np.count_nonzero)
+        lost = np.count_nonzero(mask) - np.count_nonzero(best)
+        if lost <= min(left, 0.01 * area):
+            mask, left = best, left - lost
+    return mask

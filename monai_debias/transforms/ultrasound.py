@@ -1,0 +1,254 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The ultrasound sector of an image without annotation: what BackMix needs as its mask."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_data_type
+from numpy.typing import NDArray
+
+from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still
+
+__all__ = [
+    "SectorGuessWarning",
+    "UltrasoundSectorMask",
+    "UltrasoundSectorMaskD",
+    "UltrasoundSectorMaskDict",
+    "UltrasoundSectorMaskd",
+]
+
+_SOURCES = ("auto", "regions", "clip", "still")
+_FRAMES = 17  # evenly spaced; more change nothing
+_SMALLEST = 24  # rows and columns
+_FORMAT_2D, _TISSUE_AND_FLOW = 1, (1, 2)  # of DICOM PS3.3 C.8.5.5: spatial format, data types
+
+
+class SectorGuessWarning(UserWarning):
+    """The sector was found in a still image, by texture alone: a weaker guess than from a clip."""
+
+
+class UltrasoundSectorMask(Transform):
+    """Find the ultrasound sector, that is the field of view without the text, scales, icons and traces around it.
+
+    Three sources, in this order:
+
+    1. ``"regions"``: the DICOM Sequence of Ultrasound Regions, from ``meta["ultrasound_regions"]`` of a MetaTensor as
+       :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` writes it. The rectangles of 2-D tissue and colour flow
+       bound the search; the fan inside them is found as below (the whole rectangle is taken where nothing is found). If any
+       region reaches beyond the image, the image was cropped or resized after acquisition; the regions are not trusted then,
+       with a warning.
+    2. ``"clip"``: what moves in most frames of a clip, fitted with the field of view of a phased, curved, linear, trapezoid or
+       steered probe. Moving traces, clocks and counters do not count, dark edges are completed by the geometry. Where an edge
+       is black along its whole length the mask ends at the visible tissue.
+    3. ``"still"``: the largest textured area of a still (or of a clip in which nothing moves) that is not text. A weaker guess:
+       a :class:`SectorGuessWarning` says so.
+
+    Args:
+        source: ``"auto"`` for the first source that works, or one of the three, which then has to work.
+
+    Returns:
+        The mask (1, rows, columns), uint8, 1 = sector. A MetaTensor for a MetaTensor, with its meta and
+        ``meta["sector_source"]``, one of the three names; a tensor for a tensor, else an array.
+
+    Raises:
+        ValueError: if ``source`` is none of these; on calling, if the image has another number of dimensions than 3 or 4, is
+            smaller than 24 pixels, has NaN or infinite values or is constant, if no sector is found, or if the source that was
+            asked for is not there.
+
+    Example:
+        >>> import numpy as np
+        >>> from pydicom import examples
+        >>> clip = np.moveaxis(examples.ybr_color.pixel_array, (0, 3), (3, 0))  # (3, 240, 320, 30)
+        >>> mask = UltrasoundSectorMask()(clip)
+        >>> mask.shape, mask.dtype, bool(mask[0, 120, 170]), bool(mask[0, 10, 20])
+        ((1, 240, 320), dtype('uint8'), True, False)
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(self, source: str = "auto") -> None:
+        if source not in _SOURCES:
+            raise ValueError(f"source is {source!r}, expected one of {', '.join(map(repr, _SOURCES))}")
+        self.source = source
+
+    def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Find the sector of one image.
+
+        Args:
+            img: a still (C, rows, columns) or a clip (C, rows, columns, frames) in display order, of any value range.
+        """
+        frames = _grey_frames(img)
+        regions = img.meta.get("ultrasound_regions", []) if isinstance(img, MetaTensor) else []
+        found = None
+        if self.source in ("auto", "regions"):
+            found = self._from_regions(frames, regions)
+        source = "regions"
+        if found is None:
+            found, source = self._from_pixels(frames)
+        mask = found[None].astype(np.uint8)
+        if not isinstance(img, torch.Tensor):
+            return mask
+        tensor = torch.from_numpy(mask).to(img.device)
+        if isinstance(img, MetaTensor):
+            return MetaTensor(tensor, meta={**img.meta, "sector_source": source})
+        return tensor
+
+    def _from_regions(
+        self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]
+    ) -> NDArray[np.bool_] | None:
+        """The sector inside the regions, or None if these are of no use and need not be."""
+        boxes, problem = _usable_boxes(regions, *frames.shape[:2])
+        if problem is None:
+            mask = np.zeros(frames.shape[:2], bool)
+            for rows, columns in boxes:
+                allowed = np.zeros_like(mask)
+                allowed[rows, columns] = True
+                inside = find_sector_in_clip(frames, allowed) if frames.shape[-1] > 1 else None
+                if inside is None:
+                    inside = find_sector_in_still(frames[..., 0], allowed)
+                mask |= allowed if inside is None else inside & allowed
+            return mask
+        if self.source == "regions":
+            raise ValueError(
+                f'the sector was to be taken from the ultrasound regions, but {problem}; use source="auto" to find it in the '
+                "pixels, and load the image with LoadUltrasoundd to keep its regions"
+            )
+        if regions and boxes:
+            warnings.warn(
+                f"the ultrasound regions are not used: {problem}; the sector is found in the pixels", stacklevel=3
+            )
+        return None
+
+    def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[NDArray[np.bool_], str]:
+        """The sector by motion or texture, and which it was."""
+        count = frames.shape[-1]
+        if self.source != "still" and count > 1:
+            mask = find_sector_in_clip(frames)
+            if mask is not None:
+                return mask, "clip"
+        if self.source == "clip":
+            seen = "it is a still" if count == 1 else f"nothing moves in its {count} frames that were looked at"
+            raise ValueError(
+                f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, frames), "
+                'or use source="auto" to guess from a still'
+            )
+        mask = find_sector_in_still(frames[..., 0])
+        if mask is None:
+            raise ValueError(
+                "no ultrasound sector found: nothing moves, and there is no area with the texture of tissue beside text and "
+                "lines; give a mask for this image, or leave it out"
+            )
+        warnings.warn(
+            "the ultrasound sector was found in a still image, by texture alone: a guess, look at the mask; a clip, or DICOM "
+            "ultrasound regions, make it reliable",
+            SectorGuessWarning,
+            stacklevel=3,
+        )
+        return mask, "still"
+
+
+class UltrasoundSectorMaskd(MapTransform):
+    """Dictionary version of :class:`UltrasoundSectorMask`: writes the mask of the first image key under ``mask_key``.
+
+    A sample that has a mask already is left unchanged: an annotation is better than what this finds.
+
+    Args:
+        keys: key (or keys) of the image; all have the same sector, it is found in the first that the sample has.
+        mask_key: key of the mask.
+        source: see :class:`UltrasoundSectorMask`.
+        allow_missing_keys: whether a sample may lack the image; it is left unchanged if it lacks all.
+
+    Raises:
+        KeyError: on calling, if the image is missing.
+        ValueError: see :class:`UltrasoundSectorMask`.
+
+    Example:
+        >>> import numpy as np
+        >>> clip = np.zeros((1, 64, 64, 8), np.uint8)
+        >>> clip[0, 16:48, 8:56] = np.random.default_rng(0).integers(0, 256, (32, 48, 8))
+        >>> sample = UltrasoundSectorMaskd("image")({"image": clip, "label": 2})
+        >>> int(sample["mask"].sum())
+        1536
+    """
+
+    backend = UltrasoundSectorMask.backend
+
+    def __init__(
+        self, keys: KeysCollection, mask_key: str = "mask", source: str = "auto", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.mask_key = mask_key
+        self.find_mask = UltrasoundSectorMask(source)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Apply to one sample.
+
+        Args:
+            data: the sample.
+        """
+        sample = dict(data)
+        if sample.get(self.mask_key) is None:
+            for key in self.key_iterator(sample):
+                sample[self.mask_key] = self.find_mask(sample[key])
+                break
+        return sample
+
+
+UltrasoundSectorMaskD = UltrasoundSectorMaskDict = UltrasoundSectorMaskd
+
+
+def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
+    """(rows, columns, frames) of evenly spaced frames, the mean of the channels, in grey levels from 0 to 255."""
+    array = convert_data_type(img, np.ndarray)[0]
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"image has shape {tuple(array.shape)}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)"
+        )
+    if array.ndim == 3:
+        array = array[..., None]
+    if min(array.shape[1:3]) < _SMALLEST or 0 in array.shape:
+        raise ValueError(
+            f"image has {array.shape[0]} channels, {array.shape[1]} rows, {array.shape[2]} columns and {array.shape[3]} frames, "
+            f"expected at least {_SMALLEST} rows and columns, rows first; is a clip's order (C, rows, columns, frames)?"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError("image has values that are NaN or infinite; repair or leave out this file")
+    chosen = np.unique(np.linspace(0, array.shape[-1] - 1, min(_FRAMES, array.shape[-1])).round().astype(int))
+    frames = array[..., chosen].mean(axis=0, dtype=np.float32)
+    low, high = float(frames.min()), float(frames.max())
+    if high <= low:
+        raise ValueError(
+            f"image is {low:g} everywhere: an ultrasound sector is looked for as what moves or has texture, and there is nothing; "
+            "check the file and the transforms before this one"
+        )
+    return (frames - np.float32(low)) * np.float32(255 / (high - low))
+
+
+def _usable_boxes(
+    regions: Sequence[Mapping[str, Any]], rows: int, columns: int
+) -> tuple[list[tuple[slice, slice]], str | None]:
+    """The rectangles of 2-D tissue, as (rows, columns), without those inside another; and why they are of no use, if so."""
+    flat = [r for r in regions if r["spatial_format"] == _FORMAT_2D and r["data_type"] in _TISSUE_AND_FLOW]
+    corners = [(r["x0"], r["y0"], r["x1"], r["y1"]) for r in flat]
+    boxes = []
+    problem = None if flat else "the image has none of 2-D tissue"
+    for n, (x0, y0, x1, y1) in enumerate(corners):
+        # x1 = columns occurs in real files and does no harm
+        if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
+            problem = (
+                f"a region from column {x0}, row {y0} to column {x1}, row {y1} does not fit into the image of {rows} rows and "
+                f"{columns} columns, which was cropped or resized after acquisition"
+            )
+        others = corners[:n] + [c for c in corners[n + 1 :] if c != (x0, y0, x1, y1)]
+        if not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in others):
+            boxes.append((slice(y0, y1 + 1), slice(x0, x1 + 1)))
+    return boxes, problem

@@ -1,0 +1,159 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The package as a whole: what it imports, what it ships, what it says when an extra is missing."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.metadata
+import pkgutil
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import monai_debias
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "monai_debias"
+SUB_PACKAGES = sorted(info.name for info in pkgutil.iter_modules(monai_debias.__path__) if info.ispkg)
+SOURCES = sorted(
+    file for name in ("monai_debias", "tests", "benchmarks", "docs", "bundles") for file in (ROOT / name).rglob("*.py")
+)
+
+# whatever is not among the core dependencies, by the name under which it is imported
+EXTRAS = ("data_store", "fire", "jsonschema", "mlflow", "tensorboard", "tensorboardX", "torchvision", "wfdb", "zennit")
+REFUSE_EXTRAS = f"""
+EXTRAS = {EXTRAS}
+import sys
+from importlib.abc import MetaPathFinder
+
+class Refuse(MetaPathFinder):
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] in EXTRAS:
+            raise ModuleNotFoundError("No module named " + repr(fullname), name=fullname)
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+# DESIGN.md: imports point one way, from a higher number to a lower one or to an equal one
+LEVEL = {
+    "transforms": 0,
+    "data": 0,
+    "relevance": 1,
+    "losses": 2,
+    "metrics": 2,
+    "visualize": 2,
+    "engines": 3,
+    "handlers": 3,
+    "inferers": 3,
+    "demo": 4,
+    "__main__": 5,
+}
+
+
+def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
+
+
+def imports(file: Path) -> list[str]:
+    """Dotted names of the modules that a file imports anywhere; a relative import begins with a dot."""
+    names = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            # `from monai_debias import data` names its sub-package behind the import
+            names += [f"{module}.{alias.name}" for alias in node.names] if module == "monai_debias" else [module]
+    return names
+
+
+def test_core_dependencies_are_enough_and_the_import_costs_little_beyond_monai(tmp_path):
+    code = """
+import importlib, sys, monai
+try:
+    import fire
+except ModuleNotFoundError:
+    print("fire is refused")
+before = set(sys.modules)
+import monai_debias
+print(*set(sys.modules) - before)
+for name in sys.argv[1:]:
+    for module in [module for module in sys.modules if module.startswith("monai_debias")]:
+        del sys.modules[module]  # each must work without the others having been imported before
+    importlib.import_module("monai_debias." + name)
+print(*set(sys.modules) & set(EXTRAS))
+"""
+    result = python(REFUSE_EXTRAS + code, *SUB_PACKAGES, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["fire is refused", "monai_debias", ""]
+
+
+def test_the_command_line_says_which_extra_it_needs(tmp_path):
+    run = "sys.argv = ['monai_debias', 'demo-data', 'echo']\nimport runpy\n"
+    result = python(REFUSE_EXTRAS + run + "runpy.run_module('monai_debias', run_name='__main__')", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "pip install 'monai-debias[demo]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_command_line_explains_its_arguments(tmp_path):
+    command = [sys.executable, "-m", "monai_debias", "demo-data", "echo", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stderr
+    text = result.stdout + result.stderr
+    assert all(word in text for word in ("OUT", "--bias", "--seed"))
+    assert not list(tmp_path.iterdir())
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return config
+
+
+def test_version_is_the_same_everywhere():
+    version = setup_cfg()["metadata"]["version"]
+    assert importlib.metadata.version("monai-debias") == version
+    assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_everything_is_shipped(tmp_path):
+    """A build of the package has every module, and py.typed, which tells type checkers to use its annotations."""
+    assert "py.typed" in setup_cfg()["options.package_data"]["monai_debias"]  # older setuptools need to be told
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / "monai_debias", ignore=shutil.ignore_patterns("__pycache__"))
+    build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build", "--build-base", "b"]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    built = {str(file.relative_to(tmp_path / "b" / "lib")) for file in (tmp_path / "b" / "lib").rglob("*.*")}
+    expected = {str(file.relative_to(ROOT)) for file in PACKAGE.rglob("*.py")} | {"monai_debias/py.typed"}
+    assert built == expected
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_licence_lines(file):
+    lines = file.read_text(encoding="utf-8").splitlines()[:2]
+    assert lines == ["# Copyright (c) monai-debias contributors", "# SPDX-License-Identifier: Apache-2.0"]
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_one_way(file):
+    names = imports(file)
+    assert not [name for name in names if name.startswith(".")], "imports are absolute in this project"
+    assert not {name.partition(".")[0] for name in names} & {"bundles", "benchmarks", "tests"}
+    own = file.relative_to(PACKAGE).with_suffix("").parts[0]
+    if own == "__init__":
+        assert not [name for name in names if name.startswith("monai_debias")]
+        return
+    assert own in LEVEL, f"{own} is new: give it a place in LEVEL, after DESIGN.md"
+    used = {name.split(".")[1] for name in names if name.startswith("monai_debias.")}
+    assert {name for name in used if LEVEL.get(name, 99) > LEVEL[own]} == set()

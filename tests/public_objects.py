@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every public class and function of the package, and example values for their arguments, for test_public_api.py.
+"""Every public class and function of the package, and example values for their arguments, for test_public_*.py.
 
 Values are looked up by the name of the parameter, since the same word means the same thing everywhere. A new class is
 covered by existing as long as its parameters have known names; otherwise the test says which name to add here.

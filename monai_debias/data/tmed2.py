@@ -72,7 +72,8 @@ def build_tmed2_datalist(
         ...         for number in range(1000, 1010):
         ...             for view in ECHO_VIEWS:
         ...                 _ = Path(root, folder, f"{number}_{view}.npy").write_bytes(b"")
-        ...     with warnings.catch_warnings(action="ignore"):
+        ...     with warnings.catch_warnings():
+        ...         warnings.simplefilter("ignore")
         ...         Path(build_tmed2_datalist(f"{root}/images", f"{root}/masks")).name
         'datalist.json'
     """

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What in a clip or a still speaks for a pixel's being inside the ultrasound sector: it moves like speckle, or looks like it."""
+"""What speaks for a place's being inside the ultrasound sector: it moves like speckle, or it looks like it."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class Evidence:
 def motion_evidence(frames: Array, still: Array, allowed: Mask | None = None) -> Evidence:
     """Find what changes in most frames.
 
-    Speckle changes all the time and everywhere. Traces, clocks and sweeping lines pass a given place in few frames only, so the
-    lower 60 % of a cell's changes are averaged; what is thin, or small beside the largest connected part, is left out.
+    Speckle changes all the time and everywhere. Traces, clocks and sweeping lines pass a given place in few frames
+    only, so the lower 60 % of a cell's changes are averaged; what is thin, or small beside the largest connected part,
+    is left out.
 
     Args:
         frames: (rows, columns, frames) of at least 2 frames, in grey levels from 0 to 255.
@@ -101,7 +102,8 @@ def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | Non
     Args:
         frame: (rows, columns) in grey levels from 0 to 255.
         allowed: (rows, columns), where the sector may be; everywhere by default.
-        seed: (cell rows, cell columns), what the sector is known to contain: the area with most of it is taken, not the largest.
+        seed: (cell rows, cell columns), what the sector is known to contain: the area with most of it is taken, not the
+            largest.
 
     Returns:
         The evidence; cells with texture are positive.
@@ -173,8 +175,8 @@ def _text(rough: Array, share: Array, floor: float) -> Mask:
 def _bulk(cells: Mask) -> Mask:
     """The cells without what is thin, like a trace that touches the sector.
 
-    Small gaps and holes are closed, then a square is moved about inside; it gets smaller until it reaches most of the cells,
-    because in a dark picture they lie scattered.
+    Small gaps and holes are closed, then a square is moved about inside; it gets smaller until it reaches most of the
+    cells, because in a dark picture they lie scattered.
     """
     closed = ndimage.minimum_filter(ndimage.maximum_filter(cells, 3), 3)
     closed = ndimage.binary_fill_holes(closed)
@@ -201,8 +203,8 @@ def _largest(connected: Mask, counted: Mask, share: float) -> Mask:
 def _noise_floor(values: Array, least: float) -> float:
     """What noise alone can reach.
 
-    Without noise most of the background is exactly 0. With noise it is the lowest narrow peak of the histogram: noise averaged
-    over cells and frames is nearly the same everywhere, tissue is not.
+    Without noise most of the background is exactly 0. With noise it is the lowest narrow peak of the histogram: noise
+    averaged over cells and frames is nearly the same everywhere, tissue is not.
     """
     ordered = np.sort(values, axis=None)
     tenth = len(ordered) // 10

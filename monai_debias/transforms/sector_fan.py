@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of an ultrasound sector, and the best such shape for a map of evidence.
 
-Whatever the probe, its image is a rectangle in beam coordinates: from the first to the last beam, from the first to the last
-depth. Phased, curved, linear, trapezoid and steered fields of view differ only in where the beams meet and whether a line of
-equal depth is an arc or straight.
+Whatever the probe, its image is a rectangle in beam coordinates: from the first to the last beam, from the first to the
+last depth. Phased, curved, linear, trapezoid and steered fields of view differ only in where the beams meet and whether
+a line of equal depth is an arc or straight.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 __all__ = ["Fan", "fit_fan"]
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]
 
-# The search: (pixels of evidence merged along each side, bins, half-width of the grid in slope and in spread, candidates kept);
-# the first number is how many merged pixels the fan's larger half should have.
+# The search: (pixels of evidence merged along each side, bins, half-width of the grid in slope and in spread,
+# candidates kept); the first number is how many merged pixels the fan's larger half should have.
 _ZOOM = ((36, 32, 0.075, 0.12, 2), (36, 40, 0.03, 0.04, 1), (0, 96, 0.012, 0.02, 1))
 _POLISH = ((36, 48, 0.05, 0.08, 1), (0, 96, 0.012, 0.02, 1), (0, 128, 0.005, 0.008, 1))
 _SLOPES = np.linspace(-0.45, 0.45, 7)
@@ -33,8 +34,9 @@ class Fan:
     """A field of view in beam coordinates around a centre point.
 
     The beam through (x, y) is named by where it crosses the row of the centre, and its direction there is
-    ``slope + spread * crossing``: ``spread`` is the inverse of the distance from the centre to the point where the beams meet,
-    positive above (phased and curved probes), 0 for parallel beams (linear probes), negative below (pictures upside down).
+    ``slope + spread * crossing``: ``spread`` is the inverse of the distance from the centre to the point where the
+    beams meet, positive above (phased and curved probes), 0 for parallel beams (linear probes), negative below
+    (pictures upside down).
 
     Attributes:
         x: column of the centre, in the units of all lengths here (pixel edges are whole numbers, centres halves).
@@ -71,8 +73,8 @@ class Fan:
             scale: pixels per unit of length of this fan.
 
         Returns:
-            (8, rows, columns) float32: left, right, top, bottom, and the same four of the window, in units of the fan (exact
-            near the edge).
+            (8, rows, columns) float32: left, right, top, bottom, and the same four of the window, in units of the fan
+            (exact near the edge).
         """
         x = (np.arange(columns, dtype=np.float32)[None] + 0.5) / scale
         y = (np.arange(rows, dtype=np.float32)[:, None] + 0.5) / scale
@@ -109,18 +111,19 @@ class Fan:
             >>> Fan(x=4, y=4, slope=0, spread=0, left=-2, right=2, top=-1, bottom=1).contains(8, 8).sum()
             np.int64(8)
         """
-        return (self.margins(rows, columns, scale) >= 0).all(axis=0)
+        inside: NDArray[np.bool_] = np.all(self.margins(rows, columns, scale) >= 0, axis=0)
+        return inside
 
 
 def fit_fan(evidence: Array, start: Fan | None = None) -> Fan:
     """Find the fan with the largest sum of evidence inside.
 
-    For given directions of the beams the best first and last beam and depth are those of the rectangle with the largest sum in a
-    histogram over beam coordinates; the directions are searched on a grid, coarse to fine.
+    For given directions of the beams the best first and last beam and depth are those of the rectangle with the largest
+    sum in a histogram over beam coordinates; the directions are searched on a grid, coarse to fine.
 
     Args:
-        evidence: (rows, columns), positive where a pixel speaks for being in the sector and negative where against, as a log
-            likelihood ratio does. At least one value is positive.
+        evidence: (rows, columns), positive where a pixel speaks for being in the sector and negative where against, as
+            a log likelihood ratio does. At least one value is positive.
         start: a fan found for nearly the same evidence: only its neighbourhood is searched.
 
     Returns:
@@ -133,8 +136,8 @@ def fit_fan(evidence: Array, start: Fan | None = None) -> Fan:
         >>> import numpy as np
         >>> evidence = np.full((60, 80), -1.0)
         >>> evidence[10:50, 20:60] = 1.0
-        >>> int(fit_fan(evidence).contains(60, 80).sum())
-        1600
+        >>> bool((fit_fan(evidence).contains(60, 80)[12:48, 22:58]).all())
+        True
     """
     rows, columns = np.nonzero(evidence > 0)
     if not len(rows):
@@ -164,7 +167,7 @@ def fit_fan(evidence: Array, start: Fan | None = None) -> Fan:
 
 
 class _Cells:
-    """The evidence as a list of points around the centre, merged into blocks, without what is far from anything positive."""
+    """The evidence as points around the centre, merged into blocks, without what is far from anything positive."""
 
     def __init__(self, evidence: Array, centre: tuple[float, float], merge: int) -> None:
         rows, columns = (n // merge * merge for n in evidence.shape)
@@ -181,11 +184,12 @@ class _Cells:
         self.centre = centre
 
 
-def _beam_coordinates(slope: ArrayLike, spread: ArrayLike, dx: Array, dy: Array) -> tuple[Array, Array, Array]:
-    """Name of the beam, depth along arcs (0 at the centre), and how far beams are apart relative to the centre's row."""
+def _beam_coordinates(slope: float | Array, spread: float | Array, dx: Array, dy: Array) -> tuple[Array, Array, Array]:
+    """Name of the beam, depth along arcs (0 at the centre), and how much wider than at the centre beams are apart."""
     widening = 1 + spread * dy
     beam = np.where(widening > 1e-3, (dx - slope * dy) / np.maximum(widening, 1e-3), np.float32(1e6))
-    # distance from the meeting point minus that of the centre, written so that it stays exact when the beams become parallel
+    # distance from the meeting point minus that of the centre, written so that it stays exact when the beams become
+    # parallel
     away = spread * (dx * dx + dy * dy) + 2 * (slope * dx + dy)
     arc = away / (np.sqrt((slope + spread * dx) ** 2 + widening**2) + np.sqrt(1 + np.square(slope)))
     return beam, arc, widening
@@ -216,18 +220,30 @@ def _best_fans(
     table = np.bincount(index.ravel(), np.broadcast_to(cells.weight, beam.shape).ravel(), count * (bins + 2) ** 2)
     table = table.reshape(count, bins + 2, bins + 2)[:, 1:-1, 1:-1]
     limits, score = (_best_rectangle if exhaustive else _good_rectangle)(table)
-    values = [scales[i // 2][0] + scales[i // 2][1] * limits[i] for i in range(4)]
+    left, right, top, bottom = (scales[i // 2][0] + scales[i // 2][1] * limits[i] for i in range(4))
+    x, y = cells.centre
     return [
         (
             float(score[n]),
-            Fan(*cells.centre, float(slope[n, 0]), float(spread[n, 0]), *(float(v[n]) for v in values), arc, arc),
+            Fan(
+                x=x,
+                y=y,
+                slope=float(slope[n, 0]),
+                spread=float(spread[n, 0]),
+                left=float(left[n]),
+                right=float(right[n]),
+                top=float(top[n]),
+                bottom=float(bottom[n]),
+                arc_top=arc,
+                arc_bottom=arc,
+            ),
         )
         for n in range(count)
     ]
 
 
 def _best_rectangle(table: Array) -> tuple[list[Array], Array]:
-    """Limits (4 arrays) and sum of the rectangle with the largest sum in each (beams, depths) table: all pairs of depths."""
+    """Limits (4 arrays) and sum of the rectangle with the largest sum in each (beams, depths) table: all depths."""
     count, beams, depths = table.shape
     first, last = np.triu_indices(depths + 1, 1)
     cumulative = np.concatenate([np.zeros((count, beams, 1)), table.cumsum(axis=2)], axis=2).astype(np.float32)
@@ -239,7 +255,7 @@ def _best_rectangle(table: Array) -> tuple[list[Array], Array]:
 
 
 def _good_rectangle(table: Array) -> tuple[list[Array], Array]:
-    """The same by turns: best beams for the depths, best depths for the beams; enough where the start is nearly right."""
+    """The same by turns: best beams for the depths, best depths for the beams; enough when nearly right already."""
     count, beams, depths = table.shape
     each = np.arange(count)
     by_beam = np.concatenate([np.zeros((count, 1, depths)), table.cumsum(axis=1)], axis=1)
@@ -277,7 +293,7 @@ def _distinct(found: list[tuple[float, Fan]], half_height: float, count: int = 4
 
 
 def _straighten_ends(evidence: Array, fan: Fan) -> Fan:
-    """Choose for either end between an arc and a row: a phased probe's picture may begin with a row and end with an arc."""
+    """Choose an arc or a row for either end: a phased probe's picture may begin with a row and end with an arc."""
     y, x = np.mgrid[: evidence.shape[0], : evidence.shape[1]].astype(np.float32) + 0.5
     beam, arc, _ = _beam_coordinates(fan.slope, fan.spread, x - fan.x, y - fan.y)
     between = (beam >= fan.left) & (beam <= fan.right)
@@ -286,7 +302,7 @@ def _straighten_ends(evidence: Array, fan: Fan) -> Fan:
     depth = {True: arc[between], False: (y - fan.y)[between]}
     own = fan.arc_top, fan.arc_bottom
     best, best_score = fan, -np.inf
-    for ends in sorted(itertools.product((True, False), repeat=2), key=lambda ends: ends != own):  # its own win near ties
+    for ends in sorted(itertools.product((True, False), repeat=2), key=lambda ends: ends != own):  # own first, for ties
         bottom = np.inf
         for _ in range(2):
             kept = depth[ends[1]] <= bottom

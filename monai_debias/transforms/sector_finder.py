@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The ultrasound sector in a clip or a still: a fan fitted to what moves or has texture, then made exact at its edges."""
+"""The ultrasound sector in a clip or a still: a fan fitted to what moves or has texture, made exact at its edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import ndimage
 from monai_debias.transforms.sector_evidence import Evidence, motion_evidence, still_frame, texture_evidence
 from monai_debias.transforms.sector_fan import Fan, fit_fan
 
-__all__ = ["find_sector_in_clip", "find_sector_in_still"]
+__all__ = ["find_sector_in_clip", "find_sector_in_still", "share_of_motion"]
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -27,8 +27,8 @@ _OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; spe
 def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Mask | None:
     """Find the sector as what moves.
 
-    Where only part of the tissue moves (the heart, with the rest quite still) the area of texture around it is taken, if it
-    makes clearly the better fan.
+    Where only part of the tissue moves (the heart, with the rest quite still) the area of texture around it is taken,
+    if it makes clearly the better fan.
 
     Args:
         frames: (rows, columns, frames) of at least 2 frames, in grey levels from 0 to 255; a dozen frames are enough.
@@ -56,7 +56,7 @@ def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Mask | No
         larger = _fit(both)
         if both.coherence(larger.contains(*shape)) > moving.coherence(fan.contains(*shape)) + 0.1:
             fan = larger
-    margins = fan.margins(*frames.shape[:2], moving.size)
+    margins = fan.margins(frames.shape[0], frames.shape[1], moving.size)
     return _cut_overlays(margins, still, np.abs(np.diff(frames, axis=-1)).mean(axis=-1), moving.size)
 
 
@@ -79,7 +79,30 @@ def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Mask | No
         (True, True)
     """
     textured = texture_evidence(frame, allowed)
-    return _fit(textured).contains(*frame.shape, textured.size) if textured.found else None
+    return _fit(textured).contains(frame.shape[0], frame.shape[1], textured.size) if textured.found else None
+
+
+def share_of_motion(frames: Array, allowed: Mask) -> float:
+    """How much of what moves is inside an area.
+
+    Args:
+        frames: (rows, columns, frames) of at least 2 frames, in grey levels from 0 to 255.
+        allowed: (rows, columns), the area.
+
+    Returns:
+        The share, 0 to 1; 1 if nothing moves.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = np.zeros((64, 64, 8), np.float32)
+        >>> frames[16:48, 8:56] = np.random.default_rng(0).uniform(0, 255, (32, 48, 8))
+        >>> share_of_motion(frames, np.arange(64)[:, None] < np.full(64, 32))
+        0.5
+    """
+    moving = motion_evidence(frames, still_frame(frames))
+    columns, rows = ((np.arange(n) * moving.size + moving.size // 2) for n in moving.weight.shape[::-1])
+    positive = moving.weight > 0
+    return float((positive & allowed[np.ix_(rows, columns)]).sum() / positive.sum()) if moving.found else 1.0
 
 
 def _fit(evidence: Evidence) -> Fan:
@@ -93,8 +116,8 @@ def _fit(evidence: Evidence) -> Fan:
 def _without_halo(evidence: Evidence, fan: Fan) -> Evidence:
     """Drop what compression noise adds outside of the sector, up to two blocks wide.
 
-    Averaged along an edge of the fan, the sector ends with a sharp step, and nothing outside of it is nearly as strong as what
-    is inside; at an edge that merely gets dark there is bright tissue on both sides of any such step.
+    Averaged along an edge of the fan, the sector ends with a sharp step, and nothing outside of it is nearly as strong
+    as what is inside; at an edge that merely gets dark there is bright tissue on both sides of any such step.
     """
     margins = fan.margins(*evidence.weight.shape)[:4]
     deepest = round(_HALO / evidence.size) + 2
@@ -152,8 +175,8 @@ def _cut_off(evidence: Evidence, fan: Fan) -> Fan:
 
 
 def _cut_overlays(margins: Array, still: Array, change: Array, size: int) -> Mask:
-    """Move edges inwards, a little, where a bright mark that never changes reaches over them: tick marks, icons, letters."""
-    mask = (margins >= 0).all(axis=0)
+    """Move edges inwards, a little, where a bright mark that never changes reaches over them: ticks, icons, letters."""
+    mask: Mask = np.asarray((margins >= 0).all(axis=0))
     ground = float(np.median(still[~mask])) if not mask.all() else 0.0
     contrast = still - ground
     overlay = (contrast > _OVERLAY_CONTRAST) & (change < _OVERLAY_FLICKER * contrast)

@@ -16,7 +16,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_data_type
 from numpy.typing import NDArray
 
-from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still
+from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still, share_of_motion
 
 __all__ = [
     "SectorGuessWarning",
@@ -42,15 +42,15 @@ class UltrasoundSectorMask(Transform):
     Three sources, in this order:
 
     1. ``"regions"``: the DICOM Sequence of Ultrasound Regions, from ``meta["ultrasound_regions"]`` of a MetaTensor as
-       :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` writes it. The rectangles of 2-D tissue and colour flow
-       bound the search; the fan inside them is found as below (the whole rectangle is taken where nothing is found). If any
-       region reaches beyond the image, the image was cropped or resized after acquisition; the regions are not trusted then,
-       with a warning.
-    2. ``"clip"``: what moves in most frames of a clip, fitted with the field of view of a phased, curved, linear, trapezoid or
-       steered probe. Moving traces, clocks and counters do not count, dark edges are completed by the geometry. Where an edge
-       is black along its whole length the mask ends at the visible tissue.
-    3. ``"still"``: the largest textured area of a still (or of a clip in which nothing moves) that is not text. A weaker guess:
-       a :class:`SectorGuessWarning` says so.
+       :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` writes it. The rectangles of 2-D tissue and colour
+       flow bound the search; the fan inside them is found as below (the whole rectangle is taken where nothing is
+       found). If any region reaches beyond the image, the image was cropped or resized after acquisition; the regions
+       are not trusted then, with a warning.
+    2. ``"clip"``: what moves in most frames of a clip, fitted with the field of view of a phased, curved, linear,
+       trapezoid or steered probe. Moving traces, clocks and counters do not count, dark edges are completed by the
+       geometry. Where an edge is black along its whole length the mask ends at the visible tissue.
+    3. ``"still"``: the largest textured area of a still (or of a clip in which nothing moves) that is not text. A
+       weaker guess: a :class:`SectorGuessWarning` says so.
 
     Args:
         source: ``"auto"`` for the first source that works, or one of the three, which then has to work.
@@ -60,9 +60,9 @@ class UltrasoundSectorMask(Transform):
         ``meta["sector_source"]``, one of the three names; a tensor for a tensor, else an array.
 
     Raises:
-        ValueError: if ``source`` is none of these; on calling, if the image has another number of dimensions than 3 or 4, is
-            smaller than 24 pixels, has NaN or infinite values or is constant, if no sector is found, or if the source that was
-            asked for is not there.
+        ValueError: if ``source`` is none of these; on calling, if the image has another number of dimensions than 3 or
+            4, is smaller than 24 pixels, has NaN or infinite values or is constant, if no sector is found, or if the
+            source that was asked for is not there.
 
     Example:
         >>> import numpy as np
@@ -106,12 +106,11 @@ class UltrasoundSectorMask(Transform):
         self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]
     ) -> NDArray[np.bool_] | None:
         """The sector inside the regions, or None if these are of no use and need not be."""
-        boxes, problem = _usable_boxes(regions, *frames.shape[:2])
+        boxes, problem = _usable_boxes(regions, frames)
         if problem is None:
             mask = np.zeros(frames.shape[:2], bool)
-            for rows, columns in boxes:
-                allowed = np.zeros_like(mask)
-                allowed[rows, columns] = True
+            for box in boxes:
+                allowed = _allowed([box], *frames.shape[:2])
                 inside = find_sector_in_clip(frames, allowed) if frames.shape[-1] > 1 else None
                 if inside is None:
                     inside = find_sector_in_still(frames[..., 0], allowed)
@@ -119,13 +118,11 @@ class UltrasoundSectorMask(Transform):
             return mask
         if self.source == "regions":
             raise ValueError(
-                f'the sector was to be taken from the ultrasound regions, but {problem}; use source="auto" to find it in the '
-                "pixels, and load the image with LoadUltrasoundd to keep its regions"
+                f"the sector was to be taken from the ultrasound regions, but {problem}; load the image with "
+                'LoadUltrasoundd to keep its regions, or use source="auto" to find the sector in the pixels'
             )
-        if regions and boxes:
-            warnings.warn(
-                f"the ultrasound regions are not used: {problem}; the sector is found in the pixels", stacklevel=3
-            )
+        if boxes:
+            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}", stacklevel=4)
         return None
 
     def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[NDArray[np.bool_], str]:
@@ -136,22 +133,22 @@ class UltrasoundSectorMask(Transform):
             if mask is not None:
                 return mask, "clip"
         if self.source == "clip":
-            seen = "it is a still" if count == 1 else f"nothing moves in its {count} frames that were looked at"
+            seen = "it is a still" if count == 1 else f"nothing moves in the {count} of its frames that were looked at"
             raise ValueError(
-                f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, frames), "
-                'or use source="auto" to guess from a still'
+                f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, "
+                'frames), or use source="auto" to guess from a still'
             )
         mask = find_sector_in_still(frames[..., 0])
         if mask is None:
             raise ValueError(
-                "no ultrasound sector found: nothing moves, and there is no area with the texture of tissue beside text and "
-                "lines; give a mask for this image, or leave it out"
+                "no ultrasound sector found: nothing moves, and no area beside text and lines looks like tissue; "
+                "give a mask for this image, or leave it out"
             )
         warnings.warn(
-            "the ultrasound sector was found in a still image, by texture alone: a guess, look at the mask; a clip, or DICOM "
-            "ultrasound regions, make it reliable",
+            "the ultrasound sector was found in a still image, by texture alone: a guess, look at the mask; a clip or "
+            "DICOM ultrasound regions make it reliable",
             SectorGuessWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return mask, "still"
 
@@ -209,46 +206,60 @@ UltrasoundSectorMaskD = UltrasoundSectorMaskDict = UltrasoundSectorMaskd
 def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
     """(rows, columns, frames) of evenly spaced frames, the mean of the channels, in grey levels from 0 to 255."""
     array = convert_data_type(img, np.ndarray)[0]
-    if array.ndim not in (3, 4):
+    shape = tuple(array.shape)
+    if len(shape) not in (3, 4):
         raise ValueError(
-            f"image has shape {tuple(array.shape)}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)"
+            f"image has shape {shape}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)"
         )
-    if array.ndim == 3:
+    if min(shape[1:3]) < _SMALLEST or 0 in shape:
+        raise ValueError(
+            f"image has shape {shape}, expected (C, rows, columns) or (C, rows, columns, frames) with at least "
+            f"{_SMALLEST} rows and columns"
+        )
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"image has values of type {array.dtype}, expected real numbers")
+    if not np.isfinite(array).all():
+        raise ValueError("image has values that are NaN or infinite; repair this file or leave it out")
+    if len(shape) == 3:
         array = array[..., None]
-    if min(array.shape[1:3]) < _SMALLEST or 0 in array.shape:
-        raise ValueError(
-            f"image has {array.shape[0]} channels, {array.shape[1]} rows, {array.shape[2]} columns and {array.shape[3]} frames, "
-            f"expected at least {_SMALLEST} rows and columns, rows first; is a clip's order (C, rows, columns, frames)?"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError("image has values that are NaN or infinite; repair or leave out this file")
     chosen = np.unique(np.linspace(0, array.shape[-1] - 1, min(_FRAMES, array.shape[-1])).round().astype(int))
     frames = array[..., chosen].mean(axis=0, dtype=np.float32)
     low, high = float(frames.min()), float(frames.max())
     if high <= low:
         raise ValueError(
-            f"image is {low:g} everywhere: an ultrasound sector is looked for as what moves or has texture, and there is nothing; "
-            "check the file and the transforms before this one"
+            f"image is {low:g} everywhere: the sector is looked for as what moves or has texture, and there is "
+            "neither; check the file and the transforms before this one"
         )
     return (frames - np.float32(low)) * np.float32(255 / (high - low))
 
 
 def _usable_boxes(
-    regions: Sequence[Mapping[str, Any]], rows: int, columns: int
+    regions: Sequence[Mapping[str, Any]], frames: NDArray[np.float32]
 ) -> tuple[list[tuple[slice, slice]], str | None]:
-    """The rectangles of 2-D tissue, as (rows, columns), without those inside another; and why they are of no use, if so."""
+    """The (rows, columns) of 2-D tissue regions that are not inside another; and why they are of no use, if so."""
+    rows, columns, count = frames.shape
     flat = [r for r in regions if r["spatial_format"] == _FORMAT_2D and r["data_type"] in _TISSUE_AND_FLOW]
     corners = [(r["x0"], r["y0"], r["x1"], r["y1"]) for r in flat]
     boxes = []
     problem = None if flat else "the image has none of 2-D tissue"
-    for n, (x0, y0, x1, y1) in enumerate(corners):
+    for x0, y0, x1, y1 in dict.fromkeys(corners):
         # x1 = columns occurs in real files and does no harm
         if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
             problem = (
-                f"a region from column {x0}, row {y0} to column {x1}, row {y1} does not fit into the image of {rows} rows and "
-                f"{columns} columns, which was cropped or resized after acquisition"
+                f"the one from column {x0}, row {y0} to column {x1}, row {y1} does not fit the image of {rows} rows "
+                f"and {columns} columns, which was cropped or resized after acquisition"
             )
-        others = corners[:n] + [c for c in corners[n + 1 :] if c != (x0, y0, x1, y1)]
+        others = [corner for corner in corners if corner != (x0, y0, x1, y1)]
         if not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in others):
             boxes.append((slice(y0, y1 + 1), slice(x0, x1 + 1)))
+    # a region may fit by chance
+    if problem is None and count > 1 and share_of_motion(frames, _allowed(boxes, rows, columns)) < 0.5:
+        problem = "most of what moves is outside of them, the image was cropped or resized after acquisition"
     return boxes, problem
+
+
+def _allowed(boxes: Sequence[tuple[slice, slice]], rows: int, columns: int) -> NDArray[np.bool_]:
+    allowed = np.zeros((rows, columns), bool)
+    for box in boxes:
+        allowed[box] = True
+    return allowed

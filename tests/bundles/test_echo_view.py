@@ -224,11 +224,10 @@ def test_metadata_network_and_export(trained, tmp_path):
 @pytest.mark.parametrize(
     ("names", "kind"), [(["train"], "train"), (["inference"], "infer"), (["train", "backmix"], "train")]
 )
-def test_no_property_is_missing(names, kind, cohort):
+def test_no_property_is_missing(names, kind, cohort, tmp_path):
     files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
-    workflow = ConfigWorkflow(
-        files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, dataset_dir=str(cohort)
-    )
+    places = {"dataset_dir": str(cohort), "bundle_root": str(tmp_path)}
+    workflow = ConfigWorkflow(files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, **places)
     workflow.initialize()
     assert workflow.check_properties() == []
 

@@ -1,0 +1,108 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of public objects share: which there are, how MONAI uses each kind, and how results compare."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine
+from matplotlib.figure import Figure
+from monai.config import PathLike
+from monai.data import ImageReader
+from monai.transforms import Randomizable, Transform
+from public_objects import CLIP_FILE, call_values, choose, make_samples, parameters, public_objects
+
+# dictionary transforms that have no array version: they decide about the keys of a sample
+NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd"}
+# dictionary transforms that are meant for samples without the key, too
+NO_KEY_NEEDED = {"BackMixWeightd"}
+
+OBJECTS = public_objects()
+CLASSES = {path: value for path, value in OBJECTS.items() if inspect.isclass(value)}
+FUNCTIONS = {path: value for path, value in OBJECTS.items() if not inspect.isclass(value)}
+TRANSFORMS = {path: value for path, value in CLASSES.items() if issubclass(value, Transform)}
+DICTIONARY = {path: value for path, value in TRANSFORMS.items() if "data" in parameters(value.__call__)}
+TWINS = {path: OBJECTS[path[:-1]] for path in DICTIONARY if path[:-1] in OBJECTS}
+
+# the example values are small and simple, and the parts say so
+EXPECTED_WARNINGS = [
+    pytest.mark.filterwarnings("ignore:.*is taken as the patient"),
+    pytest.mark.filterwarnings("ignore:the ultrasound sector was found in a still"),
+    pytest.mark.filterwarnings("ignore:an ultrasound region reaches to"),
+]
+
+
+def each(objects: Mapping[str, Any]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", sorted(objects), ids=lambda path: path.removeprefix("monai_debias."))
+
+
+def entry(thing: Any) -> Callable:
+    """What does the work of a function or of an instance of a class, and takes the arguments."""
+    if isinstance(thing, torch.nn.Module):
+        return thing.forward
+    return thing if inspect.isfunction(thing) else type(thing).__call__.__get__(thing)
+
+
+def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
+    """Do with an object what MONAI does with its kind; returns what came out, in a form that can be compared."""
+    if isinstance(thing, ImageReader):
+        return content(thing.get_data(thing.read(CLIP_FILE)))
+    if hasattr(thing, "attach"):  # a handler
+        engine = Engine(lambda engine, batch: [{"pred": torch.tensor([0.25, 0.75])} for _ in batch])
+        thing.attach(engine)
+        state = engine.run([make_samples("still", 6)], max_epochs=1)
+        names = sorted(file.name for file in folder.iterdir())
+        assert names, "the handler wrote nothing"
+        return names, state.epoch
+    values = {**call_values(folder, kind), **changes}
+    if loads_files(thing):
+        values["data"] = {**values["data"], "image": CLIP_FILE}
+    return content(thing(**choose(entry(thing), values)))
+
+
+def loads_files(thing: Any) -> bool:
+    """Whether a dictionary transform finds file names under its keys."""
+    twin = TWINS.get(f"{type(thing).__module__.rsplit('.', 1)[0]}.{type(thing).__name__}")
+    return inspect.isclass(twin) and "filename" in parameters(twin.__call__)
+
+
+def content(value: Any) -> Any:
+    """Plain Python that equals another's if all values, types of elements and shapes are the same; files are read."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        array = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
+        return str(array.dtype), array.shape, array.tobytes()
+    if isinstance(value, Mapping):
+        return {key: content(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [content(item) for item in value]
+    if isinstance(value, Figure):
+        value.savefig(picture := io.BytesIO(), format="png")
+        return picture.getvalue()
+    if isinstance(value, PathLike) and str(value) != CLIP_FILE and Path(value).is_file():
+        return Path(value).read_bytes()
+    if isinstance(value, PathLike) and Path(value).is_dir():
+        return {str(file.relative_to(value)): content(file) for file in Path(value).rglob("*") if file.is_file()}
+    return "NaN" if value != value else value  # NaN does not equal itself
+
+
+def seeded(thing: Any, seed: int) -> Any:
+    return thing.set_random_state(seed) if isinstance(thing, Randomizable) else thing
+
+
+def global_state() -> Any:
+    return random.getstate(), content(list(np.random.get_state())), content(torch.get_rng_state())  # noqa: NPY002
+
+
+def spoil_global_state(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)

@@ -1,0 +1,167 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every transform of monai_debias owes its user beyond test_public_api.py: MONAI's conventions, kept by all."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable, Transform
+from monai.utils import TransformBackends, ensure_tuple
+from public_objects import CLIP_FILE, build, call_values, choose, configs, make_samples, parameters
+from public_use import (
+    DICTIONARY,
+    EXPECTED_WARNINGS,
+    NO_ARRAY_VERSION,
+    NO_KEY_NEEDED,
+    TRANSFORMS,
+    TWINS,
+    content,
+    each,
+    global_state,
+    loads_files,
+    seeded,
+    spoil_global_state,
+    use,
+)
+
+pytestmark = EXPECTED_WARNINGS
+
+
+@each(TRANSFORMS)
+def test_transform_draws_from_its_own_random_state_only(path, tmp_path):
+    cls = TRANSFORMS[path]
+    seed_matters = False
+    for kind, config in itertools.product(("still", "clip"), configs(cls, tmp_path)):
+
+        def results(seed: int, kind: str = kind, config: dict = config) -> list:
+            transform = seeded(build(cls, config, make_samples(kind, 8)), seed)
+            return [use(transform, tmp_path, kind) for _ in range(4)]
+
+        spoil_global_state(1)
+        first = results(0)
+        spoil_global_state(2)
+        before = global_state()
+        assert results(0) == first, f"{config}, {kind}: the same seed gave another result"
+        assert global_state() == before, f"{config}, {kind}: it draws from a global random state"
+        if issubclass(cls, Randomizable):
+            seed_matters |= any(results(seed) != first for seed in range(1, 5))
+    assert seed_matters == issubclass(cls, Randomizable), "every seed gave the same result"
+
+
+@each(TRANSFORMS)
+def test_backend(path):
+    backend = TRANSFORMS[path].backend
+    assert backend
+    assert all(isinstance(b, TransformBackends) for b in backend)
+
+
+@each(DICTIONARY)
+def test_aliases_and_array_version(path):
+    cls = DICTIONARY[path]
+    package = importlib.import_module(path.rsplit(".", 1)[0])
+    module = importlib.import_module(cls.__module__)
+    name = cls.__name__
+    assert name.endswith("d")
+    for alias in (f"{name[:-1]}D", f"{name[:-1]}Dict"):
+        assert getattr(package, alias, None) is cls, f"{alias} is missing from {package.__name__}"
+        assert alias in module.__all__
+    if name not in NO_ARRAY_VERSION:
+        assert issubclass(TWINS[path], Transform), f"{name} has no array version"
+        assert issubclass(cls, MapTransform)
+
+
+@each({path: value for path, value in TRANSFORMS.items() if path not in DICTIONARY})
+def test_dictionary_version_exists(path):
+    assert f"{path}d" in DICTIONARY
+
+
+@each(DICTIONARY)
+@pytest.mark.parametrize("kind", ["still", "clip"])
+def test_input_is_not_modified(path, kind, tmp_path):
+    cls = DICTIONARY[path]
+    for config in configs(cls, tmp_path):
+        donors = make_samples(kind, 6)
+        transform, sample = seeded(build(cls, config, donors), 0), make_samples(kind, 1)[0]
+        if loads_files(transform):
+            sample["image"] = CLIP_FILE
+        before, donors_before = content(copy.deepcopy(sample)), content(copy.deepcopy(donors))
+        metas = {key: copy.deepcopy(value.meta) for key, value in sample.items() if isinstance(value, MetaTensor)}
+        assert transform(sample) is not sample
+        assert content(sample) == before
+        assert content(donors) == donors_before
+        for key, meta in metas.items():
+            assert content(sample[key].meta) == content(meta)
+
+
+@each(DICTIONARY)
+def test_missing_key(path, tmp_path):
+    cls = DICTIONARY[path]
+    config = configs(cls, tmp_path)[0]
+    sample = {"label": 0}
+    if cls.__name__ in NO_KEY_NEEDED:
+        assert build(cls, config)(sample)["label"] == 0
+        return
+    names = [config[key] for key in config if key.endswith(("keys", "_key"))]
+    needed = "|".join(f"['`]{name}['`]" for key in names for name in ensure_tuple(key))
+    with pytest.raises(KeyError, match=needed):
+        build(cls, config)(sample)
+    if "allow_missing_keys" in parameters(cls):
+        assert build(cls, {**config, "allow_missing_keys": True})(sample) == sample
+
+
+@each(TWINS)
+@pytest.mark.parametrize("kind", ["still", "clip"])
+def test_array_and_dictionary_version_agree(path, kind, tmp_path):
+    sample, donor = make_samples(kind, 2)
+    array_configs = configs(TWINS[path], tmp_path)
+    for i, config in enumerate(configs(DICTIONARY[path], tmp_path)):
+        dictionary = seeded(build(DICTIONARY[path], config, [donor]), 0)
+        array = seeded(build(TWINS[path], array_configs[i]), 0)
+        if loads_files(dictionary):
+            sample["image"] = CLIP_FILE
+        for _ in range(3):
+            result = dictionary(dict(sample))
+            changed = [result[key] for key in result if result[key] is not sample.get(key)]
+            assert len(changed) <= 1
+            one = (changed or [sample["image"]])[0]
+            other = array(**choose(array.__call__, call_values(tmp_path, kind)))
+            assert content(one) == content(other), config
+
+
+@each(TRANSFORMS)
+@pytest.mark.parametrize("kind", ["still", "clip"])
+def test_arrays_tensors_and_metatensors(path, kind, tmp_path):
+    """All give the same values, and a MetaTensor keeps its meta data."""
+    cls = TRANSFORMS[path]
+
+    def convert(value: Any, to: type) -> Any:
+        if isinstance(value, dict):
+            return {key: convert(item, to) for key, item in value.items()}
+        if not isinstance(value, MetaTensor) or to is MetaTensor:
+            return value
+        return value.numpy() if to is np.ndarray else value.as_tensor()
+
+    for config in configs(cls, tmp_path):
+        values = call_values(tmp_path, kind)
+        outputs = {}
+        for to in (MetaTensor, torch.Tensor, np.ndarray):
+            transform = seeded(build(cls, config, make_samples(kind, 8)), 0)
+            arguments = choose(transform.__call__, {name: convert(value, to) for name, value in values.items()})
+            if loads_files(transform):
+                arguments["data"]["image"] = CLIP_FILE
+            outputs[to] = transform(**arguments)
+        expected = content(outputs[MetaTensor])
+        assert content(outputs[torch.Tensor]) == expected, config
+        assert content(outputs[np.ndarray]) == expected, config
+        for result in outputs[MetaTensor].values() if path in DICTIONARY else [outputs[MetaTensor]]:
+            if isinstance(result, torch.Tensor) and result.ndim > 1:
+                assert isinstance(result, MetaTensor)
+                assert result.meta["filename_or_obj"] in ("image0", "mask0", CLIP_FILE)

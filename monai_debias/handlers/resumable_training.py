@@ -35,8 +35,8 @@ class ResumableTraining:
 
     Raises:
         ValueError: when ``objects`` is empty or has a ``"trainer"``.
-        FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a model
-            of which it cannot be told where it comes from; raised before the first epoch.
+        FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a
+            model of which it cannot be told where it comes from; raised before the first epoch.
 
     Example:
         >>> import tempfile

@@ -85,7 +85,8 @@ class Fan:
             / np.hypot(1, self.slope + self.spread * np.array([self.left, self.right]))[:, None, None]
         )
         row = np.broadcast_to(dy, beam.shape)
-        x0, x1, y0, y1 = self.window
+        x0, x1 = max(self.window[0], 0), min(self.window[1], columns / scale)
+        y0, y1 = max(self.window[2], 0), min(self.window[3], rows / scale)
         return np.stack(
             [
                 (beam - self.left) * across[0],
@@ -301,9 +302,10 @@ def _straighten_ends(evidence: Array, fan: Fan) -> Fan:
     weight = np.where(evidence == 0, 0.3, evidence)[between]
     depth = {True: arc[between], False: (y - fan.y)[between]}
     own = fan.arc_top, fan.arc_bottom
+    tissue = (weight > 0) & (depth[own[0]] >= fan.top) & (depth[own[1]] <= fan.bottom)
     best, best_score = fan, -np.inf
     for ends in sorted(itertools.product((True, False), repeat=2), key=lambda ends: ends != own):  # own first, for ties
-        bottom = np.inf
+        bottom = depth[ends[1]][tissue].max()
         for _ in range(2):
             kept = depth[ends[1]] <= bottom
             minus_top, _ = _best_threshold(-depth[ends[0]][kept], weight[kept])

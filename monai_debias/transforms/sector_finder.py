@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 _HALO = 18  # pixels: two blocks of JPEG and a little
 _ABSENT = -1.0  # weight of evidence that turned out to be none
-_OVERLAY_CONTRAST = 25.0  # grey levels of 255
+_OVERLAY_CONTRAST = 20.0  # grey levels of 255
 _OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; speckle has 0.3 and more
 
 

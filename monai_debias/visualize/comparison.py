@@ -47,10 +47,10 @@ def method_comparison(
     if len(splits) != 1:
         raise ValueError(f"expected runs that all have the same splits, got {sorted(splits) or 'no runs'}.")
     figure = Figure(figsize=(6.4 + 4.4 * bool(examples), 4.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[6.4, 4.4]) if examples else (figure, None)
-    _bars(left.subplots(), results, next(iter(splits)), metric, chance)
-    if right is not None:
-        _examples(right, examples)
+    panels = figure.subfigures(1, 1 + bool(examples), squeeze=False, width_ratios=[6.4, 4.4][: 1 + bool(examples)])[0]
+    _bars(panels[0].subplots(), results, next(iter(splits)), metric, chance)
+    if examples:
+        _examples(panels[1], examples)
     return figure
 
 

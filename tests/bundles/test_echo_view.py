@@ -73,7 +73,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_training_leaves_a_model_a_resumable_state_and_a_log(trained):
     weights = torch.load(trained / "model.pt", weights_only=True)
-    assert weights["fc.weight"].shape == (4, 512)
+    assert weights["fc.weight"].shape == (4, 256)
     assert torch.load(trained / "last.pt", weights_only=True)["trainer"]["max_epochs"] == 1
     logged = losses(trained)
     assert len(logged) == 3  # 24 clips in batches of 8
@@ -246,7 +246,7 @@ def test_two_processes_train_one_model(tmp_path, cohort):
     )
     assert done.returncode == 0, done.stderr[-6000:]
     weights = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert weights["fc.weight"].shape == (4, 512)  # saved as the plain network, without a "module." prefix
+    assert weights["fc.weight"].shape == (4, 256)  # saved as the plain network, without a "module." prefix
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
 
 

@@ -238,7 +238,6 @@ def _real_tissue(rng, tissue, depth, lateral, frames, disturbances):
 
 
 def _panel(rng, sector):
-    rows, columns = sector.shape
     ys, xs = np.nonzero(sector)
     window = np.zeros_like(sector)
     gap = int(rng.integers(0, 12))

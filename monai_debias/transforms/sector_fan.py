@@ -25,7 +25,7 @@ Array = NDArray[Any]
 # candidates kept); the first number is how many merged pixels the fan's larger half should have.
 _ZOOM = ((36, 32, 0.075, 0.12, 2), (36, 40, 0.03, 0.04, 1), (0, 96, 0.012, 0.02, 1))
 _POLISH = ((36, 48, 0.05, 0.08, 1), (0, 96, 0.012, 0.02, 1), (0, 128, 0.005, 0.008, 1))
-UPRIGHT = 0.0
+_UPRIGHT = 0.5  # how much a leaning fan has to be better than an upright one: most are upright, dark edges mislead
 _SLOPES = np.linspace(-0.45, 0.45, 7)
 _SPREADS = np.array([-1.1, -1, -0.88, -0.7, -0.45, -0.2, 0, 0.2, 0.45, 0.7, 0.88, 1, 1.1])
 
@@ -225,7 +225,7 @@ def _best_fans(
     left, right, top, bottom = (scales[i // 2][0] + scales[i // 2][1] * limits[i] for i in range(4))
     tilt = slope[:, 0] + spread[:, 0] * (left + right) / 2
     converging = np.minimum(1, np.abs(spread[:, 0]) * (cells.dy.max() - cells.dy.min()) / 2)
-    score = score * (1 - UPRIGHT * np.minimum(tilt**2, 0.3) * converging)
+    score = score * (1 - _UPRIGHT * np.minimum(tilt**2, 0.3) * converging)
     x, y = cells.centre
     return [
         (

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic ultrasound screens with a known sector: many probes, and what else moves or shines on a scanner's screen."""
+"""Synthetic ultrasound screens with a known sector: many probes, and what else moves or shines on the screen."""
 
 from __future__ import annotations
 

@@ -106,7 +106,9 @@ def scores() -> dict[str, list[float]]:
     for number, disturbance in enumerate(DISTURBANCES):
         for repeat in range(2):
             shape = SHAPES[(number + 4 * repeat) % len(SHAPES)]
-            screen = phantom(_FIRST_SEED + 10 * number + repeat, (disturbance,), shape=shape, size=(180, 240), frames=10)
+            screen = phantom(
+                _FIRST_SEED + 10 * number + repeat, (disturbance,), shape=shape, size=(180, 240), frames=10
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SectorGuessWarning)
                 mask = UltrasoundSectorMask()(screen.clip)[0] > 0

@@ -112,11 +112,11 @@ def summary(results: dict[str, list[dict]], minutes: float) -> str:
             np.mean([100 * run[split]["metrics"]["accuracy"][0] for run in runs])
             for split in ("test_same", "test_reversed")
         )
-        lines.append(f"- {NAMES.get(method, method)}: {same - reverse:+.1f} points lost from same to reversed bias")
+        lines.append(f"- {NAMES.get(method, method)}: {reverse - same:+.1f} points from same to reversed bias")
     lines += [
         "",
         "Semi-synthetic cohort of phantoms, not patients. "
-        f"Made in {minutes:.1f} minutes by `{' '.join(['python', *sys.argv])}`.",
+        f"{minutes:.1f} minutes (runs that were there already not counted) by `{' '.join(['python', *sys.argv])}`.",
     ]
     return "\n".join(lines)
 

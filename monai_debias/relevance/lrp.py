@@ -1,0 +1,260 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Layer-wise relevance propagation through any classifier."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from monai_debias.relevance import rules
+from monai_debias.relevance.layers import HANDLERS
+from monai_debias.relevance.passes import Backward, Passes
+from monai_debias.relevance.propagation import RelevanceMode, Stem, relevance_mode
+from monai_debias.relevance.targets import Target, explained_scalars
+
+__all__ = ["LRP"]
+
+
+class LRP:
+    r"""Layer-wise relevance propagation (LRP-ε) through any classifier, differentiable if asked for.
+
+    The relevance of the input is :math:`R = x \circ G`, where :math:`G` is the gradient of the explained scalar with
+    the rules of :mod:`monai_debias.relevance.rules` in place of the derivatives of activations, normalisations, gates.
+    The network is not changed: its modules, parameters, buffers and its logits are what they are without it.
+
+    Args:
+        network: maps (B, C, spatial...) with 1, 2 or 3 spatial dimensions to logits (B, K). Its activations may be
+            modules or functions, reused or in place. It may be wrapped in ``DistributedDataParallel``.
+        epsilon: ε of the rules, 0 or more; 1e-2 for training, 1e-5 … 1e-1 for explaining. 0 is Gradient × Input.
+        input_rule: None, or ``"zb"`` for the zᴮ rule at the first layer, for inputs within ``input_range``; the network
+            must begin with a convolution or dense layer, an optional batch norm, and an activation.
+        input_range: lowest and highest value of an input.
+        allow: names of operations without a rule whose ordinary gradient is accepted, as the error about them says.
+
+    Raises:
+        ValueError: when ``epsilon`` is negative, or the input rule or range does not exist.
+
+    Reference:
+        Bach et al., PLoS ONE 2015 (LRP-ε, Eq. 58); Montavon et al., Pattern Recognition 2017 (zᴮ and z⁺ rules);
+        Bassi et al., IEEE Access 2024 (LRP-Flex).
+
+    Example:
+        >>> import torch
+        >>> from monai.networks.nets import DenseNet121
+        >>> network = DenseNet121(spatial_dims=2, in_channels=1, out_channels=3).eval()
+        >>> logits, relevance = LRP(network)(torch.rand(2, 1, 64, 64), target="all")
+        >>> logits.shape, relevance.shape
+        (torch.Size([2, 3]), torch.Size([2, 3, 1, 64, 64]))
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        epsilon: float = 1e-2,
+        input_rule: str | None = None,
+        input_range: tuple[float, float] = (0.0, 1.0),
+        allow: Sequence[str] = (),
+    ) -> None:
+        if not epsilon >= 0:
+            raise ValueError(f"epsilon must be 0 or more, got {epsilon}.")
+        if input_rule not in (None, "zb"):
+            raise ValueError(f'input_rule must be None or "zb", got {input_rule!r}.')
+        if not input_range[0] < input_range[1]:
+            raise ValueError(f"input_range must be (lowest, highest), got {tuple(input_range)}.")
+        self.network = network
+        self.epsilon = epsilon
+        self.input_rule = input_rule
+        self.input_range = (float(input_range[0]), float(input_range[1]))
+        self.allow = tuple(allow)
+
+    def __call__(
+        self,
+        x: torch.Tensor,
+        target: Target = "selective",
+        layers: Sequence[str] = (),
+        rows: torch.Tensor | None = None,
+        create_graph: bool = False,
+    ) -> tuple[torch.Tensor, Any]:
+        """Compute logits and relevance; also within ``torch.no_grad()``, ``inference_mode`` and autocast (in float32).
+
+        Args:
+            x: inputs (B, C, spatial...), of a floating-point type.
+            target: what is explained: as in :func:`monai_debias.relevance.explained_scalars`, or ``"dual"`` for two
+                maps that explain all logits together, each by its own value: by LRP-z⁺ and by LRP-ε.
+            layers: names of modules whose outputs' relevance is returned too, as in ``network.named_modules()``.
+            rows: indices of the samples whose relevance is asked for, int64 of shape (R,); None for all.
+            create_graph: whether logits and relevance can be differentiated with respect to the parameters.
+
+        Returns:
+            Logits (B, K), and the relevance (R, maps, C, spatial...); with ``layers`` a dictionary of the relevance of
+            the ``"input"`` and of each layer, (R, maps, C_layer, spatial_layer...).
+
+        Raises:
+            TypeError: when ``x`` is not of a floating-point type, or the network does not return a tensor.
+            ValueError: when the logits are not (B, K) or do not depend on the input, a layer does not exist, ``x`` lies
+                outside of the range of the zᴮ rule, or the target does not fit.
+            UncoveredOperationError: when the network contains an operation without a rule.
+        """
+        self._check_input(x)
+        dual = isinstance(target, str) and target == "dual"
+        if dual and self.input_rule is not None:
+            raise ValueError('target="dual" has rules of its own at the first layer: use it with input_rule=None.')
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+            leaf = x.clone() if x.is_inference() else x.detach()
+            leaf = leaf.as_subclass(torch.Tensor).to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
+            passes = Passes(self.epsilon, dual, rows, len(leaf))
+            with relevance_mode(passes, leaf, HANDLERS, self.allow) as mode, _captured(self.network, layers) as outputs:
+                logits = self.network(leaf)
+            logits = _checked_logits(logits, mode, self.network)
+            sources = {"input": leaf, **{name: _unchanged(name, mode, *kept) for name, kept in outputs.items()}}
+            if self.input_rule == "zb":
+                sources["input"] = self._stem(mode, leaf).output
+            if dual:
+                starts = _dual_starts(logits, mode, self.epsilon)
+            else:
+                scalars = explained_scalars(logits, target)
+                starts = [(Backward.EPSILON, column, torch.ones_like(column)) for column in scalars.unbind(1)]
+            gradients = _gradients(starts, sources, passes, create_graph)
+            relevance = {
+                name: torch.stack([self._relevance(name, g[name], mode, sources[name], leaf) for g in gradients], 1)
+                for name in sources
+            }
+        if not create_graph:
+            logits = logits.detach()
+        return logits, relevance if layers else relevance["input"]
+
+    def _check_input(self, x: torch.Tensor) -> None:
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+            got = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
+            raise TypeError(f"relevance needs a floating-point input, got {got}: convert it, e.g. with x.float().")
+        if x.ndim < 2 or len(x) == 0:
+            raise ValueError(f"expected a batch (B, C, spatial...), got shape {tuple(x.shape)}.")
+        low, high = self.input_range
+        if self.input_rule == "zb" and (bool((x < low).any()) or bool((x > high).any())):
+            raise ValueError(
+                f"the zB rule is for inputs in {self.input_range}, got values in [{x.min():g}, {x.max():g}]: scale "
+                "them, or give their range as input_range."
+            )
+
+    @staticmethod
+    def _stem(mode: RelevanceMode, leaf: torch.Tensor) -> Stem:
+        """The first layer and activation, if the zᴮ rule fits them."""
+        stem = mode.stem
+        if stem is None or stem.layer.x is not leaf or any(f.uses != 1 for f in stem.path):
+            raise ValueError(
+                "the zB rule needs a network that begins with one convolution or dense layer, an optional batch norm "
+                "and an activation, and nothing else that uses the input; use input_rule=None for this one."
+            )
+        return stem
+
+    def _relevance(
+        self, name: str, g: torch.Tensor, mode: RelevanceMode, source: torch.Tensor, leaf: torch.Tensor
+    ) -> torch.Tensor:
+        rows = mode.passes.rows
+        if rows is not None and len(g) == mode.passes.batch_size:
+            g, source, leaf = g[rows], source[rows], leaf[rows]
+        if name != "input":
+            return source * g
+        if self.input_rule is None:
+            return source.detach() * g
+        first = self._stem(mode, leaf).layer
+        return rules.zb_relevance(
+            source * g, leaf.detach(), first.linear, first.weight, first.bias, self.input_range, self.epsilon
+        )
+
+
+def _gradients(
+    starts: Sequence[tuple[Backward, torch.Tensor, torch.Tensor]],
+    sources: Mapping[str, torch.Tensor],
+    passes: Passes,
+    create_graph: bool,
+) -> list[dict[str, torch.Tensor]]:
+    """One relevance pass for each map: what to explain, and the gradient to start from."""
+    maps = []
+    for i, (backward, explained, start) in enumerate(starts):
+        with passes.explaining(backward):
+            found = torch.autograd.grad(
+                explained if passes.rows is None else explained[passes.rows],
+                list(sources.values()),
+                start if passes.rows is None else start[passes.rows],
+                create_graph=create_graph,
+                retain_graph=create_graph or i + 1 < len(starts),
+                allow_unused=True,
+            )
+        missing = [name for name, g in zip(sources, found, strict=True) if g is None]
+        if missing:
+            raise ValueError(
+                f"no relevance reaches {missing}: there is no path of gradients from there to the logits (a detach, a "
+                "rounding, or nothing but gates between them)."
+            )
+        maps.append(dict(zip(sources, found, strict=True)))
+    return maps
+
+
+def _dual_starts(
+    logits: torch.Tensor, mode: RelevanceMode, epsilon: float
+) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
+    """Dual ISNet: all logits at once, each one's relevance its own value; ε in the last layer's denominator too."""
+    positive = mode.companion(logits)
+    by_epsilon = logits / rules.away_from_zero(logits, epsilon)
+    return [(Backward.POSITIVE, logits, positive / (positive + epsilon)), (Backward.EPSILON, logits, by_epsilon)]
+
+
+def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) -> torch.Tensor:
+    if not isinstance(logits, torch.Tensor):
+        raise TypeError(
+            f"{type(network).__name__} returned {type(logits).__name__}, expected a tensor of logits (B, K): wrap it "
+            "in a module that returns the logits alone."
+        )
+    logits = mode.current(logits)
+    if logits.ndim != 2 or len(logits) != mode.passes.batch_size:
+        raise ValueError(f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits (B, K).")
+    seen = mode.flows(logits) or (isinstance(network, DistributedDataParallel) and logits.requires_grad)
+    if not seen:
+        raise ValueError(
+            f"the logits of {type(network).__name__} do not depend on the input by a path of gradients (a detach, "
+            "no_grad inside of the network, or nothing but gates): there is nothing to explain."
+        )
+    return logits
+
+
+@contextmanager
+def _captured(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, tuple[torch.Tensor, int]]]:
+    """Keep the outputs of the named modules of this thread's forward pass, and the versions of their memory."""
+    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    modules = dict(inner.named_modules())
+    unknown = [name for name in layers if name not in modules or not name]
+    if unknown:
+        raise ValueError(f"the network has no layers {unknown}; it has {', '.join(name for name in modules if name)}.")
+    outputs: dict[str, tuple[torch.Tensor, int]] = {}
+    thread = threading.get_ident()
+
+    def keep(name: str, output: Any) -> None:
+        if threading.get_ident() == thread:
+            if not isinstance(output, torch.Tensor) or name in outputs:
+                raise ValueError(f"layer {name!r} must return one tensor, once in a forward pass.")
+            outputs[name] = (output, output._version)
+
+    with ExitStack() as hooks:
+        for name in layers:
+            handle = modules[name].register_forward_hook(lambda _, __, output, name=name: keep(name, output))
+            hooks.callback(handle.remove)
+        yield outputs
+
+
+def _unchanged(name: str, mode: RelevanceMode, output: torch.Tensor, version: int) -> torch.Tensor:
+    """A layer's output, if what came behind it left it as it was; it counts as one more use of it."""
+    current = mode.current(output)
+    if output._version != version or not mode.flows(current):
+        raise ValueError(
+            f"the output of layer {name!r} is changed in place behind it, or does not depend on the input: name "
+            "another."
+        )
+    mode.use(current)
+    return current

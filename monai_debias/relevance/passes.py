@@ -1,0 +1,119 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Two ways back through one graph: the ordinary backward pass, and relevance passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any, TypeAlias
+
+import torch
+from torch.autograd import Function
+
+__all__ = ["Backward", "Passes", "Rule", "fork"]
+
+Formula: TypeAlias = Callable[..., "torch.Tensor | None"]
+
+
+class Backward(Enum):
+    """What a backward pass is."""
+
+    ORDINARY = "ordinary"
+    EPSILON = "epsilon"
+    POSITIVE = "positive"
+
+
+class Passes:
+    """The state of one forward pass and of the backward passes through its graph.
+
+    Args:
+        epsilon: ε of the rules.
+        positive: whether the forward pass prepares a positive pass (LRP-z⁺) beside the ε pass.
+        rows: indices of the samples whose relevance is asked for, shape (R,), None for all. For the others a relevance
+            pass computes nothing.
+        batch_size: number of samples in the batch.
+    """
+
+    def __init__(
+        self, epsilon: float, positive: bool = False, rows: torch.Tensor | None = None, batch_size: int = 0
+    ) -> None:
+        self.epsilon, self.positive, self.rows, self.batch_size = epsilon, positive, rows, batch_size
+        self.backward = Backward.ORDINARY
+
+    @contextmanager
+    def explaining(self, backward: Backward) -> Iterator[None]:
+        """Backward passes inside are relevance passes."""
+        self.backward = backward
+        try:
+            yield
+        finally:
+            self.backward = Backward.ORDINARY
+
+
+class Rule:
+    """What an operation does to the gradient in either relevance pass, given the tensors that it saved.
+
+    Args:
+        epsilon: the ε pass, a function of the gradient and the saved tensors; None as a result means no gradient.
+        positive: the positive pass, likewise.
+        per_sample: which of the saved tensors have the batch as their first dimension.
+    """
+
+    def __init__(self, epsilon: Formula, positive: Formula, per_sample: Sequence[bool]) -> None:
+        self.formulas = {Backward.EPSILON: epsilon, Backward.POSITIVE: positive}
+        self.per_sample = per_sample
+
+    def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+        """The gradient of the input, by the rule of the pass that runs."""
+        formula, rows = self.formulas[passes.backward], passes.rows
+        if rows is None or len(g) != passes.batch_size:
+            return formula(g, *saved)
+        chosen = [
+            s[rows] if per_sample and s is not None else s for s, per_sample in zip(saved, self.per_sample, strict=True)
+        ]
+        part = formula(g[rows], *chosen)
+        if part is None:
+            return None
+        return part.new_zeros(passes.batch_size, *part.shape[1:]).index_copy(0, rows, part)
+
+
+class _Fork(Function):
+    """The result of an operation with two ways back: its own derivative, and a relevance rule."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, passes: Passes, rule: Rule, result: torch.Tensor, x: torch.Tensor, *saved: torch.Tensor | None
+    ) -> torch.Tensor:
+        ctx.passes, ctx.rule, ctx.n_saved = passes, rule, len(saved)
+        ctx.save_for_backward(*saved)
+        ctx.set_materialize_grads(False)
+        return result.detach()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        own = by_rule = None
+        if g is not None and ctx.passes.backward is Backward.ORDINARY:
+            own = g
+        elif g is not None:
+            by_rule = ctx.rule.apply(ctx.passes, g, ctx.saved_tensors)
+        return None, None, own, by_rule, *[None] * ctx.n_saved
+
+
+def fork(
+    passes: Passes, rule: Rule, result: torch.Tensor, x: torch.Tensor, *saved: torch.Tensor | None
+) -> torch.Tensor:
+    """Give the result of an operation on ``x`` a second way back.
+
+    Args:
+        passes: the state that tells which way a backward pass takes.
+        rule: the second way.
+        result: what the operation computed, with its own graph.
+        x: the operation's input.
+        saved: tensors that the rule needs; released together with the graph.
+
+    Returns:
+        The result, in the same memory.
+    """
+    return _Fork.apply(passes, rule, result, x, *saved)

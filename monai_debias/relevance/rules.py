@@ -1,0 +1,266 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+r"""The rules of layer-wise relevance propagation: what a layer does to the gradient in a relevance pass.
+
+The relevance of a tensor :math:`x` is :math:`R = x \circ G`, where :math:`G` is a gradient that passes every layer by
+one of the rules below instead of by its derivative (LRP-Flex, Bassi et al. 2024). A rule is a pure function of the
+incoming gradient ``g`` and of the tensors it was made with; all of them can be differentiated again, with respect to
+the parameters too, which is what the training of an ISNet does.
+
+Two passes exist. The ε pass follows LRP-ε and, for inputs in a known range, the zᴮ rule at the first layer. The
+positive pass follows LRP-z⁺; it needs for every pre-activation the companion
+:math:`z^+ = W^+ x^+ + W^- x^- + b^+`, in which nothing negative was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.autograd import Function
+from torch.nn import functional as F  # noqa: N812
+
+__all__ = [
+    "Convolution",
+    "Dense",
+    "affine_relevance",
+    "away_from_zero",
+    "centered_relevance",
+    "element_wise_relevance",
+    "positive_input",
+    "positive_output",
+    "positive_relevance",
+    "relu_relevance",
+    "zb_relevance",
+]
+
+
+def away_from_zero(z: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r""":math:`z + \varepsilon\,\mathrm{sign}(z)`, with :math:`\mathrm{sign}(0) = 1`: a denominator that is never 0."""
+    return z + torch.where(z < 0, -epsilon, epsilon)
+
+
+class _ReluRelevance(Function):
+    r""":math:`g_{in} = g\,a/(a+\varepsilon)`, in the few passes over memory that it needs."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
+        ctx.save_for_backward(g, a)
+        ctx.epsilon = epsilon
+        return (a / (a + epsilon)).mul_(g)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        g, a = ctx.saved_tensors
+        inverse = (a + ctx.epsilon).reciprocal()
+        scaled = grad * inverse
+        grad_g = scaled * a if ctx.needs_input_grad[0] else None
+        grad_a = scaled * inverse * g * ctx.epsilon if ctx.needs_input_grad[1] else None
+        return grad_g, grad_a, None
+
+
+def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`."""
+    return _ReluRelevance.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
+
+
+def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r"""LRP-ε at any activation :math:`a = f(u)`, :math:`f(0) = 0`: :math:`g\,a/(u+\varepsilon\,\mathrm{sign}\,u)`.
+
+    It is our generalisation of the rule for ReLU, which it equals where :math:`f` is one.
+    """
+    if epsilon > 0:
+        return g * a / away_from_zero(u, epsilon)
+    zero = u == 0
+    return torch.where(zero, 0.0, g * a / torch.where(zero, 1.0, u))
+
+
+def affine_relevance(g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    r"""Batch norm as a fixed affine map, :math:`y = s x + t` with a scale per channel: :math:`g_{in} = s\,g`."""
+    return g * per_channel(scale, g)
+
+
+def centered_relevance(
+    g: torch.Tensor, weight: torch.Tensor | None, inverse_deviation: torch.Tensor, groups: Sequence[int]
+) -> torch.Tensor:
+    r"""Layer, group and instance norm with a constant denominator: :math:`g_{in} = c - \mathrm{mean}(c)`.
+
+    Here :math:`c = \gamma g/\sigma`. The mean is that of one sample, so it stays a linear function of that sample.
+
+    Args:
+        g: gradient of the output.
+        weight: γ, broadcastable to ``g``, or None.
+        inverse_deviation: 1/σ, shape (groups..., 1).
+        groups: shape (groups..., n) of the input in which the last dimension is what the norm averages over.
+    """
+    c = (g if weight is None else g * weight).reshape(groups) * inverse_deviation
+    return (c - c.mean(-1, keepdim=True)).reshape(g.shape)
+
+
+def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Values of shape (C,) as (1, C, 1, ...), to go with a tensor (B, C, spatial...)."""
+    return values.reshape(1, -1, *[1] * (like.ndim - 2))
+
+
+class _ConvolutionRelevance(Function):
+    """The gradient of a convolution's input, made so that differentiating it costs two ordinary convolutions.
+
+    PyTorch's own second derivative of a convolution goes through transposed operands and takes several times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, geometry: tuple) -> torch.Tensor:
+        ctx.save_for_backward(g, weight)
+        ctx.geometry = geometry
+        only_input = [True, False, False]
+        return torch.ops.aten.convolution_backward(g, x, weight, None, *geometry, only_input)[0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        g, weight = ctx.saved_tensors
+        grad_g = torch.convolution(grad, weight, None, *ctx.geometry) if ctx.needs_input_grad[0] else None
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            only_weight = [False, True, False]
+            grad_weight = torch.ops.aten.convolution_backward(g, grad, weight, None, *ctx.geometry, only_weight)[1]
+        return grad_g, grad_weight, None, None
+
+
+class Convolution:
+    """A convolution as a linear map of its input, and that map transposed.
+
+    Args:
+        stride: as in ``torch.convolution``, like the arguments that follow.
+        padding: see above.
+        dilation: see above.
+        transposed: see above.
+        output_padding: see above.
+        groups: see above.
+    """
+
+    def __init__(
+        self,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        transposed: bool,
+        output_padding: Sequence[int],
+        groups: int,
+    ) -> None:
+        self.geometry = (stride, padding, dilation, transposed, output_padding, groups)
+        self.transposed = transposed
+
+    def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """:math:`W * x`."""
+        return torch.convolution(x, weight, None, *self.geometry)
+
+    def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """:math:`W^T g`, for an input of the shape of ``x``."""
+        return _ConvolutionRelevance.apply(g, weight, x, self.geometry)
+
+    @staticmethod
+    def scaled(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """The weight with each output channel times its scale, shape (C,)."""
+        return weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+
+    @staticmethod
+    def spread(bias: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """A bias of shape (C,), broadcastable to the output ``like``."""
+        return per_channel(bias, like)
+
+
+class Dense:
+    """A matrix product as a linear map of its input, and that map transposed."""
+
+    transposed = False
+
+    def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """:math:`W x`."""
+        return F.linear(x, weight)
+
+    def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """:math:`W^T g`."""
+        return g.matmul(weight)
+
+    scaled = staticmethod(Convolution.scaled)
+
+    @staticmethod
+    def spread(bias: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """A bias of shape (C,), broadcastable to the output ``like``."""
+        return bias
+
+
+def positive_relevance(g: torch.Tensor, a: torch.Tensor, positive: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r"""LRP-z⁺ at an activation with output :math:`a`: :math:`g_{in} = g\,a^+/(z^+ + \varepsilon)`."""
+    return g * a.clamp(min=0) / (positive + epsilon)
+
+
+def positive_output(
+    forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, weight: torch.Tensor, signed: bool
+) -> torch.Tensor:
+    r"""What a linear map adds up without anything negative, :math:`W^+ x^+ + W^- x^-`.
+
+    Args:
+        forward: the linear map, a function of input and weight.
+        x: its input.
+        weight: its weight.
+        signed: whether ``x`` may be negative; where it is not, the second term is 0 and is left out.
+    """
+    if not signed:
+        return forward(x, weight.clamp(min=0))
+    return forward(x.clamp(min=0), weight.clamp(min=0)) + forward(x.clamp(max=0), weight.clamp(max=0))
+
+
+def positive_input(
+    transpose: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+    g: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    signed: bool,
+) -> torch.Tensor:
+    r"""LRP-z⁺ at a linear map: :math:`W^{+T} g` where :math:`x > 0`, :math:`W^{-T} g` elsewhere (αβ, α = 1)."""
+    up = transpose(g, weight.clamp(min=0), x)
+    return up if not signed else torch.where(x < 0, transpose(g, weight.clamp(max=0), x), up)
+
+
+def zb_relevance(
+    relevance: torch.Tensor,
+    x: torch.Tensor,
+    linear: Convolution | Dense,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    input_range: tuple[float, float],
+    epsilon: float,
+) -> torch.Tensor:
+    r"""LRP-zᴮ at the first layer, for inputs that lie in a box.
+
+    .. math::
+        z = W x + b - l\,(W^+ 1 + b^+) - h\,(W^- 1 + b^-),\quad s = \frac{R}{z + \varepsilon\,\mathrm{sign}\,z},\quad
+        R_{in} = x \circ W^T s - l\,W^{+T} s - h\,W^{-T} s
+
+    Args:
+        relevance: relevance of the layer's output, shape (R, C, spatial...).
+        x: the input, shape (R, channels, spatial...).
+        linear: the layer.
+        weight: its weight, a normalisation behind it folded in.
+        bias: its bias, shape (C,), likewise; a constant here.
+        input_range: lowest and highest value that an input can have, :math:`(l, h)`.
+        epsilon: :math:`\varepsilon`.
+    """
+    low, high = input_range
+    positive, negative = weight.clamp(min=0), weight.clamp(max=0)
+    z = linear.forward(x, weight)
+    ones = torch.ones_like(x[:1])
+    offset = low * linear.forward(ones, positive) + high * linear.forward(ones, negative)
+    if bias is not None:
+        b = per_channel(bias.detach(), z)
+        z = z + b
+        offset = offset + low * b.clamp(min=0) + high * b.clamp(max=0)
+    s = relevance / away_from_zero(z - offset, epsilon)
+    out = x * linear.transpose(s, weight, x)
+    if low:
+        out = out - low * linear.transpose(s, positive, x)
+    if high:
+        out = out - high * linear.transpose(s, negative, x)
+    return out

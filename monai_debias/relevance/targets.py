@@ -1,0 +1,103 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a relevance map explains: from the logits to the scalars of which the relevance is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+
+__all__ = ["Target", "eta", "explained_scalars"]
+
+Target: TypeAlias = "int | torch.Tensor | str | tuple[str, torch.Tensor] | Callable[[torch.Tensor], torch.Tensor]"
+
+
+def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> torch.Tensor:
+    r"""The softmax-based quantity that Selective ISNet explains.
+
+    .. math:: \eta_c = \ln(p_c + \varepsilon_s) - \ln(1 - p_c + \varepsilon_s),\quad p = \mathrm{softmax}(z)
+
+    Args:
+        logits: shape (B, K), of a network that is trained with softmax.
+        classes: the class of each sample, int64 of shape (B,).
+        epsilon: :math:`\varepsilon_s`.
+
+    Returns:
+        Shape (B,).
+
+    Reference:
+        Bassi et al., IEEE Access 2024 (Faster ISNet).
+
+    Example:
+        >>> import torch
+        >>> eta(torch.zeros(1, 2), torch.tensor([0]))
+        tensor([0.])
+    """
+    p = logits.softmax(1).gather(1, classes[:, None])[:, 0]
+    return torch.log(p + epsilon) - torch.log(1 - p + epsilon)
+
+
+def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
+    """The scalars to explain, a column for each map.
+
+    Args:
+        logits: shape (B, K).
+        target: an int or an int64 tensor (B,) of labels, for their logits; ``"all"``, a map for every logit;
+            ``"selective"``, :func:`eta` of the class with the lowest logit, or ``("selective", labels)`` of the given
+            classes; ``"stochastic"``, for each sample the highest logit with probability ½, else that of another class
+            drawn uniformly with torch's generator; or a function of the logits that returns (B,) or (B, maps).
+
+    Returns:
+        Shape (B, maps).
+
+    Raises:
+        ValueError: when the target does not exist, labels do not fit the logits, or there are too few classes.
+
+    Example:
+        >>> import torch
+        >>> explained_scalars(torch.tensor([[1.0, 2.0, 4.0]]), 2)
+        tensor([[4.]])
+    """
+    n_classes = logits.shape[1]
+    if callable(target):
+        scalars = target(logits)
+        if scalars.ndim not in (1, 2) or len(scalars) != len(logits):
+            raise ValueError(
+                f"the target function returned shape {tuple(scalars.shape)} for logits {tuple(logits.shape)}: "
+                "expected one scalar per sample, (B,), or several, (B, maps)."
+            )
+        return scalars.reshape(len(scalars), -1)
+    if isinstance(target, str) and target == "all":
+        return logits
+    if isinstance(target, str) and target in ("selective", "stochastic"):
+        if n_classes < 2:
+            raise ValueError(
+                f'target="{target}" compares classes, but the network has one logit: explain it with target=0.'
+            )
+        if target == "selective":
+            return eta(logits, logits.argmin(1))[:, None]
+        highest = logits.argmax(1)
+        other = (highest + torch.randint(1, n_classes, highest.shape, device=highest.device)) % n_classes
+        chosen = torch.where(torch.rand(highest.shape, device=highest.device) < 0.5, highest, other)
+        return logits.gather(1, chosen[:, None])
+    if isinstance(target, tuple) and len(target) == 2 and target[0] == "selective":
+        return eta(logits, _labels(target[1], logits))[:, None]
+    if isinstance(target, int | torch.Tensor) and not isinstance(target, bool):
+        return logits.gather(1, _labels(target, logits)[:, None])
+    raise ValueError(
+        f'unknown target {target!r}: expected a label, a tensor of labels, "all", "selective", ("selective", labels), '
+        '"stochastic", "dual", or a function of the logits.'
+    )
+
+
+def _labels(labels: int | torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    n, n_classes = logits.shape
+    index = torch.as_tensor(labels, device=logits.device).as_subclass(torch.Tensor)
+    index = index.expand(n) if index.ndim == 0 else index
+    if index.shape != (n,) or index.is_floating_point() or index.dtype == torch.bool:
+        raise ValueError(f"labels must be integers of shape ({n},), got {index.dtype} of shape {tuple(index.shape)}.")
+    if bool(((index < 0) | (index >= n_classes)).any()):
+        raise ValueError(f"labels must lie in 0 … {n_classes - 1}, got {index.min().item()} … {index.max().item()}.")
+    return index.long()

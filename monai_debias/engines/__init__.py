@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_debias.engines.isnet import PrepareBatchISNet
 from monai_debias.engines.prepare_batch import PrepareBatchTargets
 
-__all__ = ["PrepareBatchTargets"]
+__all__ = ["PrepareBatchISNet", "PrepareBatchTargets"]

@@ -5,7 +5,19 @@
 from __future__ import annotations
 
 from monai_debias.handlers.classification_report import ClassificationReport
+from monai_debias.handlers.gradient_clipping import GradientClipping
+from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.predictions import PredictionSaver
+from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
+from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
 from monai_debias.handlers.resumable_training import ResumableTraining
 
-__all__ = ["ClassificationReport", "PredictionSaver", "ResumableTraining"]
+__all__ = [
+    "ClassificationReport",
+    "GradientClipping",
+    "LossTerms",
+    "PredictionSaver",
+    "RelevanceCutTuning",
+    "RelevanceWeightSchedule",
+    "ResumableTraining",
+]

@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from monai_debias.inferers.clip import ClipInferer
+from monai_debias.inferers.isnet import ISNetInferer
 
-__all__ = ["ClipInferer"]
+__all__ = ["ClipInferer", "ISNetInferer"]

@@ -1,9 +1,10 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How right, and how sure, a classifier is."""
+"""How right, how sure and how well-founded a classifier is."""
 
 from __future__ import annotations
 
+from monai_debias.metrics.background_relevance import background_relevance
 from monai_debias.metrics.classification import bootstrap_intervals, classification_metrics
 
-__all__ = ["bootstrap_intervals", "classification_metrics"]
+__all__ = ["background_relevance", "bootstrap_intervals", "classification_metrics"]

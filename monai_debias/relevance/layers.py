@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import torch
 
 from monai_debias.relevance import rules
+from monai_debias.relevance.kernels import SplitGradient
 from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, bare_name, in_place
 from monai_debias.relevance.passes import Rule
 from monai_debias.relevance.propagation import Fold, LinearLayer, RelevanceMode, Role, Stem, Tag
@@ -45,7 +47,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
 
     saved = (a, None if is_relu else u, mode.companion(u) if mode.passes.positive else None)
     tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
-    out = mode.fork(a, u, Rule(epsilon_rule, positive_rule, (True, True, True)), saved, tag)
+    out = mode.fork(a, [u], Rule(epsilon_rule, positive_rule, (True, True, True)), saved, tag)
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
@@ -126,16 +128,16 @@ def _linear_layer(
     fold = Fold()
     tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias, signed), fold=fold, path=(before.fold, fold))
 
-    def effective(weight: torch.Tensor) -> torch.Tensor:
+    def fused(weight: torch.Tensor) -> torch.Tensor:
         return linear.scaled(weight, fold.scale) if fold.scale is not None and fold.valid else weight
 
     def epsilon_rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return linear.transpose(g, effective(weight), x)
+        return linear.transpose(g, fused(weight) if fold.less_work else weight, x)
 
     def positive_rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return rules.positive_input(linear.transpose, g, x, effective(weight), signed)
+        return rules.positive_input(linear.transpose, g, x, fused(weight), signed)
 
-    return mode.fork(result, x, Rule(epsilon_rule, positive_rule, (True, False)), (x, weight), tag)
+    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), (x, weight), tag)
 
 
 def batch_norm(
@@ -152,15 +154,16 @@ def batch_norm(
 ) -> torch.Tensor:
     """Batch norm: a fixed affine map; where it directly follows a convolution, its scale belongs to the weight."""
     if training:
-        result = function(input, running_mean, running_var, weight, bias, True, momentum, eps)
-        others = [d for d in range(input.ndim) if d != 1]
-        variance, mean = torch.var_mean(input.detach(), others, correction=0)
+        # what batch_norm itself calls; this way the statistics of the batch need not be computed twice
+        result, mean, inverse, *_ = torch._batch_norm_impl_index(
+            input, weight, bias, running_mean, running_var, True, momentum, eps, torch.backends.cudnn.enabled
+        )
     elif running_mean is None or running_var is None:
         raise ValueError("batch norm in evaluation mode without running statistics.")
     else:
         result = function(input, running_mean, running_var, weight, bias, False, momentum, eps)
-        variance, mean = running_var, running_mean
-    return _affine(mode, result, input, mean, variance, weight, bias, eps)
+        mean, inverse = running_mean.clone(), (running_var + eps).rsqrt()
+    return _affine(mode, result, input, mean.detach(), inverse.detach(), weight, bias)
 
 
 def _affine(
@@ -168,26 +171,24 @@ def _affine(
     result: torch.Tensor,
     x: torch.Tensor,
     mean: torch.Tensor,
-    variance: torch.Tensor,
+    inverse: torch.Tensor,
     weight: torch.Tensor | None,
     bias: torch.Tensor | None,
-    eps: float,
 ) -> torch.Tensor:
-    inverse = (variance + eps).rsqrt()
     scale = inverse if weight is None else weight * inverse
     shift = -mean * scale if bias is None else bias - mean * scale
     before, tag = mode.use(x), Tag(Role.FLOWS)
     fold, layer, signed = before.fold, before.layer, not before.nonnegative
     foldable = layer is not None and fold.scale is None and not layer.linear.transposed and x.ndim == layer.weight.ndim
     if layer is not None and foldable:
-        fold.scale = scale
-        tag.layer, tag.path = layer.normalised(scale, shift), (*before.path, tag.fold)
+        fold.scale, fold.less_work = scale, 4 * layer.weight.numel() < x.numel()
+        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)
     elif mode.passes.positive:
         s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
         tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.clamp(min=0)
 
     def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
-        return g if foldable and fold.valid else rules.affine_relevance(g, scale)
+        return g if foldable and fold.valid and fold.less_work else rules.affine_relevance(g, scale)
 
     def positive_rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         if foldable and fold.valid:
@@ -195,7 +196,7 @@ def _affine(
         return rules.positive_input(_times, g, x, rules.per_channel(scale, g), signed)
 
     saved = (x if mode.passes.positive else None, scale)
-    return mode.fork(result, x, Rule(epsilon_rule, positive_rule, (True, False)), saved, tag)
+    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), saved, tag)
 
 
 def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -217,7 +218,7 @@ def instance_norm(
     """Instance norm: its denominators are constants; with running statistics it is a fixed affine map."""
     result = function(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
     if not use_input_stats and running_mean is not None and running_var is not None:
-        return _affine(mode, result, input, running_mean, running_var, weight, bias, eps)
+        return _affine(mode, result, input, running_mean.clone(), (running_var + eps).rsqrt(), weight, bias)
     return _centered(mode, result, input, (*input.shape[:2], -1), weight, bias, eps, channels_first=True)
 
 
@@ -285,7 +286,7 @@ def _centered(
         return rules.positive_input(_times, g, x, scale, signed)
 
     saved = (inverse, weight, x if mode.passes.positive else None, scale)
-    return mode.fork(result, x, Rule(epsilon_rule, positive_rule, (True, False, True, True)), saved, tag)
+    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False, True, True)), saved, tag)
 
 
 def attention(
@@ -316,13 +317,32 @@ def attention(
     if mode.passes.positive and not tags[-1].nonnegative:
         raise mode.uncovered(function, "of values that may be negative has no rule in the positive pass")
     tag = Tag(Role.FLOWS, nonnegative=tags[-1].nonnegative)
-    return mode.fork(result, value, Rule(rule, rule, (True, True)), (query, key), tag)
+    return mode.fork(result, [value], Rule(rule, rule, (True, True)), (query, key), tag)
+
+
+def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
+    """Concatenation, of which every part gets its part of the gradient."""
+    if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):
+        raise mode.uncovered(function, f"with {sorted(kwargs)} or parts of unequal dimensions has no rule")
+    known = mode.positive(function, (tensors, dim), {}) if mode.passes.positive else {}
+    for t in tensors:
+        if mode.flows(t):
+            mode.use(t)
+    sizes = [t.shape[dim] for t in tensors]
+
+    def parts(g: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return SplitGradient.apply(g, sizes, dim)
+
+    return mode.fork(function(tensors, dim), tensors, Rule(parts, parts, ()), (), Tag(Role.FLOWS, **known))
 
 
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {
     **dict.fromkeys(ACTIVATIONS, activation),
     **dict.fromkeys(CONVOLUTIONS, convolution),
     "batch_norm": batch_norm,
+    "cat": concatenation,
+    "concat": concatenation,
+    "concatenate": concatenation,
     "group_norm": group_norm,
     "instance_norm": instance_norm,
     "layer_norm": layer_norm,

@@ -165,7 +165,7 @@ class LRP:
             return source.detach() * g
         first = self._stem(mode, leaf).layer
         return rules.zb_relevance(
-            source * g, leaf.detach(), first.linear, first.weight, first.bias, self.input_range, self.epsilon
+            source * g, leaf.detach(), first.linear, *first.fused(), self.input_range, self.epsilon
         )
 
 

@@ -14,7 +14,7 @@ from torch.autograd import Function
 
 __all__ = ["Backward", "Passes", "Rule", "fork"]
 
-Formula: TypeAlias = Callable[..., "torch.Tensor | None"]
+Formula: TypeAlias = Callable[..., Any]
 
 
 class Backward(Enum):
@@ -56,7 +56,8 @@ class Rule:
     """What an operation does to the gradient in either relevance pass, given the tensors that it saved.
 
     Args:
-        epsilon: the ε pass, a function of the gradient and the saved tensors; None as a result means no gradient.
+        epsilon: the ε pass, a function of the gradient and the saved tensors that returns the gradient of the input, or
+            a tuple of those of several inputs; None means no gradient.
         positive: the positive pass, likewise.
         per_sample: which of the saved tensors have the batch as their first dimension.
     """
@@ -65,17 +66,15 @@ class Rule:
         self.formulas = {Backward.EPSILON: epsilon, Backward.POSITIVE: positive}
         self.per_sample = per_sample
 
-    def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-        """The gradient of the input, by the rule of the pass that runs."""
+    def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
+        """The gradient of the input or inputs, by the rule of the pass that runs."""
         formula, rows = self.formulas[passes.backward], passes.rows
-        if rows is None or len(g) != passes.batch_size:
+        if rows is None or len(g) != passes.batch_size or not self.per_sample:
             return formula(g, *saved)
         chosen = [
             s[rows] if per_sample and s is not None else s for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
         part = formula(g[rows], *chosen)
-        if part is None:
-            return None
         return part.new_zeros(passes.batch_size, *part.shape[1:]).index_copy(0, rows, part)
 
 
@@ -84,36 +83,41 @@ class _Fork(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Passes, rule: Rule, result: torch.Tensor, x: torch.Tensor, *saved: torch.Tensor | None
+        ctx: Any, passes: Passes, rule: Rule, n_inputs: int, result: torch.Tensor, *tensors: torch.Tensor | None
     ) -> torch.Tensor:
-        ctx.passes, ctx.rule, ctx.n_saved = passes, rule, len(saved)
-        ctx.save_for_backward(*saved)
+        ctx.passes, ctx.rule, ctx.n_inputs, ctx.n_saved = passes, rule, n_inputs, len(tensors) - n_inputs
+        ctx.save_for_backward(*tensors[n_inputs:])
         ctx.set_materialize_grads(False)
         return result.detach()
 
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        own = by_rule = None
+        own, by_rule = None, None
         if g is not None and ctx.passes.backward is Backward.ORDINARY:
             own = g
         elif g is not None:
             by_rule = ctx.rule.apply(ctx.passes, g, ctx.saved_tensors)
-        return None, None, own, by_rule, *[None] * ctx.n_saved
+        of_inputs = by_rule if isinstance(by_rule, tuple) else (by_rule,) * ctx.n_inputs
+        return None, None, None, own, *of_inputs, *[None] * ctx.n_saved
 
 
 def fork(
-    passes: Passes, rule: Rule, result: torch.Tensor, x: torch.Tensor, *saved: torch.Tensor | None
+    passes: Passes,
+    rule: Rule,
+    result: torch.Tensor,
+    inputs: Sequence[torch.Tensor],
+    saved: Sequence[torch.Tensor | None] = (),
 ) -> torch.Tensor:
-    """Give the result of an operation on ``x`` a second way back.
+    """Give the result of an operation a second way back.
 
     Args:
         passes: the state that tells which way a backward pass takes.
         rule: the second way.
         result: what the operation computed, with its own graph.
-        x: the operation's input.
+        inputs: the operation's inputs for which the rule gives a gradient.
         saved: tensors that the rule needs; released together with the graph.
 
     Returns:
         The result, in the same memory.
     """
-    return _Fork.apply(passes, rule, result, x, *saved)
+    return _Fork.apply(passes, rule, len(inputs), result, *inputs, *saved)

@@ -31,14 +31,19 @@ class UncoveredOperationError(RuntimeError):
 
 @dataclass(eq=False)
 class Fold:
-    """The scale of the normalisation behind a linear layer, which belongs to its weight if nothing comes between."""
+    """How often a tensor is used and, if it comes from a linear layer, the scale of the normalisation behind it.
+
+    In the ε pass that scale is taken into the weight where this is less work than to multiply the gradient by it; in
+    the positive pass, where it makes a difference, always.
+    """
 
     uses: int = 0
     scale: torch.Tensor | None = None
+    less_work: bool = False
 
     @property
     def valid(self) -> bool:
-        """Whether the normalisation is all that uses the layer's output."""
+        """Whether layer and normalisation may count as one: nothing else uses the layer's output."""
         return self.scale is not None and self.uses == 1
 
 
@@ -52,6 +57,8 @@ class LinearLayer:
         weight: its weight.
         bias: its bias, (C,), or None.
         signed: whether ``x`` may be negative.
+        scale: of the normalisation behind it, (C,), or None.
+        shift: likewise.
     """
 
     linear: rules.Convolution | rules.Dense
@@ -59,16 +66,21 @@ class LinearLayer:
     weight: torch.Tensor
     bias: torch.Tensor | None
     signed: bool
+    scale: torch.Tensor | None = None
+    shift: torch.Tensor | None = None
 
-    def normalised(self, scale: torch.Tensor, shift: torch.Tensor) -> LinearLayer:
-        """The same with a normalisation of its output, with a scale and a shift per channel."""
-        bias = shift if self.bias is None else self.bias * scale + shift
-        return LinearLayer(self.linear, self.x, self.linear.scaled(self.weight, scale), bias, self.signed)
+    def fused(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Weight and bias of layer and normalisation in one."""
+        if self.scale is None or self.shift is None:
+            return self.weight, self.bias
+        bias = self.shift if self.bias is None else self.bias * self.scale + self.shift
+        return self.linear.scaled(self.weight, self.scale), bias
 
     def positive(self) -> torch.Tensor:
-        """What its output would be if nothing negative were added: z⁺."""
-        z = rules.positive_output(self.linear.forward, self.x, self.weight, self.signed)
-        return z if self.bias is None else z + self.linear.spread(self.bias.clamp(min=0), z)
+        """What the output would be if nothing negative were added: z⁺."""
+        weight, bias = self.fused()
+        z = rules.positive_output(self.linear.forward, self.x, weight, self.signed)
+        return z if bias is None else z + self.linear.spread(bias.clamp(min=0), z)
 
 
 class Role(Enum):
@@ -168,10 +180,15 @@ class RelevanceMode(TorchFunctionMode):
         return tag
 
     def fork(
-        self, result: torch.Tensor, x: torch.Tensor, rule: Rule, saved: Sequence[torch.Tensor | None], tag: Tag
+        self,
+        result: torch.Tensor,
+        inputs: Sequence[torch.Tensor],
+        rule: Rule,
+        saved: Sequence[torch.Tensor | None],
+        tag: Tag,
     ) -> torch.Tensor:
-        """The result of an operation on ``x`` with its rule and its tag."""
-        forked = fork(self.passes, rule, result, x, *saved)
+        """The result of an operation with its rule and its tag."""
+        forked = fork(self.passes, rule, result, inputs, saved)
         self.tags[forked] = tag
         return forked
 
@@ -234,7 +251,7 @@ class RelevanceMode(TorchFunctionMode):
         """Sigmoid and softmax: squeeze-excitation gates and attention weights are constants."""
         x = args[0] if args else kwargs["input"]
         nothing = Rule(lambda g: None, lambda g: None, ())
-        return self.fork(function(*args, **kwargs), x, nothing, (), Tag(Role.CONSTANT, nonnegative=True))
+        return self.fork(function(*args, **kwargs), [x], nothing, (), Tag(Role.CONSTANT, nonnegative=True))
 
     def _scale_product(
         self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], tag: Tag, others_flow: bool
@@ -250,7 +267,7 @@ class RelevanceMode(TorchFunctionMode):
         """Operations that are linear in what depends on the input: their ordinary gradient is the rule."""
         known: dict[str, Any] = {}
         if self.passes.positive and name in LINEAR | PRODUCTS:
-            known = self._positive(function, name, args, kwargs, flowing)
+            known = self.positive(function, args, kwargs)
         result = function(*args, **kwargs)
         if not any(t.requires_grad for t in _tensors(result)) and not in_place(function):
             return result  # a shape, a comparison, an index: nothing flows
@@ -265,10 +282,9 @@ class RelevanceMode(TorchFunctionMode):
                 raise self.uncovered(function, "divides by a tensor that depends on the input, which has no rule")
         return self._mark(result, Role.FLOWS, function, args, **known)
 
-    def _positive(
-        self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], flowing: list[Tag]
-    ) -> dict[str, Any]:
+    def positive(self, function: Callable, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """What the positive pass must know of the result of a linear operation."""
+        name, flowing = bare_name(function), [self.tags[t] for t in _tensors((args, kwargs)) if self.flows(t)]
         if name in PRODUCTS and len(flowing) > 1:
             return {}
         factors = [t for t in _tensors((args, kwargs)) if t.is_floating_point() and not self.flows(t)]

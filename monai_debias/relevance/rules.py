@@ -15,11 +15,11 @@ positive pass follows LRP-z⁺; it needs for every pre-activation the companion
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
-from torch.autograd import Function
 from torch.nn import functional as F  # noqa: N812
+
+from monai_debias.relevance.kernels import ConvolutionTransposed, ProductTransposed, ReluGradient, ScaledGradient
 
 __all__ = [
     "Convolution",
@@ -41,28 +41,9 @@ def away_from_zero(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     return z + torch.where(z < 0, -epsilon, epsilon)
 
 
-class _ReluRelevance(Function):
-    r""":math:`g_{in} = g\,a/(a+\varepsilon)`, in the few passes over memory that it needs."""
-
-    @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
-        ctx.save_for_backward(g, a)
-        ctx.epsilon = epsilon
-        return (a / (a + epsilon)).mul_(g)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        g, a = ctx.saved_tensors
-        inverse = (a + ctx.epsilon).reciprocal()
-        scaled = grad * inverse
-        grad_g = scaled * a if ctx.needs_input_grad[0] else None
-        grad_a = scaled * inverse * g * ctx.epsilon if ctx.needs_input_grad[1] else None
-        return grad_g, grad_a, None
-
-
 def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
     r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`."""
-    return _ReluRelevance.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
+    return ReluGradient.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
 
 
 def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -78,7 +59,7 @@ def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, ep
 
 def affine_relevance(g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     r"""Batch norm as a fixed affine map, :math:`y = s x + t` with a scale per channel: :math:`g_{in} = s\,g`."""
-    return g * per_channel(scale, g)
+    return ScaledGradient.apply(g, scale)
 
 
 def centered_relevance(
@@ -101,30 +82,6 @@ def centered_relevance(
 def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Values of shape (C,) as (1, C, 1, ...), to go with a tensor (B, C, spatial...)."""
     return values.reshape(1, -1, *[1] * (like.ndim - 2))
-
-
-class _ConvolutionRelevance(Function):
-    """The gradient of a convolution's input, made so that differentiating it costs two ordinary convolutions.
-
-    PyTorch's own second derivative of a convolution goes through transposed operands and takes several times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, geometry: tuple) -> torch.Tensor:
-        ctx.save_for_backward(g, weight)
-        ctx.geometry = geometry
-        only_input = [True, False, False]
-        return torch.ops.aten.convolution_backward(g, x, weight, None, *geometry, only_input)[0]
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        g, weight = ctx.saved_tensors
-        grad_g = torch.convolution(grad, weight, None, *ctx.geometry) if ctx.needs_input_grad[0] else None
-        grad_weight = None
-        if ctx.needs_input_grad[1]:
-            only_weight = [False, True, False]
-            grad_weight = torch.ops.aten.convolution_backward(g, grad, weight, None, *ctx.geometry, only_weight)[1]
-        return grad_g, grad_weight, None, None
 
 
 class Convolution:
@@ -150,6 +107,7 @@ class Convolution:
     ) -> None:
         self.geometry = (stride, padding, dilation, transposed, output_padding, groups)
         self.transposed = transposed
+        self.unpadded = not (transposed or any(padding) or groups > 1) and all(s == 1 for s in stride)
 
     def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """:math:`W * x`."""
@@ -157,7 +115,9 @@ class Convolution:
 
     def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """:math:`W^T g`, for an input of the shape of ``x``."""
-        return _ConvolutionRelevance.apply(g, weight, x, self.geometry)
+        if self.unpadded and weight[0, 0].numel() == 1:  # a matrix product takes half the time
+            return ProductTransposed.apply(g.flatten(2), weight.flatten(1)).reshape(x.shape)
+        return ConvolutionTransposed.apply(g, weight, x, self.geometry)
 
     @staticmethod
     def scaled(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

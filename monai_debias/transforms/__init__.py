@@ -13,6 +13,7 @@ from monai_debias.transforms.backmix import (
     replace_background,
 )
 from monai_debias.transforms.backmix_weight import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
+from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.frames import (
     RandSelectFrame,
     RandSelectFrameD,
@@ -38,6 +39,9 @@ __all__ = [
     "BackMixWeightD",
     "BackMixWeightDict",
     "BackMixWeightd",
+    "FillMaskD",
+    "FillMaskDict",
+    "FillMaskd",
     "KeepMaskD",
     "KeepMaskDict",
     "KeepMaskd",

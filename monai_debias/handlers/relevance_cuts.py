@@ -1,0 +1,182 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the cuts C1 and C2 of an ISNet's foreground loss from what a plain classifier's relevance is like."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+
+from monai_debias.inferers.isnet import ISNetInferer
+
+__all__ = ["RelevanceCutTuning"]
+
+
+class RelevanceCutTuning:
+    """Train the plain classifier for a few epochs, then set the cuts of the loss from its relevance.
+
+    In the first ``epochs`` epochs the relevance weight P is 0, and there are no heatmaps but in the last one, which
+    collects each explained sample's total absolute relevance (the whole map, all channels). With its mean μ and
+    standard deviation σ, over all processes of a distributed training,
+
+        ``C1 = max(μ/5, μ − 3σ)`` and ``C2 = min(25·C1, μ + 3σ)``,
+
+    for every map and every supervised layer on its own. Then P and the heatmaps are what they were before.
+
+    Attach it in front of ``ResumableTraining``, and give that both this handler and the loss, which holds the cuts,
+    among its ``objects``. A ``RelevanceWeightSchedule`` must begin behind it: ``delay=epochs``.
+
+    Args:
+        inferer: the trainer's ``ISNetInferer``.
+        loss: the trainer's ``ISNetLRPLoss``.
+        epochs: number of plain epochs, 1 or more.
+
+    Raises:
+        ValueError: when ``epochs`` is below 1; in the training, when the inferer is not the trainer's, when there are
+            fewer than two explained samples, or their relevance is 0 or the same for all.
+        FloatingPointError: when a sample's relevance is not finite.
+        RuntimeError: when P is not 0 in a plain epoch because something else sets it, or when a training is resumed
+            behind the plain epochs without the state of this handler.
+
+    Reference:
+        Bassi et al., Nature Communications 2024 (ISNet), which tunes the cuts by these formulas.
+
+    Example:
+        >>> from monai.engines import SupervisedTrainer
+        >>> from monai_debias.engines import PrepareBatchISNet
+        >>> from monai_debias.losses import ISNetLRPLoss
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 8), torch.nn.Flatten())
+        >>> inferer, loss = ISNetInferer(), ISNetLRPLoss()
+        >>> batch = {"image": torch.rand(8, 1, 8, 8), "label": torch.arange(8) % 2, "mask": torch.ones(8, 1, 8, 8)}
+        >>> tuning = RelevanceCutTuning(inferer, loss, epochs=1)
+        >>> trainer = SupervisedTrainer(
+        ...     device="cpu", max_epochs=1, train_data_loader=[batch], network=network, loss_function=loss,
+        ...     optimizer=torch.optim.SGD(network.parameters(), lr=0.1), prepare_batch=PrepareBatchISNet(),
+        ...     inferer=inferer, train_handlers=[tuning],
+        ... )
+        >>> trainer.run()
+        >>> tuning.state_dict()
+        {'tuned': True}
+    """
+
+    def __init__(self, inferer: ISNetInferer, loss: Any, epochs: int = 5) -> None:
+        if epochs < 1:
+            raise ValueError(f"epochs must be 1 or more plain epochs, got {epochs}.")
+        self.inferer = inferer
+        self.loss = loss
+        self.epochs = epochs
+        self.tuned = False
+        self._normal = (loss.relevance_weight, inferer.active)
+        self._totals: dict[str, _Moments] = {}
+        self.logger = logging.getLogger(type(self).__name__)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a MONAI trainer."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether the cuts are tuned; the cuts themselves are in the state of the loss."""
+        return {"tuned": self.tuned}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        self.tuned = bool(state["tuned"])
+
+    def _start_epoch(self, engine: Engine) -> None:
+        if self.tuned:
+            return
+        if getattr(engine, "inferer", None) is not self.inferer:
+            raise ValueError("RelevanceCutTuning was given another inferer than the trainer that it is attached to.")
+        if engine.state.epoch > self.epochs:
+            raise RuntimeError(
+                f"epoch {engine.state.epoch} begins, and the cuts should have been tuned in epoch {self.epochs}: give "
+                "ResumableTraining this handler and the loss among its objects, behind which it must be attached."
+            )
+        self.loss.relevance_weight = 0.0
+        self.inferer.active = engine.state.epoch == self.epochs
+        self._totals = {}  # of an epoch that was interrupted
+
+    def _collect(self, engine: Engine) -> None:
+        if self.tuned:
+            return
+        if self.loss.relevance_weight != 0.0:
+            raise RuntimeError(
+                f"relevance_weight (P) is {self.loss.relevance_weight:g} in the plain epoch {engine.state.epoch}: "
+                f"something else sets it; a RelevanceWeightSchedule needs delay={self.epochs} here."
+            )
+        prediction: Any = engine.state.output
+        heatmap = prediction["pred"].pop("heatmap", None)  # the loss shall not pay for what it weighs with 0
+        if heatmap is None:
+            return
+        for layer, relevance in (heatmap if isinstance(heatmap, Mapping) else {_INPUT: heatmap}).items():
+            totals = relevance.detach().abs().flatten(2).sum(2).double().cpu()  # (rows, maps)
+            if not bool(totals.isfinite().all()):
+                raise FloatingPointError(
+                    f"the relevance at {layer!r} is not finite in iteration {engine.state.iteration} of the plain "
+                    "classifier: training has diverged, or ε is too small for this network."
+                )
+            moments = _Moments(len(totals), totals.mean(0), totals.var(0, correction=0) * len(totals))
+            self._totals[layer] = self._totals[layer].merge(moments) if layer in self._totals else moments
+
+    def _end_epoch(self, engine: Engine) -> None:
+        if self.tuned or engine.state.epoch < self.epochs:
+            return
+        merged: dict[str, _Moments] = {}
+        everywhere: Any = idist.all_gather(self._totals)
+        for totals in everywhere:  # a process may have seen no sample with a mask
+            for layer, moments in totals.items():
+                merged[layer] = merged[layer].merge(moments) if layer in merged else moments
+        if not merged:
+            raise ValueError(
+                f"epoch {self.epochs} had no sample with a heatmap to tune the cuts from; are there masks in the "
+                "training set, and do the flags of its batches say so?"
+            )
+        cuts = {layer: moments.cuts(layer) for layer, moments in merged.items()}
+        self.loss.set_cuts(cuts[_INPUT] if cuts.keys() == {_INPUT} else cuts)
+        self.loss.relevance_weight, self.inferer.active = self._normal
+        self.tuned = True
+        for layer, pairs in cuts.items():
+            text = ", ".join(f"C1 = {low:.4g} and C2 = {high:.4g}" for low, high in pairs.tolist())
+            self.logger.info("cuts at %s from %d samples: %s", layer, merged[layer].count, text)
+
+
+_INPUT = "input"
+
+
+@dataclass
+class _Moments:
+    """Count, mean and sum of squared deviations of each map, float64 of shape (maps,); merging does not cancel."""
+
+    count: int
+    mean: torch.Tensor
+    squares: torch.Tensor
+
+    def merge(self, other: _Moments) -> _Moments:
+        count, step = self.count + other.count, other.mean - self.mean
+        squares = self.squares + other.squares + step.square() * (self.count * other.count / count)
+        return _Moments(count, self.mean + step * (other.count / count), squares)
+
+    def cuts(self, layer: str) -> torch.Tensor:
+        """Pairs (C1, C2), shape (maps, 2)."""
+        if self.count < 2:
+            raise ValueError("the cuts cannot be tuned from one sample with a heatmap; they need a spread.")
+        mean, std = self.mean, (self.squares / (self.count - 1)).sqrt()
+        low = torch.maximum(mean / 5, mean - 3 * std)
+        high = torch.minimum(25 * low, mean + 3 * std)
+        # what rounding leaves of the spread of equal values is not a spread
+        if not bool(((mean > 0) & (std > 1e-6 * mean)).all()):
+            raise ValueError(
+                f"the total relevance at {layer!r} is {mean.tolist()} on average, with a standard deviation of "
+                f"{std.tolist()} over {self.count} samples: with relevance that is 0 or the same for all samples there "
+                "is no 0 < C1 < C2. Has the plain classifier learned anything?"
+            )
+        return torch.stack([low, high], 1)

@@ -1,0 +1,77 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Let the relevance weight P of an ISNet's loss follow the epochs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+__all__ = ["RelevanceWeightSchedule"]
+
+
+class RelevanceWeightSchedule:
+    """Set ``loss.relevance_weight`` (P) from a schedule {epochs done: P}.
+
+    Between two points P is interpolated in every iteration, or keeps the value of the earlier one; behind the last it
+    stays. P depends on the trainer's iteration only, so that a resumed training needs no state of this handler.
+
+    Behind ``RelevanceCutTuning`` the schedule begins when the tuning has ended: give its number of epochs as ``delay``.
+
+    Args:
+        loss: ``ISNetLRPLoss``, or any loss with a number ``relevance_weight``.
+        schedule: ``{epochs done: P}`` with 0 ≤ P < 1; it must say what P is at 0. Numbers may be strings, as JSON
+            needs it: ``{"0": 0.0, "3": 0.5}`` reaches one half at the start of the fourth epoch.
+        ramp: interpolate; False for steps.
+        delay: epochs before the schedule begins, in which P is left alone.
+
+    Raises:
+        ValueError: when the schedule has no point at 0, an epoch is negative or given twice, P is not in [0, 1) or
+            ``delay`` is negative; in a training, when the length of an epoch is not known.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> loss, seen = SimpleNamespace(relevance_weight=0.7), []
+        >>> engine = Engine(lambda engine, batch: seen.append(loss.relevance_weight))
+        >>> RelevanceWeightSchedule(loss, {"0": 0.0, "2": 0.5}).attach(engine)
+        >>> _ = engine.run([0, 1], max_epochs=3)
+        >>> seen
+        [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
+    """
+
+    def __init__(self, loss: Any, schedule: Mapping[str | float, float], ramp: bool = True, delay: int = 0) -> None:
+        points = sorted((float(epoch), float(weight)) for epoch, weight in schedule.items())
+        epochs = [epoch for epoch, _ in points]
+        if not points or epochs[0] != 0.0 or len(set(epochs)) < len(epochs):
+            raise ValueError(f"schedule must give P at 0 and at later epochs, each once, got {dict(schedule)}.")
+        if not all(0.0 <= weight < 1.0 for _, weight in points):
+            raise ValueError(f"schedule must have values of P from 0 to below 1, got {dict(schedule)}.")
+        if delay < 0:
+            raise ValueError(f"delay must be 0 or more epochs, got {delay}.")
+        self.loss = loss
+        self.points = points
+        self.ramp = ramp
+        self.delay = delay
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.ITERATION_STARTED, self._set)
+
+    def _set(self, engine: Engine) -> None:
+        length = engine.state.epoch_length
+        if length is None:
+            raise ValueError("the schedule needs the length of an epoch: give the trainer epoch_length.")
+        epochs_done = (engine.state.iteration - 1) / length - self.delay
+        if epochs_done >= 0.0:
+            self.loss.relevance_weight = self._weight(epochs_done)
+
+    def _weight(self, epochs_done: float) -> float:
+        after = bisect_right(self.points, epochs_done, key=lambda point: point[0])
+        epoch, weight = self.points[after - 1]
+        if not self.ramp or after == len(self.points):
+            return weight
+        next_epoch, next_weight = self.points[after]
+        return weight + (next_weight - weight) * (epochs_done - epoch) / (next_epoch - epoch)

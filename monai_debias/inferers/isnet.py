@@ -1,0 +1,143 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Logits and relevance maps in training, plain logits in evaluation: what an ISNet's loss needs from a trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+
+from monai_debias.relevance import LRP
+
+__all__ = ["ISNetInferer"]
+
+_TARGETS = ("selective", "selective_label", "label", "all", "stochastic", "dual")
+
+
+class ISNetInferer(Inferer):
+    """Run a classifier and explain it, for ``ISNetLRPLoss``; the network itself stays a plain one.
+
+    In training the result is ``{"logits", "heatmap"}``; in evaluation (``network.eval()``, or without gradients) it is
+    the logits that ``SimpleInferer`` gives, at the same cost. A trainer gets ``rows`` and ``labels`` from
+    ``PrepareBatchISNet``.
+
+    With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
+    train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
+    switches heatmaps off, as ``RelevanceCutTuning`` does in its plain epochs; such calls do not count for ``interval``.
+
+    A stock trainer decollates its output, and then gives the i-th sample of a batch the i-th row of the heatmap, which
+    is another sample's where ``rows`` left some out.
+
+    Args:
+        target: what is explained, as in :class:`monai_debias.relevance.LRP`: ``"selective"``, ``"all"``,
+            ``"stochastic"``, ``"dual"``, a class index, or a function of the logits; or, with the labels of the batch,
+            ``"label"`` (the logit of each sample's label) or ``"selective_label"`` (its η).
+        epsilon: ε of the rule for activations, 0 or more.
+        input_rule: None, or ``"zb"`` for inputs within ``input_range``.
+        layers: names of modules whose relevance is returned too, for deep supervision.
+        interval: how many training iterations there are for one with a heatmap.
+        input_range: lowest and highest value of an input, for the zᴮ rule.
+        allow: names of operations without a relevance rule whose ordinary gradient is accepted.
+
+    Raises:
+        ValueError: when ``target`` is unknown or needs labels that are not given, ``interval`` is below 1, ``LRP``
+            refuses another argument, or the input is not of shape (B, C, spatial...).
+        TypeError: when ``layers`` or ``allow`` is a string instead of a sequence, or the network is not a module.
+
+    Reference:
+        Bassi et al., Nature Communications 2024 (ISNet) and IEEE Access 2024 (Faster ISNet); taking the maps of some
+        rows or iterations only is an extension of this project.
+
+    Example:
+        >>> import torch
+        >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
+        >>> inferer, image = ISNetInferer(), torch.rand(4, 1, 8, 8)
+        >>> prediction = inferer(image, network.train(), rows=torch.tensor([1, 3]))
+        >>> prediction["logits"].shape, prediction["heatmap"].shape
+        (torch.Size([4, 72]), torch.Size([2, 1, 1, 8, 8]))
+        >>> inferer(image, network.eval()).shape
+        torch.Size([4, 72])
+    """
+
+    def __init__(
+        self,
+        target: str | int | Callable[[torch.Tensor], torch.Tensor] = "selective",
+        epsilon: float = 1e-2,
+        input_rule: str | None = None,
+        layers: Sequence[str] = (),
+        interval: int = 1,
+        input_range: Sequence[float] = (0.0, 1.0),
+        allow: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        is_index = isinstance(target, int) and not isinstance(target, bool)
+        if not (is_index or callable(target) or target in _TARGETS):
+            raise ValueError(f"target must be one of {_TARGETS}, a class index or a function, got {target!r}.")
+        for name, names in (("layers", layers), ("allow", allow)):
+            if isinstance(names, str):
+                raise TypeError(f"{name} must be a sequence of names, e.g. [{names!r}], got the string {names!r}.")
+        if interval < 1:
+            raise ValueError(f"interval must be 1 or more, got {interval}: the number of iterations per heatmap.")
+        self.target = target
+        self.rules: dict[str, Any] = {
+            "epsilon": epsilon,
+            "input_rule": input_rule,
+            "input_range": tuple(input_range),
+            "allow": tuple(allow),
+        }
+        LRP(torch.nn.Identity(), **self.rules)  # refuses bad arguments now, and not in the first iteration
+        self.layers = tuple(layers)
+        self.interval = interval
+        self.active = True
+        self._calls = 0
+
+    def __call__(
+        self,
+        inputs: torch.Tensor,
+        network: torch.nn.Module,
+        rows: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor | dict[str, Any]:
+        """Classify, and explain in training.
+
+        Args:
+            inputs: shape (B, C, spatial...).
+            network: classifier that returns logits of shape (B, K).
+            rows: indices (R,) of the samples to explain, int64; None for all.
+            labels: class indices (B,), int64, which only a target that asks for labels uses.
+
+        Returns:
+            In evaluation logits (B, K). In training ``{"logits": (B, K), "heatmap": (R, maps, C, spatial...)}``, with
+            ``layers`` ``{"input": ..., name: (R, maps, C_l, spatial_l...)}`` as heatmap; there is no ``"heatmap"`` when
+            ``rows`` is empty, it is not the iteration's turn, or the inferer is not active.
+        """
+        if not isinstance(network, torch.nn.Module):
+            raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}.")
+        if inputs.ndim < 3:
+            raise ValueError(f"expected an input of shape (B, C, spatial...), got {tuple(inputs.shape)}.")
+        if not (network.training and torch.is_grad_enabled()):
+            return network(inputs)
+        # a MetaTensor's bookkeeping would follow every operation of the relevance pass
+        inputs = inputs.as_subclass(torch.Tensor)
+        turn = self.active and self._calls % self.interval == 0
+        self._calls += self.active
+        if not turn or (rows is not None and len(rows) == 0):
+            return {"logits": network(inputs)}
+        # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
+        lrp = LRP(network, **self.rules)
+        logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
+        return {"logits": logits, "heatmap": heatmap}
+
+    def _explained(self, labels: torch.Tensor | None) -> Any:
+        if self.target not in ("label", "selective_label"):
+            return self.target
+        if not isinstance(labels, torch.Tensor):
+            raise ValueError(
+                f"target {self.target!r} explains the label of each sample: expected a tensor of labels (B,), got "
+                f"{labels!r}; in a trainer: prepare_batch=PrepareBatchISNet()."
+            )
+        labels = labels.as_subclass(torch.Tensor)
+        return labels if self.target == "label" else ("selective", labels)

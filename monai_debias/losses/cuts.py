@@ -1,0 +1,100 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The cuts C1 and C2 of ISNet's foreground loss, for each layer and map, in buffers that a checkpoint carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+__all__ = ["Cuts", "LayerCuts", "as_cuts"]
+
+Cuts = Sequence[float] | Sequence[Sequence[float]] | torch.Tensor
+
+_PREFIX = "of:"  # keeps a buffer's name from being that of an attribute; a layer's dots, which it may not have, are /
+_OTHER = "*"
+
+
+def as_cuts(cuts: Cuts) -> torch.Tensor:
+    """Check the cuts of the foreground loss and return them as a tensor.
+
+    Args:
+        cuts: a pair (C1, C2), or a pair for each map.
+
+    Returns:
+        Tensor of shape (2,) or (maps, 2).
+
+    Raises:
+        ValueError: when the cuts are not pairs or not 0 < C1 < C2.
+
+    Example:
+        >>> as_cuts((0.25, 2.5))
+        tensor([0.2500, 2.5000])
+    """
+    pairs = torch.as_tensor(cuts, dtype=torch.float32).detach()
+    if pairs.ndim not in (1, 2) or pairs.shape[-1] != 2 or pairs.numel() == 0:
+        raise ValueError(f"cuts must be a pair (C1, C2), or such a pair for each map, got {cuts}.")
+    low, high = pairs.unbind(-1)
+    if not bool(((low > 0) & (low < high) & high.isfinite()).all()):
+        raise ValueError(f"cuts must be finite with 0 < C1 < C2, got {pairs.tolist()}.")
+    return pairs
+
+
+class LayerCuts(torch.nn.Module):
+    """Cuts for one or many heatmaps; a ``state_dict`` brings its own, whatever this was made with.
+
+    Args:
+        cuts: a pair (C1, C2) or a pair for each map, shape (2,) or (maps, 2), of every heatmap; or ``{layer: these}``,
+            where ``"*"`` is every layer that is not named.
+
+    Raises:
+        ValueError: when the cuts are not pairs with 0 < C1 < C2, or a heatmap has none.
+
+    Example:
+        >>> cuts = LayerCuts({"input": (0.5, 2.0), "layer1.0": (0.25, 1.0)})
+        >>> cuts.of("layer1.0")
+        tensor([0.2500, 1.0000])
+    """
+
+    def __init__(self, cuts: Cuts | Mapping[str, Cuts]) -> None:
+        super().__init__()
+        self.set(cuts)
+
+    def set(self, cuts: Cuts | Mapping[str, Cuts]) -> None:
+        """Replace all cuts."""
+        given = cuts if isinstance(cuts, Mapping) else {_OTHER: cuts}
+        if not given:
+            raise ValueError("cuts is an empty mapping; give (C1, C2) or {layer: (C1, C2)}.")
+        checked = {_buffer(layer): as_cuts(pairs) for layer, pairs in given.items()}
+        device = next((buffer.device for buffer in self.buffers()), None)
+        self._buffers.clear()
+        for name, pairs in checked.items():
+            self.register_buffer(name, pairs.clone().to(device))
+
+    def get(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """All cuts, in the form that :meth:`set` takes."""
+        cuts = {name.removeprefix(_PREFIX).replace("/", "."): buffer for name, buffer in self.named_buffers()}
+        return cuts[_OTHER] if cuts.keys() == {_OTHER} else cuts
+
+    def of(self, layer: str) -> torch.Tensor:
+        """The cuts of one heatmap, shape (2,) or (maps, 2)."""
+        buffers = dict(self.named_buffers())
+        for name in (layer, _OTHER):
+            if _buffer(name) in buffers:
+                return buffers[_buffer(name)]
+        raise ValueError(f'there are no cuts for the heatmap of "{layer}", only for {sorted(self.get())}.')
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        start = prefix + _PREFIX
+        loaded = {
+            key.removeprefix(start).replace("/", "."): state_dict[key] for key in state_dict if key.startswith(start)
+        }
+        if loaded:
+            self.set(loaded)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _buffer(layer: str) -> str:
+    return _PREFIX + layer.replace(".", "/")

@@ -1,0 +1,249 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What ISNet demands of a relevance heatmap: little relevance in the background, and enough of it in the foreground."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from monai.utils import look_up_option
+
+from monai_debias.losses.cuts import Cuts, as_cuts
+from monai_debias.losses.rank_pooling import rank_pooling
+
+__all__ = [
+    "DIVERGED",
+    "FOREGROUND_PENALTIES",
+    "NORMALIZATIONS",
+    "MaskedHeatmap",
+    "as_region",
+    "background_loss",
+    "foreground_loss",
+]
+
+NORMALIZATIONS = ("absRoIMean", "RoIMean")
+FOREGROUND_PENALTIES = ("hybrid", "l2")
+DIVERGED = (
+    "training has diverged. Try a lower learning rate or relevance_weight (P), gradient clipping at a smaller norm, or "
+    "a larger epsilon of the relevance."
+)
+
+_TINY = 1e-10
+
+
+def background_loss(
+    heatmap: torch.Tensor,
+    mask: torch.Tensor,
+    rank_decay: float = 0.9,
+    background_scale: float = 1.0,
+    normalization: str = "absRoIMean",
+) -> torch.Tensor:
+    """ISNet's background loss of each sample: how strong the relevance outside the mask is, compared with inside.
+
+    The map's magnitude, divided by its mean inside the mask (over all channels of a map), is pooled over the positions
+    of each channel by :func:`rank_pooling`, those inside the mask counting as 0. The result g costs
+    ``−ln(1 − u)`` with ``u = g/(g + E)``, at most 1 − 1e-7; the loss is the mean over channels and maps.
+
+    Args:
+        heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions.
+        mask: shape (B, 1, spatial...), 1 = region of interest, 0 = background; a mask of another size than the map is
+            pooled to it, where every position that the region touches belongs to it.
+        rank_decay: d, from 0 (maximum) to 1 (mean).
+        background_scale: E, above 0: the g that costs ln 2.
+        normalization: ``"absRoIMean"`` divides the magnitude by its mean inside the mask, ``"RoIMean"`` the signed map
+            by its mean before the magnitude is taken.
+
+    Returns:
+        Tensor of shape (B,), 0 or more.
+
+    Raises:
+        ValueError: when shapes do not fit, the mask has other values than 0 and 1 or is 0 everywhere for a sample, or
+            an option is out of its range.
+        FloatingPointError: when there is nothing finite to repair the heatmap with, see :class:`MaskedHeatmap`.
+
+    Reference:
+        Bassi et al., Nature Communications 2024, ISNet; IEEE Access 2024, Faster ISNet.
+
+    Example:
+        >>> import torch
+        >>> heatmap = torch.tensor([[[[2.0, -4.0, 3.0, 0.0]]]])  # one sample, map and channel; a signal of 4 values
+        >>> background_loss(heatmap, torch.tensor([[[1, 1, 0, 0]]]), rank_decay=0)  # ln(1 + 3/3)
+        tensor([0.6931])
+    """
+    return MaskedHeatmap(heatmap, as_region(mask)).background_loss(rank_decay, background_scale, normalization)
+
+
+def foreground_loss(
+    heatmap: torch.Tensor,
+    mask: torch.Tensor,
+    cuts: Cuts = (0.1, 2.5),
+    penalty: str = "hybrid",
+) -> torch.Tensor:
+    """ISNet's foreground loss of each sample: 0 while the total relevance inside the mask lies between two cuts.
+
+    With F the sum of the map's magnitude inside the mask, ``(min(F/C1, 1) − 1)²`` keeps the map from vanishing, and
+    above C2 ``((F − C2)/C1)²`` from exploding; ``"hybrid"`` goes on as ``F − (C1 + C2) + 1`` above C1 + C2. The loss is
+    the mean over the maps.
+
+    Args:
+        heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions.
+        mask: as for :func:`background_loss`, shape (B, 1, spatial...).
+        cuts: (C1, C2) with 0 < C1 < C2, or such a pair for each map, shape (2,) or (maps, 2).
+        penalty: ``"hybrid"`` or ``"l2"``.
+
+    Returns:
+        Tensor of shape (B,), 0 or more.
+
+    Raises:
+        ValueError: when shapes do not fit, the mask has other values than 0 and 1 or is 0 everywhere for a sample, or
+            the cuts are not 0 < C1 < C2.
+        FloatingPointError: when there is nothing finite to repair the heatmap with, see :class:`MaskedHeatmap`.
+
+    Reference:
+        Bassi et al., Nature Communications 2024, ISNet; IEEE Access 2024, Faster ISNet (the hybrid penalty).
+
+    Example:
+        >>> import torch
+        >>> heatmap = torch.tensor([[[[0.02, -0.03, 3.0, 0.0]]]])  # one sample, map and channel; a signal of 4 values
+        >>> foreground_loss(heatmap, torch.tensor([[[1, 1, 0, 0]]]), cuts=(0.1, 2.5))  # (0.05/0.1 - 1)^2
+        tensor([0.2500])
+    """
+    return MaskedHeatmap(heatmap, as_region(mask)).foreground_loss(as_cuts(cuts), penalty)
+
+
+class MaskedHeatmap:
+    """A heatmap and its masks, for the two losses that share most of the work on them.
+
+    Single NaN and infinite values are repaired, with a warning and without a gradient: NaN becomes the mean relevance
+    inside the masks of the batch, ±inf the largest or smallest finite value of the heatmap.
+
+    Args:
+        heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions; calculated with in float64 if
+            it is that, else in float32.
+        region: boolean masks of shape (B, 1, spatial...), not empty, as :func:`as_region` returns them.
+        name: what messages call the heatmap.
+
+    Raises:
+        ValueError: when the shapes do not fit.
+        FloatingPointError: when a map of a sample has no finite value, or no map has one inside its mask.
+
+    Example:
+        >>> import torch
+        >>> heatmap = MaskedHeatmap(torch.tensor([[[[2.0, -4.0, 3.0]]]]), torch.tensor([[[True, True, False]]]))
+        >>> heatmap.foreground_relevance
+        tensor([[6.]])
+    """
+
+    def __init__(self, heatmap: torch.Tensor, region: torch.Tensor, name: str = "heatmap") -> None:
+        if heatmap.ndim != region.ndim + 1 or len(heatmap) != len(region):
+            raise ValueError(
+                f"the {name} must be of shape (rows with a mask, maps, channels, spatial...), got "
+                f"{tuple(heatmap.shape)} for masks of shape {tuple(region.shape)}."
+            )
+        if heatmap.numel() == 0:
+            raise ValueError(f"the {name} of shape {tuple(heatmap.shape)} is empty.")
+        dtype = torch.float64 if heatmap.dtype == torch.float64 else torch.float32
+        self.inside = _fit(region, heatmap.shape[3:]).flatten(2).unsqueeze(1).to(dtype)  # (B, 1, 1, positions)
+        self.relevance = heatmap.as_subclass(torch.Tensor).to(dtype).flatten(3)  # (B, maps, C, positions)
+        self._measure()
+        # a NaN or an infinity anywhere makes its map's sum NaN or infinite, so this costs no pass of its own
+        if not bool(self.foreground_relevance.detach().isfinite().all()):
+            self.relevance = _repair(self.relevance, self.inside, name)
+            self._measure()
+
+    def _measure(self) -> None:
+        self.magnitude = self.relevance.abs()
+        self.foreground_relevance = (self.magnitude * self.inside).sum((2, 3))  # F, (B, maps)
+
+    def background_loss(self, rank_decay: float, background_scale: float, normalization: str) -> torch.Tensor:
+        """See the function :func:`background_loss`."""
+        if not background_scale > 0:
+            raise ValueError(f"background_scale (E) must be above 0, got {background_scale}.")
+        if look_up_option(normalization, NORMALIZATIONS) == "absRoIMean":
+            total = self.foreground_relevance
+        else:
+            total = (self.relevance * self.inside).sum((2, 3))
+        size = self.inside.sum((2, 3)) * self.relevance.shape[2]
+        norm = (total / (size + _TINY) + _TINY).abs()
+        # pooling is homogeneous: dividing its results is dividing the map
+        background = rank_pooling(self.magnitude * (1 - self.inside), rank_decay) / norm.unsqueeze(-1)
+        # by way of u, although this is ln(1 + g/E): the authors' rounding of u shows beyond the fifth digit
+        activation = (background / (background + background_scale)).clamp(max=1 - 1e-7)
+        return -(-activation).log1p().mean((1, 2))
+
+    def foreground_loss(self, cuts: torch.Tensor, penalty: str) -> torch.Tensor:
+        """See the function :func:`foreground_loss`."""
+        if cuts.ndim == 2 and len(cuts) != self.relevance.shape[1]:
+            raise ValueError(f"there are cuts for {len(cuts)} maps, but the heatmap has {self.relevance.shape[1]}.")
+        low, high = cuts.to(self.relevance).unbind(-1)
+        missing = 1 - (self.foreground_relevance / low).clamp(max=1)
+        excess = (self.foreground_relevance - high).clamp(min=0)
+        if look_up_option(penalty, FOREGROUND_PENALTIES) == "l2":
+            return (missing.square() + (excess / low).square()).mean(1)
+        near = torch.minimum(excess, low)  # the square up to C1 + C2, and the straight line behind it
+        return (missing.square() + (near / low).square() + (excess - near)).mean(1)
+
+
+def as_region(mask: torch.Tensor) -> torch.Tensor:
+    """Check a batch of masks, shape (B, 1, spatial...), and return it as a boolean tensor.
+
+    Args:
+        mask: shape (B, 1, spatial...) with 1 to 3 spatial dimensions, the values 0 and 1 (or boolean).
+
+    Returns:
+        Boolean tensor of the same shape.
+
+    Raises:
+        ValueError: when the mask has another shape, other values than 0 and 1, or is 0 everywhere for a sample.
+
+    Example:
+        >>> import torch
+        >>> as_region(torch.tensor([[[0.0, 1.0]]]))
+        tensor([[[False,  True]]])
+    """
+    mask = mask.as_subclass(torch.Tensor)
+    if not 3 <= mask.ndim <= 5 or mask.shape[1] != 1:
+        raise ValueError(
+            f"masks must be of shape (B, 1, spatial...) with 1 to 3 spatial dimensions, got {tuple(mask.shape)}."
+        )
+    region = mask != 0
+    if not torch.equal(region.to(mask.dtype), mask):
+        raise ValueError(
+            f"the mask has values other than 0 and 1 (min {mask.min().item():g}, max {mask.max().item():g}); "
+            'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
+            "transforms."
+        )
+    filled = region.flatten(1).any(1)
+    if not bool(filled.all()):
+        raise ValueError(
+            f"the mask is 0 everywhere in row(s) {(~filled).nonzero().flatten().tolist()}: no relevance would be "
+            'allowed; set "has_mask" to False for a sample that has none.'
+        )
+    return region
+
+
+def _fit(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Bring a mask to the size of a map; what the region touches belongs to it."""
+    if region.shape[2:] == tuple(size):
+        return region
+    pool = (torch.nn.AdaptiveAvgPool1d, torch.nn.AdaptiveAvgPool2d, torch.nn.AdaptiveAvgPool3d)[len(size) - 1]
+    return pool(tuple(size))(region.float()) > 0
+
+
+def _repair(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:
+    """Replace NaN and infinite values, as long as there is something to judge them by."""
+    finite = relevance.detach().isfinite()
+    if bool(finite.all()):  # finite values, but a sum beyond the range of the dtype: for the loss to report
+        return relevance
+    known = relevance.detach()[finite & inside.bool()]
+    if len(known) == 0 or not bool(finite.flatten(2).any(2).all()):
+        raise FloatingPointError(f"the {name} has a map without any finite value, or none inside the masks: {DIVERGED}")
+    low, high = relevance.detach()[finite].aminmax()
+    warnings.warn(
+        f"{int((~finite).sum())} of {finite.numel()} values of the {name} are NaN or infinite and were replaced; if "
+        "this goes on, lower the learning rate or relevance_weight (P), or raise epsilon.",
+        stacklevel=4,
+    )
+    return relevance.nan_to_num(nan=known.mean().item(), posinf=high.item(), neginf=low.item())

@@ -1,0 +1,293 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The loss of ISNet: classification, and a penalty on relevance in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.utils import LossReduction, look_up_option
+from torch.nn.modules.loss import _Loss
+
+from monai_debias.losses.cuts import Cuts, LayerCuts
+from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
+from monai_debias.losses.rank_pooling import rank_weights
+
+__all__ = ["ISNetLRPLoss"]
+
+
+class ISNetLRPLoss(_Loss):
+    """ISNet's loss ``(1 − P)·L_class + P·L_heat``, with ``L_heat = w1·L_background + w2·L_foreground``.
+
+    It takes logits and their relevance heatmaps, as ``ISNetInferer`` returns them in training, and penalises relevance
+    outside the mask (:func:`~monai_debias.losses.heatmap.background_loss`) and a total relevance inside the mask that
+    vanishes or explodes (:func:`~monai_debias.losses.heatmap.foreground_loss`). With heatmaps of several layers (deep
+    supervision) the layers' heatmap losses of each sample are combined by rank pooling.
+
+    Our own extension: only some of the samples need a mask. L_class is the mean over all rows of the batch, L_heat
+    over those that have a mask. Without any heatmap in a batch what remains is ``(1 − P)·L_class``.
+
+    The heatmap is calculated with in float32 (float64 if it comes so), under autocast, too. Like the authors' code, the
+    loss replaces single NaN and infinite values of the heatmap (NaN by the mean relevance inside the masks, infinities
+    by the largest and smallest finite value), but it warns of it, and a map without any finite value is an error, as is
+    any term that does not come out finite.
+
+    After a call ``terms`` holds the detached scalars ``"classification"`` and, if there was a heatmap,
+    ``"background"`` and ``"foreground"``, without P, w1 and w2. ``relevance_weight`` may be set between calls, e.g. by
+    a schedule. The cuts are buffers: the ``state_dict`` has them, and a loss made with any cuts takes on those of the
+    ``state_dict`` that it loads.
+
+    Args:
+        classification_loss: L_class. ``None`` for cross-entropy, ``"bce"`` for binary cross-entropy with logits
+            (multi-label), or a torch or MONAI loss. One made with ``reduction="none"`` is averaged to a number per
+            sample; one that returns the batch's mean is possible with ``reduction="mean"``.
+        relevance_weight: P, from 0 to below 1. The authors' experiments have 0.7.
+        rank_decay: d of the background loss, from 0 (only the strongest position of a channel counts) to 1 (all do
+            alike, a small mark is lost in the mean). Lower resists bias more and is less stable.
+        background_scale: E of the background loss, above 0.
+        background_weight: w1, 0 or more.
+        foreground_weight: w2, 0 or more.
+        cuts: (C1, C2) with 0 < C1 < C2, between which the total relevance inside the mask goes unpenalised; for a
+            heatmap of several maps (dual) also a pair for each map. Layers of their own cuts: ``{layer: cuts}``, where
+            ``"input"`` is the input map and ``"*"`` every other one.
+        foreground_penalty: ``"hybrid"`` (Faster ISNet) or ``"l2"``, how the foreground loss grows above C2.
+        normalization: ``"absRoIMean"`` or ``"RoIMean"``, what the heatmap is divided by in the background loss.
+        layer_rank_decay: d of the rank pooling of the layers, from 0 (the worst layer) to 1 (their mean).
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the batch. ``"none"`` gives shape (B,): the classification
+            loss of each row, and for rows with a mask the heatmap loss times B / (rows with a mask), so that the mean
+            over the batch is that of ``"mean"``, and the sum that of ``"sum"``.
+
+    Raises:
+        ValueError: when an argument is out of its range, or in a call: when pred or target lacks something, shapes do
+            not fit, or a mask has other values than 0 and 1 or is 0 everywhere.
+        FloatingPointError: when a term of the loss is NaN or infinite; the message names the term.
+
+    Reference:
+        Bassi et al., Nature Communications 2024, ISNet; IEEE Access 2024, Faster ISNet (hybrid foreground penalty).
+
+    Example:
+        >>> import torch
+        >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0)
+        >>> heatmap = torch.tensor([[[[0.25, -0.5, 0.375, 0.0]]]])  # one map of one channel; a signal of 4 values
+        >>> target = {"label": torch.tensor([0]), "mask": torch.tensor([[[1, 1, 0, 0]]])}
+        >>> loss({"logits": torch.zeros(1, 2), "heatmap": heatmap}, target)  # (ln 2 + ln(1 + 0.375/0.375)) / 2
+        tensor(0.6931)
+        >>> {name: round(value.item(), 4) for name, value in loss.terms.items()}
+        {'classification': 0.6931, 'background': 0.6931, 'foreground': 0.0}
+    """
+
+    def __init__(
+        self,
+        classification_loss: torch.nn.Module | str | None = None,
+        relevance_weight: float = 0.5,
+        rank_decay: float = 0.9,
+        background_scale: float = 1.0,
+        background_weight: float = 1.0,
+        foreground_weight: float = 1.0,
+        cuts: Cuts | Mapping[str, Cuts] = (0.1, 2.5),
+        foreground_penalty: str = "hybrid",
+        normalization: str = "absRoIMean",
+        layer_rank_decay: float = 0.8,
+        reduction: LossReduction | str = LossReduction.MEAN,
+    ) -> None:
+        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
+        for name, value in (("rank_decay", rank_decay), ("layer_rank_decay", layer_rank_decay)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {value}.")
+        if not 0 < background_scale < float("inf"):
+            raise ValueError(f"background_scale (E) must be finite and above 0, got {background_scale}.")
+        for name, value in (("background_weight", background_weight), ("foreground_weight", foreground_weight)):
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must be finite and 0 or more, got {value}.")
+        self.classification_loss = _classification_loss(classification_loss, self.reduction)
+        self.relevance_weight = relevance_weight
+        self.rank_decay = rank_decay
+        self.background_scale = background_scale
+        self.background_weight = background_weight
+        self.foreground_weight = foreground_weight
+        self.foreground_penalty = look_up_option(foreground_penalty, FOREGROUND_PENALTIES)
+        self.normalization = look_up_option(normalization, NORMALIZATIONS)
+        self.layer_rank_decay = layer_rank_decay
+        self.terms: dict[str, torch.Tensor] = {}
+        self.layer_cuts = LayerCuts(cuts)
+
+    @property
+    def relevance_weight(self) -> float:
+        """P: the share of the heatmap loss, from 0 to below 1."""
+        return self._relevance_weight
+
+    @relevance_weight.setter
+    def relevance_weight(self, value: float) -> None:
+        if not 0 <= value < 1:
+            raise ValueError(f"relevance_weight (P) must lie in [0, 1), got {value}.")
+        self._relevance_weight = float(value)
+
+    @property
+    def cuts(self) -> torch.Tensor | dict[str, torch.Tensor]:
+        """The cuts in the form that :meth:`set_cuts` takes: a pair, a pair for each map, or these by layer."""
+        return self.layer_cuts.get()
+
+    def set_cuts(self, cuts: Cuts | Mapping[str, Cuts]) -> None:
+        """Replace the cuts.
+
+        Args:
+            cuts: as the constructor takes them.
+
+        Raises:
+            ValueError: when they are not pairs with 0 < C1 < C2.
+        """
+        self.layer_cuts.set(cuts)
+
+    def forward(self, pred: Mapping[str, Any], target: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Compute the loss.
+
+        Args:
+            pred: ``{"logits": (B, K)}`` and, unless this step has none, ``"heatmap"``: relevance of shape
+                (R, maps, C, spatial...), or ``{layer: relevance}``, of the R rows that have a mask.
+            target: ``{"label": what the classification loss takes}`` and, for a heatmap, ``"mask"``: shape
+                (B, 1, spatial...), 1 = region of interest; optionally ``"has_mask"``: boolean, shape (B,), which of
+                the rows have one. A mask of another size than a map is pooled to it.
+
+        Returns:
+            The reduced loss, or shape (B,) for ``reduction="none"``.
+        """
+        logits, label = _logits_and_label(pred, target)
+        total = (1 - self.relevance_weight) * self._classification(logits, label)
+        heatmaps = pred.get("heatmap")
+        if heatmaps is not None:
+            maps = heatmaps if isinstance(heatmaps, Mapping) else {"input": heatmaps}
+            with torch.autocast(logits.device.type, enabled=False):
+                heat, rows = self._heat(maps, target, len(logits))
+            if self.reduction == LossReduction.MEAN.value:
+                total = total + self.relevance_weight * heat.mean()
+            else:
+                share = self.relevance_weight * len(logits) / len(heat) * heat
+                total = total + share.new_zeros(len(logits)).masked_scatter(rows, share)
+        return total.sum() if self.reduction == LossReduction.SUM.value else total
+
+    def _classification(self, logits: torch.Tensor, label: Any) -> torch.Tensor:
+        """L_class: a scalar, or shape (B,) when the batch is not to be averaged."""
+        values = self.classification_loss(logits, label)
+        if values.ndim > 0:
+            if len(values) != len(logits):
+                raise ValueError(f"the classification loss gave shape {tuple(values.shape)} for {len(logits)} samples.")
+            values = values.reshape(len(values), -1).mean(1)
+        if self.reduction == LossReduction.MEAN.value:
+            values = values.mean()
+        elif values.ndim == 0:
+            raise ValueError(
+                f'reduction="{self.reduction}" needs a loss for each sample, but the classification loss gave a single '
+                'number; make it with reduction="none".'
+            )
+        self.terms = {"classification": values.detach().mean()}
+        _require_finite(self.terms["classification"], "classification loss")
+        return values
+
+    def _heat(
+        self, heatmaps: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor], n: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """L_heat of the rows that have a mask, shape (R,), and which of the n rows these are."""
+        mask, rows = _masks(target, n)
+        if not heatmaps:
+            raise ValueError("the heatmap is an empty mapping; the inferer must be given at least one layer.")
+        region = as_region(mask)
+        background, foreground = [], []
+        for layer, relevance in heatmaps.items():
+            heatmap = MaskedHeatmap(relevance, region, f'heatmap of "{layer}"')
+            background.append(heatmap.background_loss(self.rank_decay, self.background_scale, self.normalization))
+            foreground.append(heatmap.foreground_loss(self.layer_cuts.of(layer), self.foreground_penalty))
+        heat, background_term, foreground_term = self._pool_layers(
+            torch.stack(background, 1), torch.stack(foreground, 1)
+        )
+        self.terms |= {"background": background_term, "foreground": foreground_term}
+        if not bool(heat.detach().isfinite().all()):
+            for part, losses in (("background", background), ("foreground", foreground)):
+                for layer, loss in zip(heatmaps, losses, strict=True):
+                    _require_finite(loss.detach().mean(), f'{part} loss of the heatmap of "{layer}"')
+        return heat, rows
+
+    def _pool_layers(self, background: torch.Tensor, foreground: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """From losses of shape (R, layers): L_heat of each row, and the shares that both terms have in it."""
+        heat = self.background_weight * background + self.foreground_weight * foreground
+        if heat.shape[1] == 1:
+            return heat.squeeze(1), background.detach().mean(), foreground.detach().mean()
+        order = heat.detach().argsort(1, descending=True)
+        weights = rank_weights(heat.shape[1], self.layer_rank_decay, like=heat)
+        pooled = [
+            (values.gather(1, order) * weights).sum(1) for values in (heat, background.detach(), foreground.detach())
+        ]
+        return pooled[0], pooled[1].mean(), pooled[2].mean()
+
+
+def _classification_loss(loss: torch.nn.Module | str | None, reduction: str) -> torch.nn.Module:
+    if loss is None:
+        return torch.nn.CrossEntropyLoss(reduction="none")
+    if isinstance(loss, str):
+        if loss != "bce":
+            raise ValueError(f'classification_loss must be None, "bce" or a loss, got "{loss}".')
+        return _BCE(reduction="none")
+    if not isinstance(loss, torch.nn.Module):
+        raise TypeError(f'classification_loss must be None, "bce" or a loss module, got {type(loss).__name__}.')
+    own = getattr(loss, "reduction", "none")
+    if own != "none" and (own, reduction) != ("mean", "mean"):
+        raise ValueError(
+            f'{type(loss).__name__} with reduction="{own}" cannot be used with reduction="{reduction}"; make it with '
+            'reduction="none".'
+        )
+    return loss
+
+
+class _BCE(torch.nn.BCEWithLogitsLoss):
+    """Binary cross-entropy that takes labels of any dtype."""
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return super().forward(input, target.to(input.dtype))
+
+
+def _logits_and_label(pred: Any, target: Any) -> tuple[torch.Tensor, Any]:
+    if not isinstance(pred, Mapping) or "logits" not in pred:
+        raise ValueError(
+            'pred must be a mapping with "logits" and "heatmap", as ISNetInferer returns it in training; in a trainer: '
+            f"inferer=ISNetInferer(). Got {type(pred).__name__}."
+        )
+    if not isinstance(target, Mapping) or "label" not in target:
+        raise ValueError(
+            'target must be a mapping with "label" and "mask"; in a trainer: prepare_batch=PrepareBatchISNet(). '
+            f"Got {type(target).__name__}."
+        )
+    logits, label = _plain(pred["logits"]), _plain(target["label"])
+    if logits.ndim != 2:
+        raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
+    if isinstance(label, torch.Tensor) and label.shape[:1] != logits.shape[:1]:
+        raise ValueError(f"there are {len(logits)} rows of logits, but labels of shape {tuple(label.shape)}.")
+    return logits, label
+
+
+def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The masks of the rows that have one, and which of the n rows these are."""
+    if "mask" not in target:
+        raise ValueError(
+            'there is a heatmap, but target has no "mask"; in a trainer: prepare_batch=PrepareBatchISNet().'
+        )
+    mask = _plain(target["mask"])
+    if len(mask) != n:
+        raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(mask.shape)}.")
+    if "has_mask" not in target:
+        return mask, torch.ones(n, dtype=torch.bool, device=mask.device)
+    rows = _plain(target["has_mask"])
+    if rows.dtype != torch.bool or rows.shape != (n,):
+        raise ValueError(f"has_mask must be boolean of shape ({n},), got {rows.dtype} of shape {tuple(rows.shape)}.")
+    rows = rows.to(mask.device)
+    return mask[rows], rows
+
+
+def _plain(value: Any) -> Any:
+    """Without meta data, which would follow every operation."""
+    return value.as_subclass(torch.Tensor) if isinstance(value, torch.Tensor) else value
+
+
+def _require_finite(value: torch.Tensor, name: str) -> None:
+    if not bool(value.isfinite()):
+        raise FloatingPointError(f"the {name} is {value.item()}: {DIVERGED}")

@@ -1,0 +1,141 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The formulas on which a relevance pass spends its time, with derivatives written out.
+
+Element-wise formulas of several steps run over blocks that stay in the processor's cache, since on a CPU temporary
+tensors of the full size would take most of the time. Differentiated once more, they fall back on torch's derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.autograd import Function
+
+__all__ = ["ConvolutionTransposed", "ProductTransposed", "ReluGradient", "ScaledGradient", "SplitGradient"]
+
+BLOCK = 2**17  # elements; half a megabyte of float32 for each of the three or four tensors of a formula
+
+
+def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+    """The tensors in blocks of samples; elsewhere than on a CPU they are one block."""
+    first = tensors[0]
+    samples = len(first) if first.device.type != "cpu" else max(1, BLOCK * len(first) // max(1, first.numel()))
+    return zip(*(t.split(samples) for t in tensors), strict=True)
+
+
+class ReluGradient(Function):
+    r""":math:`g\,a/(a+\varepsilon)`."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
+        """Compute it; g and a are of the same shape (B, ...), and a is 0 or more."""
+        ctx.save_for_backward(g, a)
+        ctx.epsilon = epsilon
+        out = torch.empty_like(a)
+        for o, gb, ab in _blocks(out, g, a):
+            torch.add(ab, epsilon, out=o)
+            torch.div(ab, o, out=o)
+            o.mul_(gb)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        r"""With respect to g, and to a: :math:`g\,\varepsilon/(a+\varepsilon)^2`."""
+        g, a = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            quotient = grad / (a + ctx.epsilon)
+            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None
+        grad_g, grad_a = torch.empty_like(a), torch.empty_like(a)
+        for o, p, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
+            torch.add(ab, ctx.epsilon, out=p)
+            torch.div(t, p, out=o)
+            torch.div(o, p, out=p)
+            p.mul_(gb).mul_(ctx.epsilon)
+            o.mul_(ab)
+        return grad_g, grad_a, None
+
+
+class ScaledGradient(Function):
+    """The gradient times a scale per channel."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Compute it; g is (B, C, spatial...), the scale (C,)."""
+        ctx.save_for_backward(g, scale)
+        return g * scale.reshape(1, -1, *[1] * (g.ndim - 2))
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """With respect to both."""
+        g, scale = ctx.saved_tensors
+        channels = scale.reshape(1, -1, *[1] * (g.ndim - 2))
+        others = [d for d in range(g.ndim) if d != 1]
+        if torch.is_grad_enabled():
+            return grad * channels, (grad * g).sum(others)
+        grad_g, grad_scale = torch.empty_like(g), torch.zeros_like(scale)
+        for o, t, gb in _blocks(grad_g, grad, g):
+            torch.mul(t, gb, out=o)
+            grad_scale += o.sum(others)
+            torch.mul(t, channels, out=o)
+        return grad_g, grad_scale
+
+
+class ConvolutionTransposed(Function):
+    """The gradient of a convolution's input, such that differentiating it costs two ordinary convolutions.
+
+    The second derivative of torch's own convolution goes through transposed operands and takes several times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor, geometry: tuple) -> torch.Tensor:
+        """Compute it; x gives the shape, geometry the last six arguments of ``torch.convolution``."""
+        ctx.save_for_backward(g, weight)
+        ctx.geometry = geometry
+        only_input = [True, False, False]
+        return torch.ops.aten.convolution_backward(g, x, weight, None, *geometry, only_input)[0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """With respect to g, and to the weight."""
+        g, weight = ctx.saved_tensors
+        grad_g = torch.convolution(grad, weight, None, *ctx.geometry) if ctx.needs_input_grad[0] else None
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            only_weight = [False, True, False]
+            grad_weight = torch.ops.aten.convolution_backward(g, grad, weight, None, *ctx.geometry, only_weight)[1]
+        return grad_g, grad_weight, None, None
+
+
+class ProductTransposed(Function):
+    """:math:`W^T g` for every sample."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Compute it; g is (B, C, positions), the weight (C, channels of the result)."""
+        ctx.save_for_backward(g, weight)
+        return torch.bmm(weight.t().expand(len(g), -1, -1), g)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """With respect to both."""
+        g, weight = ctx.saved_tensors
+        grad_g = torch.bmm(weight.expand(len(g), -1, -1), grad) if ctx.needs_input_grad[0] else None
+        return grad_g, torch.bmm(g, grad.transpose(1, 2)).sum(0) if ctx.needs_input_grad[1] else None
+
+
+class SplitGradient(Function):
+    """The parts of the gradient of a concatenation; differentiated, it is one concatenation."""
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, sizes: list[int], dim: int) -> tuple[torch.Tensor, ...]:
+        """Compute them, of the given sizes."""
+        ctx.dim = dim
+        return g.split(sizes, dim)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """With respect to g."""
+        return torch.cat(grads, ctx.dim), None, None

@@ -1,0 +1,74 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A mask for samples that have none, so that a batch in which only some have one collates."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import Transform
+from monai.utils import TransformBackends, convert_to_dst_type
+
+from monai_debias.transforms.mask import as_binary_mask
+
+__all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
+
+
+class FillMaskd(Transform):
+    """Give a sample without a mask one that is 0 everywhere, and tell by a flag whether the mask is a real one.
+
+    ``PrepareBatchISNet`` and ``ISNetLRPLoss`` read the flag: a sample without a mask of its own contributes its
+    classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
+    it last, behind what treats a sample without a mask in another way, like BackMix and the random transforms.
+
+    A real mask is checked and keeps its values and meta; one of another type becomes uint8, since a DataLoader's
+    workers cannot collate masks of different types. There is no array version: it decides about keys of a dictionary.
+
+    Args:
+        mask_key: key of the mask, shape (1, spatial...), values 0 and 1; a sample may lack it, or have None under it.
+        image_key: key of the image, (C, spatial...), whose spatial shape, array type and meta a filled mask takes.
+        flag_key: key that the flag is written to, a bool (a batch collates to (B,)).
+
+    Raises:
+        KeyError: when the sample has no image.
+        TypeError: when the image is not loaded.
+        ValueError: when the image is not channel-first, or a mask does not fit the image, has values other than 0 and
+            1, or is 0 everywhere.
+
+    Example:
+        >>> sample = FillMaskd()({"image": torch.rand(3, 32, 48), "label": 1})
+        >>> sample["mask"].shape, sample["mask"].dtype, sample["has_mask"]
+        (torch.Size([1, 32, 48]), torch.uint8, False)
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __init__(
+        self, mask_key: Hashable = "mask", image_key: Hashable = "image", flag_key: Hashable = "has_mask"
+    ) -> None:
+        self.mask_key = mask_key
+        self.image_key = image_key
+        self.flag_key = flag_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a shallow copy of the sample ``data`` with a mask under ``mask_key`` and the flag."""
+        if self.image_key not in data:
+            raise KeyError(f"the sample has no image {self.image_key!r}, which the mask {self.mask_key!r} must fit.")
+        image, mask = data[self.image_key], data.get(self.mask_key)
+        if not isinstance(image, torch.Tensor | np.ndarray):
+            raise TypeError(f"the image {self.image_key!r} is a {type(image).__name__}: load it first.")
+        if image.ndim < 2:
+            raise ValueError(f"the image {self.image_key!r} must be (C, spatial...), got shape {tuple(image.shape)}.")
+        has_mask = mask is not None
+        if mask is None:
+            mask, _, _ = convert_to_dst_type(torch.zeros(1, *image.shape[1:]), image, dtype=torch.uint8)
+        else:
+            region = as_binary_mask(mask, (1, *image.shape[1:]), name=str(self.mask_key))
+            mask, _, _ = convert_to_dst_type(region, mask, dtype=torch.uint8)
+        return {**data, self.mask_key: mask, self.flag_key: has_mask}
+
+
+FillMaskD = FillMaskDict = FillMaskd

@@ -1,0 +1,400 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.handlers import StatsHandler, TensorBoardStatsHandler, from_engine
+
+from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.handlers import ResumableTraining
+from monai_debias.handlers.loss_terms import LossTerms
+from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
+from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
+from monai_debias.inferers.isnet import ISNetInferer
+from monai_debias.losses.isnet import ISNetLRPLoss
+
+WEIGHT = 0.6  # P
+
+
+class Probe:
+    """Records in every iteration what the loss was asked for."""
+
+    def __init__(self, loss: ISNetLRPLoss, inferer: ISNetInferer) -> None:
+        self.loss, self.inferer = loss, inferer
+        self.seen: list[tuple[int, float, bool, bool]] = []
+
+    def attach(self, engine: SupervisedTrainer) -> None:
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._record)
+
+    def _record(self, engine: Any) -> None:
+        heatmap = "heatmap" in engine.state.output["pred"]
+        self.seen.append((engine.state.epoch, self.loss.relevance_weight, self.inferer.active, heatmap))
+
+
+def make_images(n: int, spread: float = 0.3) -> torch.Tensor:
+    """Images whose sums, and so whose relevance in a linear network, differ by about the share ``spread``."""
+    generator = torch.Generator().manual_seed(0)
+    return (1 + spread * torch.randn(n, 1, 1, 1, generator=generator)) * (0.5 + torch.rand(1, 1, 4, 4))
+
+
+def make_batches(images: torch.Tensor, has_mask: list[bool] | None = None, size: int = 4) -> list[dict]:
+    flags = torch.tensor(has_mask or [True] * len(images))
+    whole = {
+        "image": images,
+        "label": torch.arange(len(images)) % 2,
+        "mask": flags[:, None, None, None] * torch.ones(len(images), 1, 4, 4).tril(),
+        "has_mask": flags,
+    }
+    return [{key: value[i : i + size] for key, value in whole.items()} for i in range(0, len(images), size)]
+
+
+def make_network() -> torch.nn.Module:
+    """Linear, so that a logit's relevance is known: weight times input."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.Flatten(), torch.nn.Linear(32, 2))
+
+
+def make_trainer(
+    batches: list[dict], inferer: ISNetInferer, loss: Any, handlers: list, epochs: int, lr: float = 0.0, **kwargs: Any
+) -> SupervisedTrainer:
+    network = kwargs.pop("network", None) or make_network()
+    return SupervisedTrainer(
+        device="cpu",
+        max_epochs=epochs,
+        train_data_loader=batches,
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=lr),
+        loss_function=loss,
+        prepare_batch=PrepareBatchISNet(),
+        inferer=inferer,
+        train_handlers=handlers,
+        **kwargs,
+    )
+
+
+def expected_cuts(totals: np.ndarray) -> list[float]:
+    mean, std = totals.mean(), totals.std(ddof=1)
+    low = max(mean / 5, mean - 3 * std)
+    return [low, min(25 * low, mean + 3 * std)]
+
+
+def totals_of(network: torch.nn.Module, images: torch.Tensor, logit: int) -> np.ndarray:
+    """Total absolute relevance of a logit by plain autograd, which a linear network's relevance is."""
+    x = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(network(x)[:, logit].sum(), x)
+    return (x * gradient).abs().sum((1, 2, 3)).detach().double().numpy()
+
+
+def flat_cuts(loss: ISNetLRPLoss) -> list[float]:
+    return torch.as_tensor(loss.cuts).flatten().tolist()
+
+
+@pytest.mark.parametrize(("spread", "low_branch"), [(0.02, "3 sigma"), (0.6, "a fifth")])
+def test_cuts_are_those_of_the_formula(spread, low_branch):
+    images = make_images(22, spread)
+    inferer, loss = ISNetInferer(0), ISNetLRPLoss(relevance_weight=WEIGHT)
+    probe, tuning = Probe(loss, inferer), RelevanceCutTuning(inferer, loss, epochs=2)
+    trainer = make_trainer(make_batches(images), inferer, loss, [tuning, probe], epochs=3)
+    trainer.run()
+    totals = totals_of(trainer.network, images, 0)
+    assert (totals.mean() / 5 > totals.mean() - 3 * totals.std(ddof=1)) == (low_branch == "a fifth")
+    assert flat_cuts(loss) == pytest.approx(expected_cuts(totals), rel=1e-5)
+    assert set(probe.seen) == {(1, 0.0, False, False), (2, 0.0, True, False), (3, WEIGHT, True, True)}
+    assert len(probe.seen) == 18
+    assert tuning.state_dict() == {"tuned": True}
+
+
+def test_only_rows_with_a_mask_count_and_each_map_has_its_cuts():
+    images, has_mask = make_images(12), [i % 3 != 0 for i in range(12)]
+    inferer, loss = ISNetInferer("all"), ISNetLRPLoss()
+    trainer = make_trainer(
+        make_batches(images, has_mask), inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=1)], epochs=1
+    )
+    trainer.run()
+    chosen = images[torch.tensor(has_mask)]
+    expected = [expected_cuts(totals_of(trainer.network, chosen, logit)) for logit in (0, 1)]
+    assert loss.cuts.tolist() == [pytest.approx(pair, rel=1e-5) for pair in expected]
+
+
+def test_each_layer_has_its_cuts_and_the_checkpoint_has_them():
+    images = make_images(12)
+    inferer, loss = ISNetInferer(1, layers=["0"]), ISNetLRPLoss()
+    trainer = make_trainer(make_batches(images), inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=1)], epochs=2)
+    trainer.run()
+    with torch.no_grad():
+        hidden = trainer.network[0](images)
+    cuts = {
+        "input": expected_cuts(totals_of(trainer.network, images, 1)),
+        "0": expected_cuts(totals_of(trainer.network[1:], hidden, 1)),
+    }
+    assert {layer: pairs.flatten().tolist() for layer, pairs in loss.cuts.items()} == {
+        layer: pytest.approx(pair, rel=1e-5) for layer, pair in cuts.items()
+    }
+    other = ISNetLRPLoss()
+    other.load_state_dict(loss.state_dict())
+    assert torch.equal(other.cuts["0"], loss.cuts["0"])
+
+
+def test_the_plain_epochs_train_like_plain_cross_entropy():
+    batches = make_batches(make_images(8))
+    inferer, loss = ISNetInferer(), ISNetLRPLoss()
+    tuned = make_trainer(batches, inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=2)], epochs=2, lr=0.1)
+    tuned.run()
+    plain_batches = [{key: batch[key] for key in ("image", "label")} for batch in batches]
+    network = make_network()
+    SupervisedTrainer(
+        device="cpu",
+        max_epochs=2,
+        train_data_loader=plain_batches,
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        loss_function=torch.nn.CrossEntropyLoss(),
+    ).run()
+    for one, other in zip(tuned.network.parameters(), network.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-7)
+
+
+def resumable(folder: Path, epochs: int, with_state: bool = True) -> tuple[SupervisedTrainer, ISNetLRPLoss, Probe]:
+    inferer, loss = ISNetInferer(), ISNetLRPLoss(relevance_weight=WEIGHT)
+    probe, tuning = Probe(loss, inferer), RelevanceCutTuning(inferer, loss, epochs=2)
+    network = make_network()
+    objects = {"network": network, "loss": loss, **({"tuning": tuning} if with_state else {})}
+    handlers = [tuning, probe, ResumableTraining(folder, objects)]
+    trainer = make_trainer(make_batches(make_images(8)), inferer, loss, handlers, epochs, network=network)
+    trainer.run()
+    return trainer, loss, probe
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_restart_goes_on_where_the_tuning_was(tmp_path, stop):
+    resumable(tmp_path / "parts", stop)
+    _, loss, probe = resumable(tmp_path / "parts", 4)
+    _, whole, _ = resumable(tmp_path / "whole", 4)
+    assert flat_cuts(loss) == pytest.approx(flat_cuts(whole))
+    assert flat_cuts(loss) != pytest.approx(flat_cuts(ISNetLRPLoss()))
+    assert {epoch: (weight, active) for epoch, weight, active, _ in probe.seen} == {
+        epoch: (WEIGHT, True) if epoch > 2 else (0.0, epoch == 2) for epoch in range(stop + 1, 5)
+    }
+
+
+def test_a_restart_without_the_handlers_state_is_an_error(tmp_path):
+    resumable(tmp_path, 3, with_state=False)
+    with pytest.raises(RuntimeError, match=r"epoch 4 begins.*tuned in epoch 2: give ResumableTraining this handler"):
+        resumable(tmp_path, 4, with_state=False)
+
+
+def run_tuning(
+    images: torch.Tensor, has_mask: list[bool] | None = None, schedule: dict | None = None, **kwargs
+) -> None:
+    inferer, loss = ISNetInferer(0), ISNetLRPLoss()
+    handlers: list = [RelevanceCutTuning(inferer, loss, epochs=1)]
+    if schedule is not None:
+        handlers.append(RelevanceWeightSchedule(loss, schedule, **kwargs))
+    make_trainer(make_batches(images, has_mask), inferer, loss, handlers, epochs=2).run()
+
+
+def test_a_cohort_without_a_spread_is_an_error():
+    with pytest.raises(ValueError, match="standard deviation"):
+        run_tuning(torch.zeros(8, 1, 4, 4))
+    with pytest.raises(ValueError, match="0 or the same for all samples"):
+        run_tuning(make_images(8, spread=0.0))
+    with pytest.raises(ValueError, match="epoch 1 had no sample with a heatmap"):
+        run_tuning(make_images(8), has_mask=[False] * 8)
+    with pytest.raises(ValueError, match="from one sample"):
+        run_tuning(make_images(8), has_mask=[True] + [False] * 7)
+    with pytest.raises(FloatingPointError, match="relevance at 'input' is not finite in iteration 2"):
+        run_tuning(torch.cat([make_images(4), 3e38 * make_images(4)]))
+    with pytest.raises(ValueError, match="another inferer than the trainer"):
+        make_trainer(
+            make_batches(make_images(8)),
+            ISNetInferer(),
+            loss := ISNetLRPLoss(),
+            [RelevanceCutTuning(ISNetInferer(), loss)],
+            1,
+        ).run()
+    with pytest.raises(ValueError, match="epochs must be 1"):
+        RelevanceCutTuning(ISNetInferer(), ISNetLRPLoss(), epochs=0)
+
+
+def test_a_schedule_begins_behind_the_tuning():
+    with pytest.raises(RuntimeError, match=r"P\) is 0\.5 in the plain epoch 1.*needs delay=1"):
+        run_tuning(make_images(8), schedule={"0": 0.5})
+    inferer, loss = ISNetInferer(), ISNetLRPLoss(relevance_weight=WEIGHT)
+    schedule = RelevanceWeightSchedule(loss, {"0": 0.1, "2": 0.5}, delay=2)
+    probe, tuning = Probe(loss, inferer), RelevanceCutTuning(inferer, loss, epochs=2)
+    make_trainer(make_batches(make_images(8)), inferer, loss, [schedule, tuning, probe], epochs=5).run()
+    assert [weight for _, weight, _, _ in probe.seen] == pytest.approx([0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("ramp", "expected"),
+    [(True, [0.2, 0.3, 0.4, 0.5, 0.35, 0.2, 0.2, 0.2]), (False, [0.2, 0.2, 0.2, 0.5, 0.5, 0.2, 0.2, 0.2])],
+)
+def test_a_schedule_between_and_behind_its_points(ramp, expected):
+    config = {
+        "_target_": "monai_debias.handlers.relevance_schedule.RelevanceWeightSchedule",
+        "loss": "$loss",
+        "schedule": {"2.5": 0.2, "0": 0.2, "1.5": 0.5},
+        "ramp": ramp,
+    }
+    inferer, loss = ISNetInferer(), ISNetLRPLoss()
+    schedule = ConfigParser({"s": config}, globals={"loss": loss}).get_parsed_content("s")
+    probe = Probe(loss, inferer)
+    make_trainer(make_batches(make_images(8)), inferer, loss, [schedule, probe], epochs=4).run()
+    assert [weight for _, weight, _, _ in probe.seen] == pytest.approx(expected)
+
+
+def test_bad_schedules_get_a_clear_error():
+    loss = ISNetLRPLoss()
+    for schedule in ({}, {1: 0.5}, {"-1": 0.1, "0": 0.2}, {"0": 0.1, 0: 0.2}):
+        with pytest.raises(ValueError, match="must give P at 0 and at later epochs"):
+            RelevanceWeightSchedule(loss, schedule)
+    for weight in (-0.1, 1.0, math.nan):
+        with pytest.raises(ValueError, match="from 0 to below 1"):
+            RelevanceWeightSchedule(loss, {"0": weight})
+    with pytest.raises(ValueError, match="delay must be 0"):
+        RelevanceWeightSchedule(loss, {"0": 0.1}, delay=-1)
+
+
+def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
+    batches = make_batches(make_images(12), [True] * 4 + [False] * 4 + [True] * 4)
+    inferer, loss = ISNetInferer(), ISNetLRPLoss(relevance_weight=WEIGHT)
+    means: dict[str, list[list[float]]] = {"classification": [], "background": [], "foreground": []}
+    metrics: list[dict[str, float]] = []
+
+    def record(engine: Any) -> None:
+        if engine.state.iteration % len(batches) == 1:
+            for values in means.values():
+                values.append([])
+        for name, value in loss.terms.items():
+            means[name][-1].append(value.item())
+
+    first = from_engine(["loss"], first=True)
+    logging.getLogger("loss_terms").addHandler(caplog.handler)  # MONAI's loggers do not propagate
+    handlers = [
+        StatsHandler(name="loss_terms", output_transform=first),
+        TensorBoardStatsHandler(log_dir=str(tmp_path), output_transform=first),
+        LossTerms(loss),
+    ]
+    trainer = make_trainer(batches, inferer, loss, handlers, epochs=2, lr=0.01)
+    trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, record)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: metrics.append(dict(engine.state.metrics)))
+    trainer.run()
+    assert [len(values) for values in means["background"]] == [2, 2]
+    for name, values in means.items():
+        assert [m[f"{name}_loss"] for m in metrics] == pytest.approx([np.mean(v) for v in values])
+    assert [m["relevance_weight"] for m in metrics] == [WEIGHT, WEIGHT]
+    assert metrics[0] != metrics[1]
+    assert metrics[1]["background_loss"] > 0.01
+    assert f"background_loss: {metrics[1]['background_loss']:.4f}" in caplog.text
+    assert f"relevance_weight: {WEIGHT:.4f}" in caplog.text
+    assert b"background_loss" in next(tmp_path.iterdir()).read_bytes()
+
+
+def test_a_loss_without_terms_is_an_error():
+    with pytest.raises(AttributeError, match=r"CrossEntropyLoss has no \['terms', 'relevance_weight'\]"):
+        LossTerms(torch.nn.CrossEntropyLoss())
+    assert LossTerms(SimpleNamespace(terms={}, relevance_weight=0.0))
+
+
+def test_all_parts_from_one_config(tmp_path):
+    handlers = "monai_debias.handlers"
+    config = {
+        "network": "$make_network()",
+        "epochs": 2,
+        "inferer": {"_target_": "monai_debias.inferers.isnet.ISNetInferer", "target": "selective", "layers": ["0"]},
+        "loss": {"_target_": "monai_debias.losses.isnet.ISNetLRPLoss"},
+        "clipping": {
+            "_target_": f"{handlers}.gradient_clipping.GradientClipping",
+            "network": "@network",
+            "max_norm": 1.0,
+        },
+        "tuning": {
+            "_target_": f"{handlers}.relevance_cuts.RelevanceCutTuning",
+            "inferer": "@inferer",
+            "loss": "@loss",
+            "epochs": "@epochs",
+        },
+        "schedule": {
+            "_target_": f"{handlers}.relevance_schedule.RelevanceWeightSchedule",
+            "loss": "@loss",
+            "schedule": {"0": 0.0, "1": 0.5},
+            "delay": "@epochs",
+        },
+        "terms": {"_target_": f"{handlers}.loss_terms.LossTerms", "loss": "@loss"},
+        "resume": {
+            "_target_": f"{handlers}.ResumableTraining",
+            "ckpt_dir": str(tmp_path),
+            "objects": {"network": "@network", "loss": "@loss", "tuning": "@tuning"},
+        },
+        "trainer": {
+            "_target_": "SupervisedTrainer",
+            "device": "cpu",
+            "max_epochs": 4,
+            "train_data_loader": "$batches",
+            "network": "@network",
+            "optimizer": "$torch.optim.SGD(@network.parameters(), lr=0.1)",
+            "loss_function": "@loss",
+            "prepare_batch": {"_target_": "monai_debias.engines.isnet.PrepareBatchISNet"},
+            "inferer": "@inferer",
+            "train_handlers": ["@clipping", "@tuning", "@schedule", "@terms", "@resume"],
+            "accumulation_steps": 2,
+        },
+    }
+    batches = make_batches(make_images(16), [True, False] * 8)
+    parser = ConfigParser(config, globals={"make_network": make_network, "batches": batches, "torch": torch})
+    trainer = parser.get_parsed_content("trainer")
+    trainer.run()
+    assert trainer.loss_function.cuts.keys() == {"input", "0"}
+    assert trainer.state.metrics["relevance_weight"] == 0.5
+    assert {
+        "classification_loss",
+        "background_loss",
+        "foreground_loss",
+        "gradient_norm",
+    } <= trainer.state.metrics.keys()
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["network"].keys() == make_network().state_dict().keys()
+    assert state["tuning"] == {"tuned": True}
+    for handler in trainer_handlers(parser):
+        assert vars(pickle.loads(pickle.dumps(handler))).keys() == vars(handler).keys()  # noqa: S301
+
+
+def trainer_handlers(parser: ConfigParser) -> list[Any]:
+    return [parser.get_parsed_content(name) for name in ("clipping", "tuning", "schedule", "terms")]
+
+
+def _tune_in_a_process(rank: int, images: torch.Tensor, folder: str) -> None:
+    """One of two processes; the second has masks in none of its samples of the first half."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
+    inferer, loss = ISNetInferer(0), ISNetLRPLoss()
+    network = torch.nn.parallel.DistributedDataParallel(make_network())
+    has_mask = [True] * 8 if rank == 0 else [False] * 4 + [True] * 2 + [False] * 2
+    handlers = [RelevanceCutTuning(inferer, loss, epochs=1)]
+    batches = make_batches(images[8 * rank : 8 * rank + 8], has_mask)
+    make_trainer(batches, inferer, loss, handlers, epochs=2, network=network).run()
+    torch.save(flat_cuts(loss), f"{folder}/cuts{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_all_processes_tune_from_all_samples(tmp_path):
+    images = make_images(16)
+    torch.multiprocessing.spawn(_tune_in_a_process, (images, str(tmp_path)), nprocs=2)
+    expected = expected_cuts(totals_of(make_network(), torch.cat([images[:8], images[12:14]]), 0))
+    for rank in range(2):
+        assert torch.load(tmp_path / f"cuts{rank}.pt", weights_only=True) == pytest.approx(expected, rel=1e-5)

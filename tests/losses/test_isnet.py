@@ -1,0 +1,439 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.losses import FocalLoss
+from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from monai_debias.losses.heatmap import MaskedHeatmap, as_region, background_loss, foreground_loss
+from monai_debias.losses.isnet import ISNetLRPLoss
+
+with np.load(Path(__file__).parents[1] / "reference" / "isnet_reference_plainnet.npz", allow_pickle=False) as file:
+    REFERENCE = {key: torch.from_numpy(file[key]) for key in file.files}
+LOSSES = [key for key in REFERENCE if key.startswith("loss/")]
+
+
+def batch(
+    n: int = 4, spatial: tuple[int, ...] = (6, 5), maps: int = 1, seed: int = 0, dtype: torch.dtype | None = None
+):
+    """Logits, labels, a heatmap and a mask with a box as the region."""
+    generator = torch.Generator().manual_seed(seed)
+    heatmap = torch.randn(n, maps, 2, *spatial, generator=generator, dtype=dtype) * 0.1
+    mask = torch.zeros(n, 1, *spatial)
+    mask[(slice(None), slice(None), *(slice(1, 4) for _ in spatial))] = 1
+    return torch.randn(n, 3, generator=generator, dtype=dtype), torch.arange(n) % 3, heatmap, mask
+
+
+def test_the_reference_has_what_is_tested():
+    assert len(LOSSES) == 2 * 3 * 2 * 2 * 3
+
+
+@pytest.mark.parametrize("key", LOSSES)
+def test_the_authors_heatmap_losses_and_their_gradients(key):
+    _, maps, decay, penalty, normalization, cuts = key.split("/")
+    c1, c2 = (float(number) for number in cuts.split("_")[1::2])
+    heatmap = REFERENCE[f"heatmap/{maps}/zb0/eps0.01"].clone().requires_grad_()
+    background = background_loss(heatmap, REFERENCE["mask"], float(decay[1:]), 1.0, normalization)
+    foreground = foreground_loss(heatmap, REFERENCE["mask"], (c1, c2), penalty.lower())
+    torch.testing.assert_close(background + foreground, REFERENCE[key], rtol=1e-5, atol=0)
+    (background + foreground).sum().backward()
+    norms = heatmap.grad.flatten(1).norm(dim=1)
+    # a background of 200 times the foreground's mean: rounding u = g/(g + 1) to float32 shows in 1/(1 - u) as 1e-5
+    rtol = 2e-5 if normalization == "RoIMean" else 1e-5
+    torch.testing.assert_close(norms, REFERENCE[key.replace("loss", "loss_grad_l2norm", 1)], rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize("maps", ["selective", "all_classes"])
+def test_the_authors_total(maps):
+    loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, cuts=(0.05, 0.5))
+    pred = {"logits": REFERENCE["logits"], "heatmap": REFERENCE[f"heatmap/{maps}/zb0/eps0.01"]}
+    total = loss(pred, {"label": REFERENCE["labels"], "mask": REFERENCE["mask"]})
+    torch.testing.assert_close(total, REFERENCE[f"total/{maps}/loss"].reshape(()), rtol=1e-5, atol=0)
+    classification = REFERENCE[f"total/{maps}/classification"].item()
+    assert loss.terms["classification"].item() == pytest.approx(classification, rel=1e-5)
+    heat = loss.terms["background"] + loss.terms["foreground"]
+    assert heat.item() == pytest.approx(REFERENCE[f"total/{maps}/heatmap"].item(), rel=1e-5)
+    assert not any(term.requires_grad for term in loss.terms.values())
+
+
+def test_an_example_worked_by_hand():
+    # one map of two channels, four positions; the region is the first two
+    heatmap = torch.tensor([[[[2.0, -4.0, 3.0, 1.0], [0.0, 6.0, 0.0, -12.0]]]])
+    mask = torch.tensor([[[1, 1, 0, 0]]])
+    # the mean magnitude inside is (2 + 4 + 0 + 6) / 4 = 3; divided by it, the background is 1, 1/3 and 0, 4.
+    # d = 1/2: the weights are 8/15, 4/15, 2/15 and 1/15; E = 2
+    g = ((8 * 1 + 4 / 3) / 15, 8 * 4 / 15)
+    expected = sum(-math.log(1 - x / (x + 2)) for x in g) / 2
+    assert background_loss(heatmap, mask, 0.5, 2.0).item() == pytest.approx(expected, rel=1e-6)
+    # RoIMean: the mean inside is (2 - 4 + 0 + 6) / 4 = 1
+    expected = sum(-math.log(1 - 3 * x / (3 * x + 2)) for x in g) / 2
+    assert background_loss(heatmap, mask, 0.5, 2.0, "RoIMean").item() == pytest.approx(expected, rel=1e-6)
+    # F = 12
+    for cuts, penalty, value in (
+        ((10, 20), "hybrid", 0),
+        ((24, 40), "l2", 0.25),  # (12/24 - 1)^2
+        ((4, 10), "hybrid", 0.25),  # ((12 - 10)/4)^2
+        ((1, 2), "l2", 100),  # ((12 - 2)/1)^2
+        ((1, 2), "hybrid", 10),  # 12 - 3 + 1
+    ):
+        assert foreground_loss(heatmap, mask, cuts, penalty).item() == pytest.approx(value, rel=1e-6)
+    # two maps: F = 6 and 12, with their own cuts
+    two = torch.cat([heatmap / 2, heatmap], 1)
+    assert foreground_loss(two, mask, ((12, 20), (4, 10))).item() == pytest.approx((0.25 + 0.25) / 2, rel=1e-6)
+    # and the whole: logits 0 of 3 classes, P = 0.25, w1 = 2, w2 = 3
+    loss = ISNetLRPLoss(None, 0.25, 0.5, 2.0, 2.0, 3.0, cuts=(4, 10))
+    heat = 2 * sum(-math.log(1 - x / (x + 2)) for x in g) / 2 + 3 * 0.25
+    total = loss({"logits": torch.zeros(1, 3), "heatmap": heatmap}, {"label": torch.tensor([1]), "mask": mask})
+    assert total.item() == pytest.approx(0.75 * math.log(3) + 0.25 * heat, rel=1e-6)
+
+
+@pytest.mark.parametrize("normalization", ["absRoIMean", "RoIMean"])
+@pytest.mark.parametrize("spatial", [(30,), (7, 6), (5, 4, 6)], ids=["1-D", "2-D", "3-D"])
+def test_invariances(normalization, spatial):
+    _, _, heatmap, mask = batch(spatial=spatial, maps=2)
+    before = background_loss(heatmap, mask, normalization=normalization)
+    assert (before > 0.1).all()
+    scale = torch.tensor([1e-3, -1.0, 7.0, 1e4]).reshape(4, *[1] * (heatmap.ndim - 1))
+    torch.testing.assert_close(background_loss(heatmap * scale, mask, normalization=normalization), before)
+    assert (background_loss(heatmap * mask.unsqueeze(1), mask, normalization=normalization) == 0).all()
+    assert (background_loss(heatmap, torch.ones_like(mask), normalization=normalization) == 0).all()
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(background_loss(heatmap[order], mask[order], normalization=normalization), before[order])
+    flipped = background_loss(heatmap.flip(-1), mask.flip(-1), normalization=normalization)
+    torch.testing.assert_close(flipped, before)
+    inside = foreground_loss(heatmap, mask, (0.5, 1.0))
+    torch.testing.assert_close(foreground_loss(heatmap * mask.unsqueeze(1), mask, (0.5, 1.0)), inside)
+
+
+def test_the_background_loss_is_cut_off_where_nothing_is_in_the_region():
+    _, _, heatmap, mask = batch()
+    heatmap = (heatmap * (1 - mask.unsqueeze(1))).requires_grad_()
+    loss = background_loss(heatmap, mask)
+    assert loss.tolist() == pytest.approx([-math.log(1e-7)] * 4, rel=0.02)  # 1 - 1e-7, rounded to float32
+    loss.sum().backward()
+    assert heatmap.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("penalty", ["hybrid", "l2"])
+def test_the_foreground_loss_is_smooth_at_the_cuts(penalty):
+    mask = torch.ones(1, 1, 1)
+    for point in (0.5, 2.0) if penalty == "hybrid" else (0.5, 2.0, 2.5):
+        sides = [
+            torch.full((1, 1, 1, 1), point + step, dtype=torch.float64, requires_grad=True) for step in (-1e-6, 1e-6)
+        ]
+        values = [foreground_loss(side, mask, (0.5, 2.0), penalty) for side in sides]
+        slopes = [torch.autograd.grad(value.sum(), side)[0].item() for value, side in zip(values, sides, strict=True)]
+        assert values[0].item() == pytest.approx(values[1].item(), abs=1e-5)
+        assert slopes[0] == pytest.approx(slopes[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("normalization", ["absRoIMean", "RoIMean"])
+@pytest.mark.parametrize("penalty", ["hybrid", "l2"])
+@pytest.mark.parametrize("rank_decay", [0.0, 0.9, 1.0])
+def test_gradcheck(normalization, penalty, rank_decay):
+    logits, label, heatmap, mask = batch(2, (6, 5), 2, seed=3, dtype=torch.float64)
+    coarse = torch.nn.functional.avg_pool3d(heatmap.flatten(0, 1), (1, 2, 1)).unflatten(0, (2, 2))
+    loss = ISNetLRPLoss(
+        rank_decay=rank_decay,
+        foreground_penalty=penalty,
+        normalization=normalization,
+        cuts=(0.5, 1.1),
+        reduction="none",
+    )
+
+    def total(logits: torch.Tensor, *heatmaps: torch.Tensor) -> torch.Tensor:
+        maps = dict(zip(("input", "layer1"), heatmaps, strict=True))
+        return loss({"logits": logits, "heatmap": maps}, {"label": label, "mask": mask})
+
+    inputs = [tensor.requires_grad_() for tensor in (logits, heatmap, coarse)]
+    assert total(*inputs).dtype == torch.float64
+    assert torch.autograd.gradcheck(total, inputs)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_rows_without_a_mask_have_classification_loss_only(reduction):
+    logits, label, heatmap, mask = batch(5)
+    has_mask = torch.tensor([True, False, False, True, False])
+    mask[~has_mask] = 0  # what a collated batch has in their place
+    target = {"label": label, "mask": mask, "has_mask": has_mask}
+    loss = ISNetLRPLoss(relevance_weight=0.4, reduction=reduction)
+    rows = heatmap[has_mask].requires_grad_()
+    value = loss({"logits": logits, "heatmap": rows}, target)
+    classification = cross_entropy(logits, label, reduction="none")
+    heat = background_loss(rows, mask[has_mask]) + foreground_loss(rows, mask[has_mask])
+    mean = 0.6 * classification.mean() + 0.4 * heat.mean()
+    if reduction == "none":
+        assert value.shape == (5,)
+        torch.testing.assert_close(value[~has_mask], 0.6 * classification[~has_mask])
+        torch.testing.assert_close(value[has_mask], 0.6 * classification[has_mask] + 0.4 * 5 / 2 * heat)
+        torch.testing.assert_close(value.mean(), mean)
+    else:
+        torch.testing.assert_close(value, mean if reduction == "mean" else 5 * mean)
+    value.sum().backward()
+    assert rows.grad.flatten(1).norm(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_without_a_heatmap_the_share_of_the_classification_stays(reduction):
+    logits, label, *_ = batch()
+    loss = ISNetLRPLoss(relevance_weight=0.4, reduction=reduction)
+    value = loss({"logits": logits}, {"label": label})
+    torch.testing.assert_close(value, 0.6 * cross_entropy(logits, label, reduction=reduction))
+    assert loss.terms.keys() == {"classification"}
+
+
+def test_the_pieces_of_a_batch_average_to_the_whole():
+    logits, label, heatmap, mask = batch(6)
+    loss = ISNetLRPLoss(reduction="none")
+    whole = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+    pieces = [
+        loss(
+            {"logits": logits[i : i + 1], "heatmap": heatmap[i : i + 1]},
+            {"label": label[i : i + 1], "mask": mask[i : i + 1]},
+        )
+        for i in range(6)
+    ]
+    torch.testing.assert_close(torch.cat(pieces), whole)
+
+
+def test_multi_label():
+    logits, _, heatmap, mask = batch()
+    label = torch.randint(0, 2, logits.shape, generator=torch.Generator().manual_seed(0))
+    pred, target = {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    bce = binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(1)
+    heat = background_loss(heatmap, mask) + foreground_loss(heatmap, mask)
+    for reduction in ("mean", "none"):
+        expected = 0.5 * bce + 0.5 * heat
+        value = ISNetLRPLoss("bce", reduction=reduction)(pred, target)
+        torch.testing.assert_close(value, expected.mean() if reduction == "mean" else expected)
+        floats = {**target, "label": label.float()}
+        for own in {"none", reduction}:
+            torch.testing.assert_close(
+                ISNetLRPLoss(BCEWithLogitsLoss(reduction=own), reduction=reduction)(pred, floats), value
+            )
+    focal = ISNetLRPLoss(FocalLoss(reduction="none"))(pred, floats)
+    torch.testing.assert_close(focal, 0.5 * FocalLoss()(logits, floats["label"]) + 0.5 * heat.mean())
+
+
+def test_layers_are_rank_pooled_for_each_sample():
+    logits, label, heatmap, mask = batch(4, (8, 6))
+    layers = {"input": heatmap, "layer1": batch(4, (4, 5), seed=1)[2] * 3, "layer2.0": batch(4, (2, 3), seed=2)[2] * 9}
+    cuts = {"input": (0.3, 1.5), "layer1": (2.0, 3.0), "layer2.0": (1.0, 9.0)}
+    loss = ISNetLRPLoss(relevance_weight=0.4, layer_rank_decay=0.8, cuts=cuts, background_weight=2.0, reduction="none")
+    value = loss({"logits": logits, "heatmap": layers}, {"label": label, "mask": mask})
+    parts = torch.stack(
+        [2 * background_loss(maps, mask) + foreground_loss(maps, mask, cuts[name]) for name, maps in layers.items()], 1
+    )
+    assert len(parts.argmax(1).unique()) > 1, "the order of the layers should differ between the samples"
+    pooled = parts.sort(1, descending=True).values @ torch.tensor([1, 0.8, 0.64]) / 2.44
+    torch.testing.assert_close(value, 0.6 * cross_entropy(logits, label, reduction="none") + 0.4 * pooled)
+    assert (2 * loss.terms["background"] + loss.terms["foreground"]).item() == pytest.approx(
+        pooled.mean().item(), rel=1e-6
+    )
+    loss.layer_rank_decay = 1.0
+    value = loss({"logits": logits, "heatmap": layers}, {"label": label, "mask": mask})
+    torch.testing.assert_close(value, 0.6 * cross_entropy(logits, label, reduction="none") + 0.4 * parts.mean(1))
+
+
+def test_the_mask_is_pooled_to_the_map():
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 3, 2] = 1
+    heatmap = torch.ones(1, 1, 1, 4, 4)
+    pooled = torch.zeros(1, 1, 4, 4)
+    pooled[..., 1, 1] = 1
+    assert foreground_loss(heatmap, mask, (2, 3)).item() == pytest.approx(0.25)  # F = 1
+    torch.testing.assert_close(background_loss(heatmap, mask), background_loss(heatmap, pooled))
+    # sizes that do not divide: what a single positive pixel touches, in 3-D, too
+    mask = torch.zeros(1, 1, 7, 5, 6)
+    mask[..., 6, 4, 5] = 1
+    inside = MaskedHeatmap(torch.ones(1, 1, 1, 3, 2, 4), as_region(mask)).inside.reshape(3, 2, 4)
+    assert inside.nonzero().tolist() == [[2, 1, 3]]
+
+
+def test_checkpoints_carry_the_cuts():
+    layers = {"input": (0.2, 3.0), "layer1.0": ((0.3, 4.0), (0.5, 5.0)), "*": (1.0, 2.0)}
+    for cuts in ((0.2, 3.0), ((0.3, 4.0), (0.5, 5.0)), layers):
+        tuned = ISNetLRPLoss()
+        tuned.set_cuts(cuts)
+        torch.save({"loss": tuned.state_dict()}, file := io.BytesIO())
+        file.seek(0)
+        fresh = torch.nn.ModuleDict({"loss": ISNetLRPLoss(cuts={"other": (1, 2)})})
+        state = torch.load(file, weights_only=True)["loss"]
+        fresh.load_state_dict({f"loss.{name}": value for name, value in state.items()})
+        for loss in (tuned, fresh["loss"]):
+            found = loss.cuts if isinstance(cuts, dict) else {"*": loss.cuts}
+            expected = cuts if isinstance(cuts, dict) else {"*": cuts}
+            assert found.keys() == expected.keys()
+            assert all(torch.equal(found[layer], torch.tensor(pair)) for layer, pair in expected.items())
+    # they are used: as the function computes it with each layer's cuts
+    heatmap, mask = batch(maps=2)[2:]
+    pred, target = (
+        {"logits": torch.zeros(4, 3), "heatmap": {"layer1.0": heatmap}},
+        {"label": torch.zeros(4).long(), "mask": mask},
+    )
+    fresh["loss"](pred, target)
+    expected = foreground_loss(heatmap, mask, layers["layer1.0"]).mean()
+    torch.testing.assert_close(fresh["loss"].terms["foreground"], expected)
+    pred["heatmap"] = {"layer7": heatmap}
+    fresh["loss"](pred, target)
+    torch.testing.assert_close(fresh["loss"].terms["foreground"], foreground_loss(heatmap, mask, layers["*"]).mean())
+    with pytest.raises(ValueError, match="0 < C1 < C2"):
+        fresh.load_state_dict({"loss.layer_cuts.of:*": torch.tensor([2.0, 1.0])})
+
+
+def test_a_schedule_sets_the_weight():
+    logits, label, heatmap, mask = batch()
+    loss = ISNetLRPLoss(relevance_weight=0.0)
+    pred, target = {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    torch.testing.assert_close(loss(pred, target), cross_entropy(logits, label))
+    loss.relevance_weight = 0.9
+    torch.testing.assert_close(loss(pred, target), ISNetLRPLoss(relevance_weight=0.9)(pred, target))
+    with pytest.raises(ValueError, match=r"\[0, 1\), got 1"):
+        loss.relevance_weight = 1.0
+
+
+def test_autocast_and_meta_data_change_nothing():
+    logits, label, heatmap, mask = batch()
+    loss = ISNetLRPLoss()
+    expected = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+    torch.testing.assert_close(value, expected, rtol=0, atol=0)
+    meta = {"label": MetaTensor(label), "mask": MetaTensor(mask.byte())}
+    value = loss({"logits": MetaTensor(logits), "heatmap": MetaTensor(heatmap)}, meta)
+    assert type(value) is torch.Tensor
+    torch.testing.assert_close(value, expected, rtol=0, atol=0)
+    half = loss({"logits": logits, "heatmap": heatmap.bfloat16()}, {"label": label, "mask": mask.bool()})
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, expected, rtol=1e-2, atol=0)
+
+
+def test_single_values_that_are_not_finite_are_repaired():
+    _, _, heatmap, mask = batch()
+    repaired = heatmap.clone()
+    heatmap[0, 0, 0, 0, 0] = float("nan")
+    heatmap[1, 0, 0, 2, 2] = float("inf")
+    heatmap[2, 0, 1, 5, 4] = float("-inf")
+    inside = (mask.unsqueeze(1).expand_as(heatmap) > 0) & heatmap.isfinite()
+    repaired[0, 0, 0, 0, 0] = heatmap[inside].mean()
+    repaired[1, 0, 0, 2, 2] = heatmap[heatmap.isfinite()].max()
+    repaired[2, 0, 1, 5, 4] = heatmap[heatmap.isfinite()].min()
+    broken = heatmap.clone().requires_grad_()
+    for function in (background_loss, foreground_loss):
+        with pytest.warns(UserWarning, match="3 of 240 values of the heatmap are NaN or infinite"):
+            value = function(broken, mask)
+        torch.testing.assert_close(value, function(repaired, mask))
+        value.sum().backward()
+    assert broken.grad.isfinite().all()
+    assert (broken.grad[~heatmap.isfinite()] == 0).all()
+    # huge finite values are no case for repair
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert background_loss(repaired * 1e30, mask).isfinite().all()
+
+
+def test_divergence_is_an_error_that_names_the_term():
+    logits, label, heatmap, mask = batch()
+    target = {"label": label, "mask": mask}
+    nan = float("nan")
+    with pytest.raises(FloatingPointError, match=r"classification loss is nan.*lower learning rate"):
+        ISNetLRPLoss()({"logits": logits * nan, "heatmap": heatmap}, target)
+    whole, region = heatmap.clone(), heatmap.clone()
+    whole[1] = nan
+    region[mask.unsqueeze(1).expand_as(region) > 0] = nan
+    for broken in (whole, region):
+        with pytest.raises(
+            FloatingPointError, match=r'heatmap of "layer1" has a map without any finite.*larger epsilon'
+        ):
+            ISNetLRPLoss()({"logits": logits, "heatmap": {"input": heatmap, "layer1": broken}}, target)
+    for weight in (0.0, 1.0):
+        loss = ISNetLRPLoss(foreground_penalty="l2", foreground_weight=weight)
+        with pytest.raises(FloatingPointError, match='foreground loss of the heatmap of "input" is inf'):
+            loss({"logits": logits, "heatmap": {"layer1": heatmap, "input": heatmap * 1e30}}, target)
+    # the straight line of the hybrid penalty bears it
+    assert ISNetLRPLoss()({"logits": logits, "heatmap": heatmap * 1e30}, target).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"relevance_weight": 1.0}, r"relevance_weight \(P\) must lie in \[0, 1\)"),
+        ({"relevance_weight": -0.1}, r"relevance_weight \(P\) must lie"),
+        ({"rank_decay": 1.5}, "rank_decay must lie"),
+        ({"layer_rank_decay": -1}, "layer_rank_decay must lie"),
+        ({"background_scale": 0}, "must be finite and above 0"),
+        ({"background_weight": -1}, "background_weight must be finite and 0 or more"),
+        ({"foreground_weight": float("nan")}, "foreground_weight must be finite"),
+        ({"cuts": (2.5, 0.1)}, "0 < C1 < C2"),
+        ({"cuts": (0.0, 0.1)}, "0 < C1 < C2"),
+        ({"cuts": (0.1, float("inf"))}, "cuts must be finite"),
+        ({"cuts": (0.1, 0.2, 0.3)}, "a pair"),
+        ({"cuts": {"input": ((0.1, 2.5), (3, 2))}}, "0 < C1 < C2"),
+        ({"cuts": {}}, "empty mapping"),
+        ({"foreground_penalty": "l1"}, "l1"),
+        ({"normalization": "max"}, "max"),
+        ({"reduction": "median"}, "median"),
+        ({"classification_loss": "mse"}, 'None, "bce" or a loss, got "mse"'),
+        ({"classification_loss": CrossEntropyLoss(reduction="sum")}, 'make it with reduction="none"'),
+        ({"classification_loss": CrossEntropyLoss(), "reduction": "none"}, 'make it with reduction="none"'),
+    ],
+)
+def test_bad_arguments_get_a_clear_error(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ISNetLRPLoss(**arguments)
+
+
+def test_bad_input_gets_a_clear_error():
+    logits, label, heatmap, mask = batch()
+    loss, pred, target = ISNetLRPLoss(), {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    empty, grey, rows = mask.clone(), mask * 0.5, torch.tensor([True, False, True, True])
+    empty[[1, 3]] = 0
+    for bad_pred, bad_target, message in (
+        (logits, target, "inferer=ISNetInferer"),
+        ({"heatmap": heatmap}, target, "inferer=ISNetInferer"),
+        (pred, label, "prepare_batch=PrepareBatchISNet"),
+        (pred, {"label": label}, 'no "mask"'),
+        ({**pred, "logits": logits[0]}, target, r"logits must be of shape \(B, K\)"),
+        (pred, {**target, "label": label[:3]}, "4 rows of logits, but labels"),
+        (pred, {**target, "mask": mask[:3]}, "4 rows of logits, but masks"),
+        (pred, {**target, "mask": grey}, "other than 0 and 1 .*AsDiscreted"),
+        (pred, {**target, "mask": mask * float("nan")}, "other than 0 and 1"),
+        (pred, {**target, "mask": empty}, r"0 everywhere in row\(s\) \[1, 3\]"),
+        (pred, {**target, "mask": mask.repeat(1, 2, 1, 1)}, r"masks must be of shape \(B, 1, spatial"),
+        (pred, {**target, "mask": mask[..., 2]}, r"for masks of shape \(4, 1, 6\)"),
+        (pred, {**target, "has_mask": rows}, r"got \(4, 1, 2, 6, 5\) for masks of shape \(3, 1, 6, 5\)"),
+        (pred, {**target, "has_mask": rows.float()}, "has_mask must be boolean"),
+        (pred, {**target, "has_mask": rows[:2]}, r"has_mask must be boolean of shape \(4,\)"),
+        ({**pred, "heatmap": {}}, target, "empty mapping"),
+        ({**pred, "heatmap": heatmap[:, :0]}, target, "is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loss(bad_pred, bad_target)
+    with pytest.raises(ValueError, match="cuts for 2 maps, but the heatmap has 1"):
+        ISNetLRPLoss(cuts=((0.1, 1), (0.1, 1)))(pred, target)
+    with pytest.raises(ValueError, match=r'no cuts for the heatmap of "input", only for \[\'layer1\'\]'):
+        ISNetLRPLoss(cuts={"layer1": (0.1, 1)})(pred, target)
+    with pytest.raises(TypeError, match="a loss module, got int"):
+        ISNetLRPLoss(3)
+    for function, options in ((background_loss, {"background_scale": 0}), (background_loss, {"normalization": "no"})):
+        with pytest.raises(ValueError, match=r"background_scale|'no'"):
+            function(heatmap, mask, **options)
+
+    class MeanLoss(torch.nn.Module):
+        def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            return logits.mean() if label.sum() else logits.flatten()
+
+    with pytest.raises(ValueError, match="gave a single number"):
+        ISNetLRPLoss(MeanLoss(), reduction="none")(pred, target)
+    with pytest.raises(ValueError, match=r"gave shape \(12,\) for 4 samples"):
+        ISNetLRPLoss(MeanLoss())(pred, {**target, "label": label * 0})

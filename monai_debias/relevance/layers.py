@@ -18,14 +18,18 @@ import torch
 from monai_debias.relevance import rules
 from monai_debias.relevance.kernels import SplitGradient
 from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, bare_name, in_place
-from monai_debias.relevance.passes import Rule
+from monai_debias.relevance.passes import Rule, before_change
 from monai_debias.relevance.propagation import Fold, LinearLayer, RelevanceMode, Role, Stem, Tag
 
 __all__ = ["HANDLERS"]
 
 
 def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-    """An element-wise function; one that works in place is computed beside its input, and replaces it from then on."""
+    """An element-wise function.
+
+    One that works in place is computed beside its input, which it replaces from then on. A ReLU, whose rule does not
+    need its input, does work in place where no other tensor shares the memory.
+    """
     name, changes_input = bare_name(function), in_place(function)
     f = ACTIVATIONS[name] if changes_input else function
     signature = _signature_with_inplace(f)
@@ -33,25 +37,35 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
         bound = signature.bind(u, *args, **kwargs)
         changes_input |= bool(bound.arguments.get("inplace"))
         bound.arguments["inplace"] = False
-        a = f(*bound.args, **bound.kwargs)
-    else:
-        a = f(u, *args, **kwargs)
-    epsilon, is_relu = mode.passes.epsilon, name == "relu"
+        args = bound.args[1:]
+        kwargs = bound.kwargs
+    epsilon, is_relu, positive = mode.passes.epsilon, name == "relu", mode.passes.positive
     before = mode.use(u)
+    z = mode.companion(u) if positive else None
+    if is_relu and changes_input and not (positive or u.is_leaf or before.captured or mode.shares_memory(u)):
+        u_before, a = before_change(u), u.relu_()
+    else:
+        u_before, a = u, f(u, *args, **kwargs)
 
-    def epsilon_rule(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
-        return rules.relu_relevance(g, a, epsilon) if is_relu else rules.element_wise_relevance(g, a, u, epsilon)
+    # the output of a ReLU is kept by its own derivative too; that of others may be changed in place behind them
+    def output(kept: torch.Tensor) -> torch.Tensor:
+        return kept if is_relu else f(kept, *args, **kwargs)
 
-    def positive_rule(g: torch.Tensor, a: torch.Tensor, _: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
-        return rules.positive_relevance(g, a, positive, epsilon)
+    def epsilon_rule(g: torch.Tensor, kept: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+        if is_relu:
+            return rules.relu_relevance(g, kept, epsilon)
+        return rules.element_wise_relevance(g, output(kept), kept, epsilon)
 
-    saved = (a, None if is_relu else u, mode.companion(u) if mode.passes.positive else None)
+    def positive_rule(g: torch.Tensor, kept: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return rules.positive_relevance(g, output(kept), z, epsilon)
+
+    rule = Rule(epsilon_rule, positive_rule, (True, True))
     tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
-    out = mode.fork(a, [u], Rule(epsilon_rule, positive_rule, (True, True, True)), saved, tag)
+    out = mode.fork(a, [u_before], rule, (a if is_relu else u, z), tag)
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
-        mode.rename(u, out)
+        mode.rename(u, out, changed=a is u)
     return out
 
 
@@ -179,7 +193,13 @@ def _affine(
     shift = -mean * scale if bias is None else bias - mean * scale
     before, tag = mode.use(x), Tag(Role.FLOWS)
     fold, layer, signed = before.fold, before.layer, not before.nonnegative
-    foldable = layer is not None and fold.scale is None and not layer.linear.transposed and x.ndim == layer.weight.ndim
+    foldable = (
+        layer is not None
+        and layer.scale is None
+        and fold.scale is None
+        and not layer.linear.transposed
+        and x.ndim == layer.weight.ndim
+    )
     if layer is not None and foldable:
         fold.scale, fold.less_work = scale, 4 * layer.weight.numel() < x.numel()
         tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)

@@ -15,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from monai_debias.relevance import rules
 from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
-from monai_debias.relevance.propagation import RelevanceMode, Stem, relevance_mode
+from monai_debias.relevance.propagation import RelevanceMode, Role, Stem, UncoveredOperationError
+from monai_debias.relevance.rows import take_rows
 from monai_debias.relevance.targets import Target, explained_scalars
 
 __all__ = ["LRP"]
@@ -61,7 +62,7 @@ class LRP:
         input_range: tuple[float, float] = (0.0, 1.0),
         allow: Sequence[str] = (),
     ) -> None:
-        if not epsilon >= 0:
+        if not 0 <= epsilon < float("inf"):
             raise ValueError(f"epsilon must be 0 or more, got {epsilon}.")
         if input_rule not in (None, "zb"):
             raise ValueError(f'input_rule must be None or "zb", got {input_rule!r}.')
@@ -106,15 +107,17 @@ class LRP:
         if dual and self.input_rule is not None:
             raise ValueError('target="dual" has rules of its own at the first layer: use it with input_rule=None.')
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-            leaf = x.clone() if x.is_inference() else x.detach()
-            leaf = leaf.as_subclass(torch.Tensor).to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
-            passes = Passes(self.epsilon, dual, rows, len(leaf))
-            with relevance_mode(passes, leaf, HANDLERS, self.allow) as mode, _captured(self.network, layers) as outputs:
-                logits = self.network(leaf)
+            plain = x.as_subclass(torch.Tensor).detach()
+            leaf = plain.clone().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
+            image = leaf.clone()  # which a network may change in place
+            passes = Passes(self.epsilon, dual, _checked_rows(rows, leaf), len(leaf))
+            mode = RelevanceMode(passes, image, HANDLERS, self.allow)
+            with mode, _captured(self.network, layers, mode) as outputs:
+                logits = self.network(image)
             logits = _checked_logits(logits, mode, self.network)
-            sources = {"input": leaf, **{name: _unchanged(name, mode, *kept) for name, kept in outputs.items()}}
+            sources = {"input": leaf, **{name: _unchanged(name, mode, outputs) for name in layers}}
             if self.input_rule == "zb":
-                sources["input"] = self._stem(mode, leaf).output
+                sources["input"] = self._stem(mode, image).output
             if dual:
                 starts = _dual_starts(logits, mode, self.epsilon)
             else:
@@ -122,7 +125,9 @@ class LRP:
                 starts = [(Backward.EPSILON, column, torch.ones_like(column)) for column in scalars.unbind(1)]
             gradients = _gradients(starts, sources, passes, create_graph)
             relevance = {
-                name: torch.stack([self._relevance(name, g[name], mode, sources[name], leaf) for g in gradients], 1)
+                name: torch.stack(
+                    [self._relevance(name, g[name], mode, sources[name], leaf, image) for g in gradients], 1
+                )
                 for name in sources
             }
         if not create_graph:
@@ -136,17 +141,17 @@ class LRP:
         if x.ndim < 2 or len(x) == 0:
             raise ValueError(f"expected a batch (B, C, spatial...), got shape {tuple(x.shape)}.")
         low, high = self.input_range
-        if self.input_rule == "zb" and (bool((x < low).any()) or bool((x > high).any())):
+        if self.input_rule == "zb" and not bool(((x >= low) & (x <= high)).all()):
             raise ValueError(
                 f"the zB rule is for inputs in {self.input_range}, got values in [{x.min():g}, {x.max():g}]: scale "
                 "them, or give their range as input_range."
             )
 
     @staticmethod
-    def _stem(mode: RelevanceMode, leaf: torch.Tensor) -> Stem:
+    def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:
         """The first layer and activation, if the zᴮ rule fits them."""
         stem = mode.stem
-        if stem is None or stem.layer.x is not leaf or any(f.uses != 1 for f in stem.path):
+        if stem is None or stem.layer.x is not image or image._version or any(f.uses != 1 for f in stem.path):
             raise ValueError(
                 "the zB rule needs a network that begins with one convolution or dense layer, an optional batch norm "
                 "and an activation, and nothing else that uses the input; use input_rule=None for this one."
@@ -154,19 +159,23 @@ class LRP:
         return stem
 
     def _relevance(
-        self, name: str, g: torch.Tensor, mode: RelevanceMode, source: torch.Tensor, leaf: torch.Tensor
+        self,
+        name: str,
+        g: torch.Tensor,
+        mode: RelevanceMode,
+        source: torch.Tensor,
+        leaf: torch.Tensor,
+        image: torch.Tensor,
     ) -> torch.Tensor:
-        rows = mode.passes.rows
-        if rows is not None and len(g) == mode.passes.batch_size:
-            g, source, leaf = g[rows], source[rows], leaf[rows]
+        rows, x = mode.passes.rows, leaf.detach()
+        if rows is not None:
+            g, source, x = (take_rows(t, rows) for t in (g, source, x))
         if name != "input":
             return source * g
         if self.input_rule is None:
-            return source.detach() * g
-        first = self._stem(mode, leaf).layer
-        return rules.zb_relevance(
-            source * g, leaf.detach(), first.linear, *first.fused(), self.input_range, self.epsilon
-        )
+            return x * g
+        first = self._stem(mode, image).layer
+        return rules.zb_relevance(source * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
 
 
 def _gradients(
@@ -215,8 +224,12 @@ def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) 
     logits = mode.current(logits)
     if logits.ndim != 2 or len(logits) != mode.passes.batch_size:
         raise ValueError(f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits (B, K).")
-    seen = mode.flows(logits) or (isinstance(network, DistributedDataParallel) and logits.requires_grad)
-    if not seen:
+    if logits.requires_grad and isinstance(network, DistributedDataParallel):
+        mode.adopt(logits)
+    role = mode.tag(logits, "the explanation of the logits").role if logits.requires_grad else Role.CONSTANT
+    if role is Role.PRODUCT:
+        raise UncoveredOperationError("the logits are a product of two tensors that both depend on the input; no rule.")
+    if role is not Role.FLOWS:
         raise ValueError(
             f"the logits of {type(network).__name__} do not depend on the input by a path of gradients (a detach, "
             "no_grad inside of the network, or nothing but gates): there is nothing to explain."
@@ -225,7 +238,9 @@ def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) 
 
 
 @contextmanager
-def _captured(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, tuple[torch.Tensor, int]]]:
+def _captured(
+    network: torch.nn.Module, layers: Sequence[str], mode: RelevanceMode
+) -> Iterator[dict[str, tuple[torch.Tensor, int]]]:
     """Keep the outputs of the named modules of this thread's forward pass, and the versions of their memory."""
     inner = network.module if isinstance(network, DistributedDataParallel) else network
     modules = dict(inner.named_modules())
@@ -239,6 +254,9 @@ def _captured(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[
         if threading.get_ident() == thread:
             if not isinstance(output, torch.Tensor) or name in outputs:
                 raise ValueError(f"layer {name!r} must return one tensor, once in a forward pass.")
+            output = mode.current(output)
+            if mode.flows(output):
+                mode.use(output).captured = True
             outputs[name] = (output, output._version)
 
     with ExitStack() as hooks:
@@ -248,13 +266,27 @@ def _captured(network: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[
         yield outputs
 
 
-def _unchanged(name: str, mode: RelevanceMode, output: torch.Tensor, version: int) -> torch.Tensor:
-    """A layer's output, if what came behind it left it as it was; it counts as one more use of it."""
-    current = mode.current(output)
-    if output._version != version or not mode.flows(current):
+def _unchanged(name: str, mode: RelevanceMode, outputs: Mapping[str, tuple[torch.Tensor, int]]) -> torch.Tensor:
+    """A layer's output, if what came behind it left it as it was."""
+    if name not in outputs:
+        raise ValueError(f"layer {name!r} took no part in the forward pass: name another.")
+    output, version = outputs[name]
+    if output._version != version or not mode.flows(output):
         raise ValueError(
             f"the output of layer {name!r} is changed in place behind it, or does not depend on the input: name "
             "another."
         )
-    mode.use(current)
-    return current
+    if mode.passes.rows is not None and not mode.tags[output].batch_first:
+        raise ValueError(f"the first dimension of the output of layer {name!r} may not be the batch: explain all rows.")
+    return output
+
+
+def _checked_rows(rows: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor | None:
+    if rows is None:
+        return None
+    if not isinstance(rows, torch.Tensor) or rows.ndim != 1 or rows.dtype != torch.int64 or len(rows) == 0:
+        raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {rows!r}.")
+    plain = rows.as_subclass(torch.Tensor).to(x.device)
+    if bool(((plain < 0) | (plain >= len(x))).any()) or len(plain.unique()) < len(plain):
+        raise ValueError(f"rows must be distinct indices from 0 to {len(x) - 1}, got {plain.tolist()}.")
+    return plain

@@ -5,10 +5,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["ACTIVATIONS", "CONVOLUTIONS", "GATES", "LINEAR", "NEGATING", "PRODUCTS", "bare_name", "in_place"]
+__all__ = [
+    "ACTIVATIONS",
+    "CONVOLUTIONS",
+    "GATES",
+    "LINEAR",
+    "NEGATING",
+    "PRODUCTS",
+    "bare_name",
+    "in_place",
+    "keeps_batch",
+]
 
 # element-wise f with f(0) = 0, in the form that does not change its input
 ACTIVATIONS: dict[str, Callable] = {
@@ -22,7 +34,6 @@ ACTIVATIONS: dict[str, Callable] = {
     "prelu": F.prelu,
     "relu": F.relu,
     "relu6": F.relu6,
-    "rrelu": F.rrelu,
     "selu": F.selu,
     "silu": F.silu,
     "softsign": F.softsign,
@@ -97,3 +108,53 @@ def in_place(function: Callable) -> bool:
     if name.startswith("__"):
         return name.strip("_") in (*_IN_PLACE_OPERATORS, "setitem")
     return name.endswith("_")
+
+
+def keeps_batch(name: str, args: tuple, kwargs: dict[str, Any], result: torch.Tensor, batch_size: int) -> bool:
+    """Whether the samples stay in the first dimension of an operation in :data:`LINEAR`; if in doubt it is False.
+
+    Example:
+        >>> import torch
+        >>> tokens = torch.zeros(2, 3, 2)
+        >>> [keeps_batch("transpose", (tokens, *dims), {}, tokens.transpose(*dims), 2) for dims in ((1, 2), (0, 2))]
+        [True, False]
+    """
+    if result.ndim == 0 or len(result) != batch_size or kwargs.keys() - {"dim", "keepdim", "inplace", "training", "p"}:
+        return False
+    if name in (
+        "flip",
+        "repeat_interleave",
+        "roll",
+        "unfold",
+        "gather",
+        "get",
+        "index_select",
+        "stack",
+        "unbind",
+        "where",
+    ):
+        return False
+    x, *others = args
+    if name in (
+        "amax",
+        "cumsum",
+        "mean",
+        "movedim",
+        "moveaxis",
+        "narrow",
+        "select",
+        "sum",
+        "swapaxes",
+        "swapdims",
+        "transpose",
+    ):
+        dims = [d for v in (*others, *kwargs.values()) for d in (v if isinstance(v, tuple | list) else [v])]
+        numbers = [d for d in dims if isinstance(d, int) and not isinstance(d, bool)]
+        return bool(numbers) and all(d % x.ndim != 0 for d in numbers)
+    if name == "permute":
+        order = others[0] if others and isinstance(others[0], tuple | list) else others
+        return bool(order) and order[0] == 0
+    if name == "getitem":
+        first = others[0][0] if isinstance(others[0], tuple) and others[0] else others[0]
+        return isinstance(first, slice) and first == slice(None)
+    return True

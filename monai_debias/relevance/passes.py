@@ -12,7 +12,9 @@ from typing import Any, TypeAlias
 import torch
 from torch.autograd import Function
 
-__all__ = ["Backward", "Passes", "Rule", "fork"]
+from monai_debias.relevance.rows import embed_rows, take_rows
+
+__all__ = ["Backward", "Passes", "Rule", "before_change", "fork"]
 
 Formula: TypeAlias = Callable[..., Any]
 
@@ -72,10 +74,10 @@ class Rule:
         if rows is None or len(g) != passes.batch_size or not self.per_sample:
             return formula(g, *saved)
         chosen = [
-            s[rows] if per_sample and s is not None else s for s, per_sample in zip(saved, self.per_sample, strict=True)
+            take_rows(s, rows) if per_sample and s is not None else s
+            for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
-        part = formula(g[rows], *chosen)
-        return part.new_zeros(passes.batch_size, *part.shape[1:]).index_copy(0, rows, part)
+        return embed_rows(formula(take_rows(g, rows), *chosen), rows, passes.batch_size)
 
 
 class _Fork(Function):
@@ -121,3 +123,18 @@ def fork(
         The result, in the same memory.
     """
     return _Fork.apply(passes, rule, len(inputs), result, *inputs, *saved)
+
+
+class _BeforeChange(Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+        return g
+
+
+def before_change(x: torch.Tensor) -> torch.Tensor:
+    """What stands for ``x`` in the graph after an operation has changed its memory; its values are not to be used."""
+    return _BeforeChange.apply(x)

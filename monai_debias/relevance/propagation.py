@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Relevance rules in the forward pass of any network, without touching the network.
 
-Inside :func:`relevance_mode` every operation of torch passes through :class:`RelevanceMode`. It computes what the
+Inside :class:`RelevanceMode` every operation of torch passes through it. It computes what the
 operation always computes, and gives its result a second way back, the rule of :mod:`monai_debias.relevance.rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -19,10 +18,10 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from monai_debias.relevance import rules
-from monai_debias.relevance.operations import GATES, LINEAR, NEGATING, PRODUCTS, bare_name, in_place
+from monai_debias.relevance.operations import GATES, LINEAR, NEGATING, PRODUCTS, bare_name, in_place, keeps_batch
 from monai_debias.relevance.passes import Passes, Rule, fork
 
-__all__ = ["LinearLayer", "RelevanceMode", "Role", "Stem", "Tag", "UncoveredOperationError", "relevance_mode"]
+__all__ = ["LinearLayer", "RelevanceMode", "Role", "Stem", "Tag", "UncoveredOperationError"]
 
 
 class UncoveredOperationError(RuntimeError):
@@ -103,6 +102,8 @@ class Tag:
         fold: how often it is used, and by which normalisation.
         path: the same for the tensors from the layer's input to this one.
         has_views: whether another tensor sees its memory.
+        captured: whether its values are wanted as they are.
+        batch_first: whether its first dimension is the batch.
         product: of what it is a product.
     """
 
@@ -113,6 +114,8 @@ class Tag:
     fold: Fold = field(default_factory=Fold)
     path: tuple[Fold, ...] = ()
     has_views: bool = False
+    captured: bool = False
+    batch_first: bool = True
     product: str = ""
 
 
@@ -144,6 +147,7 @@ class RelevanceMode(TorchFunctionMode):
         self.handlers = handlers
         self.allow = frozenset(allow)
         self.stem: Stem | None = None
+        self.latest = Tag(Role.CONSTANT)
         self.tags = WeakTensorKeyDictionary()
         self.renamed = WeakTensorKeyDictionary()
         self.tags[x] = Tag(Role.FLOWS, nonnegative=passes.positive and bool((x >= 0).all()))
@@ -153,7 +157,8 @@ class RelevanceMode(TorchFunctionMode):
     ) -> Any:
         """Compute an operation, with its rule where it has one."""
         args, kwargs = self.current(args), self.current(kwargs or {})
-        tags = [self._tag(t, function) for t in _tensors((args, kwargs)) if t.requires_grad]
+        given = [t for t in _tensors((args, kwargs)) if t.requires_grad]
+        tags = [self.tag(t, resolve_name(function) or bare_name(function)) for t in given]
         flowing = [tag for tag in tags if tag.role is Role.FLOWS]
         products = [tag for tag in tags if tag.role is Role.PRODUCT]
         name = bare_name(function)
@@ -187,15 +192,26 @@ class RelevanceMode(TorchFunctionMode):
         saved: Sequence[torch.Tensor | None],
         tag: Tag,
     ) -> torch.Tensor:
-        """The result of an operation with its rule and its tag."""
+        """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
+        tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
+        if not tag.batch_first:
+            rule.per_sample = ()  # whose rows are not samples
         forked = fork(self.passes, rule, result, inputs, saved)
-        self.tags[forked] = tag
+        self.tags[forked] = self.latest = tag
         return forked
 
-    def rename(self, old: torch.Tensor, new: torch.Tensor) -> None:
-        """From now on ``new`` stands where ``old`` is used, as if ``old`` had been changed in place."""
-        if old._is_view() or self.tags[old].has_views:
-            old.copy_(new)  # other tensors see the same memory
+    def shares_memory(self, tensor: torch.Tensor) -> bool:
+        """Whether another tensor sees the same memory."""
+        return tensor._is_view() or self.tags[tensor].has_views
+
+    def adopt(self, tensor: torch.Tensor) -> None:
+        """Take a tensor for a copy of the latest that relevance flows through, as DistributedDataParallel makes one."""
+        self.tags[tensor] = self.latest
+
+    def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> None:
+        """From now on ``new`` stands where ``old`` is used, which has been, or is to be, changed in place."""
+        if not changed and self.shares_memory(old):
+            old.copy_(new)
             self.tags[old] = self.tags[new]
         else:
             self.renamed[old] = new
@@ -209,19 +225,22 @@ class RelevanceMode(TorchFunctionMode):
             tag.companion = tensor.clamp(min=0) if tag.layer is None else tag.layer.positive()
         return tag.companion
 
-    def uncovered(self, function: Callable, why: str = "has no relevance rule") -> UncoveredOperationError:
-        """The error for an operation that must not pass silently."""
-        name = bare_name(function)
+    def uncovered(
+        self, function: Callable, why: str = "has no relevance rule", name: str = ""
+    ) -> UncoveredOperationError:
+        """The error for an operation that must not pass silently; ``name`` is what to allow, if not the operation."""
+        name = name or bare_name(function)
         return UncoveredOperationError(
-            f"{resolve_name(function) or name} {why}. Replace it in the network, or accept its ordinary gradient in "
-            f'the relevance pass with allow=["{name}"].'
+            f"{resolve_name(function) or bare_name(function)} {why}. Replace it in the network, or accept its "
+            f'ordinary gradient in the relevance pass with allow=["{name}"].'
         )
 
     def current(self, arguments: Any) -> Any:
         """Arguments in which what an activation was to change in place is replaced by the activation."""
         return _replace(arguments, lambda t: self.renamed.get(t, t)) if self.renamed else arguments
 
-    def _tag(self, tensor: torch.Tensor, function: Callable) -> Tag:
+    def tag(self, tensor: torch.Tensor, user: str) -> Tag:
+        """The tag of a tensor that requires a gradient; ``user`` is what the error says takes it."""
         tag = self.tags.get(tensor)
         if tag is not None:
             return tag
@@ -232,7 +251,7 @@ class RelevanceMode(TorchFunctionMode):
             self.tags[tensor] = Tag(Role.FLOWS)
             return self.tags[tensor]
         raise UncoveredOperationError(
-            f"{resolve_name(function) or bare_name(function)} gets a tensor that {made_by} made out of sight of the "
+            f"{user} gets a tensor that {made_by} made out of sight of the "
             "relevance rules (a custom autograd function, scripted code, or an earlier forward pass). Replace it by "
             f'torch operations, or accept its ordinary gradient with allow=["{made_by}"].'
         )
@@ -242,6 +261,8 @@ class RelevanceMode(TorchFunctionMode):
         for tensor in _tensors((result, args[:1] if in_place(function) else ())):
             if tensor.requires_grad:
                 self.tags[tensor] = Tag(role, **known)
+                if role is Role.FLOWS:
+                    self.latest = self.tags[tensor]
                 base = tensor._base if tensor._is_view() else None
                 if base is not None and base in self.tags:
                     self.tags[base].has_views = True
@@ -260,7 +281,7 @@ class RelevanceMode(TorchFunctionMode):
         result = function(*args, **kwargs)
         if any(t.requires_grad for t in _tensors(result)) and (others_flow or name not in LINEAR | PRODUCTS):
             why = f"takes the result of {tag.product}, a product of two tensors of which neither is a gate"
-            raise self.uncovered(function, why)
+            raise self.uncovered(function, why, tag.product)
         return self._mark(result, Role.PRODUCT, function, args, product=tag.product)
 
     def _linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], flowing: list[Tag]) -> Any:
@@ -270,7 +291,8 @@ class RelevanceMode(TorchFunctionMode):
             known = self.positive(function, args, kwargs)
         result = function(*args, **kwargs)
         if not any(t.requires_grad for t in _tensors(result)) and not in_place(function):
-            return result  # a shape, a comparison, an index: nothing flows
+            self._note_aliases(result, args)
+            return result  # a shape, a comparison, a detached tensor: nothing flows
         for tag in flowing:
             tag.fold.uses += 1
         if name not in self.allow:
@@ -280,7 +302,18 @@ class RelevanceMode(TorchFunctionMode):
                 return self._mark(result, Role.PRODUCT, function, args, product=name)
             if name in ("div", "truediv", "true_divide", "divide") and self.flows(args[1]):
                 raise self.uncovered(function, "divides by a tensor that depends on the input, which has no rule")
-        return self._mark(result, Role.FLOWS, function, args, **known)
+        size, before = self.passes.batch_size, all(tag.batch_first for tag in flowing)
+        self._mark(result, Role.FLOWS, function, args, **known)
+        for tensor in _tensors(result):
+            if self.flows(tensor):
+                self.tags[tensor].batch_first = before and keeps_batch(name, args, kwargs, tensor, size)
+        return result
+
+    def _note_aliases(self, result: Any, args: tuple) -> None:
+        for alias in _tensors(result):
+            for t in _tensors(args[:1]):
+                if self.flows(t) and t.untyped_storage().data_ptr() == alias.untyped_storage().data_ptr():
+                    self.tags[t].has_views = True
 
     def positive(self, function: Callable, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """What the positive pass must know of the result of a linear operation."""
@@ -302,15 +335,6 @@ class RelevanceMode(TorchFunctionMode):
         with torch.random.fork_rng(enabled="dropout" in name):  # the same units are dropped from tensor and companion
             result = function(*companions[0], **companions[1])
         return {"companion": result} if isinstance(result, torch.Tensor) else {}
-
-
-@contextmanager
-def relevance_mode(
-    passes: Passes, x: torch.Tensor, handlers: dict[str, Callable[..., Any]], allow: Sequence[str] = ()
-) -> Iterator[RelevanceMode]:
-    """Run a network inside, on ``x``, to get a graph with relevance rules; arguments as in :class:`RelevanceMode`."""
-    with RelevanceMode(passes, x, handlers, allow) as mode:
-        yield mode
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:

@@ -38,7 +38,7 @@ __all__ = [
 
 def away_from_zero(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     r""":math:`z + \varepsilon\,\mathrm{sign}(z)`, with :math:`\mathrm{sign}(0) = 1`: a denominator that is never 0."""
-    return z + torch.where(z < 0, -epsilon, epsilon)
+    return torch.where(z < 0, z - epsilon, z + epsilon)
 
 
 def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:

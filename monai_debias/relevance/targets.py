@@ -27,6 +27,9 @@ def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> t
     Returns:
         Shape (B,).
 
+    Raises:
+        ValueError: when the classes do not fit the logits.
+
     Reference:
         Bassi et al., IEEE Access 2024 (Faster ISNet).
 
@@ -63,6 +66,8 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
     n_classes = logits.shape[1]
     if callable(target):
         scalars = target(logits)
+        if not isinstance(scalars, torch.Tensor) or (logits.requires_grad and not scalars.requires_grad):
+            raise ValueError("the target function must return a tensor that depends on the logits by gradients.")
         if scalars.ndim not in (1, 2) or len(scalars) != len(logits):
             raise ValueError(
                 f"the target function returned shape {tuple(scalars.shape)} for logits {tuple(logits.shape)}: "

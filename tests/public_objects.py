@@ -31,13 +31,51 @@ from monai_debias.data import save_datalist
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
 VIEWS = ["A2C", "A4C"]
 
-# arguments whose name means something else in most places, whose default takes a minute, or that play no part here
+# a classifier of images of any size
+NETWORK = {
+    "_target_": "monai.networks.nets.DenseNet",
+    "spatial_dims": 2,
+    "in_channels": 1,
+    "out_channels": len(VIEWS),
+    "init_features": 4,
+    "growth_rate": 2,
+    "block_config": [1],
+}
+_ISNET_LOSS = [{"_target_": "monai_debias.losses.ISNetLRPLoss"}]
+
+# two heatmaps, each of one map of one channel, and the masks and images that they belong to
+_HEATMAP = torch.linspace(-1, 2, 32).reshape(2, 1, 1, 4, 4)
+_MASK = torch.eye(4).expand(2, 1, 4, 4)
+_IMAGE = torch.linspace(0, 1, 128).reshape(2, 1, 8, 8)
+
+# arguments, by the qualified name of what takes them, that mean something else in most places or whose usual values or
+# defaults take a minute; a constructor's are lists of alternatives, as in configs()
 SPECIAL: dict[str, dict[str, Any]] = {
+    "ISNetInferer.__call__": {"inputs": _IMAGE, "labels": torch.tensor([0, 1])},
+    "ISNetLRPLoss.forward": {"pred": {"logits": torch.zeros(2, 2), "heatmap": _HEATMAP}},
+    "LRP": {"input_rule": [None, "zb"]},
+    "LRP.__call__": {"target": "selective"},
+    "LossTerms": {"loss": _ISNET_LOSS},
+    "RelevanceCutTuning": {"loss": _ISNET_LOSS},
+    "RelevanceWeightSchedule": {"loss": _ISNET_LOSS},
     "UltrasoundSectorMaskd": {"mask_key": ["sector"]},  # it writes a mask, and leaves a sample that has one as it is
+    "background_loss": {"mask": _MASK},
+    "background_relevance": {"mask": _MASK},
+    "biased_mnist": {"section": "test", "bias": 0.5},
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
-    "echo_demo_cohort": {"bias": 0.95, "seed": 0},  # the directory of the example has a cohort already
+    "eta": {"classes": torch.tensor([0, 1])},
+    "explained_scalars": {"target": "selective"},
+    "foreground_loss": {"mask": _MASK},
+    "heatmap_overlay": {"image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4), "mask": _MASK},
+    "load_mnist": {"section": "test"},
     "save_datalist": {"labels": VIEWS},
+}
+# arguments that have no effect in the example, so that wrong ones are not noticed
+UNUSED: dict[str, set[str]] = {
+    "ISNetInferer.__call__": {"labels"},  # the target of the first config asks for none
+    "echo_demo_cohort": {"bias", "seed"},  # the directory has a cohort already
+    "save_datalist": {"labels"},  # any names of classes
 }
 
 
@@ -53,20 +91,25 @@ def modules() -> list[ModuleType]:
     return [importlib.import_module(info.name) for info in found if not info.name.endswith("__main__")]
 
 
-def public_objects() -> dict[str, Any]:
+def public_names() -> dict[str, Any]:
     """What ``from monai_debias.<package> import *`` gives, by its dotted path; an alias counts once."""
     found = {}
     for package in packages():
         for name in getattr(package, "__all__", None) or [n for n in vars(package) if not n.startswith("_")]:
             value = getattr(package, name)
-            is_warning = isinstance(value, type) and issubclass(value, BaseException)
-            if (
-                isinstance(value, type | FunctionType)
-                and value.__module__.startswith("monai_debias.")
-                and not is_warning
-            ):
+            if isinstance(value, type | FunctionType) and value.__module__.startswith("monai_debias."):
                 found[f"{package.__name__}.{value.__name__}"] = value
     return found
+
+
+def public_exceptions() -> dict[str, type[BaseException]]:
+    """The errors and warnings among them."""
+    return {p: v for p, v in public_names().items() if isinstance(v, type) and issubclass(v, BaseException)}
+
+
+def public_objects() -> dict[str, Any]:
+    """The classes and functions that do something."""
+    return {path: value for path, value in public_names().items() if path not in public_exceptions()}
 
 
 def parameters(function: Callable) -> dict[str, inspect.Parameter]:
@@ -77,7 +120,7 @@ def parameters(function: Callable) -> dict[str, inspect.Parameter]:
 
 def choose(function: Callable, table: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a function that the table knows; it must know the required ones."""
-    table = {**table, **SPECIAL.get(function.__name__, {})}
+    table = {**table, **SPECIAL.get(function.__qualname__, {})}
     known = {}
     for name, parameter in parameters(function).items():
         if name in table:
@@ -95,23 +138,37 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "background": ["donor", "noise", "shuffle", "black", "dim"],
         "ckpt_dir": [str(folder)],
         "class_names": [VIEWS],
+        "classification_loss": [None, {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"}],
         "color": ["grey", "rgb"],
+        "cuts": [[0.1, 2.5], {"input": [[0.1, 2.5]]}],
         "donors": ["$donors"],
+        "epochs": [1],
+        "epsilon": [0.01, 0.0],
         "flag_key": ["use_mask"],
+        "foreground_penalty": ["hybrid", "l2"],
         "frame": ["middle", "first", -1],
         "frame_batch_size": [3],
         "frames": [1],
+        "inferer": [{"_target_": "monai_debias.inferers.ISNetInferer"}],
+        "interval": [1, 2],
         "keys": [["image"]],
+        "layers": [[], ["0"]],
         "loss": [{"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"}],
         "mask_fraction": [0.25],
         "mask_key": ["mask"],
+        "max_norm": [0.01],
         "n_resamples": [20],
+        "network": [NETWORK],
+        "normalization": ["absRoIMean", "RoIMean"],
         "objects": [{"network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}}],
         "output_dir": [str(folder)],
         "overwrite": [True],
         "prob": [1.0, 0.5],
+        "ramp": [True, False],
         "reduction": ["mean", "sum", "none"],
+        "schedule": [{"0": 0.1, "1": 0.3}],
         "source": ["auto", "still"],
+        "target": ["selective", "all", "label", 1],
         "target_keys": [["label", "weight"]],
     }
     chosen = choose(cls, alternatives)
@@ -179,13 +236,16 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
     sample, donor = make_samples(kind, 2)
     probabilities = np.random.default_rng(0).dirichlet([1, 1], 24)
     items = [{"image": f"{i}.png", "mask": f"m{i}.png", "label": i % 2, "patient_id": f"p{i // 3}"} for i in range(60)]
+    label = torch.tensor([0, 1])
     run = {"test": {"metrics": {"accuracy": [0.9, 0.85, 0.95]}}}
     return {
         "background": donor["image"],
-        "batchdata": {"image": torch.ones(2, 1, 8, 8), "label": torch.tensor([0, 1]), "weight": torch.ones(2)},
+        "batchdata": {"image": _IMAGE, "label": label, "mask": _MASK, "use_mask": label == 1, "weight": torch.ones(2)},
         "class_names": VIEWS,
+        "cuts": [0.1, 2.5],
         "data": sample,
         "dataset_dir": str(folder / "classes"),
+        "decay": 0.9,
         "description": "two views",
         "directory": str(folder / "classes"),
         "donor_image": donor["image"],
@@ -195,6 +255,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "fraction": 0.3,
         "groups": [f"p{i // 2}" for i in range(24)],
         "has_mask": True,
+        "heatmap": _HEATMAP,
         "image": sample["image"],
         "image_dir": str(folder / "tmed" / "images"),
         "image_shape": sample["image"].shape,
@@ -202,6 +263,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "inputs": torch.arange(2 * 64 * 5.0).reshape(2, 1, 8, 8, 5),
         "items": [{**item, "use_mask": True} for item in items],
         "labels": np.arange(24) % 2,
+        "logits": torch.tensor([[1.0, 2.0], [0.5, -1.0]]),
         "mask": sample["mask"],
         "mask_dir": str(folder / "tmed" / "masks"),
         "mask_fraction": 0.25,
@@ -215,12 +277,17 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]),
         "probabilities": probabilities,
         "progress": False,
+        "relevance": _HEATMAP,
         "results": {"baseline": [run], "BackMix": [run]},
+        "rows": torch.tensor([1]),
         "section": "training",
         "sections": {"training": make_items(folder, 0), "test": make_items(folder, 5)},
         "seed": 0,
         "strength": 1.0,
-        "target": {"label": torch.tensor([0, 1]), "weight": torch.tensor([0.5, 1.5])},
+        "target": {"label": label, "weight": torch.tensor([0.5, 1.5]), "mask": _MASK},
+        "titles": VIEWS,
+        "values": _HEATMAP.abs(),
+        "x": _IMAGE,
     }
 
 
@@ -240,39 +307,66 @@ _NO_FILE = "no/such/file"
 
 BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "background": ["blur"],
+    "background_scale": [0.0],
+    "background_weight": [-1.0],
     "class_names": [["one"]],
+    "classification_loss": ["mse"],
     "color": ["blue"],
     "confidence": [0.0, 1.5],
+    "cuts": [[2.5, 0.1], [0.0, 1.0], [1.0], {}],
+    "delay": [-1],
     "donors": [[]],
+    "epochs": [0],
+    "epsilon": [-1.0],
+    "foreground_penalty": ["l1"],
+    "foreground_weight": [-1.0],
     "frame": ["last", 0.5],
     "frame_batch_size": [0],
     "frames": ["some", 0.5],
+    "input_range": [[1.0, 0.0]],
+    "input_rule": ["ab"],
+    "interval": [0],
     "keys": [[]],
+    "layer_rank_decay": [-0.1, 1.5],
+    "layers": ["layer1"],
     "loss": [{"_target_": "torch.nn.CrossEntropyLoss"}],
     "mask_fraction": [-0.1, 0.0, 1.5],
+    "max_norm": [0.0],
     "n_resamples": [0],
     "noise_range": [[1.0, 0.0], [0.0]],
+    "normalization": ["max"],
     "objects": [{}],
     "prob": [-0.1, 1.5],
+    "rank_decay": [-0.1, 1.5],
     "reduction": ["median"],
+    "relevance_weight": [-0.1, 1.0],
+    "schedule": [{}, {"1": 0.5}, {"0": 1.0}],
     "source": ["guess"],
     "strength": [-1.0, 100.0],
+    "target": ["guess", True],
     "target_keys": [[]],
 }
 BAD_CALL: dict[str, list[Any]] = {
     "background": [_WRONG_SHAPE],
+    "background_scale": [0.0],
     "batchdata": [{}],
     "bias": [0.0, 1.5],
     "class_names": [["one"]],
+    "classes": [["A2C", "no such class"]],
     "confidence": [0.0, 1.5],
+    "cue": ["blue"],
+    "cuts": [[2.5, 0.1], [0.0, 1.0], [1.0]],
     "dataset_dir": [_NO_FILE],
+    "decay": [-0.1, 1.5],
     "directory": [CLIP_FILE],
     "donor_image": [_WRONG_SHAPE, _NAN],
     "donor_img": [_WRONG_SHAPE, _NAN],
     "donor_mask": [_WRONG_SHAPE, torch.zeros(1, 96, 128), torch.full((1, 96, 128), 0.5), _NAN],
+    "eta.classes": [torch.tensor([0, 5]), torch.tensor([0.0, 1.0]), torch.tensor([0])],
     "filename": [_NO_FILE],
     "fraction": [0.0, 1.5],
     "groups": [["p1"]],
+    "heatmap": [_WRONG_SHAPE],
     "image": [_WRONG_SHAPE, _NAN],
     "image_dir": [_NO_FILE],
     "image_shape": [(1, 4)],
@@ -285,19 +379,29 @@ BAD_CALL: dict[str, list[Any]] = {
     "mask_fraction": [-0.1, 0.0, 1.5],
     "matrices": [{}, {"test": [[1, 2, 3]]}],
     "n_resamples": [0],
+    "normalization": ["max"],
     "path": [_NO_FILE],
+    "penalty": ["l1"],
+    "percentile": [0.0, 101.0],
+    "pred": [{}, {"logits": _WRONG_SHAPE}],
     "probabilities": [np.full((24, 2), np.nan), np.zeros(24)],
+    "rank_decay": [-0.1, 1.5],
+    "relevance": [_WRONG_SHAPE, torch.zeros_like(_HEATMAP), torch.full_like(_HEATMAP, torch.nan)],
     "results": [{}],
     "section": ["no such section"],
     "sections": [{"training": [{"image": "a.png"}]}],
     "strength": [-1.0, 100.0],
     "target": [{}, torch.zeros(2)],
+    "titles": [["one"]],
+    "values": [torch.zeros(2, 0)],
+    "x": [_WRONG_SHAPE, _IMAGE.int()],
 }
 
 
 def bad_arguments(function: Callable, table: Mapping[str, list[Any]]) -> Iterator[tuple[str, Any]]:
-    """Each parameter of a function with each value that must be refused."""
-    special = SPECIAL.get(function.__name__, {})
+    """Each parameter of a function with each value that must be refused; a qualified name comes before a plain one."""
+    unused = UNUSED.get(function.__qualname__, set())
     for name in parameters(function):
-        for value in table.get(name, []) if name not in special else []:
+        known = table.get(f"{function.__qualname__}.{name}", table.get(name, []))
+        for value in known if name not in unused else []:
             yield name, value

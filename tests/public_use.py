@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import io
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,33 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
 from matplotlib.figure import Figure
 from monai.config import PathLike
-from monai.data import ImageReader
-from monai.transforms import Randomizable, Transform
-from public_objects import CLIP_FILE, call_values, choose, make_samples, parameters, public_objects
+from monai.data import ImageReader, list_data_collate
+from monai.engines import SupervisedTrainer
+from monai.transforms import Lambdad, Randomizable, Transform
+from public_objects import (
+    CLIP_FILE,
+    NETWORK,
+    call_values,
+    choose,
+    make_samples,
+    parameters,
+    parse,
+    public_exceptions,
+    public_objects,
+)
+
+from monai_debias.engines import PrepareBatchISNet
+from monai_debias.inferers import ISNetInferer
+from monai_debias.losses import ISNetLRPLoss
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
-NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd"}
+NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd"}
 # dictionary transforms that are meant for samples without the key, too
 NO_KEY_NEEDED = {"BackMixWeightd"}
 
+EXCEPTIONS = public_exceptions()
 OBJECTS = public_objects()
 CLASSES = {path: value for path, value in OBJECTS.items() if inspect.isclass(value)}
 FUNCTIONS = {path: value for path, value in OBJECTS.items() if not inspect.isclass(value)}
@@ -57,16 +74,46 @@ def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
     if isinstance(thing, ImageReader):
         return content(thing.get_data(thing.read(CLIP_FILE)))
     if hasattr(thing, "attach"):  # a handler
-        engine = Engine(lambda engine, batch: [{"pred": torch.tensor([0.25, 0.75])} for _ in batch])
-        thing.attach(engine)
-        state = engine.run([make_samples("still", 6)], max_epochs=1)
-        names = sorted(file.name for file in folder.iterdir())
-        assert names, "the handler wrote nothing"
-        return names, state.epoch
+        result = train(thing, folder)
+        assert result != train(thing, folder, attached=False), "the handler did nothing"
+        return result
     values = {**call_values(folder, kind), **changes}
     if loads_files(thing):
         values["data"] = {**values["data"], "image": CLIP_FILE}
     return content(thing(**choose(entry(thing), values)))
+
+
+def train(handler: Any, folder: Path, attached: bool = True) -> Any:
+    """What an epoch with a copy of the handler leaves behind, or with its network, loss and inferer but without itself.
+
+    The trainer decollates and post-processes like an evaluator, for the handlers that write reports.
+    """
+    shutil.rmtree(folder)
+    folder.mkdir()
+    handler = copy.deepcopy(handler)
+    network, loss = getattr(handler, "network", make_network()), getattr(handler, "loss", ISNetLRPLoss())
+    trainer = SupervisedTrainer(
+        device="cpu",
+        max_epochs=1,
+        train_data_loader=[list_data_collate(make_samples("still", 6))],
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        loss_function=loss,
+        prepare_batch=PrepareBatchISNet(),
+        inferer=getattr(handler, "inferer", ISNetInferer()),
+        postprocessing=Lambdad("pred", lambda pred: pred["logits"].softmax(0)),
+        train_handlers=[handler] if attached else [],
+    )
+    trainer.run()
+    files, metrics = sorted(file.name for file in folder.iterdir()), trainer.state.metrics
+    return content([files, metrics, network.state_dict(), loss.state_dict(), loss.relevance_weight])
+
+
+def make_network() -> torch.nn.Module:
+    """The same classifier each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return parse(NETWORK)
 
 
 def loads_files(thing: Any) -> bool:

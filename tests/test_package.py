@@ -25,7 +25,21 @@ SOURCES = sorted(
 )
 
 # whatever is not among the core dependencies, by the name under which it is imported
-EXTRAS = ("data_store", "fire", "jsonschema", "mlflow", "tensorboard", "tensorboardX", "torchvision", "wfdb", "zennit")
+EXTRAS = (
+    "captum",
+    "data_store",
+    "einops",
+    "fire",
+    "jsonschema",
+    "mlflow",
+    "mnist",
+    "pytest",
+    "tensorboard",
+    "tensorboardX",
+    "torchvision",
+    "wfdb",
+    "zennit",
+)
 REFUSE_EXTRAS = f"""
 EXTRAS = {EXTRAS}
 import sys

@@ -21,7 +21,7 @@ from monai.transforms import Transform
 from public_objects import (
     BAD_CALL,
     BAD_CONSTRUCTOR,
-    SPECIAL,
+    UNUSED,
     bad_arguments,
     build,
     call_values,
@@ -29,12 +29,14 @@ from public_objects import (
     configs,
     make_folders,
     modules,
+    packages,
     parameters,
     parse,
 )
 from public_use import (
     CLASSES,
     DICTIONARY,
+    EXCEPTIONS,
     EXPECTED_WARNINGS,
     FUNCTIONS,
     NO_KEY_NEEDED,
@@ -55,7 +57,8 @@ pytestmark = EXPECTED_WARNINGS
 
 def test_discovery_finds_the_package():
     assert {"monai_debias.transforms.RandBackMixd", "monai_debias.transforms.backmix"} <= OBJECTS.keys()
-    assert {path.split(".")[1] for path in OBJECTS} >= {"data", "demo", "handlers", "inferers", "losses", "transforms"}
+    assert {path.split(".")[1] for path in OBJECTS} == {package.__name__.split(".")[1] for package in packages()}
+    assert "monai_debias.relevance.UncoveredOperationError" in EXCEPTIONS
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
@@ -94,7 +97,21 @@ def test_docstring(path):
         assert section(doc, "Returns").strip(), "no Returns:"
 
 
-@each({p: v for p, v in OBJECTS.items() if p.split(".")[1] in ("transforms", "losses", "inferers", "metrics")})
+@each(EXCEPTIONS)
+def test_exception_can_be_raised_in_a_worker(path):
+    """A DataLoader pickles the exception of a worker, or makes another with the message."""
+    cls = EXCEPTIONS[path]
+    assert cls.__doc__
+    assert cls.__doc__ != cls.__base__.__doc__
+    error = pickle.loads(pickle.dumps(cls("what happened")))  # noqa: S301
+    assert type(error) is cls
+    assert str(error) == "what happened"
+
+
+WITH_SHAPES = ("transforms", "relevance", "losses", "inferers", "metrics")
+
+
+@each({path: value for path, value in OBJECTS.items() if path.split(".")[1] in WITH_SHAPES})
 def test_docstring_tells_shapes(path):
     """In words, or as (B, K), (N,), (1, rows, columns), (C, spatial...); a dictionary version may refer to its twin."""
     value = OBJECTS[path]
@@ -151,7 +168,7 @@ def test_function_depends_on_its_arguments_only(path, tmp_path):
     before = global_state()
     assert result(0) == first
     assert global_state() == before, "it draws from a global random state"
-    if "seed" in parameters(function) and "seed" not in SPECIAL.get(function.__name__, {}):
+    if "seed" in parameters(function) and "seed" not in UNUSED.get(function.__qualname__, set()):
         assert any(result(seed) != first for seed in range(1, 5)), "the seed changes nothing"
 
 

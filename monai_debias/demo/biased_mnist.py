@@ -29,10 +29,10 @@ class BiasedMNIST(NamedTuple):
     mask: torch.Tensor
     """1 on the digit, with all its pixels, and next to it; (N, 1, 32, 32), uint8."""
     cue: torch.Tensor
-    """The class that the mark names, −1 where there is no mark; (N,), int64."""
+    """The class that the mark names, -1 where there is no mark; (N,), int64."""
 
     def items(self) -> list[dict[str, Any]]:
-        """Return a dict of ``image`` and ``mask`` (1, 32, 32) and ``label`` for each digit, for `monai.data.Dataset`."""
+        """Return a datalist: a dict of ``image`` and ``mask`` (1, 32, 32) and ``label`` for each digit."""
         # clones: a view would take the tensor of all images along into every copy that a cache or a worker makes of it
         images, masks = ([part.clone() for part in parts] for parts in (self.image, self.mask))
         return [

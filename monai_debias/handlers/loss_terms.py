@@ -23,7 +23,7 @@ class LossTerms:
         loss: ``ISNetLRPLoss``, or any loss with a mapping of scalars ``terms`` and a number ``relevance_weight``.
 
     Raises:
-        AttributeError: when the loss has no ``terms`` or no ``relevance_weight``.
+        TypeError: when the loss has no ``terms`` or no ``relevance_weight``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -38,7 +38,7 @@ class LossTerms:
     def __init__(self, loss: Any) -> None:
         missing = [name for name in ("terms", "relevance_weight") if not hasattr(loss, name)]
         if missing:
-            raise AttributeError(f"{type(loss).__name__} has no {missing}; give the ISNetLRPLoss of the trainer.")
+            raise TypeError(f"{type(loss).__name__} has no {missing}; give the ISNetLRPLoss of the trainer.")
         self.loss = loss
         self._sums: dict[str, tuple[float, int]] = {}
 

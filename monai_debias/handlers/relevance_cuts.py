@@ -41,6 +41,7 @@ class RelevanceCutTuning:
     Raises:
         ValueError: when ``epochs`` is below 1; in the training, when the inferer is not the trainer's, when there are
             fewer than two explained samples, or their relevance is 0 or the same for all.
+        TypeError: when the loss has no ``relevance_weight`` or no ``set_cuts``.
         FloatingPointError: when a sample's relevance is not finite.
         RuntimeError: when P is not 0 in a plain epoch because something else sets it, or when a training is resumed
             behind the plain epochs without the state of this handler.
@@ -69,6 +70,9 @@ class RelevanceCutTuning:
     def __init__(self, inferer: ISNetInferer, loss: Any, epochs: int = 5) -> None:
         if epochs < 1:
             raise ValueError(f"epochs must be 1 or more plain epochs, got {epochs}.")
+        missing = [name for name in ("relevance_weight", "set_cuts") if not hasattr(loss, name)]
+        if missing:
+            raise TypeError(f"{type(loss).__name__} has no {missing}; give the ISNetLRPLoss of the trainer.")
         self.inferer = inferer
         self.loss = loss
         self.epochs = epochs

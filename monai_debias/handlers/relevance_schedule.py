@@ -31,6 +31,7 @@ class RelevanceWeightSchedule:
     Raises:
         ValueError: when the schedule has no point at 0, an epoch is negative or given twice, P is not in [0, 1) or
             ``delay`` is negative; in a training, when the length of an epoch is not known.
+        TypeError: when the loss has no ``relevance_weight``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -43,6 +44,8 @@ class RelevanceWeightSchedule:
     """
 
     def __init__(self, loss: Any, schedule: Mapping[str | float, float], ramp: bool = True, delay: int = 0) -> None:
+        if not hasattr(loss, "relevance_weight"):
+            raise TypeError(f"{type(loss).__name__} has no relevance_weight (P); give the ISNetLRPLoss of the trainer.")
         points = sorted((float(epoch), float(weight)) for epoch, weight in schedule.items())
         epochs = [epoch for epoch, _ in points]
         if not points or epochs[0] != 0.0 or len(set(epochs)) < len(epochs):

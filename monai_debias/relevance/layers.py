@@ -42,10 +42,12 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
     epsilon, is_relu, positive = mode.passes.epsilon, name == "relu", mode.passes.positive
     before = mode.use(u)
     z = mode.companion(u) if positive else None
-    if is_relu and changes_input and not (positive or u.is_leaf or before.captured or mode.shares_memory(u)):
+    shared = mode.shares_memory(u)
+    if is_relu and changes_input and not (positive or before.captured or shared):
         u_before, a = before_change(u), u.relu_()
     else:
-        u_before, a = u, f(u, *args, **kwargs)
+        u_before = u.clone() if changes_input and shared else u
+        a = f(u_before, *args, **kwargs)
 
     # the output of a ReLU is kept by its own derivative too; that of others may be changed in place behind them
     def output(kept: torch.Tensor) -> torch.Tensor:
@@ -61,7 +63,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
 
     rule = Rule(epsilon_rule, positive_rule, (True, True))
     tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
-    out = mode.fork(a, [u_before], rule, (a if is_relu else u, z), tag)
+    out = mode.fork(a, [u_before], rule, (a if is_relu else u_before, z), tag)
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:

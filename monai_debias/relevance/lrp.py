@@ -40,6 +40,7 @@ class LRP:
 
     Raises:
         ValueError: when ``epsilon`` is negative, or the input rule or range does not exist.
+        TypeError: when ``allow`` is a string instead of a sequence.
 
     Reference:
         Bach et al., PLoS ONE 2015 (LRP-ε, Eq. 58); Montavon et al., Pattern Recognition 2017 (zᴮ and z⁺ rules);
@@ -66,6 +67,8 @@ class LRP:
             raise ValueError(f"epsilon must be 0 or more, got {epsilon}.")
         if input_rule not in (None, "zb"):
             raise ValueError(f'input_rule must be None or "zb", got {input_rule!r}.')
+        if isinstance(allow, str):
+            raise TypeError(f"allow must be a sequence of names, e.g. [{allow!r}], got a string.")
         if not input_range[0] < input_range[1]:
             raise ValueError(f"input_range must be (lowest, highest), got {tuple(input_range)}.")
         self.network = network
@@ -97,12 +100,15 @@ class LRP:
             the ``"input"`` and of each layer, (R, maps, C_layer, spatial_layer...).
 
         Raises:
-            TypeError: when ``x`` is not of a floating-point type, or the network does not return a tensor.
+            TypeError: when ``x`` is not of a floating-point type, ``layers`` is a string, or the network does not return
+                a tensor.
             ValueError: when the logits are not (B, K) or do not depend on the input, a layer does not exist, ``x`` lies
                 outside of the range of the zᴮ rule, or the target does not fit.
             UncoveredOperationError: when the network contains an operation without a rule.
         """
         self._check_input(x)
+        if isinstance(layers, str):
+            raise TypeError(f"layers must be a sequence of names, e.g. [{layers!r}], got a string.")
         dual = isinstance(target, str) and target == "dual"
         if dual and self.input_rule is not None:
             raise ValueError('target="dual" has rules of its own at the first layer: use it with input_rule=None.')
@@ -131,7 +137,7 @@ class LRP:
                 for name in sources
             }
         if not create_graph:
-            logits = logits.detach()
+            logits, relevance = logits.detach(), {name: maps.detach() for name, maps in relevance.items()}
         return logits, relevance if layers else relevance["input"]
 
     def _check_input(self, x: torch.Tensor) -> None:

@@ -38,7 +38,7 @@ def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> t
         >>> eta(torch.zeros(1, 2), torch.tensor([0]))
         tensor([0.])
     """
-    p = logits.softmax(1).gather(1, classes[:, None])[:, 0]
+    p = logits.softmax(1).gather(1, _labels(classes, logits)[:, None])[:, 0]
     return torch.log(p + epsilon) - torch.log(1 - p + epsilon)
 
 
@@ -88,7 +88,7 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
         chosen = torch.where(torch.rand(highest.shape, device=highest.device) < 0.5, highest, other)
         return logits.gather(1, chosen[:, None])
     if isinstance(target, tuple) and len(target) == 2 and target[0] == "selective":
-        return eta(logits, _labels(target[1], logits))[:, None]
+        return eta(logits, target[1])[:, None]
     if isinstance(target, int | torch.Tensor) and not isinstance(target, bool):
         return logits.gather(1, _labels(target, logits)[:, None])
     raise ValueError(

@@ -1,0 +1,49 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What each of the processes of test_lrp_training does: a step of training, distributed over them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from monai_debias.relevance import LRP
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    first = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 6, 3, stride=2)
+    return nn.Sequential(*first, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)).double().eval()
+
+
+def images(n: int = 4) -> torch.Tensor:
+    return torch.rand(n, 1, 12, 12, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+
+
+def loss(logits: torch.Tensor, relevance: torch.Tensor) -> torch.Tensor:
+    """A mean over samples, as that of an ISNet."""
+    return logits.square().sum(1).mean() + relevance.abs().sum((1, 2, 3, 4)).log1p().mean()
+
+
+TARGETS = {"all": False, "selective": False, "dual": True}  # whether to look for parameters that are not used
+
+
+def train(rank: int, processes: int, folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
+    try:
+        for target, unused in TARGETS.items():
+            wrapped = DistributedDataParallel(network(), find_unused_parameters=unused)
+            part, gradients = images().chunk(processes)[rank], []
+            for _ in range(2):  # the second step is another one than the first for the reducer
+                wrapped.zero_grad()
+                loss(*LRP(wrapped)(part, target, create_graph=True)).backward()
+                gradients.append([p.grad.clone() for p in wrapped.parameters()])
+            torch.save(gradients, Path(folder) / f"{target}_{rank}.pt")
+    finally:
+        distributed.destroy_process_group()

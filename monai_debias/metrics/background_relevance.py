@@ -44,15 +44,16 @@ def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> t
     maps = convert_to_tensor(relevance, track_meta=False).float()
     region = convert_to_tensor(mask, track_meta=False, device=maps.device)
     n_dims = region.ndim - 2
-    if n_dims < 1 or region.shape[1] != 1 or maps.ndim - region.ndim not in (0, 1) or len(maps) != len(region):
+    wrong_dims = n_dims < 1 or maps.ndim - region.ndim not in (0, 1)
+    if wrong_dims or region.shape[1] != 1 or len(maps) != len(region) or not maps.numel():
         raise ValueError(
             "expected relevance (R, maps, C, spatial...) or (R, C, spatial...) and a mask (R, 1, spatial...) for the "
             f"same R rows, got {tuple(maps.shape)} and {tuple(region.shape)}."
         )
     rows = [as_binary_mask(row, row.shape, f"mask of row {i}") for i, row in enumerate(region)]
-    region = _pooled(torch.stack(rows).to(maps.dtype), maps.shape[-n_dims:]) if rows else region
+    region = _pooled(torch.stack(rows).to(maps.dtype), maps.shape[-n_dims:])
     strength = maps.abs().flatten(-n_dims - 1)
-    largest = strength.amax(-1, keepdim=True) if strength.numel() else strength.new_zeros(1)
+    largest = strength.amax(-1, keepdim=True)
     for wrong, what in ((~largest.isfinite(), "is NaN or infinite"), (largest == 0, "is 0 everywhere")):
         if wrong.any():
             found = sorted(set(wrong.nonzero()[:, 0].tolist()))

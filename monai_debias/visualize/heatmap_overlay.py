@@ -96,6 +96,8 @@ def heatmap_overlay(
     width, height = _PANEL[n_dims]
     if n_dims == 1:
         width, height = (width if len(maps) == 1 else 0.65 * width), height + 0.5 * images.shape[1]
+    elif n_dims == 2:
+        height *= min(max(images.shape[2] / images.shape[3], 0.5), 2.0)
     figure = Figure(figsize=(width * n_columns + 1.2, (height + 0.35) * len(images) + 0.3), layout="constrained")
     grid = figure.subplots(len(images), n_columns, squeeze=False)
     regions = None if mask is None else convert_to_tensor(mask, track_meta=False).cpu().numpy()[:, 0] > 0
@@ -118,7 +120,7 @@ def heatmap_overlay(
     if n_dims == 2:
         grid[0, 0].set_title("image", fontsize=10)
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), _COLORS), ax=grid, ticks=[-1, 0, 1], aspect=25, pad=0.01)
-    bar.set_label(f"relevance (1 = {percentile:g}th percentile of a map)", fontsize=8)
+    bar.set_label(f"relevance\n(1 = {percentile:g}th percentile of a map)", fontsize=8)
     return figure
 
 
@@ -163,8 +165,8 @@ def _symmetric(values: NDArray, percentile: float, name: str) -> Normalize:
     return Normalize(-limit, limit)
 
 
-def _grey(axes: Axes, image: NDArray, region: NDArray | None) -> None:
-    axes.imshow(image, cmap="gray")
+def _grey(axes: Axes, image: NDArray, region: NDArray | None, grey: Normalize | None = None) -> None:
+    axes.imshow(image, cmap="gray", norm=grey)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -180,19 +182,22 @@ def _draw_image(row: Sequence[Axes], image: NDArray, values: NDArray, region: ND
     _overlay(row[0], image.mean(0), values, region, norm)
 
 
-def _overlay(axes: Axes, image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize) -> None:
-    _grey(axes, image, region)
-    axes.imshow(values, cmap=_COLORS, norm=norm, alpha=np.sqrt(np.minimum(np.abs(values) / norm.vmax, 1)))
+def _overlay(
+    axes: Axes, image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize, grey: Normalize | None = None
+) -> None:
+    _grey(axes, image, region, grey)
+    axes.imshow(values, cmap=_COLORS, norm=norm, alpha=np.minimum(np.abs(values) / norm.vmax, 1))
 
 
 def _draw_slices(row: Sequence[Axes], image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize) -> None:
     center = np.unravel_index(np.abs(values).argmax(), values.shape)
     volume = image.mean(0)
+    grey = Normalize(volume.min(), volume.max())  # one for the three slices
     for dim, axes in enumerate(row):
         k = int(center[dim])
         at, across = (center[d] for d in range(3) if d != dim)
         cut = None if region is None else region.take(k, dim)
-        _overlay(axes, volume.take(k, dim), values.take(k, dim), cut, norm)
+        _overlay(axes, volume.take(k, dim), values.take(k, dim), cut, norm, grey)
         axes.axhline(at, color="white", lw=0.6, ls=":")
         axes.axvline(across, color="white", lw=0.6, ls=":")
         axes.set_xlabel(f"{'XYZ'[dim]} = {k}")
@@ -201,9 +206,9 @@ def _draw_slices(row: Sequence[Axes], image: NDArray, values: NDArray, region: N
 def _draw_traces(row: Sequence[Axes], image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize) -> None:
     axes, (n_channels, length) = row[0], image.shape
     if region is not None:
-        axes.fill_between(
-            np.arange(length), 0, 1, where=~region, step="mid", color="0.9", lw=0, transform=axes.get_xaxis_transform()
-        )
+        edges = np.flatnonzero(np.diff(np.pad(~region, 1).astype(int))) - 0.5
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            axes.axvspan(start, end, color="0.9", lw=0)
     centered = image - np.median(image, 1, keepdims=True)
     at = -np.arange(n_channels) * (np.ptp(centered, 1).max() or 1.0)  # the first channel on top
     for y, channel in zip(centered + at[:, None], values, strict=True):

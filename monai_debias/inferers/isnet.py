@@ -44,7 +44,8 @@ class ISNetInferer(Inferer):
 
     Raises:
         ValueError: when ``target`` is unknown or needs labels that are not given, ``interval`` is below 1, ``LRP``
-            refuses another argument, or the input is not of shape (B, C, spatial...).
+            refuses another argument, the input is not of shape (B, C, spatial...), or the labels are those of a
+            multi-label task and the target is a selective one, which explains softmax probabilities.
         TypeError: when ``layers`` or ``allow`` is a string instead of a sequence, or the network is not a module.
 
     Reference:
@@ -107,7 +108,8 @@ class ISNetInferer(Inferer):
             inputs: shape (B, C, spatial...).
             network: classifier that returns logits of shape (B, K).
             rows: indices (R,) of the samples to explain, int64; None for all.
-            labels: class indices (B,), int64, which only a target that asks for labels uses.
+            labels: class indices (B,), int64, or a row for each sample, (B, K); a target that asks for labels explains
+                the indices, and a selective one refuses rows of several labels.
 
         Returns:
             In evaluation logits (B, K). In training ``{"logits": (B, K), "heatmap": (R, maps, C, spatial...)}``, with
@@ -126,10 +128,21 @@ class ISNetInferer(Inferer):
         self._calls += self.active
         if not turn or (rows is not None and len(rows) == 0):
             return {"logits": network(inputs)}
+        self._refuse_sigmoid_task(labels)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
         lrp = LRP(network, **self.rules)
         logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
         return {"logits": logits, "heatmap": heatmap}
+
+    def _refuse_sigmoid_task(self, labels: torch.Tensor | None) -> None:
+        if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:
+            return
+        totals = labels.as_subclass(torch.Tensor).float().sum(1)
+        if not bool(((totals - 1).abs() < 1e-3).all()):
+            raise ValueError(
+                f"target {self.target!r} explains softmax probabilities, but the labels of shape {tuple(labels.shape)} "
+                'have rows that do not add up to 1, as in a multi-label task: use target="all" or "stochastic".'
+            )
 
     def _explained(self, labels: torch.Tensor | None) -> Any:
         if self.target not in ("label", "selective_label"):

@@ -219,3 +219,12 @@ def test_bad_input_gets_a_clear_error(network, image):
         ISNetInferer()(torch.rand(5, 3), network)
     with pytest.raises(TypeError, match="got function"):
         ISNetInferer()(image, lambda x: x)
+
+
+def test_selective_refuses_a_sigmoid_task(network, image):
+    several, one_hot = torch.ones(5, 3), torch.eye(3)[[0, 1, 2, 0, 1]]
+    for target in ("selective", "selective_label"):
+        with pytest.raises(ValueError, match='target="all" or "stochastic"'):
+            ISNetInferer(target)(image, network, labels=several)
+    assert ISNetInferer("selective")(image, network, labels=one_hot)["heatmap"].shape == (5, 1, 1, 12, 10)
+    assert ISNetInferer("all")(image, network, labels=several)["heatmap"].shape == (5, 3, 1, 12, 10)

@@ -1,0 +1,134 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What BackMix costs, beside the bare masked copy of the same arrays and beside what surrounds it in a training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from itertools import cycle, islice
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom.data
+import torch
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, MetaTensor
+from monai.transforms import Compose, EnsureTyped, LoadImaged, Resized
+from timing import alternate
+
+from monai_debias.transforms import LoadUltrasoundd, RandBackMixd, SelectFramed, backmix
+
+BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "echo_view"
+
+
+def table(title: str, seconds: dict[str, np.ndarray], bare: str, decoding: str) -> str:
+    """Markdown: median and quartiles of the time, median ratio to two of the variants within the same round."""
+    head = ["µs per sample", "quartiles", "times bare copy", "% of decoding"]
+    lines = ["| " + " | ".join([title, *head]) + " |", "|---|" + "---:|" * len(head)]
+    for name, values in seconds.items():
+        low, middle, high = np.quantile(values * 1e6, [0.25, 0.5, 0.75])
+        times, share = (np.median(values / seconds[other]) for other in (bare, decoding))
+        lines.append(f"| {name} | {middle:.0f} | {low:.0f} … {high:.0f} | {times:.2f} | {100 * share:.2f} |")
+    return "\n".join(lines)
+
+
+def make_samples(shape: tuple[int, ...], n: int) -> list[dict[str, MetaTensor]]:
+    """Images (1, spatial...) of float32 in [0, 1] with an oval region of interest, as a cache of samples holds them."""
+    rng = np.random.default_rng(0)
+    axes = np.meshgrid(*[np.linspace(-1, 1, size) for size in shape], indexing="ij")
+    samples = []
+    for _ in range(n):
+        radii = rng.uniform(0.6, 0.9, len(shape))
+        mask = sum((axis / radius) ** 2 for axis, radius in zip(axes, radii, strict=True)) < 1
+        image = torch.from_numpy(rng.random((1, *shape), dtype=np.float32))
+        samples.append({"image": MetaTensor(image), "mask": MetaTensor(torch.from_numpy(mask[None].astype(np.uint8)))})
+    return samples
+
+
+def decoder(shape: tuple[int, ...], folder: str) -> tuple[Compose, str]:
+    """What decodes and resizes one sample: a real echo clip, of which the middle frame is taken, or a volume."""
+    if len(shape) == 2:
+        steps = [LoadUltrasoundd("image"), SelectFramed("image"), Resized("image", spatial_size=shape, mode="area")]
+        return Compose(steps), str(pydicom.data.get_testdata_file("examples_ybr_color.dcm"))
+    file = f"{folder}/volume.nii"
+    values = np.random.default_rng(0).integers(0, 1000, [2 * size for size in shape], dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), file)
+    steps = [LoadImaged("image", ensure_channel_first=True), Resized("image", spatial_size=shape, mode="area")]
+    return Compose(steps), file
+
+
+def backmix_variants(
+    shape: tuple[int, ...], n_samples: int, calls: int, folder: str
+) -> dict[str, tuple[Callable[[], object], int]]:
+    """BackMix at one size, what it cannot beat, and what surrounds it in the training of the bundle."""
+    samples = make_samples(shape, n_samples)
+    cached = CacheDataset(samples, Compose([EnsureTyped(["image", "mask"])]), copy_cache=False, progress=False)
+    rng = np.random.default_rng(1)
+    arrays = [(s["image"].numpy(), s["mask"].numpy().astype(bool)) for s in samples]
+    tensors = [(s["image"].as_tensor(), s["mask"].as_tensor()) for s in samples]
+    mix = RandBackMixd("image", mask_key="mask", donors=cached).set_random_state(0)
+    parser = ConfigParser(ConfigParser.load_config_file(str(BUNDLE / "configs" / "train.json")))
+    augment, normalize = (
+        parser.get_parsed_content(name) for name in ("train#random_transforms", "normalize_transforms")
+    )
+    plain, mixed = (Compose([*augment, *middle, *normalize]).set_random_state(0) for middle in ((), (mix,)))
+    decode, file = decoder(shape, folder)
+
+    def in_pairs(run: Callable[..., object], items: list[tuple]) -> Callable[[], None]:
+        """Images in turn, each with a random donor: nothing stays in the processor's cache from one to the next."""
+        images = cycle(items)
+
+        def run_all() -> None:
+            for image, j in zip(islice(images, calls), rng.integers(n_samples, size=calls), strict=True):
+                run(*image, *items[j])
+
+        return run_all
+
+    def bare_copy(image: np.ndarray, region: np.ndarray, donor: np.ndarray, _: np.ndarray) -> None:
+        out = donor.copy()
+        np.copyto(out, image, where=region)
+
+    def each(transform: Callable, *keys: str) -> Callable[[], None]:
+        inputs = cycle([{key: sample[key] for key in keys} for sample in samples])
+
+        def run() -> None:
+            for sample in islice(inputs, calls):
+                transform(sample)
+
+        return run
+
+    return {
+        "bare masked copy": (in_pairs(bare_copy, arrays), calls),
+        "backmix() on tensors": (in_pairs(backmix, tensors), calls),
+        "RandBackMixd on samples": (each(mix, "image", "mask"), calls),
+        "random transforms, image alone": (each(plain, "image"), calls),
+        "… image and mask": (each(plain, "image", "mask"), calls),
+        "… with RandBackMixd": (each(mixed, "image", "mask"), calls),
+        "decoding and resizing a file": (lambda: decode({"image": file}), 1),
+    }
+
+
+def backmix_speed(rounds: int = 30, calls: int = 20, samples: int = 64) -> None:
+    """Time BackMix against the bare masked copy of the same arrays, and within the random transforms of the bundle.
+
+    Args:
+        rounds: how often all variants run in turn.
+        calls: samples in one run of a variant (decoding: one).
+        samples: how many samples there are to draw images and donors from.
+    """
+    torch.set_num_threads(1)
+    bare, ours, decoding = "bare masked copy", "RandBackMixd on samples", "decoding and resizing a file"
+    goals = []
+    with tempfile.TemporaryDirectory() as folder:
+        for shape in ((112, 112), (224, 224), (64, 64, 64)):
+            title = " x ".join(map(str, shape))
+            seconds = alternate(backmix_variants(shape, samples, calls, folder), rounds)
+            print(table(title, seconds, bare, decoding) + "\n", flush=True)
+            times, share = (np.median(seconds[ours] / seconds[other]) for other in (bare, decoding))
+            reached = {True: "reached", False: "missed"}
+            if shape == (224, 224):
+                goals.append(f"at most 3 times the bare copy at {title}: {reached[bool(times <= 3)]} ({times:.2f})")
+            goals.append(f"below 5 % of decoding and resizing at {title}: {reached[bool(share < 0.05)]} ({share:.2%})")
+    print("\n".join(f"- {goal}" for goal in goals))

@@ -1,0 +1,181 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the training of an ISNet costs, beside plain training steps of the same network on the same batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from itertools import pairwise
+
+import captum.attr
+import numpy as np
+import torch
+from monai.networks.nets import DenseNet121, ResNet
+from monai.visualize import GradCAM, OcclusionSensitivity
+from timing import alternate
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from monai_debias.inferers import ISNetInferer
+from monai_debias.losses import ISNetLRPLoss
+from monai_debias.relevance import LRP
+
+Step = Callable[[], object]
+
+# name of a variant: the limit of its exact method in plain steps of three forwards, and the goal
+GOALS: dict[str, tuple[float, float]] = {
+    "selective": (2.0, 2.2),
+    "selective, a quarter of the masks": (1.25, 1.35),
+    "selective, every 4th iteration": (1.25, 1.3),
+    "dual": (4.0, 3.4),
+}
+
+
+def resnet18(n_classes: int) -> nn.Module:
+    """MONAI's ResNet18 as it is mostly used in 2-D."""
+    stem = {"conv1_t_size": 7, "conv1_t_stride": 2}
+    planes = [64, 128, 256, 512]
+    return ResNet("basic", [2, 2, 2, 2], planes, spatial_dims=2, n_input_channels=1, num_classes=n_classes, **stem)
+
+
+NETWORKS = {"ResNet18": resnet18, "DenseNet121": partial(DenseNet121, 2, 1)}
+
+
+def disk(batch: int, size: int) -> torch.Tensor:
+    """Masks (batch, 1, size, size): a disk of half the image's width."""
+    axis = torch.linspace(-1, 1, size)
+    return (axis[:, None] ** 2 + axis**2 < 0.25).float().expand(batch, 1, -1, -1)
+
+
+def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, original: bool) -> dict[str, Step]:
+    """One whole training step of each variant: forward, loss, backward, clipping, optimiser."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(batch, 1, size, size, generator=generator)
+    label = torch.randint(n_classes, (batch,), generator=generator)
+    target = {"label": label, "mask": disk(batch, size)}
+    quarter = torch.arange(batch // 4) * 4
+    flags = torch.zeros(batch, dtype=torch.bool).index_fill(0, quarter, True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-5, momentum=0.9)
+    cross_entropy, isnet_loss = nn.CrossEntropyLoss(), ISNetLRPLoss()
+
+    def step(compute_loss: Callable[[], torch.Tensor]) -> None:
+        optimizer.zero_grad()
+        compute_loss().backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1e3)
+        optimizer.step()
+
+    def isnet(inferer: ISNetInferer, rows: torch.Tensor | None = None) -> Step:
+        chosen = target if rows is None else {**target, "has_mask": flags}
+        return partial(step, lambda: isnet_loss(inferer(image, network, rows=rows), chosen))
+
+    every_fourth = isnet(ISNetInferer(interval=4))
+    steps = {
+        "plain": partial(step, lambda: cross_entropy(network(image), label)),
+        "selective": isnet(ISNetInferer("selective")),
+        "selective, a quarter of the masks": isnet(ISNetInferer("selective"), quarter),
+        "selective, every 4th iteration": lambda: [every_fourth() for _ in range(4)],
+        "dual": isnet(ISNetInferer("dual")),
+    }
+    return {**steps, f"original, {n_classes} classes": isnet(ISNetInferer("all"))} if original else steps
+
+
+def peak_memory(run: Step) -> int:
+    """Bytes that torch holds at most while it runs, beyond what it holds before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    changes = [e.nbytes() for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return int(np.cumsum(changes).max())
+
+
+def goal_of(name: str, n_classes: int) -> tuple[float, float]:
+    return GOALS.get(name, (1.0 + n_classes, 1.1 * (1 + n_classes)))
+
+
+def training_table(title: str, steps: dict[str, Step], n_classes: int, rounds: int) -> str:
+    """Markdown: seconds of a step, times and memory beside the plain step of the same round, limit and goal."""
+    steps_at_once = {name: (run, 4 if "4th" in name else 1) for name, run in steps.items()}
+    seconds = alternate(steps_at_once, rounds)
+    memory = {name: peak_memory(run) for name, run in steps.items()}
+    head = ["s per step", "times plain", "quartiles", "limit", "goal", "", "peak memory, times plain"]
+    lines = ["| " + " | ".join([title, *head]) + " |", "|---|" + "---:|" * len(head)]
+    for name, values in seconds.items():
+        low, middle, high = np.quantile(values / seconds["plain"], [0.25, 0.5, 0.75])
+        limit, goal = goal_of(name, n_classes)
+        reached = "" if name == "plain" else "reached" if middle <= goal else "missed"
+        bounds = ("", "") if name == "plain" else (f"{limit:.2f}", f"{goal:.2f}")
+        cells = [f"{np.median(values):.3f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}", *bounds, reached]
+        lines.append(f"| {name} | " + " | ".join([*cells, f"{memory[name] / memory['plain']:.2f}"]) + " |")
+    return "\n".join(lines)
+
+
+class Convolutions(nn.Module):
+    """What captum's LRP can take: each activation a module of its own, and only modules that it knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels, layers = (1, 32, 64, 128, 128), []
+        for before, after in pairwise(channels):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1))
+        self.classifier = nn.Linear(channels[-1], 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 3)."""
+        return self.classifier(self.features(x).flatten(1))
+
+
+def explanation_table(title: str, network: nn.Module, last_layer: str, size: int, batch: int, rounds: int) -> str:
+    """Markdown: seconds of an explanation of a batch, beside a forward pass without gradients."""
+    network.eval()
+    image = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(0))
+    classes = torch.zeros(batch, dtype=torch.long)
+    forward = torch.no_grad()(lambda: network(image))
+    ours = LRP(network)
+    grad_cam = GradCAM(deepcopy(network), last_layer)  # its hooks stay on the network
+    occlusion = OcclusionSensitivity(network, mask_size=16, verbose=False)
+    variants: dict[str, tuple[Step, int]] = {
+        "forward": (forward, batch),
+        "LRP, one map": (lambda: ours(image, 0), batch),
+        "LRP, one map, zB": (lambda: LRP(network, input_rule="zb")(image, 0), batch),
+        "MONAI GradCAM": (lambda: [grad_cam(x[None], class_idx=0) for x in image], batch),
+        "MONAI OcclusionSensitivity": (lambda: occlusion(image[:1]), 1),
+    }
+    if isinstance(network, Convolutions):
+        theirs = captum.attr.LRP(network)
+        variants["captum LRP"] = (lambda: theirs.attribute(image.clone().requires_grad_(), target=classes), batch)
+    seconds = alternate(variants, rounds)
+    lines = [f"| {title} | ms per image | times a forward |", "|---|---:|---:|"]
+    for name, values in seconds.items():
+        times = np.median(values / seconds["forward"])
+        lines.append(f"| {name} | {1e3 * np.median(values):.1f} | {times:.2f} |")
+    return "\n".join(lines)
+
+
+def isnet_speed(rounds: int = 7, sizes: tuple[int, ...] = (112, 224), classes: tuple[int, ...] = (3, 10, 15)) -> None:
+    """Time whole training steps and explanations, on all cores.
+
+    Args:
+        rounds: how often all variants of a table run in turn; one more round warms up and is not counted.
+        sizes: widths of the images; the batch is 32 images of 112 x 112, and 8 of 224 x 224.
+        classes: how many classes there are; beyond the first of these only the original ISNet is timed, at the first
+            size.
+    """
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
+    for name, make in NETWORKS.items():
+        for size in sizes:
+            for n_classes in classes if size == sizes[0] else classes[:1]:
+                torch.manual_seed(0)
+                batch = 32 * sizes[0] ** 2 // size**2
+                steps = training_steps(make(n_classes), size, batch, n_classes, original=size == sizes[0])
+                if n_classes != classes[0]:
+                    steps = {key: run for key, run in steps.items() if key == "plain" or key.startswith("original")}
+                title = f"{name}, {batch} x {size} x {size}, {n_classes} classes"
+                print(training_table(title, steps, n_classes, rounds) + "\n", flush=True)
+    explained = {"ResNet18": (resnet18(3), "layer4"), "DenseNet121": (DenseNet121(2, 1, 3), "class_layers.relu")}
+    explained["four convolutions"] = (Convolutions(), "features.9")
+    for name, (network, last_layer) in explained.items():
+        print(explanation_table(f"{name}, 112 x 112", network, last_layer, 112, 8, rounds) + "\n", flush=True)

@@ -26,7 +26,14 @@ from monai_debias.demo import echo_demo_cohort
 from monai_debias.visualize import method_comparison
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "echo_view"
-NAMES = {"baseline": "baseline", "backmix": "BackMix", "wbackmix": "wBackMix, 5 % masks"}
+NAMES = {
+    "baseline": "baseline",
+    "backmix": "BackMix",
+    "wbackmix": "wBackMix, 5 % masks",
+    "isnet": "ISNet",
+    "isnet_lds": "ISNet, deep supervision",
+    "isnet_few_masks": "ISNet, 5 % masks",
+}
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced acc.", "f1_macro": "macro F1", "roc_auc": "ROC AUC"}
 
 
@@ -34,6 +41,8 @@ def overlays(method: str) -> tuple[list[str], list[str]]:
     """The bundle's config files and arguments that train a method."""
     if method.startswith("background_"):
         return ["train.json", "background_ablation.json"], ["--background", method.removeprefix("background_")]
+    if method == "isnet_few_masks":
+        return ["train.json", "isnet.json", "isnet_few_masks.json"], []
     return (["train.json"] if method == "baseline" else ["train.json", f"{method}.json"]), []
 
 
@@ -129,7 +138,8 @@ def main(
     Args:
         out: folder for everything; finished runs in it are used again.
         seeds: one seed, or several separated by commas.
-        methods: baseline, backmix, wbackmix, background_black, background_noise, background_shuffle, background_dim.
+        methods: baseline, backmix, wbackmix, isnet, isnet_lds, isnet_few_masks, background_black, background_noise,
+            background_shuffle, background_dim.
     """
     start, folder = time.monotonic(), Path(out).resolve()
     seed_list = [int(s) for s in (seeds if isinstance(seeds, tuple) else str(seeds).split(","))]

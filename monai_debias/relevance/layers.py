@@ -59,7 +59,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
         return rules.element_wise_relevance(g, output(kept), kept, epsilon)
 
     def positive_rule(g: torch.Tensor, kept: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return rules.positive_relevance(g, output(kept), z, epsilon)
+        return rules.positive_relevance(g, kept if is_relu else output(kept).relu(), z, epsilon)
 
     rule = Rule(epsilon_rule, positive_rule, (True, True))
     tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
@@ -207,7 +207,7 @@ def _affine(
         tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)
     elif mode.passes.positive:
         s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
-        tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.clamp(min=0)
+        tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.relu()
 
     def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
         return g if foldable and fold.valid and fold.less_work else rules.affine_relevance(g, scale)
@@ -297,7 +297,7 @@ def _centered(
         scale = scale if w is None else scale * w
         shift = -mean.expand_as(grouped).reshape(x.shape) * scale
         shift = shift if b is None else shift + b
-        tag.companion = rules.positive_output(torch.mul, x, scale, signed) + shift.clamp(min=0)
+        tag.companion = rules.positive_output(torch.mul, x, scale, signed) + shift.relu()
 
     def epsilon_rule(
         g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None, *_: torch.Tensor | None

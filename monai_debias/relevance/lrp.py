@@ -100,8 +100,8 @@ class LRP:
             the ``"input"`` and of each layer, (R, maps, C_layer, spatial_layer...).
 
         Raises:
-            TypeError: when ``x`` is not of a floating-point type, ``layers`` is a string, or the network does not return
-                a tensor.
+            TypeError: when ``x`` is not of a floating-point type, ``layers`` is a string, or the network returns no
+                tensor.
             ValueError: when the logits are not (B, K) or do not depend on the input, a layer does not exist, ``x`` lies
                 outside of the range of the zᴮ rule, or the target does not fit.
             UncoveredOperationError: when the network contains an operation without a rule.

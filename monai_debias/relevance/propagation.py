@@ -79,7 +79,7 @@ class LinearLayer:
         """What the output would be if nothing negative were added: z⁺."""
         weight, bias = self.fused()
         z = rules.positive_output(self.linear.forward, self.x, weight, self.signed)
-        return z if bias is None else z + self.linear.spread(bias.clamp(min=0), z)
+        return z if bias is None else z + self.linear.spread(bias.relu(), z)
 
 
 class Role(Enum):
@@ -222,7 +222,7 @@ class RelevanceMode(TorchFunctionMode):
         if tag.nonnegative:
             return tensor
         if tag.companion is None:
-            tag.companion = tensor.clamp(min=0) if tag.layer is None else tag.layer.positive()
+            tag.companion = tensor.relu() if tag.layer is None else tag.layer.positive()
         return tag.companion
 
     def uncovered(

@@ -152,8 +152,8 @@ class Dense:
 
 
 def positive_relevance(g: torch.Tensor, a: torch.Tensor, positive: torch.Tensor, epsilon: float) -> torch.Tensor:
-    r"""LRP-z⁺ at an activation with output :math:`a`: :math:`g_{in} = g\,a^+/(z^+ + \varepsilon)`."""
-    return g * a.clamp(min=0) / (positive + epsilon)
+    r"""LRP-z⁺ at an activation with output :math:`a \ge 0`: :math:`g_{in} = g\,a/(z^+ + \varepsilon)`."""
+    return g * a / (positive + epsilon)
 
 
 def positive_output(
@@ -168,8 +168,8 @@ def positive_output(
         signed: whether ``x`` may be negative; where it is not, the second term is 0 and is left out.
     """
     if not signed:
-        return forward(x, weight.clamp(min=0))
-    return forward(x.clamp(min=0), weight.clamp(min=0)) + forward(x.clamp(max=0), weight.clamp(max=0))
+        return forward(x, weight.relu())
+    return forward(x.relu(), weight.relu()) + forward((-x).relu(), (-weight).relu())
 
 
 def positive_input(
@@ -180,8 +180,8 @@ def positive_input(
     signed: bool,
 ) -> torch.Tensor:
     r"""LRP-z⁺ at a linear map: :math:`W^{+T} g` where :math:`x > 0`, :math:`W^{-T} g` elsewhere (αβ, α = 1)."""
-    up = transpose(g, weight.clamp(min=0), x)
-    return up if not signed else torch.where(x < 0, transpose(g, weight.clamp(max=0), x), up)
+    up = transpose(g, weight.relu(), x)
+    return up if not signed else torch.where(x < 0, -transpose(g, (-weight).relu(), x), up)
 
 
 def zb_relevance(
@@ -209,14 +209,14 @@ def zb_relevance(
         epsilon: :math:`\varepsilon`.
     """
     low, high = input_range
-    positive, negative = weight.clamp(min=0), weight.clamp(max=0)
+    positive, negative = weight.relu(), -(-weight).relu()
     z = linear.forward(x, weight)
     ones = torch.ones_like(x[:1])
     offset = low * linear.forward(ones, positive) + high * linear.forward(ones, negative)
     if bias is not None:
         b = per_channel(bias.detach(), z)
         z = z + b
-        offset = offset + low * b.clamp(min=0) + high * b.clamp(max=0)
+        offset = offset + low * b.relu() - high * (-b).relu()
     s = relevance / away_from_zero(z - offset, epsilon)
     out = x * linear.transpose(s, weight, x)
     if low:

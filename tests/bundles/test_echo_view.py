@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from monai_debias.data import load_datalist
 from monai_debias.demo import build_echo_cohort
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
+SPLITS = ("test_same", "test_none", "test_reversed")
+LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--image_size", "[48,48]"]
 
 
@@ -39,8 +42,12 @@ def run(*arguments: object, fails: bool = False) -> str:
     return output
 
 
-def configs(*names: str) -> str:
-    return str([f"configs/{name}.json" for name in names])
+def configs(*names: str | Path) -> str:
+    return str([str(Path("configs", f"{name}.json")) for name in names])
+
+
+def json_blocks(markdown: str) -> list[str]:
+    return re.findall(r"```json\n(.*?)```", markdown, re.DOTALL)
 
 
 def train(folder: Path, cohort: Path, *overlays: str, options: tuple = ()) -> str:
@@ -60,10 +67,21 @@ def fixture_trained(tmp_path_factory, cohort) -> Path:
     return folder
 
 
-def losses(folder: Path) -> list[float]:
+@pytest.fixture(scope="module", name="isnet")
+def fixture_isnet(tmp_path_factory, cohort) -> Path:
+    folder = tmp_path_factory.mktemp("isnet")
+    train(folder, cohort, "isnet")
+    return folder
+
+
+def logged(folder: Path) -> EventAccumulator:
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
-    return [event.value for event in events.Scalars("train_loss")]
+    return events
+
+
+def losses(folder: Path) -> list[float]:
+    return [event.value for event in logged(folder).Scalars("train_loss")]
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -75,9 +93,8 @@ def test_training_leaves_a_model_a_resumable_state_and_a_log(trained):
     weights = torch.load(trained / "model.pt", weights_only=True)
     assert weights["fc.weight"].shape == (4, 256)
     assert torch.load(trained / "last.pt", weights_only=True)["trainer"]["max_epochs"] == 1
-    logged = losses(trained)
-    assert len(logged) == 3  # 24 clips in batches of 8
-    assert all(0 < loss < 10 for loss in logged)
+    assert len(losses(trained)) == 3  # 24 clips in batches of 8
+    assert all(0 < loss < 10 for loss in losses(trained))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +117,7 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
     arguments += ["--output_dir", tmp_path, "--image_size", "[48,48]", "--n_resamples", "50"]
     run(*arguments)
     results = json.loads((tmp_path / "metrics.json").read_text())
-    assert list(results) == ["test_same", "test_none", "test_reversed"]
+    assert list(results) == list(SPLITS)
     for result in results.values():
         assert result["samples"] == 12
         assert result["patients"] == 3
@@ -121,6 +138,35 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
 def infer(trained: Path, source: Path, out: Path, fails: bool = False) -> str:
     places = ["--dataset_dir", source, "--checkpoint", trained / "model.pt", "--output_dir", out]
     return run("run", "--config_file", configs("inference"), *places, "--image_size", "[48,48]", fails=fails)
+
+
+def test_isnet_logs_its_terms_and_saves_its_state(isnet):
+    terms = {name: logged(isnet).Scalars(name)[-1].value for name in logged(isnet).Tags()["scalars"]}
+    assert terms["classification_loss"] > 0
+    assert terms["background_loss"] > 0
+    assert terms["gradient_norm"] > 0
+    assert terms["relevance_weight"] == pytest.approx(0.5)  # the ramp ends in the middle of the only epoch
+    state = torch.load(isnet / "last.pt", weights_only=True)
+    assert [cuts.tolist() for cuts in state["loss"].values()] == [pytest.approx([0.1, 2.5])]
+
+
+def test_isnet_leaves_a_plain_network(isnet, trained, cohort, tmp_path):
+    weights, plain = (torch.load(folder / "model.pt", weights_only=True) for folder in (isnet, trained))
+    assert {name: tensor.shape for name, tensor in weights.items()} == {n: t.shape for n, t in plain.items()}
+    arguments = ["run", "--config_file", configs("train", "evaluate"), "--dataset_dir", cohort, "--ckpt_dir", isnet]
+    run(*arguments, "--output_dir", tmp_path / "eval", "--image_size", "[48,48]", "--n_resamples", "50")
+    assert list(json.loads((tmp_path / "eval" / "metrics.json").read_text())) == list(SPLITS)
+    path = Path(load_datalist(cohort, "test_none")[0]["image"])
+    infer(isnet, path, tmp_path / "one")
+    assert [row["file"] for row in read(tmp_path / "one" / "predictions.csv")] == [str(path)]
+
+
+def test_the_overlays_of_isnet_differ_in_the_supervised_layers_only():
+    isnet, lds = (json.loads((BUNDLE / "configs" / f"{name}.json").read_text()) for name in ("isnet", "isnet_lds"))
+    assert lds.pop("method") == "isnet_lds"
+    assert lds["train#inferer"].pop("layers") == LAYERS
+    isnet.pop("method")
+    assert lds == isnet
 
 
 def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
@@ -222,7 +268,8 @@ def test_metadata_network_and_export(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "kind"), [(["train"], "train"), (["inference"], "infer"), (["train", "backmix"], "train")]
+    ("names", "kind"),
+    [(["train"], "train"), (["inference"], "infer"), (["train", "backmix"], "train"), (["train", "isnet"], "train")],
 )
 def test_no_property_is_missing(names, kind, cohort, tmp_path):
     files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
@@ -232,12 +279,10 @@ def test_no_property_is_missing(names, kind, cohort, tmp_path):
     assert workflow.check_properties() == []
 
 
-def test_two_processes_train_one_model(tmp_path, cohort):
-    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+def run_two_processes(*arguments: object) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    arguments = ["run", "--config_file", configs("train", "backmix", "multi_gpu_train"), *places, *SMALL]
     done = subprocess.run(
-        launch + command(*arguments)[1:],
+        launch + command("run", *arguments)[1:],
         cwd=BUNDLE,
         capture_output=True,
         text=True,
@@ -245,9 +290,36 @@ def test_two_processes_train_one_model(tmp_path, cohort):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-6000:]
+
+
+def test_two_processes_train_one_model(tmp_path, cohort):
+    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+    run_two_processes("--config_file", configs("train", "backmix", "multi_gpu_train"), *places, *SMALL)
     weights = torch.load(tmp_path / "model.pt", weights_only=True)
     assert weights["fc.weight"].shape == (4, 256)  # saved as the plain network, without a "module." prefix
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
+
+
+def test_isnet_with_deep_supervision_few_masks_and_tuned_cuts_in_two_processes(tmp_path, cohort):
+    """On top of BackMix; and one process resumes what two have begun: what the method needs is in ``last.pt``."""
+    guide = (BUNDLE.parents[1] / "docs" / "isnet.md").read_text(encoding="utf-8")
+    (tmp_path / "tuning.json").write_text(next(b for b in json_blocks(guide) if "RelevanceCutTuning" in b))
+    files = ["train", "backmix", "isnet_lds", "isnet_few_masks", tmp_path / "tuning"]
+    options = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *SMALL]
+    options += ["--train#cut_tuning#epochs", "1", "--requested_mask_fraction", "0.3"]
+    run_two_processes("--config_file", configs(*files, "multi_gpu_train"), *options)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert state["cut_tuning"] == {"tuned": True}
+    assert state["loss"].keys() == {f"layer_cuts.of:{layer}" for layer in ("input", *LAYERS)}
+    options[options.index("--max_epochs") + 1] = "2"
+    output = run("run", "--config_file", configs(*files), *options, "--logging_file", "configs/logging.conf")
+    assert "resuming after epoch 1 " in output
+    assert "cuts at" not in output  # they are not tuned again
+    resumed = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert resumed["trainer"]["iteration"] > state["trainer"]["iteration"]
+    assert all(torch.equal(cuts, state["loss"][name]) for name, cuts in resumed["loss"].items())
+    assert logged(tmp_path).Scalars("background_loss")[-1].value > 0
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"].shape == (4, 256)
 
 
 def test_tracking_with_mlflow(tmp_path, cohort):

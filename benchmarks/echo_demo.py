@@ -41,8 +41,8 @@ def overlays(method: str) -> tuple[list[str], list[str]]:
     """The bundle's config files and arguments that train a method."""
     if method.startswith("background_"):
         return ["train.json", "background_ablation.json"], ["--background", method.removeprefix("background_")]
-    if method == "isnet_few_masks":
-        return ["train.json", "isnet.json", "isnet_few_masks.json"], []
+    if method.startswith("isnet_"):
+        return ["train.json", "isnet.json", f"{method}.json"], []
     return (["train.json"] if method == "baseline" else ["train.json", f"{method}.json"]), []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Transform
-from monai.utils import TransformBackends, convert_to_dst_type
+from monai.utils import TransformBackends
 
 from monai_debias.transforms.mask import as_binary_mask
 
@@ -24,12 +24,13 @@ class FillMaskd(Transform):
     classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
     it last, behind what treats a sample without a mask in another way, like BackMix and the random transforms.
 
-    A real mask is checked and keeps its values and meta; one of another type becomes uint8, since a DataLoader's
-    workers cannot collate masks of different types. There is no array version: it decides about keys of a dictionary.
+    All masks become uint8 tensors without meta information, since masks of different types, or with the meta of
+    different files, do not collate; a real mask is checked first. There is no array version: it decides about keys of
+    a dictionary.
 
     Args:
         mask_key: key of the mask, shape (1, spatial...), values 0 and 1; a sample may lack it, or have None under it.
-        image_key: key of the image, (C, spatial...), whose spatial shape, array type and meta a filled mask takes.
+        image_key: key of the image, (C, spatial...), whose spatial shape and device a filled mask takes.
         flag_key: key that the flag is written to, a bool (a batch collates to (B,)).
 
     Raises:
@@ -64,11 +65,11 @@ class FillMaskd(Transform):
             raise ValueError(f"the image {self.image_key!r} must be (C, spatial...), got shape {tuple(image.shape)}.")
         has_mask = mask is not None
         if mask is None:
-            mask, _, _ = convert_to_dst_type(torch.zeros(1, *image.shape[1:]), image, dtype=torch.uint8)
+            device = image.device if isinstance(image, torch.Tensor) else "cpu"
+            region = torch.zeros(1, *image.shape[1:], dtype=torch.bool, device=device)
         else:
             region = as_binary_mask(mask, (1, *image.shape[1:]), name=str(self.mask_key))
-            mask, _, _ = convert_to_dst_type(region, mask, dtype=torch.uint8)
-        return {**data, self.mask_key: mask, self.flag_key: has_mask}
+        return {**data, self.mask_key: region.to(torch.uint8), self.flag_key: has_mask}
 
 
 FillMaskD = FillMaskDict = FillMaskd

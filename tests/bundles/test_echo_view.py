@@ -161,14 +161,6 @@ def test_isnet_leaves_a_plain_network(isnet, trained, cohort, tmp_path):
     assert [row["file"] for row in read(tmp_path / "one" / "predictions.csv")] == [str(path)]
 
 
-def test_the_overlays_of_isnet_differ_in_the_supervised_layers_only():
-    isnet, lds = (json.loads((BUNDLE / "configs" / f"{name}.json").read_text()) for name in ("isnet", "isnet_lds"))
-    assert lds.pop("method") == "isnet_lds"
-    assert lds["train#inferer"].pop("layers") == LAYERS
-    isnet.pop("method")
-    assert lds == isnet
-
-
 def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
     source = cohort / "test_none"
     output = infer(trained, source, tmp_path / "folder")
@@ -304,7 +296,7 @@ def test_isnet_with_deep_supervision_few_masks_and_tuned_cuts_in_two_processes(t
     """On top of BackMix; and one process resumes what two have begun: what the method needs is in ``last.pt``."""
     guide = (BUNDLE.parents[1] / "docs" / "isnet.md").read_text(encoding="utf-8")
     (tmp_path / "tuning.json").write_text(next(b for b in json_blocks(guide) if "RelevanceCutTuning" in b))
-    files = ["train", "backmix", "isnet_lds", "isnet_few_masks", tmp_path / "tuning"]
+    files = ["train", "backmix", "isnet", "isnet_lds", "isnet_few_masks", tmp_path / "tuning"]
     options = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *SMALL]
     options += ["--train#cut_tuning#epochs", "1", "--requested_mask_fraction", "0.3"]
     run_two_processes("--config_file", configs(*files, "multi_gpu_train"), *options)

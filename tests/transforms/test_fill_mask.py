@@ -20,29 +20,25 @@ from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 def test_a_sample_without_a_mask_gets_an_empty_one(shape, absent):
     image = torch.rand(shape)
     meta = MetaTensor(image, affine=2 * torch.eye(4), meta={"filename_or_obj": "a"})
-    for value, kind in ((image, torch.Tensor), (meta, MetaTensor), (image.numpy(), np.ndarray)):
+    for value in (image, meta, image.numpy()):
         sample = {"image": value, **absent}
         filled = FillMaskd()(sample)
         assert sample.keys() == {"image", *absent}
         assert filled["has_mask"] is False
-        assert type(filled["mask"]) is kind
-        assert filled["mask"].shape == (1, *shape[1:])
-        assert filled["mask"].dtype in (torch.uint8, np.uint8)
-        assert not filled["mask"].any()
-    assert FillMaskd()({"image": meta})["mask"].meta["filename_or_obj"] == "a"
-    assert torch.equal(FillMaskd()({"image": meta})["mask"].affine, meta.affine)
+        assert type(filled["mask"]) is torch.Tensor
+        assert filled["mask"].dtype == torch.uint8
+        assert torch.equal(filled["mask"], torch.zeros(1, *shape[1:]))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.float32])
-def test_a_real_mask_keeps_its_values_and_meta(dtype):
+def test_a_real_mask_keeps_its_values(dtype):
     values = torch.eye(5)[None].to(dtype)
     for mask in (values, values.numpy(), MetaTensor(values, meta={"filename_or_obj": "m"})):
         filled = FillMaskd()({"image": torch.rand(3, 5, 5), "mask": mask})
         assert filled["has_mask"] is True
-        assert type(filled["mask"]) is type(mask)
-        assert filled["mask"].dtype in (torch.uint8, np.uint8)
-        assert torch.equal(torch.as_tensor(filled["mask"]), values.to(torch.uint8))
-    assert filled["mask"].meta["filename_or_obj"] == "m"
+        assert type(filled["mask"]) is torch.Tensor  # what comes from different files would not collate otherwise
+        assert filled["mask"].dtype == torch.uint8
+        assert torch.equal(filled["mask"], values.to(torch.uint8))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

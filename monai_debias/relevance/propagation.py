@@ -158,7 +158,7 @@ class RelevanceMode(TorchFunctionMode):
         """Compute an operation, with its rule where it has one."""
         args, kwargs = self.current(args), self.current(kwargs or {})
         given = [t for t in _tensors((args, kwargs)) if t.requires_grad]
-        tags = [self.tag(t, resolve_name(function) or bare_name(function)) for t in given]
+        tags = [self.tag(t, function) for t in given]
         flowing = [tag for tag in tags if tag.role is Role.FLOWS]
         products = [tag for tag in tags if tag.role is Role.PRODUCT]
         name = bare_name(function)
@@ -239,8 +239,8 @@ class RelevanceMode(TorchFunctionMode):
         """Arguments in which what an activation was to change in place is replaced by the activation."""
         return _replace(arguments, lambda t: self.renamed.get(t, t)) if self.renamed else arguments
 
-    def tag(self, tensor: torch.Tensor, user: str) -> Tag:
-        """The tag of a tensor that requires a gradient; ``user`` is what the error says takes it."""
+    def tag(self, tensor: torch.Tensor, user: Callable | str) -> Tag:
+        """The tag of a tensor that requires a gradient; ``user`` is the operation that the error says takes it."""
         tag = self.tags.get(tensor)
         if tag is not None:
             return tag
@@ -251,9 +251,9 @@ class RelevanceMode(TorchFunctionMode):
             self.tags[tensor] = Tag(Role.FLOWS)
             return self.tags[tensor]
         raise UncoveredOperationError(
-            f"{user} gets a tensor that {made_by} made out of sight of the "
-            "relevance rules (a custom autograd function, scripted code, or an earlier forward pass). Replace it by "
-            f'torch operations, or accept its ordinary gradient with allow=["{made_by}"].'
+            f"{user if isinstance(user, str) else resolve_name(user) or bare_name(user)} gets a tensor that {made_by} "
+            "made out of sight of the relevance rules (a custom autograd function, scripted code, an earlier forward "
+            f'pass). Replace it by torch operations, or accept its ordinary gradient with allow=["{made_by}"].'
         )
 
     def _mark(self, result: Any, role: Role, function: Callable, args: tuple, **known: Any) -> Any:
@@ -327,9 +327,15 @@ class RelevanceMode(TorchFunctionMode):
             raise self.uncovered(
                 function, "subtracts, or multiplies by something negative, which LRP-z⁺ has no rule for"
             )
-        if all(tag.nonnegative for tag in flowing):
+        if not negative and all(tag.nonnegative for tag in flowing):
             return {"nonnegative": True}
-        companions = _replace((args, kwargs), lambda t: self.companion(t) if self.flows(t) else t)
+
+        def positive_part(t: torch.Tensor) -> torch.Tensor:
+            if self.flows(t):
+                return self.companion(t)
+            return t.relu() if t.is_floating_point() and not scales else t
+
+        companions = _replace((args, kwargs), positive_part)
         if in_place(function):
             companions = ((companions[0][0].clone(), *companions[0][1:]), companions[1])
         with torch.random.fork_rng(enabled="dropout" in name):  # the same units are dropped from tensor and companion

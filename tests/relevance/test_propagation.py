@@ -599,3 +599,15 @@ def test_activation_in_place_seen_by_a_detached_alias() -> None:
     ):
         network = Functional(forward, conv=conv(2, 4), act=act, fc=nn.Linear(4, 3))
         assert torch.equal(LRP(network)(x, target)[0], network(x)), (act, target)
+
+
+def test_positive_pass_adds_nothing_negative_of_a_constant() -> None:
+    """A positional embedding of either sign: the companion of x + p is x⁺ + p⁺, by hand for one weight of 2."""
+    embedding = nn.Parameter(torch.tensor([[-1.0, 3.0]]))
+    network = Functional(lambda m, x: m.fc((x + m.p).relu()), fc=nn.Linear(2, 1, bias=False))
+    network.p = embedding
+    with torch.no_grad():
+        network.fc.weight.fill_(2.0)
+    _, relevance = LRP(network, epsilon=0)(torch.tensor([[2.0, 1.0]]), "dual")
+    # activations 1 and 4 explain 2 + 8; of these x has the shares 2/2 of 2 and 1/(1 + 3) of 8
+    assert torch.allclose(relevance[0, 0], torch.tensor([2.0, 2.0]))

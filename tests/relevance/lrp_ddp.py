@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -45,5 +46,8 @@ def train(rank: int, processes: int, folder: str) -> None:
                 loss(*LRP(wrapped)(part, target, create_graph=True)).backward()
                 gradients.append([p.grad.clone() for p in wrapped.parameters()])
             torch.save(gradients, Path(folder) / f"{target}_{rank}.pt")
+            del wrapped  # before the process group: its reducer has a thread that waits for it
+            gc.collect()
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()

@@ -25,9 +25,10 @@ def test_a_sample_without_a_mask_gets_an_empty_one(shape, absent):
         filled = FillMaskd()(sample)
         assert sample.keys() == {"image", *absent}
         assert filled["has_mask"] is False
-        assert type(filled["mask"]) is torch.Tensor
-        assert filled["mask"].dtype == torch.uint8
-        assert torch.equal(filled["mask"], torch.zeros(1, *shape[1:]))
+        assert type(filled["mask"]) is type(value)
+        assert filled["mask"].dtype in (torch.uint8, np.uint8)
+        assert torch.equal(torch.as_tensor(filled["mask"]), torch.zeros(1, *shape[1:]))
+    assert FillMaskd()({"image": meta})["mask"].meta["filename_or_obj"] == "a"
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.float32])
@@ -36,7 +37,9 @@ def test_a_real_mask_keeps_its_values(dtype):
     for mask in (values, values.numpy(), MetaTensor(values, meta={"filename_or_obj": "m"})):
         filled = FillMaskd()({"image": torch.rand(3, 5, 5), "mask": mask})
         assert filled["has_mask"] is True
-        assert type(filled["mask"]) is torch.Tensor  # what comes from different files would not collate otherwise
+        assert (
+            type(filled["mask"]) is torch.Tensor
+        )  # as the image, or what comes from different files would not collate
         assert filled["mask"].dtype == torch.uint8
         assert torch.equal(filled["mask"], values.to(torch.uint8))
 

@@ -6,7 +6,7 @@
     python benchmarks/isnet_mnist.py --seeds 0,1,2 --variants plain,selective,quarter,interval4 --out results/isnet
 
 Every run is a stock MONAI trainer and takes a few minutes on one core. A run that has its results already is not run
-again: delete its file to start anew. Settings were chosen on validation images that have the mark of their own class,
+again: delete its json file to start anew. Settings were chosen on validation images that have the mark of their own class,
 by accuracy and by where the relevance is; the test images only show what came of it.
 """
 
@@ -192,8 +192,8 @@ def background_share(network: torch.nn.Module, data: BiasedMNIST, target: str, i
     return torch.cat(shares).mean().item()
 
 
-def train(variant: Variant, seed: int, images: int, epochs: int, evaluated: int) -> dict[str, Any]:
-    """One run: what a user of a MONAI trainer would write, and what came of it."""
+def train(variant: Variant, seed: int, images: int, epochs: int, evaluated: int, weights: Path) -> dict[str, Any]:
+    """One run: what a user of a MONAI trainer would write, and what came of it; the network is saved as ``weights``."""
     set_determinism(seed)
     network = make_network()
     inferer = ISNetInferer(
@@ -246,6 +246,7 @@ def train(variant: Variant, seed: int, images: int, epochs: int, evaluated: int)
         )
 
     trainer.run()
+    torch.save(network.state_dict(), weights)
     tests = {cue: biased_mnist("test", cue=cue) for cue in CUES}
     return {
         "test": {cue: accuracy(network, data, evaluated) for cue, data in tests.items()},
@@ -273,7 +274,10 @@ def run(name: str, seed: int, images: int, epochs: int, evaluated: int, folder: 
         return result
     print(f"\n=== {VARIANTS[name].title}, seed {seed} ===", flush=True)
     try:
-        result = {"settings": settings, **train(VARIANTS[name], seed, images, epochs, evaluated)}
+        result = {
+            "settings": settings,
+            **train(VARIANTS[name], seed, images, epochs, evaluated, file.with_suffix(".pt")),
+        }
     except FloatingPointError as error:  # a result, too
         result = {"settings": settings, "diverged": str(error)}
     partial = file.with_suffix(".partial")

@@ -78,7 +78,7 @@ def background_loss(
 def foreground_loss(
     heatmap: torch.Tensor,
     mask: torch.Tensor,
-    cuts: Cuts = (0.1, 2.5),
+    cuts: Cuts = (1.0, 100.0),
     penalty: str = "hybrid",
 ) -> torch.Tensor:
     """ISNet's foreground loss of each sample: 0 while the total relevance inside the mask lies between two cuts.

@@ -50,7 +50,8 @@ class ISNetLRPLoss(_Loss):
         background_weight: w1, 0 or more.
         foreground_weight: w2, 0 or more.
         cuts: (C1, C2) with 0 < C1 < C2, between which the total relevance inside the mask goes unpenalised; for a
-            heatmap of several maps (dual) also a pair for each map. Layers of their own cuts: ``{layer: cuts}``, where
+            heatmap of several maps (dual) also a pair for each map. The default leaves a network for inputs in [0, 1]
+            or with z-score its usual range, and only keeps relevance from vanishing or exploding. Layers of their own cuts: ``{layer: cuts}``, where
             ``"input"`` is the input map and ``"*"`` every other one.
         foreground_penalty: ``"hybrid"`` (Faster ISNet) or ``"l2"``, how the foreground loss grows above C2.
         normalization: ``"absRoIMean"`` or ``"RoIMean"``, what the heatmap is divided by in the background loss.
@@ -69,7 +70,7 @@ class ISNetLRPLoss(_Loss):
 
     Example:
         >>> import torch
-        >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0)
+        >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0, cuts=(0.1, 2.5))
         >>> heatmap = torch.tensor([[[[0.25, -0.5, 0.375, 0.0]]]])  # one map of one channel; a signal of 4 values
         >>> target = {"label": torch.tensor([0]), "mask": torch.tensor([[[1, 1, 0, 0]]])}
         >>> loss({"logits": torch.zeros(1, 2), "heatmap": heatmap}, target)  # (ln 2 + ln(1 + 0.375/0.375)) / 2
@@ -86,7 +87,7 @@ class ISNetLRPLoss(_Loss):
         background_scale: float = 1.0,
         background_weight: float = 1.0,
         foreground_weight: float = 1.0,
-        cuts: Cuts | Mapping[str, Cuts] = (0.1, 2.5),
+        cuts: Cuts | Mapping[str, Cuts] = (1.0, 100.0),
         foreground_penalty: str = "hybrid",
         normalization: str = "absRoIMean",
         layer_rank_decay: float = 0.8,

@@ -6,8 +6,7 @@
     python benchmarks/isnet_mnist.py --seeds 0,1,2 --variants plain,selective,quarter,interval4 --out results/isnet
 
 Every run is a stock MONAI trainer and takes a few minutes on one core. A run that has its results already is not run
-again: delete its json file to start anew. Settings were chosen on validation images that have the mark of their own class,
-by accuracy and by where the relevance is; the test images only show what came of it.
+again: delete its json file to start anew.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class ISNetLRPLoss(_Loss):
         foreground_weight: w2, 0 or more.
         cuts: (C1, C2) with 0 < C1 < C2, between which the total relevance inside the mask goes unpenalised; for a
             heatmap of several maps (dual) also a pair for each map. The default leaves a network for inputs in [0, 1]
-            or with z-score its usual range, and only keeps relevance from vanishing or exploding. Layers of their own cuts: ``{layer: cuts}``, where
-            ``"input"`` is the input map and ``"*"`` every other one.
+            or with z-score its usual range, and only keeps relevance from vanishing or exploding. Layers of their own
+            cuts: ``{layer: cuts}``, where ``"input"`` is the input map and ``"*"`` every other one.
         foreground_penalty: ``"hybrid"`` (Faster ISNet) or ``"l2"``, how the foreground loss grows above C2.
         normalization: ``"absRoIMean"`` or ``"RoIMean"``, what the heatmap is divided by in the background loss.
         layer_rank_decay: d of the rank pooling of the layers, from 0 (the worst layer) to 1 (their mean).

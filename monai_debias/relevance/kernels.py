@@ -27,35 +27,53 @@ def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
 
 
 class ReluGradient(Function):
-    r""":math:`g\,a/(a+\varepsilon)`."""
+    r""":math:`s\,g\,a/(a+\varepsilon)`, with s the scale per channel of a normalisation before the ReLU, or 1."""
 
     @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
-        """Compute it; g and a are of the same shape (B, ...), and a is 0 or more."""
-        ctx.save_for_backward(g, a)
+    def forward(
+        ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float, scale: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more, the scale (C,) or None."""
+        ctx.save_for_backward(g, a, scale)
         ctx.epsilon = epsilon
         out = torch.empty_like(a)
+        channels = None if scale is None else _per_channel(scale, a)
         for o, gb, ab in _blocks(out, g, a):
             torch.add(ab, epsilon, out=o)
             torch.div(ab, o, out=o)
             o.mul_(gb)
+            if channels is not None:
+                o.mul_(channels)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        r"""With respect to g, and to a: :math:`g\,\varepsilon/(a+\varepsilon)^2`."""
-        g, a = ctx.saved_tensors
+        r"""With respect to g, to a: :math:`s\,g\,\varepsilon/(a+\varepsilon)^2`, and to s."""
+        g, a, scale = ctx.saved_tensors
+        channels = None if scale is None else _per_channel(scale, a)
+        others = [d for d in range(a.ndim) if d != 1]
         if torch.is_grad_enabled():
             quotient = grad / (a + ctx.epsilon)
-            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None
+            grad_scale = None if scale is None else (quotient * a * g).sum(others)
+            quotient = quotient if channels is None else quotient * channels
+            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None, grad_scale
         grad_g, grad_a = torch.empty_like(a), torch.empty_like(a)
+        grad_scale = None if scale is None else torch.zeros_like(scale)
         for o, p, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
             torch.add(ab, ctx.epsilon, out=p)
             torch.div(t, p, out=o)
             torch.div(o, p, out=p)
             p.mul_(gb).mul_(ctx.epsilon)
             o.mul_(ab)
-        return grad_g, grad_a, None
+            if channels is not None:
+                grad_scale += (o * gb).sum(others)  # type: ignore[operator]
+                o.mul_(channels)
+                p.mul_(channels)
+        return grad_g, grad_a, None, grad_scale
+
+
+def _per_channel(scale: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return scale.reshape(1, -1, *[1] * (like.ndim - 2))
 
 
 class ScaledGradient(Function):
@@ -65,13 +83,13 @@ class ScaledGradient(Function):
     def forward(ctx: Any, g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Compute it; g is (B, C, spatial...), the scale (C,)."""
         ctx.save_for_backward(g, scale)
-        return g * scale.reshape(1, -1, *[1] * (g.ndim - 2))
+        return g * _per_channel(scale, g)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """With respect to both."""
         g, scale = ctx.saved_tensors
-        channels = scale.reshape(1, -1, *[1] * (g.ndim - 2))
+        channels = _per_channel(scale, g)
         others = [d for d in range(g.ndim) if d != 1]
         if torch.is_grad_enabled():
             return grad * channels, (grad * g).sum(others)

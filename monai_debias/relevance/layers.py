@@ -49,21 +49,26 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
         u_before = u.clone() if changes_input and shared else u
         a = f(u_before, *args, **kwargs)
 
+    fold = before.fold
+    fold.by_relu = is_relu
+
     # the output of a ReLU is kept by its own derivative too; that of others may be changed in place behind them
     def output(kept: torch.Tensor) -> torch.Tensor:
         return kept if is_relu else f(kept, *args, **kwargs)
 
-    def epsilon_rule(g: torch.Tensor, kept: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
+    def epsilon_rule(
+        g: torch.Tensor, kept: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor | None
+    ) -> torch.Tensor:
         if is_relu:
-            return rules.relu_relevance(g, kept, epsilon)
+            return rules.relu_relevance(g, kept, epsilon, scale if fold.in_relu else None)
         return rules.element_wise_relevance(g, output(kept), kept, epsilon)
 
-    def positive_rule(g: torch.Tensor, kept: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    def positive_rule(g: torch.Tensor, kept: torch.Tensor, z: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
         return rules.positive_relevance(g, kept if is_relu else output(kept).relu(), z, epsilon)
 
-    rule = Rule(epsilon_rule, positive_rule, (True, True))
+    rule = Rule(epsilon_rule, positive_rule, (True, True, False))
     tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
-    out = mode.fork(a, [u_before], rule, (a if is_relu else u_before, z), tag)
+    out = mode.fork(a, [u_before], rule, (a if is_relu else u_before, z, fold.made_with), tag)
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
@@ -209,8 +214,14 @@ def _affine(
         s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
         tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.relu()
 
+    def in_weight() -> bool:
+        return foldable and fold.valid and fold.less_work
+
+    own = tag.fold
+    own.made_with, own.elsewhere = scale, in_weight
+
     def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
-        return g if foldable and fold.valid and fold.less_work else rules.affine_relevance(g, scale)
+        return g if in_weight() or own.in_relu else rules.affine_relevance(g, scale)
 
     def positive_rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         if foldable and fold.valid:

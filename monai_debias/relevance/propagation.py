@@ -30,20 +30,36 @@ class UncoveredOperationError(RuntimeError):
 
 @dataclass(eq=False)
 class Fold:
-    """How often a tensor is used and, if it comes from a linear layer, the scale of the normalisation behind it.
+    """How often a tensor is used, and how a normalisation beside it becomes one with its neighbours.
 
-    In the ε pass that scale is taken into the weight where this is less work than to multiply the gradient by it; in
-    the positive pass, where it makes a difference, always.
+    Args:
+        uses: how many operations take the tensor.
+        scale: of the normalisation behind it, if it comes from a linear layer. The ε pass takes it into the layer's
+            weight where this is less work than to multiply the gradient by it; the positive pass always does, since
+            there it makes a difference.
+        less_work: whether it is less work.
+        made_with: if a normalisation made the tensor, its scale.
+        elsewhere: if a normalisation made the tensor, whether its scale is taken into the weight before it.
+        by_relu: whether a ReLU takes the tensor; if it is all that does, it multiplies by the scale together with its
+            own rule in the ε pass.
     """
 
     uses: int = 0
     scale: torch.Tensor | None = None
     less_work: bool = False
+    made_with: torch.Tensor | None = None
+    elsewhere: Callable[[], bool] = lambda: False
+    by_relu: bool = False
 
     @property
     def valid(self) -> bool:
         """Whether layer and normalisation may count as one: nothing else uses the layer's output."""
         return self.scale is not None and self.uses == 1
+
+    @property
+    def in_relu(self) -> bool:
+        """Whether the ReLU multiplies by the scale."""
+        return self.made_with is not None and self.by_relu and self.uses == 1 and not self.elsewhere()
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,14 @@ def away_from_zero(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     return torch.where(z < 0, z - epsilon, z + epsilon)
 
 
-def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
-    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`."""
-    return ReluGradient.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
+def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float, scale: torch.Tensor | None = None) -> torch.Tensor:
+    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`.
+
+    With the scale of a batch norm in front of it, both in one: :math:`s\,g_{in}`.
+    """
+    if epsilon > 0:
+        return ReluGradient.apply(g, a, epsilon, scale)
+    return g * (a > 0) if scale is None else affine_relevance(g * (a > 0), scale)
 
 
 def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:

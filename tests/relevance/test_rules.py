@@ -137,6 +137,8 @@ def test_zb(linear, input_range) -> None:
 
 def test_kernels() -> None:
     check(lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON), values(3, 2, 4), values(3, 2, 4, low=0))
+    scaled_relu = (values(3, 2, 4), values(3, 2, 4, low=0), values(2))
+    check(lambda g, a, s: kernels.ReluGradient.apply(g, a, EPSILON, s), *scaled_relu)
     check(kernels.ScaledGradient.apply, values(3, 2, 4), values(2))
     geometry = CONVOLUTIONS["1d"][0].geometry
     x = values(2, 3, 7)
@@ -164,7 +166,7 @@ RAGGED = (5, 3, 7, 11)
 
 @pytest.mark.parametrize("block", [1, 231, 500, 2**17])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
-@pytest.mark.parametrize("name", ["relu", "scale"])
+@pytest.mark.parametrize("name", ["relu", "scale", "both"])
 def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatch) -> None:
     """Without create_graph a backward runs over blocks of samples, of which the last is smaller than the others."""
     monkeypatch.setattr(kernels, "BLOCK", block)
@@ -178,6 +180,10 @@ def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatc
         inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON)
         torch.testing.assert_close(out, g * a / (a + EPSILON))
         expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
+    elif name == "both":
+        scale = values(3)
+        inputs, out = (g, a, scale), kernels.ReluGradient.apply(g, a, EPSILON, scale)
+        expected = torch.autograd.grad(scale[:, None, None] * g * a / (a + EPSILON), inputs, grad)
     else:
         scale = values(3)
         inputs, out = (g, scale), kernels.ScaledGradient.apply(g, scale)

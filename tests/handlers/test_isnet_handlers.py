@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import gc
 import logging
 import math
+import os
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -389,7 +391,11 @@ def _tune_in_a_process(rank: int, images: torch.Tensor, folder: str) -> None:
     batches = make_batches(images[8 * rank : 8 * rank + 8], has_mask)
     make_trainer(batches, inferer, loss, handlers, epochs=2, network=network).run()
     torch.save(flat_cuts(loss), f"{folder}/cuts{rank}.pt")
+    del network, handlers  # before the process group: the reducer has a thread that waits for it
+    gc.collect()
+    dist.barrier()
     dist.destroy_process_group()
+    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way
 
 
 def test_all_processes_tune_from_all_samples(tmp_path):

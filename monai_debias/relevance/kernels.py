@@ -65,8 +65,8 @@ class ReluGradient(Function):
             torch.div(o, p, out=p)
             p.mul_(gb).mul_(ctx.epsilon)
             o.mul_(ab)
-            if channels is not None:
-                grad_scale += (o * gb).sum(others)  # type: ignore[operator]
+            if channels is not None and grad_scale is not None:
+                grad_scale += (o * gb).sum(others)
                 o.mul_(channels)
                 p.mul_(channels)
         return grad_g, grad_a, None, grad_scale

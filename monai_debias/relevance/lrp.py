@@ -121,9 +121,9 @@ class LRP:
             with mode, _captured(self.network, layers, mode) as outputs:
                 logits = self.network(image)
             logits = _checked_logits(logits, mode, self.network)
-            sources = {"input": leaf, **{name: _unchanged(name, mode, outputs) for name in layers}}
-            if self.input_rule == "zb":
-                sources["input"] = self._stem(mode, image).output
+            stem = _stem(mode, image) if self.input_rule == "zb" else None
+            sources = {"input": leaf if stem is None else stem.output}
+            sources |= {name: _unchanged(name, mode, outputs) for name in layers}
             if dual:
                 starts = _dual_starts(logits, mode, self.epsilon)
             else:
@@ -132,9 +132,9 @@ class LRP:
             gradients = _gradients(starts, sources, passes, create_graph)
             relevance = {
                 name: torch.stack(
-                    [self._relevance(name, g[name], mode, sources[name], leaf, image) for g in gradients], 1
+                    [self._relevance(name, g[name], source, leaf, passes.rows, stem) for g in gradients], 1
                 )
-                for name in sources
+                for name, source in sources.items()
             }
         if not create_graph:
             logits, relevance = logits.detach(), {name: maps.detach() for name, maps in relevance.items()}
@@ -153,35 +153,36 @@ class LRP:
                 "them, or give their range as input_range."
             )
 
-    @staticmethod
-    def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:
-        """The first layer and activation, if the zᴮ rule fits them."""
-        stem = mode.stem
-        if stem is None or stem.layer.x is not image or image._version or any(f.uses != 1 for f in stem.path):
-            raise ValueError(
-                "the zB rule needs a network that begins with one convolution or dense layer, an optional batch norm "
-                "and an activation, and nothing else that uses the input; use input_rule=None for this one."
-            )
-        return stem
-
     def _relevance(
         self,
         name: str,
         g: torch.Tensor,
-        mode: RelevanceMode,
         source: torch.Tensor,
         leaf: torch.Tensor,
-        image: torch.Tensor,
+        rows: torch.Tensor | None,
+        stem: Stem | None,
     ) -> torch.Tensor:
-        rows, x = mode.passes.rows, leaf.detach()
+        """The map of the input or of a layer from the gradient of its source, which is the stem's output for zᴮ."""
+        x = leaf.detach()
         if rows is not None:
             g, source, x = (take_rows(t, rows) for t in (g, source, x))
         if name != "input":
             return source * g
-        if self.input_rule is None:
+        if stem is None:
             return x * g
-        first = self._stem(mode, image).layer
+        first = stem.layer
         return rules.zb_relevance(source * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
+
+
+def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:
+    """The first layer and activation, if the zᴮ rule fits them."""
+    stem = mode.stem
+    if stem is None or stem.layer.x is not image or image._version or any(f.uses != 1 for f in stem.path):
+        raise ValueError(
+            "the zB rule needs a network that begins with one convolution or dense layer, an optional batch norm "
+            "and an activation, and nothing else that uses the input; use input_rule=None for this one."
+        )
+    return stem
 
 
 def _gradients(

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import torch
 from monai.utils import look_up_option
 
 from monai_debias.losses.cuts import Cuts, as_cuts
 from monai_debias.losses.rank_pooling import rank_pooling
+from monai_debias.transforms.mask import pool_mask
 
 __all__ = [
     "DIVERGED",
@@ -145,7 +145,7 @@ class MaskedHeatmap:
         if heatmap.numel() == 0:
             raise ValueError(f"the {name} of shape {tuple(heatmap.shape)} is empty.")
         dtype = torch.float64 if heatmap.dtype == torch.float64 else torch.float32
-        self.inside = _fit(region, heatmap.shape[3:]).flatten(2).unsqueeze(1).to(dtype)  # (B, 1, 1, positions)
+        self.inside = pool_mask(region, heatmap.shape[3:]).flatten(2).unsqueeze(1).to(dtype)  # (B, 1, 1, positions)
         self.relevance = heatmap.as_subclass(torch.Tensor).to(dtype).flatten(3)  # (B, maps, C, positions)
         self._measure()
         # a NaN or an infinity anywhere makes its map's sum NaN or infinite, so this costs no pass of its own
@@ -222,14 +222,6 @@ def as_region(mask: torch.Tensor) -> torch.Tensor:
             'allowed; set "has_mask" to False for a sample that has none.'
         )
     return region
-
-
-def _fit(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Bring a mask to the size of a map; what the region touches belongs to it."""
-    if region.shape[2:] == tuple(size):
-        return region
-    pool = (torch.nn.AdaptiveAvgPool1d, torch.nn.AdaptiveAvgPool2d, torch.nn.AdaptiveAvgPool3d)[len(size) - 1]
-    return pool(tuple(size))(region.float()) > 0
 
 
 def _repair(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:

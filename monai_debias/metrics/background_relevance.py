@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import torch
 from monai.config import NdarrayOrTensor
-from monai.networks.layers import Pool
 from monai.utils import convert_to_tensor
 
-from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.mask import as_binary_mask, pool_mask
 
 __all__ = ["background_relevance"]
 
@@ -51,7 +50,7 @@ def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> t
             f"same R rows, got {tuple(maps.shape)} and {tuple(region.shape)}."
         )
     rows = [as_binary_mask(row, row.shape, f"mask of row {i}") for i, row in enumerate(region)]
-    region = _pooled(torch.stack(rows).to(maps.dtype), maps.shape[-n_dims:])
+    region = pool_mask(torch.stack(rows).to(maps.dtype), maps.shape[-n_dims:])
     strength = maps.abs().flatten(-n_dims - 1)
     largest = strength.amax(-1, keepdim=True)
     for wrong, what in ((~largest.isfinite(), "is NaN or infinite"), (largest == 0, "is 0 everywhere")):
@@ -65,14 +64,3 @@ def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> t
     if share.ndim == 3:
         outside = outside.unsqueeze(1)
     return (share * outside).sum(-1) / share.sum(-1)
-
-
-def _pooled(region: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    if region.shape[2:] == size:
-        return region
-    if len(size) > 3:
-        raise ValueError(
-            f"a mask with {len(size)} spatial dimensions cannot be pooled from {tuple(region.shape[2:])} to "
-            f"{tuple(size)}; give it the size of the relevance."
-        )
-    return (Pool[Pool.ADAPTIVEAVG, len(size)](tuple(size))(region) > 0).to(region.dtype)

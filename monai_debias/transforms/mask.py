@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
+from monai.networks.layers import Pool
 
-__all__ = ["as_binary_mask"]
+__all__ = ["as_binary_mask", "pool_mask"]
 
 
 def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str = "mask") -> torch.Tensor:
@@ -54,3 +55,31 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
     if empty:
         raise ValueError(f"{name} is 0 everywhere: nothing would be kept; give no mask for a sample that has none.")
     return region
+
+
+def pool_mask(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Bring masks to the size of a map: what the region touches belongs to it.
+
+    Args:
+        region: binary masks of shape (B, 1, spatial...).
+        size: the map's spatial shape.
+
+    Returns:
+        Masks of shape (B, 1, size...) and of the type of ``region``; those that have the size already as they are.
+
+    Raises:
+        ValueError: when a mask of more than 3 spatial dimensions has another size.
+
+    Example:
+        >>> import torch
+        >>> pool_mask(torch.tensor([[[0, 1, 0, 0]]]), [2])
+        tensor([[[1, 0]]])
+    """
+    if region.shape[2:] == tuple(size):
+        return region
+    if len(size) > 3:
+        raise ValueError(
+            f"a mask with {len(size)} spatial dimensions cannot be pooled from {tuple(region.shape[2:])} to "
+            f"{tuple(size)}; give it the size of the relevance."
+        )
+    return (Pool[Pool.ADAPTIVEAVG, len(size)](tuple(size))(region.float()) > 0).to(region.dtype)

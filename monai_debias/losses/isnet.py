@@ -11,6 +11,7 @@ import torch
 from monai.utils import LossReduction, look_up_option
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.losses.classification import make_classification_loss, sample_losses
 from monai_debias.losses.cuts import Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
 from monai_debias.losses.rank_pooling import rank_weights
@@ -40,9 +41,10 @@ class ISNetLRPLoss(_Loss):
     ``state_dict`` that it loads.
 
     Args:
-        classification_loss: L_class. ``None`` for cross-entropy, ``"bce"`` for binary cross-entropy with logits
-            (multi-label), or a torch or MONAI loss. One made with ``reduction="none"`` is averaged to a number per
-            sample; one that returns the batch's mean is possible with ``reduction="mean"``.
+        classification_loss: L_class. ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary
+            cross-entropy of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a
+            loss. One made with ``reduction="none"`` is averaged to a number per sample; one that returns the batch's
+            mean is possible with ``reduction="mean"``.
         relevance_weight: P, from 0 to below 1. The authors' experiments have 0.7.
         rank_decay: d of the background loss, from 0 (only the strongest position of a channel counts) to 1 (all do
             alike, a small mark is lost in the mean). Lower resists bias more and is less stable.
@@ -102,7 +104,7 @@ class ISNetLRPLoss(_Loss):
         for name, value in (("background_weight", background_weight), ("foreground_weight", foreground_weight)):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} must be finite and 0 or more, got {value}.")
-        self.classification_loss = _classification_loss(classification_loss, self.reduction)
+        self.classification_loss = make_classification_loss(classification_loss, self.reduction)
         self.relevance_weight = relevance_weight
         self.rank_decay = rank_decay
         self.background_scale = background_scale
@@ -170,18 +172,9 @@ class ISNetLRPLoss(_Loss):
 
     def _classification(self, logits: torch.Tensor, label: Any) -> torch.Tensor:
         """L_class: a scalar, or shape (B,) when the batch is not to be averaged."""
-        values = self.classification_loss(logits, label)
-        if values.ndim > 0:
-            if len(values) != len(logits):
-                raise ValueError(f"the classification loss gave shape {tuple(values.shape)} for {len(logits)} samples.")
-            values = values.reshape(len(values), -1).mean(1)
+        values = sample_losses(self.classification_loss, logits, label, self.reduction)
         if self.reduction == LossReduction.MEAN.value:
             values = values.mean()
-        elif values.ndim == 0:
-            raise ValueError(
-                f'reduction="{self.reduction}" needs a loss for each sample, but the classification loss gave a single '
-                'number; make it with reduction="none".'
-            )
         self.terms = {"classification": values.detach().mean()}
         _require_finite(self.terms["classification"], "classification loss")
         return values
@@ -220,31 +213,6 @@ class ISNetLRPLoss(_Loss):
             (values.gather(1, order) * weights).sum(1) for values in (heat, background.detach(), foreground.detach())
         ]
         return pooled[0], pooled[1].mean(), pooled[2].mean()
-
-
-def _classification_loss(loss: torch.nn.Module | str | None, reduction: str) -> torch.nn.Module:
-    if loss is None:
-        return torch.nn.CrossEntropyLoss(reduction="none")
-    if isinstance(loss, str):
-        if loss != "bce":
-            raise ValueError(f'classification_loss must be None, "bce" or a loss, got "{loss}".')
-        return _BCE(reduction="none")
-    if not isinstance(loss, torch.nn.Module):
-        raise TypeError(f'classification_loss must be None, "bce" or a loss module, got {type(loss).__name__}.')
-    own = getattr(loss, "reduction", "none")
-    if own != "none" and (own, reduction) != ("mean", "mean"):
-        raise ValueError(
-            f'{type(loss).__name__} with reduction="{own}" cannot be used with reduction="{reduction}"; make it with '
-            'reduction="none".'
-        )
-    return loss
-
-
-class _BCE(torch.nn.BCEWithLogitsLoss):
-    """Binary cross-entropy that takes labels of any dtype."""
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return super().forward(input, target.to(input.dtype))
 
 
 def _logits_and_label(pred: Any, target: Any) -> tuple[torch.Tensor, Any]:

@@ -383,7 +383,7 @@ def test_divergence_is_an_error_that_names_the_term():
         ({"foreground_penalty": "l1"}, "l1"),
         ({"normalization": "max"}, "max"),
         ({"reduction": "median"}, "median"),
-        ({"classification_loss": "mse"}, 'None, "bce" or a loss, got "mse"'),
+        ({"classification_loss": "mse"}, "the name of a loss in torch.nn or monai.losses, or a loss, got 'mse'"),
         ({"classification_loss": CrossEntropyLoss(reduction="sum")}, 'make it with reduction="none"'),
         ({"classification_loss": CrossEntropyLoss(), "reduction": "none"}, 'make it with reduction="none"'),
     ],

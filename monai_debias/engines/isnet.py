@@ -19,6 +19,7 @@ class PrepareBatchISNet(PrepareBatch):
 
     Where only some samples have a mask, ``FillMaskd`` writes the flags that tell which; then only these rows are
     explained. Training with such batches is an extension of this project. Without a flag every sample has a mask.
+    Where Flow-Mixup has given the batch labels of more rows than it has images, only the images are explained.
 
     Args:
         image_key: key of the network's input, (B, C, spatial...).
@@ -59,14 +60,14 @@ class PrepareBatchISNet(PrepareBatch):
 
         Returns:
             ``(image, {"label", "mask"[, "has_mask"]}, (), {"rows", "labels"})``, moved to ``device``; ``rows`` are the
-            indices of the samples that have a mask, None when all have one. Only a target of the inferer that asks for
-            labels uses ``labels``.
+            indices of the samples that have a mask, None when all rows have one. Only a target of the inferer that asks
+            for labels uses ``labels``.
         """
         move: dict[str, Any] = {"device": device, "non_blocking": non_blocking}
         prepare = PrepareBatchTargets([self.label_key, self.mask_key], self.image_key)
         image, found = prepare(batchdata, **move, **kwargs)
         target = {"label": found[self.label_key], "mask": found[self.mask_key]}
-        rows = None
+        rows = torch.arange(len(image), device=device) if len(target["label"]) > len(image) else None
         if self.flag_key in batchdata:
             flag = torch.as_tensor(batchdata[self.flag_key])
             if flag.dtype != torch.bool:

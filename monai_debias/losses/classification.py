@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The classification loss inside the losses of this package: chosen by the task or the user, a value for each sample."""
+"""The classification loss inside the losses of this package: chosen by task or user, with a value for each sample."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class CrossEntropy(torch.nn.Module):
     Raises:
         ValueError: in a call, when labels have another shape than the task's, or rows that are no distribution over
             the classes.
+        TypeError: in a call, when labels are not a tensor.
     """
 
     reduction = "none"
@@ -40,6 +41,8 @@ class CrossEntropy(torch.nn.Module):
         Returns:
             Shape (B,); the mean over the labels of a multi-label task.
         """
+        if not isinstance(label, torch.Tensor):
+            raise TypeError(f"expected a tensor of labels, got {type(label).__name__}.")
         if self.multi_label or logits.shape[1] == 1:
             if label.numel() != logits.numel():
                 raise ValueError(

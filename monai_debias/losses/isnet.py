@@ -151,7 +151,8 @@ class ISNetLRPLoss(_Loss):
                 (R, maps, C, spatial...), or ``{layer: relevance}``, of the R rows that have a mask.
             target: ``{"label": what the classification loss takes}`` and, for a heatmap, ``"mask"``: shape
                 (B, 1, spatial...), 1 = region of interest; optionally ``"has_mask"``: boolean, shape (B,), which of
-                the rows have one. A mask of another size than a map is pooled to it.
+                the rows have one. A mask of another size than a map is pooled to it. Rows of logits beyond the
+                masks, which Flow-Mixup appends, have none.
 
         Returns:
             The reduced loss, or shape (B,) for ``reduction="none"``.
@@ -241,15 +242,15 @@ def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, to
             'there is a heatmap, but target has no "mask"; in a trainer: prepare_batch=PrepareBatchISNet().'
         )
     mask = _plain(target["mask"])
-    if len(mask) != n:
+    if len(mask) > n:
         raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(mask.shape)}.")
-    if "has_mask" not in target:
-        return mask, torch.ones(n, dtype=torch.bool, device=mask.device)
-    rows = _plain(target["has_mask"])
-    if rows.dtype != torch.bool or rows.shape != (n,):
-        raise ValueError(f"has_mask must be boolean of shape ({n},), got {rows.dtype} of shape {tuple(rows.shape)}.")
+    rows = _plain(target.get("has_mask", torch.ones(len(mask), dtype=torch.bool)))
+    if rows.dtype != torch.bool or rows.shape != mask.shape[:1]:
+        raise ValueError(
+            f"has_mask must be boolean of shape ({len(mask)},), got {rows.dtype} of shape {tuple(rows.shape)}."
+        )
     rows = rows.to(mask.device)
-    return mask[rows], rows
+    return mask[rows], torch.nn.functional.pad(rows, (0, n - len(rows)))
 
 
 def _plain(value: Any) -> Any:

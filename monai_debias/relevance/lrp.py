@@ -92,7 +92,8 @@ class LRP:
             target: what is explained: as in :func:`monai_debias.relevance.explained_scalars`, or ``"dual"`` for two
                 maps that explain all logits together, each by its own value: by LRP-z⁺ and by LRP-ε.
             layers: names of modules whose outputs' relevance is returned too, as in ``network.named_modules()``.
-            rows: indices of the samples whose relevance is asked for, int64 of shape (R,); None for all.
+            rows: indices of the samples whose relevance is asked for, int64 of shape (R,); None for all. With rows the
+                network may return more logits than it has samples: those that Flow-Mixup appends are not explained.
             create_graph: whether logits and relevance can be differentiated with respect to the parameters.
 
         Returns:
@@ -229,8 +230,12 @@ def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) 
             "in a module that returns the logits alone."
         )
     logits = mode.current(logits)
-    if logits.ndim != 2 or len(logits) != mode.passes.batch_size:
-        raise ValueError(f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits (B, K).")
+    n = mode.passes.batch_size
+    if logits.ndim != 2 or len(logits) < n or (len(logits) > n and mode.passes.rows is None):
+        raise ValueError(
+            f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits ({n}, K). Where rows are "
+            "appended to those of the input (Flow-Mixup), name the rows to explain."
+        )
     if logits.requires_grad and isinstance(network, DistributedDataParallel):
         mode.adopt(logits)
     role = mode.tag(logits, "the explanation of the logits").role if logits.requires_grad else Role.CONSTANT

@@ -405,7 +405,8 @@ def test_bad_input_gets_a_clear_error():
         (pred, {"label": label}, 'no "mask"'),
         ({**pred, "logits": logits[0]}, target, r"logits must be of shape \(B, K\)"),
         (pred, {**target, "label": label[:3]}, "4 rows of logits, but labels"),
-        (pred, {**target, "mask": mask[:3]}, "4 rows of logits, but masks"),
+        (pred, {**target, "mask": mask[:3]}, r"for masks of shape \(3, 1, 6, 5\)"),
+        (pred, {**target, "mask": torch.cat([mask, mask])}, "4 rows of logits, but masks"),
         (pred, {**target, "mask": grey}, "other than 0 and 1 .*AsDiscreted"),
         (pred, {**target, "mask": mask * float("nan")}, "other than 0 and 1"),
         (pred, {**target, "mask": empty}, r"0 everywhere in row\(s\) \[1, 3\]"),
@@ -423,7 +424,7 @@ def test_bad_input_gets_a_clear_error():
         ISNetLRPLoss(cuts=((0.1, 1), (0.1, 1)))(pred, target)
     with pytest.raises(ValueError, match=r'no cuts for the heatmap of "input", only for \[\'layer1\'\]'):
         ISNetLRPLoss(cuts={"layer1": (0.1, 1)})(pred, target)
-    with pytest.raises(TypeError, match="a loss module, got int"):
+    with pytest.raises(TypeError, match="a name or a loss, got int"):
         ISNetLRPLoss(3)
     for function, options in ((background_loss, {"background_scale": 0}), (background_loss, {"normalization": "no"})):
         with pytest.raises(ValueError, match=r"background_scale|'no'"):

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the terms of an ISNet's loss where a training shows its metrics."""
+"""Show the terms of a loss where a training shows its metrics."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ __all__ = ["LossTerms"]
 
 
 class LossTerms:
-    """Write the terms of a loss and the relevance weight P to a trainer's metrics.
+    """Write the terms of a loss, and for an ISNet the relevance weight P, to a trainer's metrics.
 
     ``StatsHandler`` and ``TensorBoardStatsHandler`` show them with the other metrics of an epoch: ``{term}_loss``, the
     mean over the iterations of the epoch so far that had this term (without a heatmap there is no background), and
     ``relevance_weight``, the present P. In distributed training they are those of the own process.
 
     Args:
-        loss: ``ISNetLRPLoss``, or any loss with a mapping of scalars ``terms`` and a number ``relevance_weight``.
+        loss: ``ISNetLRPLoss``, ``SpectralDecouplingLoss``, ``FlowMixupLoss``, or any loss with a mapping of scalars
+            ``terms``.
 
     Raises:
-        TypeError: when the loss has no ``terms`` or no ``relevance_weight``.
+        TypeError: when the loss has no ``terms``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -36,9 +37,8 @@ class LossTerms:
     """
 
     def __init__(self, loss: Any) -> None:
-        missing = [name for name in ("terms", "relevance_weight") if not hasattr(loss, name)]
-        if missing:
-            raise TypeError(f"{type(loss).__name__} has no {missing}; give the ISNetLRPLoss of the trainer.")
+        if not hasattr(loss, "terms"):
+            raise TypeError(f"{type(loss).__name__} has no terms; give a loss of this package that the trainer uses.")
         self.loss = loss
         self._sums: dict[str, tuple[float, int]] = {}
 
@@ -55,4 +55,5 @@ class LossTerms:
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = total + float(value), count + 1
             engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]
-        engine.state.metrics["relevance_weight"] = float(self.loss.relevance_weight)
+        if hasattr(self.loss, "relevance_weight"):
+            engine.state.metrics["relevance_weight"] = float(self.loss.relevance_weight)

@@ -308,7 +308,7 @@ def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
 
 
 def test_a_loss_without_terms_is_an_error():
-    with pytest.raises(TypeError, match=r"CrossEntropyLoss has no \['terms', 'relevance_weight'\]"):
+    with pytest.raises(TypeError, match="CrossEntropyLoss has no terms"):
         LossTerms(torch.nn.CrossEntropyLoss())
     assert LossTerms(SimpleNamespace(terms={}, relevance_weight=0.0))
 

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
-from monai.data import MetaTensor
+from monai.data import MetaTensor, list_data_collate
+from monai.networks.nets import DenseNet
 from pydicom.data import get_testdata_file
 
 import monai_debias
@@ -31,16 +32,7 @@ from monai_debias.data import save_datalist
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
 VIEWS = ["A2C", "A4C"]
 
-# a classifier of images of any size
-NETWORK = {
-    "_target_": "monai.networks.nets.DenseNet",
-    "spatial_dims": 2,
-    "in_channels": 1,
-    "out_channels": len(VIEWS),
-    "init_features": 4,
-    "growth_rate": 2,
-    "block_config": [1],
-}
+NETWORK = {"_target_": "public_objects.make_network"}
 _ISNET_LOSS = [{"_target_": "monai_debias.losses.ISNetLRPLoss"}]
 
 # two heatmaps, each of one map of one channel, and the masks and images that they belong to
@@ -48,9 +40,15 @@ _HEATMAP = torch.linspace(-1, 2, 32).reshape(2, 1, 1, 4, 4)
 _MASK = torch.eye(4).expand(2, 1, 4, 4)
 _IMAGE = torch.linspace(0, 1, 128).reshape(2, 1, 8, 8)
 
+_MIXUP = {"network": [NETWORK], "layers": [["input"], ["features"], ["input", "features"]], "num_classes": [2]}
+
 # arguments, by the qualified name of what takes them, that mean something else in most places or whose usual values or
 # defaults take a minute; a constructor's are lists of alternatives, as in configs()
 SPECIAL: dict[str, dict[str, Any]] = {
+    "FlowMixup": _MIXUP,
+    "FlowMixupLoss": {"classification_loss": [None, "bce"]},
+    "FlowMixupLoss.forward": {"label": torch.eye(2)},
+    "FlowMixupd": _MIXUP,
     "ISNetInferer.__call__": {"inputs": _IMAGE, "labels": torch.tensor([0, 1])},
     "ISNetLRPLoss.forward": {"pred": {"logits": torch.zeros(2, 2), "heatmap": _HEATMAP}},
     "LRP": {"input_rule": [None, "zb"]},
@@ -77,6 +75,13 @@ UNUSED: dict[str, set[str]] = {
     "echo_demo_cohort": {"bias", "seed"},  # the directory has a cohort already
     "save_datalist": {"labels"},  # any names of classes
 }
+
+
+def make_network() -> torch.nn.Module:
+    """A classifier of images of any size, the same each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return DenseNet(2, 1, len(VIEWS), init_features=4, growth_rate=2, block_config=(1,))
 
 
 def packages() -> list[ModuleType]:
@@ -145,18 +150,22 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "epochs": [1],
         "epsilon": [0.01, 0.0],
         "flag_key": ["use_mask"],
+        "flow": ["append", "replace"],
         "foreground_penalty": ["hybrid", "l2"],
         "frame": ["middle", "first", -1],
         "frame_batch_size": [3],
         "frames": [1],
+        "groups": [["unmixed", "mixed"]],
         "inferer": [{"_target_": "monai_debias.inferers.ISNetInferer"}],
         "interval": [1, 2],
         "keys": [["image"]],
+        "label_key": ["label"],
         "layers": [[], ["0"]],
         "loss": [{"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"}],
         "mask_fraction": [0.25],
         "mask_key": ["mask"],
         "max_norm": [0.01],
+        "mixup": [{"_target_": "monai_debias.transforms.FlowMixupd.mixup", "keys": "image", "num_classes": 2}],
         "n_resamples": [20],
         "network": [NETWORK],
         "normalization": ["absRoIMean", "RoIMean"],
@@ -167,6 +176,7 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "ramp": [True, False],
         "reduction": ["mean", "sum", "none"],
         "schedule": [{"0": 0.1, "1": 0.3}],
+        "select": ["all", "random"],
         "source": ["auto", "still"],
         "target": ["selective", "all", "label", 1],
         "target_keys": [["label", "weight"]],
@@ -193,9 +203,12 @@ def make_samples(kind: str, n: int) -> list[dict[str, Any]]:
     """Small ultrasound: a fan of moving speckle below a line of still text, a mask of the fan, a label, …
 
     Args:
-        kind: ``"still"``, image and mask (1, 96, 128); or ``"clip"``, both (1, 96, 128, 6).
+        kind: ``"still"``, image and mask (1, 96, 128); ``"clip"``, both (1, 96, 128, 6); or ``"batch of stills"``,
+            ``"batch of clips"``, four of them collated.
         n: how many.
     """
+    if kind.startswith("batch of "):
+        return [list_data_collate(make_samples(kind[9:-1], 4)) for _ in range(n)]
     return [copy.deepcopy(_make_sample(kind, i)) for i in range(n)]
 
 
@@ -261,6 +274,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "image_shape": sample["image"].shape,
         "img": sample["image"],
         "inputs": torch.arange(2 * 64 * 5.0).reshape(2, 1, 8, 8, 5),
+        "label": sample["label"],
         "items": [{**item, "use_mask": True} for item in items],
         "labels": np.arange(24) % 2,
         "logits": torch.tensor([[1.0, 2.0], [0.5, -1.0]]),
@@ -306,6 +320,7 @@ _NAN = torch.full((1, 96, 128), float("nan"))
 _NO_FILE = "no/such/file"
 
 BAD_CONSTRUCTOR: dict[str, list[Any]] = {
+    "alpha": [0.0, -1.0],
     "background": ["blur"],
     "background_scale": [0.0],
     "background_weight": [-1.0],
@@ -318,11 +333,13 @@ BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "donors": [[]],
     "epochs": [0],
     "epsilon": [-1.0],
+    "flow": ["mix"],
     "foreground_penalty": ["l1"],
     "foreground_weight": [-1.0],
     "frame": ["last", 0.5],
     "frame_batch_size": [0],
     "frames": ["some", 0.5],
+    "groups": [[], ["a", "a"], "layer1"],
     "input_range": [[1.0, 0.0]],
     "input_rule": ["ab"],
     "interval": [0],
@@ -334,13 +351,16 @@ BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "max_norm": [0.0],
     "n_resamples": [0],
     "noise_range": [[1.0, 0.0], [0.0]],
+    "mixup": [None],
     "normalization": ["max"],
+    "num_classes": [0],
     "objects": [{}],
     "prob": [-0.1, 1.5],
     "rank_decay": [-0.1, 1.5],
     "reduction": ["median"],
     "relevance_weight": [-0.1, 1.0],
     "schedule": [{}, {"1": 0.5}, {"0": 1.0}],
+    "select": ["first"],
     "source": ["guess"],
     "strength": [-1.0, 100.0],
     "target": ["guess", True],
@@ -373,6 +393,7 @@ BAD_CALL: dict[str, list[Any]] = {
     "img": [_WRONG_SHAPE, _NAN],
     "inputs": [_WRONG_SHAPE],
     "items": [[]],
+    "label": [_WRONG_SHAPE, [0, 1], torch.full((4, 2), 1.5)],
     "labels": [[0, 1], np.zeros(24, dtype=int)],
     "mask": [_WRONG_SHAPE, torch.zeros(1, 96, 128), torch.full((1, 96, 128), 0.5), _NAN],
     "mask_dir": [_NO_FILE],

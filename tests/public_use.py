@@ -23,12 +23,11 @@ from monai.engines import SupervisedTrainer
 from monai.transforms import Lambdad, Randomizable, Transform
 from public_objects import (
     CLIP_FILE,
-    NETWORK,
     call_values,
     choose,
+    make_network,
     make_samples,
     parameters,
-    parse,
     public_exceptions,
     public_objects,
 )
@@ -39,6 +38,8 @@ from monai_debias.losses import ISNetLRPLoss
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
 NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd"}
+# transforms of a whole batch
+BATCH_LEVEL = {"FlowMixup", "FlowMixupd"}
 # dictionary transforms that are meant for samples without the key, too
 NO_KEY_NEEDED = {"BackMixWeightd"}
 
@@ -77,10 +78,15 @@ def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
         result = train(thing, folder)
         assert result != train(thing, folder, attached=False), "the handler did nothing"
         return result
-    values = {**call_values(folder, kind), **changes}
+    values = {**call_values(folder, kind_for(type(thing), kind)), **changes}
     if loads_files(thing):
         values["data"] = {**values["data"], "image": CLIP_FILE}
     return content(thing(**choose(entry(thing), values)))
+
+
+def kind_for(cls: type, kind: str) -> str:
+    """The kind of samples that a transform takes: a batch of them, if it is meant for one."""
+    return f"batch of {kind}s" if cls.__name__ in BATCH_LEVEL else kind
 
 
 def train(handler: Any, folder: Path, attached: bool = True) -> Any:
@@ -107,13 +113,6 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
     trainer.run()
     files, metrics = sorted(file.name for file in folder.iterdir()), trainer.state.metrics
     return content([files, metrics, network.state_dict(), loss.state_dict(), loss.relevance_weight])
-
-
-def make_network() -> torch.nn.Module:
-    """The same classifier each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return parse(NETWORK)
 
 
 def loads_files(thing: Any) -> bool:

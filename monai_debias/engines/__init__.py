@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
+from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
 from monai_debias.engines.isnet import PrepareBatchISNet
 from monai_debias.engines.prepare_batch import PrepareBatchTargets
 
-__all__ = ["PrepareBatchISNet", "PrepareBatchTargets"]
+__all__ = ["PrepareBatchFlowMixup", "PrepareBatchISNet", "PrepareBatchTargets"]

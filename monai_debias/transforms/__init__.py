@@ -27,6 +27,7 @@ from monai_debias.transforms.frames import (
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
 from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.mixup import FlowMixup, FlowMixupD, FlowMixupd, FlowMixupDict
 from monai_debias.transforms.ultrasound import (
     SectorGuessWarning,
     UltrasoundSectorMask,
@@ -42,6 +43,10 @@ __all__ = [
     "FillMaskD",
     "FillMaskDict",
     "FillMaskd",
+    "FlowMixup",
+    "FlowMixupD",
+    "FlowMixupDict",
+    "FlowMixupd",
     "KeepMaskD",
     "KeepMaskDict",
     "KeepMaskd",

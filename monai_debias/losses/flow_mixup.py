@@ -1,0 +1,98 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The loss of Flow-Mixup: a mean for each group of rows, un-mixed and mixed at each state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.utils import LossReduction, look_up_option
+from torch.nn.modules.loss import _Loss
+
+from monai_debias.losses.classification import make_classification_loss, sample_losses
+
+__all__ = ["FlowMixupLoss"]
+
+
+class FlowMixupLoss(_Loss):
+    r"""Weigh the groups of rows that Flow-Mixup makes of a batch: :math:`L = \sum_g w_g L_g / \sum_g w_g`.
+
+    :math:`L_g` is the mean classification loss of group g. The rows of the groups follow one another, each group with
+    as many as the batch has samples, as ``FlowMixup`` with ``flow="append"`` puts them. With equal weights the value
+    is that of the classification loss alone; what it adds is the record of each group. After a call ``terms`` holds
+    it, detached, for the handler ``LossTerms``.
+
+    Args:
+        groups: names of the groups in their order, e.g. ``mixup.groups``.
+        classification_loss: ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary cross-entropy
+            of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a loss that was made
+            with ``reduction="none"``.
+        weights: w, 0 or more, one for each group; None for equal ones.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the rows. ``"none"`` gives shape (G·B,), the loss of each
+            row times :math:`G w_g / \sum w`, so that its mean is L; ``"sum"`` is the sum of these.
+
+    Raises:
+        ValueError: when there is no group, two have the same name, the weights do not fit, or in a call, when the rows
+            are not those of as many groups.
+        TypeError: when ``groups`` is a string, or the classification loss is none.
+
+    Reference:
+        Chen et al., Flow-Mixup, BIBM 2020. That the groups' losses are averaged is our reading of it.
+
+    Example:
+        >>> import torch
+        >>> loss = FlowMixupLoss(["unmixed", "layer1"], weights=[3, 1])
+        >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+        >>> label = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.5]])
+        >>> loss(logits, label)  # (3 ln 2 + 5.00) / 4
+        tensor(1.7699)
+        >>> {name: round(value.item(), 4) for name, value in loss.terms.items()}
+        {'unmixed': 0.6931, 'layer1': 5.0}
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[str],
+        classification_loss: torch.nn.Module | str | None = None,
+        weights: Sequence[float] | None = None,
+        reduction: LossReduction | str = LossReduction.MEAN,
+    ) -> None:
+        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
+        if isinstance(groups, str):
+            raise TypeError(f"groups must be a sequence of names, e.g. [{groups!r}], got the string {groups!r}.")
+        self.groups = tuple(groups)
+        if not self.groups or len(set(self.groups)) < len(self.groups):
+            raise ValueError(f"groups must be one or more different names, got {self.groups}.")
+        chosen = torch.tensor([1.0] * len(self.groups) if weights is None else list(weights))
+        valid = bool(chosen.isfinite().all()) and bool((chosen >= 0).all()) and float(chosen.sum()) > 0
+        if len(chosen) != len(self.groups) or not valid:
+            raise ValueError(
+                f"weights must be {len(self.groups)} numbers of 0 or more, one for each of {self.groups}, and not all "
+                f"0; got {weights}."
+            )
+        self.classification_loss = make_classification_loss(classification_loss, LossReduction.NONE.value)
+        self.weights = (chosen * len(chosen) / chosen.sum()).tolist()
+        self.terms: dict[str, torch.Tensor] = {}
+
+    def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: shape (G·B, K) for G groups.
+            label: what the classification loss takes for all rows, e.g. (G·B, K).
+
+        Returns:
+            The reduced loss, or shape (G·B,) for ``reduction="none"``.
+        """
+        n_groups = len(self.groups)
+        if logits.ndim != 2 or len(logits) == 0 or len(logits) % n_groups:
+            raise ValueError(
+                f"expected logits (G·B, K) of the {n_groups} groups {self.groups}, got shape {tuple(logits.shape)}."
+            )
+        rows = sample_losses(self.classification_loss, logits, label, LossReduction.NONE.value).reshape(n_groups, -1)
+        self.terms = dict(zip(self.groups, rows.detach().mean(1), strict=True))
+        weighted = rows * rows.new_tensor(self.weights)[:, None]
+        if self.reduction == LossReduction.NONE.value:
+            return weighted.flatten()
+        return weighted.mean() if self.reduction == LossReduction.MEAN.value else weighted.sum()

@@ -1,0 +1,382 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Mixup, Manifold Mixup and Flow-Mixup: three settings of one way to mix a batch and the labels with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection, NdarrayOrTensor
+from monai.transforms import MapTransform, Randomizable, Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, look_up_option
+
+from monai_debias.transforms.hidden_states import ArmedNetwork, Mixture, mix_rows
+
+__all__ = ["FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
+
+INPUT = "input"
+
+
+class FlowMixup(Randomizable, Transform):
+    r"""Mix a batch of images or of hidden states, and their labels.
+
+    For a state h with the samples of the batch as rows, and labels y as rows of one value for each class:
+
+    .. math:: h' = \lambda h + (1 - \lambda) h[\pi], \quad y' = \lambda y + (1 - \lambda) y[\pi]
+
+    with :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)` and a random permutation π, drawn anew for each state and
+    batch. The state ``"input"`` is the image itself; a hidden state is mixed in the network's next training pass, in
+    training mode and with gradients. Passes of evaluation and the network itself stay as they are.
+
+    ======================= =================== =============== ============== =========================
+    method                  layers              ``flow``        ``select``     constructor
+    ======================= =================== =============== ============== =========================
+    Mixup                   ``"input"``         ``"replace"``   ``"all"``      :meth:`mixup`
+    Manifold Mixup          several             ``"replace"``   ``"random"``   :meth:`manifold_mixup`
+    Flow-Mixup              several             ``"append"``    ``"all"``      :meth:`flow_mixup`
+    ======================= =================== =============== ============== =========================
+
+    With ``flow="append"`` the un-mixed rows come first, then the rows mixed at each state in turn; a later state mixes
+    the un-mixed rows again. Un-mixed and mixed rows go on together, and only the layers behind a state see its rows.
+    The paper leaves open how rows are carried on; this is our reading. Its loss is the mean over the groups of rows,
+    see ``FlowMixupLoss``.
+
+    A layer fits if everything that the network computes later comes through it: the output of a stage, not that of
+    a branch beside a skip connection.
+
+    Args:
+        network: the classifier whose hidden states are mixed; not needed for ``"input"`` alone.
+        layers: states by their names in ``network.named_modules()``, in the order in which they are computed, and
+            ``"input"`` first.
+        alpha: α of the Beta distribution, above 0: small leaves most rows nearly un-mixed, 1 is uniform. The papers
+            have 0.1 to 2.
+        flow: ``"append"`` mixed rows to the un-mixed ones, or ``"replace"`` these.
+        select: ``"all"`` states in each batch, or one at ``"random"``.
+        num_classes: number of classes K, for labels that are class indices; 1 for a single logit.
+
+    Raises:
+        ValueError: when an argument is out of its range; in a call, when the labels do not fit the images, are class
+            indices without ``num_classes``, or are outside of [0, 1]; and as :class:`ArmedNetwork` does.
+        TypeError: when ``layers`` is a string, or the network is compiled or in ``DataParallel``.
+
+    Reference:
+        Zhang et al., mixup, ICLR 2018; Verma et al., Manifold Mixup, ICML 2019; Chen et al., Flow-Mixup, BIBM 2020.
+
+    Example:
+        >>> import torch
+        >>> mixup = FlowMixup.mixup(num_classes=3).set_random_state(0)
+        >>> image, label = mixup(torch.eye(2), torch.tensor([0, 2]))
+        >>> bool((label.sum(1) == 1).all()), image.shape, label.shape
+        (True, torch.Size([2, 2]), torch.Size([2, 3]))
+        >>> network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> flow_mixup = FlowMixup.flow_mixup(network, ["1"], num_classes=3)
+        >>> image, label = flow_mixup(torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]))
+        >>> image.shape, label.shape, network(image).shape, network(image).shape
+        (torch.Size([5, 4]), torch.Size([10, 3]), torch.Size([10, 3]), torch.Size([5, 3]))
+    """
+
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
+
+    def __init__(
+        self,
+        network: torch.nn.Module | None = None,
+        layers: Sequence[str] = (INPUT,),
+        alpha: float = 1.0,
+        flow: str = "append",
+        select: str = "all",
+        num_classes: int | None = None,
+    ) -> None:
+        if isinstance(layers, str):
+            raise TypeError(f"layers must be a sequence of names, e.g. [{layers!r}], got the string {layers!r}.")
+        layers = tuple(layers)
+        if not layers or len(set(layers)) < len(layers) or INPUT in layers[1:] or "" in layers:
+            raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
+        if layers != (INPUT,) and not isinstance(network, torch.nn.Module):
+            raise ValueError(f"the states {layers} are those of a network: expected one, got {network!r}.")
+        if not 0 < alpha < float("inf"):
+            raise ValueError(f"alpha must be finite and above 0, got {alpha}.")
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f"num_classes must be 1 or more, got {num_classes}.")
+        self.network = network
+        self.layers = layers
+        self.alpha = float(alpha)
+        self.flow = look_up_option(flow, ("append", "replace"))
+        self.select = look_up_option(select, ("all", "random"))
+        self.num_classes = num_classes
+        self._mixtures: list[Mixture] = []
+        self._armed: ArmedNetwork | None = None
+
+    @classmethod
+    def mixup(cls, alpha: float = 1.0, num_classes: int | None = None) -> FlowMixup:
+        """Mixup: images are mixed."""
+        return cls(None, (INPUT,), alpha, "replace", "all", num_classes)
+
+    @classmethod
+    def manifold_mixup(
+        cls, network: torch.nn.Module, layers: Sequence[str], alpha: float = 1.0, num_classes: int | None = None
+    ) -> FlowMixup:
+        """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
+        return cls(network, layers, alpha, "replace", "random", num_classes)
+
+    @classmethod
+    def flow_mixup(
+        cls, network: torch.nn.Module, layers: Sequence[str], alpha: float = 1.0, num_classes: int | None = None
+    ) -> FlowMixup:
+        """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
+        return cls(network, layers, alpha, "append", "all", num_classes)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of rows that a batch has, in their order, for ``FlowMixupLoss``."""
+        if self.flow == "replace":
+            return ("mixed",)
+        return ("unmixed", "mixed") if self.select == "random" else ("unmixed", *self.layers)
+
+    @property
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """What was drawn for the last batch: layer, λ and π of each state that is mixed."""
+        return tuple(self._mixtures)
+
+    def disarm(self) -> None:
+        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
+        if self._armed is not None:
+            self._armed.disarm()
+        self._armed = None
+
+    def randomize(self, data: int) -> None:
+        """Draw which states of a batch are mixed, and λ and π of each.
+
+        Args:
+            data: number of samples of the batch.
+        """
+        layers = self.layers if self.select == "all" else (self.layers[self.R.randint(len(self.layers))],)
+        self._mixtures = [
+            Mixture(layer, float(self.R.beta(self.alpha, self.alpha)), self.R.permutation(data)) for layer in layers
+        ]
+
+    def __call__(
+        self, img: NdarrayOrTensor, label: NdarrayOrTensor, randomize: bool = True
+    ) -> tuple[NdarrayOrTensor, NdarrayOrTensor]:
+        """Mix the images or arm the network, and mix the labels.
+
+        Args:
+            img: images, signals or volumes (B, C, spatial...), or features (B, C).
+            label: class indices (B,) or (B, 1), or rows (B, K) of values in [0, 1]: one-hot, multi-hot or soft.
+            randomize: whether to draw anew, or to repeat what was drawn last.
+
+        Returns:
+            Images and labels (B', K) of the type of the given ones, and floating-point (integers become float32). With
+            ``"replace"`` B' is B; with ``"append"`` the images have B rows more where they are mixed themselves, the
+            labels B rows more for each state. Meta data are those of the un-mixed images.
+        """
+        labels = label_rows(label, self.num_classes)
+        if not isinstance(img, torch.Tensor | np.ndarray) or img.ndim < 2 or len(img) != len(labels):
+            got = tuple(img.shape) if isinstance(img, torch.Tensor | np.ndarray) else type(img).__name__
+            raise ValueError(f"expected images ({len(labels)}, C, spatial...) for the labels of the batch, got {got}.")
+        if randomize:
+            self.randomize(len(labels))
+        elif not self._mixtures or len(self._mixtures[0].order) != len(labels):
+            raise ValueError(f"nothing was drawn for a batch of {len(labels)} samples: call with randomize=True.")
+        image = self.mix_input(img)
+        labels = self._joined(labels, [mix_rows(labels, mixture) for mixture in self._mixtures])
+        self._arm(len(label), len(image))
+        return image, convert_to_dst_type(labels, label, dtype=labels.dtype)[0]
+
+    def mix_input(
+        self, img: NdarrayOrTensor, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    ) -> NdarrayOrTensor:
+        """Mix another entry of the batch as the last images were, if these were: what belongs to the network's input.
+
+        Args:
+            img: shape (B, ...).
+            combine: what to take for a mixed row from its own and its partner's value, e.g. ``torch.maximum`` for
+                masks; None for the mean with the weights λ and 1 − λ.
+
+        Returns:
+            Shape (B, ...), or (2B, ...) with ``"append"``; ``img`` itself if only hidden states are mixed.
+        """
+        if not self._mixtures or self._mixtures[0].layer != INPUT:
+            return img
+        rows = convert_to_tensor(img, track_meta=False)
+        if combine is None:
+            rows = rows if rows.is_floating_point() else rows.float()
+            mixed = mix_rows(rows, self._mixtures[0])
+        else:
+            mixed = combine(rows, rows[torch.as_tensor(self._mixtures[0].order, device=rows.device)])
+        joined = self._joined(rows, [mixed])
+        return convert_to_dst_type(joined, img, dtype=joined.dtype)[0]
+
+    def _joined(self, unmixed: torch.Tensor, mixed: list[torch.Tensor]) -> torch.Tensor:
+        return torch.cat([unmixed, *mixed]) if self.flow == "append" else mixed[0]
+
+    def _arm(self, n_samples: int, n_rows: int) -> None:
+        if self._armed is not None and self._armed.waiting:
+            warnings.warn(
+                "the network was not trained on the batch that was mixed before this one: is it a copy of the network "
+                "that is trained? After an error between mixing and training call disarm().",
+                stacklevel=3,
+            )
+        self.disarm()
+        hidden = [mixture for mixture in self._mixtures if mixture.layer != INPUT]
+        if hidden and self.network is not None:
+            self._armed = ArmedNetwork(self.network, hidden, n_samples, n_rows, self.flow == "append")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_armed": None}  # a copy has a network of its own, which is not armed
+
+
+def label_rows(label: NdarrayOrTensor, num_classes: int | None) -> torch.Tensor:
+    """Labels as rows (B, K), floating-point: class indices as one-hot rows, all others as they are."""
+    if not isinstance(label, torch.Tensor | np.ndarray):
+        raise TypeError(f"labels must be a tensor or array of a whole batch, got {type(label).__name__}.")
+    rows = convert_to_tensor(label, track_meta=False)
+    are_indices = rows.ndim == 1 or (rows.ndim == 2 and rows.shape[1] == 1 != num_classes)
+    if are_indices and num_classes == 1:
+        rows = rows[:, None]
+    elif are_indices:
+        if num_classes is None or rows.is_floating_point():
+            raise ValueError(
+                f"labels of shape {tuple(rows.shape)} and {rows.dtype} are mixed as rows of one value for each class: "
+                "give integer class indices and num_classes, or one-hot, multi-hot or soft labels (B, K)."
+            )
+        rows = rows.reshape(-1).long()
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < num_classes:
+            raise ValueError(f"labels reach from {rows.min()} to {rows.max()}, expected 0 to {num_classes - 1}.")
+        rows = torch.nn.functional.one_hot(rows, num_classes)
+    if rows.ndim != 2 or len(rows) == 0 or (num_classes or rows.shape[1]) != rows.shape[1]:
+        wanted = "(B,) or (B, K)" if num_classes is None else f"(B,) or (B, {num_classes})"
+        raise ValueError(f"expected labels of shape {wanted}, got {tuple(rows.shape)}.")
+    rows = rows if rows.is_floating_point() else rows.float()
+    if not bool(((rows >= 0) & (rows <= 1)).all()):
+        raise ValueError(f"labels must lie in [0, 1], got {rows.min().item():g} to {rows.max().item():g}.")
+    return rows
+
+
+class FlowMixupd(MapTransform, Randomizable):
+    """Dictionary version of :class:`FlowMixup` for a collated batch; in a trainer through ``PrepareBatchFlowMixup``.
+
+    Masks of an ISNet belong to the rows of the network's input: where images are mixed, the region of interest of a
+    mixed image is the union of both, and it counts as masked only if both are. Where hidden states are mixed the images
+    stay as they are, and so do the masks.
+
+    Args:
+        keys: keys of the images; all are mixed alike.
+        label_key: key of the labels, which become rows (B', K).
+        network: see :class:`FlowMixup`.
+        layers: see :class:`FlowMixup`.
+        alpha: see :class:`FlowMixup`.
+        flow: see :class:`FlowMixup`.
+        select: see :class:`FlowMixup`.
+        num_classes: see :class:`FlowMixup`.
+        mask_key: key of binary masks (B, 1, spatial...) that go with the images; None if there are none.
+        flag_key: key of the bool flags (B,) that ``FillMaskd`` writes; a batch may lack it.
+        allow_missing_keys: do not raise when one of ``keys`` is missing from the batch.
+
+    Raises:
+        KeyError: when the batch lacks an image, the labels or the masks.
+        ValueError: as :class:`FlowMixup` does.
+
+    Reference:
+        Zhang et al., mixup, ICLR 2018; Verma et al., Manifold Mixup, ICML 2019; Chen et al., Flow-Mixup, BIBM 2020.
+
+    Example:
+        >>> import torch
+        >>> batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 1, 0])}
+        >>> mixed = FlowMixupd.mixup("image", num_classes=2)(batch)
+        >>> mixed["image"].shape, mixed["label"].shape
+        (torch.Size([4, 1, 8, 8]), torch.Size([4, 2]))
+    """
+
+    backend = FlowMixup.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        label_key: Hashable = "label",
+        network: torch.nn.Module | None = None,
+        layers: Sequence[str] = (INPUT,),
+        alpha: float = 1.0,
+        flow: str = "append",
+        select: str = "all",
+        num_classes: int | None = None,
+        mask_key: Hashable | None = None,
+        flag_key: Hashable = "has_mask",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        self.label_key = label_key
+        self.mask_key = mask_key
+        self.flag_key = flag_key
+        self.transform = FlowMixup(network, layers, alpha, flow, select, num_classes)
+
+    @classmethod
+    def mixup(cls, keys: KeysCollection, label_key: Hashable = "label", **options: Any) -> FlowMixupd:
+        """Mixup: images are mixed. ``options`` are the other arguments of the class."""
+        return cls(keys, label_key, layers=(INPUT,), flow="replace", **options)
+
+    @classmethod
+    def manifold_mixup(
+        cls,
+        keys: KeysCollection,
+        label_key: Hashable = "label",
+        *,
+        network: torch.nn.Module,
+        layers: Sequence[str],
+        **options: Any,
+    ) -> FlowMixupd:
+        """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
+        return cls(keys, label_key, network, layers, flow="replace", select="random", **options)
+
+    @classmethod
+    def flow_mixup(
+        cls,
+        keys: KeysCollection,
+        label_key: Hashable = "label",
+        *,
+        network: torch.nn.Module,
+        layers: Sequence[str],
+        **options: Any,
+    ) -> FlowMixupd:
+        """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
+        return cls(keys, label_key, network, layers, flow="append", select="all", **options)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of rows that a batch has, in their order, for ``FlowMixupLoss``."""
+        return self.transform.groups
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> FlowMixupd:
+        """Seed the draws."""
+        self.transform.set_random_state(seed, state)
+        super().set_random_state(state=self.transform.R)
+        return self
+
+    def disarm(self) -> None:
+        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
+        self.transform.disarm()
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a shallow copy of the batch ``data`` with mixed images, labels and masks, and arm the network."""
+        batch = dict(data)
+        keys = list(self.key_iterator(batch))
+        if not keys:
+            return batch
+        for key in [self.label_key] + [self.mask_key] * (self.mask_key is not None):
+            if key not in batch:
+                raise KeyError(f"the batch has no {key!r}; it has {sorted(map(str, batch))}.")
+        image = batch[keys[0]]
+        batch[keys[0]], batch[self.label_key] = self.transform(image, batch[self.label_key])
+        for key in keys[1:]:
+            batch[key] = self.transform.mix_input(batch[key])
+        if self.mask_key is not None:
+            batch[self.mask_key] = self.transform.mix_input(batch[self.mask_key], torch.maximum)
+            if self.flag_key in batch:
+                batch[self.flag_key] = self.transform.mix_input(batch[self.flag_key], torch.logical_and)
+        return batch
+
+
+FlowMixupD = FlowMixupDict = FlowMixupd

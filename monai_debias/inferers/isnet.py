@@ -153,4 +153,9 @@ class ISNetInferer(Inferer):
                 f"{labels!r}; in a trainer: prepare_batch=PrepareBatchISNet()."
             )
         labels = labels.as_subclass(torch.Tensor)
+        if labels.is_floating_point():
+            raise ValueError(
+                f"target {self.target!r} explains the class index of each sample, but the labels are rows of "
+                f"{labels.dtype}, as Flow-Mixup makes them: choose another target."
+            )
         return labels if self.target == "label" else ("selective", labels)

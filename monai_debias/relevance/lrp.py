@@ -289,7 +289,10 @@ def _unchanged(name: str, mode: RelevanceMode, outputs: Mapping[str, tuple[torch
             "another."
         )
     if mode.passes.rows is not None and not mode.tags[output].batch_first:
-        raise ValueError(f"the first dimension of the output of layer {name!r} may not be the batch: explain all rows.")
+        raise ValueError(
+            f"the first dimension of the output of layer {name!r} may not be the batch: explain all rows, or with "
+            "Flow-Mixup name a layer in front of the states that are mixed."
+        )
     return output
 
 

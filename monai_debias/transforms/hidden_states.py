@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +15,9 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-__all__ = ["ArmedNetwork", "Mixture", "mix_rows"]
+__all__ = ["Mixture", "arm", "disarm", "find_states", "mix_rows"]
+
+_ARMED: weakref.WeakKeyDictionary[torch.nn.Module, _MixingPass] = weakref.WeakKeyDictionary()
 
 
 class Mixture(NamedTuple):
@@ -31,15 +34,38 @@ def mix_rows(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
     return mixture.weight * rows + (1 - mixture.weight) * rows[order]
 
 
-class ArmedNetwork:
-    """A network whose named states are mixed in its next training pass: once, in training mode and with gradients.
+def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.nn.Module, list[torch.nn.Module]]:
+    """Return the network itself, out of ``DistributedDataParallel``, and the modules that compute the named states.
 
-    The network itself carries no hook until that pass begins, and none when it has ended or failed: it can be copied,
-    saved, scripted and exported meanwhile, and passes of evaluation are what they always are.
+    Raises:
+        ValueError: when a layer does not exist.
+        TypeError: when the network is scripted, compiled or in ``DataParallel``, where hooks do not run.
+    """
+    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    without_hooks = isinstance(inner, DataParallel | torch.jit.ScriptModule) or hasattr(inner, "_orig_mod")
+    if without_hooks or inner._compiled_call_impl is not None:
+        raise TypeError(
+            f"hidden states of a {type(inner).__name__} that is scripted, compiled or in DataParallel cannot be mixed: "
+            "give the network itself, or in DistributedDataParallel, and train that."
+        )
+    modules = dict(inner.named_modules())
+    unknown = [layer for layer in layers if layer not in modules]
+    if unknown:
+        raise ValueError(f"the network has no layers {unknown}; it has {', '.join(name for name in modules if name)}.")
+    return inner, [modules[layer] for layer in layers]
+
+
+def arm(network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n_rows: int, append: bool) -> None:
+    """Mix named states of a network in its next training pass: once, in training mode and with gradients.
+
+    The network carries no hook until that pass begins, and none when it has ended: meanwhile it can be copied, saved,
+    scripted, traced and exported, and passes of evaluation are what they always are. What a network was armed with
+    before is replaced.
 
     Args:
         network: classifier; one in ``DistributedDataParallel`` is unwrapped.
-        mixtures: of the first ``n_samples`` rows of each state, in the order in which the network computes the states.
+        mixtures: of the first ``n_samples`` rows of each state, in the order in which the network computes the states;
+            none of them leaves the network not armed.
         n_samples: number of un-mixed rows B.
         n_rows: rows of the network's input: B, or more with rows appended that are left as they are.
         append: whether mixed rows are appended to a state, or take the place of the un-mixed ones.
@@ -47,85 +73,100 @@ class ArmedNetwork:
     Raises:
         ValueError: when a layer does not exist; in the pass, when the input has other rows, or a state is not mixed
             once and in its turn.
-        TypeError: when the network is a ``DataParallel`` or compiled one, whose hooks do not run; in the pass, when a
-            state is not a tensor.
+        TypeError: as :func:`find_states`; in the pass, when a state is not a tensor.
     """
+    if disarm(network):
+        warnings.warn(
+            "the network was not trained on the batch that was mixed before this one: is it a copy of the network that "
+            "is trained? After an error between mixing and training call disarm().",
+            stacklevel=4,
+        )
+    inner, states = find_states(network, [mixture.layer for mixture in mixtures])
+    if mixtures:
+        _ARMED[inner] = _MixingPass(inner, states, mixtures, n_samples, n_rows, append)
+
+
+def disarm(network: torch.nn.Module) -> bool:
+    """Mix nothing in the network's next training pass; returns whether it was armed."""
+    armed = _ARMED.pop(network.module if isinstance(network, DistributedDataParallel) else network, None)
+    if armed is not None:
+        armed.remove_hooks()
+    return armed is not None
+
+
+class _MixingPass:
+    """Waits for a training pass of a network, and mixes its states then."""
 
     def __init__(
-        self, network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n_rows: int, append: bool
+        self,
+        network: torch.nn.Module,
+        states: Sequence[torch.nn.Module],
+        mixtures: Sequence[Mixture],
+        n_samples: int,
+        n_rows: int,
+        append: bool,
     ) -> None:
-        inner = network.module if isinstance(network, DistributedDataParallel) else network
-        if isinstance(inner, DataParallel) or hasattr(inner, "_orig_mod") or inner._compiled_call_impl is not None:
-            raise TypeError(
-                f"hidden states of a {type(inner).__name__} cannot be mixed when it is compiled or in DataParallel: "
-                "give the network itself, or in DistributedDataParallel, and do not compile it for training."
-            )
-        modules = dict(inner.named_modules())
-        unknown = [mixture.layer for mixture in mixtures if mixture.layer not in modules]
-        if unknown:
-            known = ", ".join(name for name in modules if name)
-            raise ValueError(f"the network has no layers {unknown}; it has {known}.")
-        self._network = weakref.ref(inner)
-        self._modules = [modules[mixture.layer] for mixture in mixtures]
-        self._mixtures = list(mixtures)
+        self._network = weakref.ref(network)
+        self._states = states
+        self._mixtures = mixtures
         self._n_samples = n_samples
         self._n_rows = n_rows
         self._append = append
-        self._hooks: list[Any] = []
-        self._mixed = 0  # states so far
+        self._n_mixed = 0  # states so far
+        self._hooks: list[Any] = []  # of the pass
+        # A hook of the network's own would be copied with it, and torch.jit.script would refuse it.
         self._trigger = register_module_forward_pre_hook(self._begin)
-        self.waiting = True
+        self._finalizer = weakref.finalize(network, self._trigger.remove)
 
-    def disarm(self) -> None:
-        """Mix nothing any more."""
-        self.waiting = False
+    def remove_hooks(self) -> None:
+        self._finalizer.detach()
         for hook in (self._trigger, *self._hooks):
             hook.remove()
 
     def _begin(self, module: torch.nn.Module, args: tuple) -> None:
-        if module is not self._network() or not (module.training and torch.is_grad_enabled()):
+        if module is not self._network():
             return
-        self.disarm()
+        if self._hooks:  # the pass was broken off, by an interrupt
+            disarm(module)
+            return
+        if not (module.training and torch.is_grad_enabled()):
+            return
         found = {len(value) for value in args if isinstance(value, torch.Tensor) and value.ndim > 0}
         if found and self._n_rows not in found:
+            disarm(module)
             raise ValueError(
                 f"the states of the network are to be mixed for a batch of {self._n_rows} rows, but it is given one of "
                 f"{sorted(found)}. Give it the batch that was mixed last; for another training pass call disarm()."
             )
         self._hooks = [
-            state.register_forward_hook(partial(self._mix, index=index)) for index, state in enumerate(self._modules)
+            state.register_forward_hook(partial(self._mix, index=index)) for index, state in enumerate(self._states)
         ]
         self._hooks.append(module.register_forward_hook(self._end, always_call=True))
 
     def _mix(self, module: torch.nn.Module, args: tuple, state: Any, index: int) -> torch.Tensor:
-        mixture = self._mixtures[index]
-        if index < self._mixed:
+        layer = self._mixtures[index].layer
+        if index < self._n_mixed:
+            raise ValueError(f"layer {layer!r} runs twice in one pass, which of its states is meant? Choose another.")
+        if index > self._n_mixed:
             raise ValueError(
-                f"layer {mixture.layer!r} runs twice in one pass, so that its state is not unique: choose another one."
-            )
-        if index > self._mixed:
-            raise ValueError(
-                f"layer {mixture.layer!r} runs before {self._mixtures[self._mixed].layer!r}: give the layers in the "
-                "order in which the network computes them."
+                f"layer {layer!r} runs before {self._mixtures[self._n_mixed].layer!r}: give the layers in the order in "
+                "which the network computes them."
             )
         if not isinstance(state, torch.Tensor):
-            raise TypeError(
-                f"layer {mixture.layer!r} returns {type(state).__name__}, expected one tensor (B, ...): choose another."
-            )
-        expected = self._n_rows + (self._mixed * self._n_samples if self._append else 0)
+            raise TypeError(f"layer {layer!r} returns {type(state).__name__}, expected one tensor (B, ...).")
+        expected = self._n_rows + (self._n_mixed * self._n_samples if self._append else 0)
         if state.ndim == 0 or len(state) != expected:
             raise ValueError(
-                f"the state of layer {mixture.layer!r} has shape {tuple(state.shape)}, expected {expected} rows: the "
-                "first dimension must be the batch."
+                f"the state of layer {layer!r} has shape {tuple(state.shape)}, expected {expected} rows: the first "
+                "dimension must be the batch."
             )
-        self._mixed += 1
+        self._n_mixed += 1
         if not self._append:
-            return mix_rows(state, mixture)
-        return torch.cat([state, mix_rows(state[: self._n_samples], mixture)])
+            return mix_rows(state, self._mixtures[index])
+        return torch.cat([state, mix_rows(state[: self._n_samples], self._mixtures[index])])
 
     def _end(self, module: torch.nn.Module, args: tuple, output: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        skipped = [mixture.layer for mixture in self._mixtures[self._mixed :]]
+        disarm(module)
+        skipped = [mixture.layer for mixture in self._mixtures[self._n_mixed :]]
         if skipped and output is not None:  # None after an error in the pass
             raise ValueError(f"layers {skipped} took no part in the pass, and the labels do not fit: choose others.")

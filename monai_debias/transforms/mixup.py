@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, look_up_option
 
-from monai_debias.transforms.hidden_states import ArmedNetwork, Mixture, mix_rows
+from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
 
 __all__ = ["FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
 
@@ -46,7 +45,7 @@ class FlowMixup(Randomizable, Transform):
     see ``FlowMixupLoss``.
 
     A layer fits if everything that the network computes later comes through it: the output of a stage, not that of
-    a branch beside a skip connection.
+    a branch beside a skip connection, nor of a part that is computed again in the backward pass (checkpointing).
 
     Args:
         network: the classifier whose hidden states are mixed; not needed for ``"input"`` alone.
@@ -60,8 +59,10 @@ class FlowMixup(Randomizable, Transform):
 
     Raises:
         ValueError: when an argument is out of its range; in a call, when the labels do not fit the images, are class
-            indices without ``num_classes``, or are outside of [0, 1]; and as :class:`ArmedNetwork` does.
-        TypeError: when ``layers`` is a string, or the network is compiled or in ``DataParallel``.
+            indices without ``num_classes``, or are outside of [0, 1]; and in the pass, when the network is given
+            other rows, or a state is not computed once and in its turn, with the batch first.
+        TypeError: when ``layers`` is a string, the network is scripted, compiled or in ``DataParallel``, or in the
+            pass, when a state is not a tensor.
 
     Reference:
         Zhang et al., mixup, ICLR 2018; Verma et al., Manifold Mixup, ICML 2019; Chen et al., Flow-Mixup, BIBM 2020.
@@ -97,6 +98,8 @@ class FlowMixup(Randomizable, Transform):
             raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
         if layers != (INPUT,) and not isinstance(network, torch.nn.Module):
             raise ValueError(f"the states {layers} are those of a network: expected one, got {network!r}.")
+        if network is not None:
+            find_states(network, [layer for layer in layers if layer != INPUT])
         if not 0 < alpha < float("inf"):
             raise ValueError(f"alpha must be finite and above 0, got {alpha}.")
         if num_classes is not None and num_classes < 1:
@@ -108,7 +111,6 @@ class FlowMixup(Randomizable, Transform):
         self.select = look_up_option(select, ("all", "random"))
         self.num_classes = num_classes
         self._mixtures: list[Mixture] = []
-        self._armed: ArmedNetwork | None = None
 
     @classmethod
     def mixup(cls, alpha: float = 1.0, num_classes: int | None = None) -> FlowMixup:
@@ -141,12 +143,6 @@ class FlowMixup(Randomizable, Transform):
         """What was drawn for the last batch: layer, λ and π of each state that is mixed."""
         return tuple(self._mixtures)
 
-    def disarm(self) -> None:
-        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
-        if self._armed is not None:
-            self._armed.disarm()
-        self._armed = None
-
     def randomize(self, data: int) -> None:
         """Draw which states of a batch are mixed, and λ and π of each.
 
@@ -173,18 +169,12 @@ class FlowMixup(Randomizable, Transform):
             ``"replace"`` B' is B; with ``"append"`` the images have B rows more where they are mixed themselves, the
             labels B rows more for each state. Meta data are those of the un-mixed images.
         """
-        labels = label_rows(label, self.num_classes)
-        if not isinstance(img, torch.Tensor | np.ndarray) or img.ndim < 2 or len(img) != len(labels):
-            got = tuple(img.shape) if isinstance(img, torch.Tensor | np.ndarray) else type(img).__name__
-            raise ValueError(f"expected images ({len(labels)}, C, spatial...) for the labels of the batch, got {got}.")
+        n_samples = check_batch(img, label)
         if randomize:
-            self.randomize(len(labels))
-        elif not self._mixtures or len(self._mixtures[0].order) != len(labels):
-            raise ValueError(f"nothing was drawn for a batch of {len(labels)} samples: call with randomize=True.")
-        image = self.mix_input(img)
-        labels = self._joined(labels, [mix_rows(labels, mixture) for mixture in self._mixtures])
-        self._arm(len(label), len(image))
-        return image, convert_to_dst_type(labels, label, dtype=labels.dtype)[0]
+            self.randomize(n_samples)
+        mixed = self.mix_input(img), self.mix_label(label)
+        self.arm_network(n_samples, len(mixed[0]))
+        return mixed
 
     def mix_input(
         self, img: NdarrayOrTensor, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
@@ -199,9 +189,9 @@ class FlowMixup(Randomizable, Transform):
         Returns:
             Shape (B, ...), or (2B, ...) with ``"append"``; ``img`` itself if only hidden states are mixed.
         """
-        if not self._mixtures or self._mixtures[0].layer != INPUT:
+        rows = self._checked(convert_to_tensor(img, track_meta=False))
+        if self._mixtures[0].layer != INPUT:
             return img
-        rows = convert_to_tensor(img, track_meta=False)
         if combine is None:
             rows = rows if rows.is_floating_point() else rows.float()
             mixed = mix_rows(rows, self._mixtures[0])
@@ -210,31 +200,66 @@ class FlowMixup(Randomizable, Transform):
         joined = self._joined(rows, [mixed])
         return convert_to_dst_type(joined, img, dtype=joined.dtype)[0]
 
+    def mix_label(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Mix the labels as it was drawn last.
+
+        Args:
+            label: class indices (B,) or (B, 1), or rows (B, K) of values in [0, 1]: one-hot, multi-hot or soft.
+
+        Returns:
+            Rows (B', K), floating-point.
+        """
+        rows = self._checked(label_rows(label, self.num_classes))
+        joined = self._joined(rows, [mix_rows(rows, mixture) for mixture in self._mixtures])
+        return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
+
+    def arm_network(self, n_samples: int, n_rows: int) -> None:
+        """Mix the hidden states that were drawn last in the network's next training pass.
+
+        Args:
+            n_samples: number B of un-mixed samples.
+            n_rows: rows of the network's input, B or with mixed images appended 2B.
+        """
+        if self.network is not None:
+            hidden = [mixture for mixture in self._mixtures if mixture.layer != INPUT]
+            arm(self.network, hidden, n_samples, n_rows, self.flow == "append")
+
+    def disarm(self) -> None:
+        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
+        if self.network is not None:
+            disarm(self.network)
+
+    def _checked(self, rows: torch.Tensor) -> torch.Tensor:
+        if not self._mixtures or len(rows) != len(self._mixtures[0].order):
+            drawn = f"for {len(self._mixtures[0].order)}" if self._mixtures else "nothing yet"
+            raise ValueError(
+                f"what belongs to a batch of {len(rows)} samples is to be mixed, but drawn was {drawn}: all entries of "
+                "a batch have the same number of rows, and the first call needs randomize=True."
+            )
+        return rows
+
     def _joined(self, unmixed: torch.Tensor, mixed: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat([unmixed, *mixed]) if self.flow == "append" else mixed[0]
 
-    def _arm(self, n_samples: int, n_rows: int) -> None:
-        if self._armed is not None and self._armed.waiting:
-            warnings.warn(
-                "the network was not trained on the batch that was mixed before this one: is it a copy of the network "
-                "that is trained? After an error between mixing and training call disarm().",
-                stacklevel=3,
-            )
-        self.disarm()
-        hidden = [mixture for mixture in self._mixtures if mixture.layer != INPUT]
-        if hidden and self.network is not None:
-            self._armed = ArmedNetwork(self.network, hidden, n_samples, n_rows, self.flow == "append")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_armed": None}  # a copy has a network of its own, which is not armed
+def check_batch(img: Any, label: Any) -> int:
+    """Number of samples of a batch."""
+    for name, value in (("images", img), ("labels", label)):
+        if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim == 0:
+            raise TypeError(f"{name} must be a tensor or array of a whole batch, got {type(value).__name__}.")
+    if img.ndim < 2 or len(img) != len(label):
+        raise ValueError(
+            f"expected images (B, C, spatial...) and as many labels, got shapes {tuple(img.shape)} and "
+            f"{tuple(label.shape)}."
+        )
+    return len(img)
 
 
 def label_rows(label: NdarrayOrTensor, num_classes: int | None) -> torch.Tensor:
     """Labels as rows (B, K), floating-point: class indices as one-hot rows, all others as they are."""
-    if not isinstance(label, torch.Tensor | np.ndarray):
-        raise TypeError(f"labels must be a tensor or array of a whole batch, got {type(label).__name__}.")
     rows = convert_to_tensor(label, track_meta=False)
-    are_indices = rows.ndim == 1 or (rows.ndim == 2 and rows.shape[1] == 1 != num_classes)
+    is_column = rows.ndim == 2 and rows.shape[1] == 1 and not rows.is_floating_point()
+    are_indices = rows.ndim == 1 or (is_column and num_classes != 1)
     if are_indices and num_classes == 1:
         rows = rows[:, None]
     elif are_indices:
@@ -368,14 +393,16 @@ class FlowMixupd(MapTransform, Randomizable):
         for key in [self.label_key] + [self.mask_key] * (self.mask_key is not None):
             if key not in batch:
                 raise KeyError(f"the batch has no {key!r}; it has {sorted(map(str, batch))}.")
-        image = batch[keys[0]]
-        batch[keys[0]], batch[self.label_key] = self.transform(image, batch[self.label_key])
-        for key in keys[1:]:
+        n_samples = check_batch(batch[keys[0]], batch[self.label_key])
+        self.transform.randomize(n_samples)
+        for key in keys:
             batch[key] = self.transform.mix_input(batch[key])
+        batch[self.label_key] = self.transform.mix_label(batch[self.label_key])
         if self.mask_key is not None:
             batch[self.mask_key] = self.transform.mix_input(batch[self.mask_key], torch.maximum)
             if self.flag_key in batch:
                 batch[self.flag_key] = self.transform.mix_input(batch[self.flag_key], torch.logical_and)
+        self.transform.arm_network(n_samples, len(batch[keys[0]]))  # last, so that nothing stays armed after an error
         return batch
 
 

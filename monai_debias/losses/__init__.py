@@ -8,6 +8,15 @@ from monai_debias.losses.flow_mixup import FlowMixupLoss
 from monai_debias.losses.heatmap import background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.rank_pooling import rank_pooling
+from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
 
-__all__ = ["FlowMixupLoss", "ISNetLRPLoss", "SampleWeightedLoss", "background_loss", "foreground_loss", "rank_pooling"]
+__all__ = [
+    "FlowMixupLoss",
+    "ISNetLRPLoss",
+    "SampleWeightedLoss",
+    "SpectralDecouplingLoss",
+    "background_loss",
+    "foreground_loss",
+    "rank_pooling",
+]

@@ -12,6 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 __all__ = ["CrossEntropy", "make_classification_loss", "sample_losses"]
 
+_ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
+
 
 class CrossEntropy(torch.nn.Module):
     """Cross-entropy of each sample: of the softmax, or for one logit or several labels of each logit's sigmoid.
@@ -20,8 +22,8 @@ class CrossEntropy(torch.nn.Module):
         multi_label: whether every logit is a label of its own. One logit always is.
 
     Raises:
-        ValueError: in a call, when labels have another shape than the task's, or rows that are no distribution over
-            the classes.
+        ValueError: in a call, when labels have another shape than the task's, lie outside of [0, 1], or have rows
+            that are no distribution over the classes.
         TypeError: in a call, when labels are not a tensor.
     """
 
@@ -49,13 +51,18 @@ class CrossEntropy(torch.nn.Module):
                     f"expected a label of 0 to 1 for each logit, {tuple(logits.shape)}, got {tuple(label.shape)}."
                 )
             label = label.reshape(logits.shape).to(logits.dtype)
+            if not bool(((label - label.clamp(0, 1)).abs() <= _ROUNDING).all()):
+                raise ValueError(
+                    f"the labels of binary cross-entropy must lie in [0, 1], got {label.min().item():g} to "
+                    f"{label.max().item():g}."
+                )
             return F.binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)
         if label.shape == logits.shape:
             label = label.to(logits.dtype)
-            if bool(((label.sum(1) - 1).abs() > 1e-2).any()):
+            if not bool(((label.sum(1) - 1).abs() <= _ROUNDING).all()):
                 raise ValueError(
-                    f"the labels of shape {tuple(label.shape)} have rows that do not add up to 1, as in a multi-label "
-                    'task: choose the loss "bce".'
+                    f"the labels of shape {tuple(label.shape)} have rows that do not add up to 1: for a multi-label "
+                    'task choose the loss "bce".'
                 )
         elif label.numel() != len(logits) or label.is_floating_point():
             raise ValueError(

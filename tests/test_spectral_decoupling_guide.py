@@ -1,0 +1,119 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The examples of docs/spectral_decoupling.md, run as they stand there."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import ResNet
+
+from monai_debias.handlers import LossTerms
+from monai_debias.losses import SpectralDecouplingLoss
+
+GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "spectral_decoupling.md").read_text(encoding="utf-8")
+OVERLAY = Path(__file__).resolve().parents[1] / "bundles" / "echo_view" / "configs" / "spectral_decoupling.json"
+NETWORK = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 4, 8, 8], "spatial_dims": 2}
+NETWORK |= {"n_input_channels": 1, "num_classes": 3}
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+    return found
+
+
+def make_batch() -> dict[str, torch.Tensor]:
+    return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0])}
+
+
+def test_the_python_example_trains():
+    parts: dict[str, Any] = {"torch": torch, "SupervisedTrainer": SupervisedTrainer, "device": "cpu", "epochs": 2}
+    parts |= {"SpectralDecouplingLoss": SpectralDecouplingLoss, "LossTerms": LossTerms}
+    parts |= {"loader": [make_batch()] * 2, "network": ResNet(**NETWORK)}
+    before = parts["network"].fc.weight.detach().clone()
+    exec(block("python"), parts)  # noqa: S102  (our own document)
+    trainer = parts["trainer"]
+    assert trainer.state.metrics.keys() == {"classification_loss", "penalty_loss"}
+    assert trainer.state.metrics["penalty_loss"] > 0
+    terms = parts["loss"].terms
+    assert trainer.state.output[0]["loss"] == pytest.approx(sum(terms.values()).item())
+    assert not torch.equal(parts["network"].fc.weight, before)
+
+
+def test_one_line_puts_it_into_a_bundle():
+    parser = ConfigParser(
+        {
+            "network": {"_target_": "ResNet", **NETWORK},
+            "train": {
+                "trainer": {
+                    "_target_": "SupervisedTrainer",
+                    "max_epochs": 1,
+                    "device": "cpu",
+                    "train_data_loader": [make_batch()],
+                    "network": "@network",
+                    "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
+                    "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},
+                }
+            },
+        }
+    )
+    overlay = json.loads(block("json"))
+    assert len(overlay) == 1
+    parser.update(overlay)
+    trainer = parser.get_parsed_content("train#trainer")
+    trainer.run()
+    assert trainer.loss_function.terms["penalty"] > 0
+
+
+def test_the_table_names_the_options_and_their_defaults():
+    section = GUIDE.split("## Options")[1].split("###")[0]
+    rows = [[cell.strip(" |`") for cell in line.split(" |")] for line in section.splitlines() if line.startswith("|")]
+    defaults = {option: default for _, option, _, default, *_ in rows[2:]}
+    parameters = inspect.signature(SpectralDecouplingLoss).parameters
+    assert [*defaults, "reduction"] == list(parameters)
+    for option, default in defaults.items():
+        value = parameters[option].default
+        assert default.strip('"') == str(value) or (value is None and default in ("none", "cross-entropy"))
+
+
+def test_the_recommended_settings_are_one():
+    """DomainBed's: those of the Python example, of the overlay of the bundle, and for two classes the default."""
+    logits, label = torch.tensor([[1.0, -2.0], [0.5, 3.0]]), torch.tensor([0, 1])
+    config = json.loads(OVERLAY.read_text(encoding="utf-8"))
+    parser = ConfigParser({"loss": config["loss"], "penalty_weight": config["penalty_weight"]})
+    example = block("python").splitlines()[0].removeprefix("loss = ")
+    of_the_example = eval(example, {"SpectralDecouplingLoss": SpectralDecouplingLoss})
+    for loss in (parser.get_parsed_content("loss"), of_the_example, SpectralDecouplingLoss()):
+        loss(logits, label)
+        assert loss.terms["penalty"].item() == pytest.approx(0.1 * (logits**2).mean().item())
+
+
+def test_lambda_is_the_confidence_that_is_allowed():
+    found = re.search(r"at a probability of ([^f]+) for λ = ([^.]+[\d., and]+)\.", GUIDE)
+    assert found is not None
+    probabilities, lambdas = ([float(n) for n in re.findall(r"\d+\.?\d*", text)] for text in found.groups())
+    assert len(probabilities) == len(lambdas) == 4
+    for probability, lam in zip(probabilities, lambdas, strict=True):
+        for n_logits, weight in ((1, lam), (2, 2 * lam)):
+            label = torch.ones(1, dtype=torch.long)
+            logits = torch.zeros(1, n_logits, dtype=torch.float64, requires_grad=True)
+            loss = SpectralDecouplingLoss(penalty_weight=weight)
+            optimizer = torch.optim.LBFGS([logits], max_iter=100, tolerance_grad=1e-10)
+
+            def closure(logits=logits, loss=loss, label=label, optimizer=optimizer) -> torch.Tensor:
+                optimizer.zero_grad()
+                value = loss(logits, label)
+                value.backward()
+                return value
+
+            optimizer.step(closure)
+            margin = logits[0, -1] - (logits[0, 0] if n_logits == 2 else 0)
+            assert margin.sigmoid().item() == pytest.approx(probability, abs=6e-4)

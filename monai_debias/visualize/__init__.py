@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from monai_debias.visualize.comparison import method_comparison
 from monai_debias.visualize.confusion import confusion_matrices
+from monai_debias.visualize.distribution_shift import distribution_shift
 from monai_debias.visualize.heatmap_overlay import heatmap_overlay
 
-__all__ = ["confusion_matrices", "heatmap_overlay", "method_comparison"]
+__all__ = ["confusion_matrices", "distribution_shift", "heatmap_overlay", "method_comparison"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
 from monai_debias.data.find_files import find_ultrasound_files
 from monai_debias.data.image_folder import build_folder_datalist
+from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.mnist import load_mnist
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
 from monai_debias.data.tmed2 import build_tmed2_datalist
@@ -17,6 +18,7 @@ __all__ = [
     "build_folder_datalist",
     "build_tmed2_datalist",
     "check_splits",
+    "corrupt_labels",
     "find_ultrasound_files",
     "keep_mask_fraction",
     "load_datalist",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -197,7 +198,7 @@ class FlowMixup(Randomizable, Transform):
             mixed = mix_rows(rows, self._mixtures[0])
         else:
             mixed = combine(rows, rows[torch.as_tensor(self._mixtures[0].order, device=rows.device)])
-        joined = self._joined(rows, [mixed])
+        joined = torch.cat([rows, mixed]) if self.flow == "append" else mixed
         return convert_to_dst_type(joined, img, dtype=joined.dtype)[0]
 
     def mix_label(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
@@ -210,7 +211,10 @@ class FlowMixup(Randomizable, Transform):
             Rows (B', K), floating-point.
         """
         rows = self._checked(label_rows(label, self.num_classes))
-        joined = self._joined(rows, [mix_rows(rows, mixture) for mixture in self._mixtures])
+        if self.flow == "append":
+            joined = torch.cat([rows, *(mix_rows(rows, mixture) for mixture in self._mixtures)])
+        else:  # each state is mixed from what the one before has become
+            joined = reduce(mix_rows, self._mixtures, rows)
         return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
 
     def arm_network(self, n_samples: int, n_rows: int) -> None:
@@ -238,15 +242,13 @@ class FlowMixup(Randomizable, Transform):
             )
         return rows
 
-    def _joined(self, unmixed: torch.Tensor, mixed: list[torch.Tensor]) -> torch.Tensor:
-        return torch.cat([unmixed, *mixed]) if self.flow == "append" else mixed[0]
-
 
 def check_batch(img: Any, label: Any) -> int:
     """Number of samples of a batch."""
     for name, value in (("images", img), ("labels", label)):
         if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim == 0:
-            raise TypeError(f"{name} must be a tensor or array of a whole batch, got {type(value).__name__}.")
+            what = "a single number" if isinstance(value, torch.Tensor | np.ndarray) else type(value).__name__
+            raise TypeError(f"{name} must be a tensor or array of a whole batch, got {what}.")
     if img.ndim < 2 or len(img) != len(label):
         raise ValueError(
             f"expected images (B, C, spatial...) and as many labels, got shapes {tuple(img.shape)} and "

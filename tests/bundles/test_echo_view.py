@@ -103,6 +103,9 @@ def test_training_leaves_a_model_a_resumable_state_and_a_log(trained):
         ("backmix", ()),
         ("wbackmix", ("--requested_mask_fraction", "0.3")),
         ("background_ablation", ("--background", "noise")),
+        ("spectral_decoupling", ("--penalty_weight", "1.0")),
+        ("mixup", ()),
+        ("manifold_mixup", ("--alpha", "0.4")),
     ],
 )
 def test_every_overlay_trains_differently_from_the_baseline(overlay, options, tmp_path, cohort, trained):
@@ -282,6 +285,24 @@ def run_two_processes(*arguments: object) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-6000:]
+
+
+def test_backmix_isnet_and_spectral_decoupling_in_one_training(tmp_path, cohort):
+    train(tmp_path, cohort, "backmix", "isnet", "combined", options=("--penalty_weight", "1.0"))
+    terms = {name: logged(tmp_path).Scalars(name)[-1].value for name in logged(tmp_path).Tags()["scalars"]}
+    assert all(terms[f"{name}_loss"] > 0 for name in ("classification", "background"))
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"].shape == (4, 256)
+    config = json.loads((BUNDLE / "configs" / "combined.json").read_text())
+    assert config["loss#classification_loss"]["_target_"].endswith(".SpectralDecouplingLoss")
+
+
+def test_flow_mixup_in_two_processes_and_its_groups(tmp_path, cohort):
+    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+    run_two_processes("--config_file", configs("train", "flow_mixup", "multi_gpu_train"), *places, *SMALL)
+    groups = ("unmixed", "layer2", "layer3")
+    means = [logged(tmp_path).Scalars(f"{group}_loss")[-1].value for group in groups]
+    assert sum(means) / 3 == pytest.approx(losses(tmp_path)[-1], rel=1e-5)  # one batch in the epoch
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"].shape == (4, 256)
 
 
 def test_two_processes_train_one_model(tmp_path, cohort):

@@ -1,0 +1,95 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What Mixup, Manifold Mixup and Flow-Mixup cost in a training step, beside the work that the added rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from monai.networks.nets import DenseNet121
+from speed_isnet import resnet18
+from timing import alternate
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from monai_debias.engines import PrepareBatchFlowMixup
+from monai_debias.losses import FlowMixupLoss
+from monai_debias.transforms import FlowMixupd
+
+N_CLASSES = 3
+
+# network, the stages where Flow-Mixup appends rows, and the name of each variant's method
+NETWORKS = {
+    "ResNet18": (partial(resnet18, N_CLASSES), ["layer1", "layer2", "layer3", "layer4"]),
+    "DenseNet121": (
+        partial(DenseNet121, 2, 1, N_CLASSES),
+        ["features.transition1", "features.transition2", "features.transition3", "features.norm5"],
+    ),
+}
+
+
+def variants(network: nn.Module, states: list[str]) -> dict[str, FlowMixupd]:
+    """Mixup, Manifold Mixup, and Flow-Mixup at each of the states, at two and at all."""
+    chosen = [["input"], *([state] for state in states), states[1:3], ["input", *states]]
+    made = {
+        "Mixup": FlowMixupd.mixup("image", num_classes=N_CLASSES),
+        "Manifold Mixup": FlowMixupd.manifold_mixup("image", network=network, layers=states, num_classes=N_CLASSES),
+    }
+    for layers in chosen:
+        name = "Flow-Mixup, " + (", ".join(layers) if len(layers) < 3 else "input and all stages")
+        made[name] = FlowMixupd.flow_mixup("image", network=network, layers=layers, num_classes=N_CLASSES)
+    return made
+
+
+def flops(network: nn.Module, image: torch.Tensor) -> int:
+    """Multiplications and additions of a training pass, with whatever it is armed with."""
+    with FlopCounterMode(display=False) as counter:
+        network(image)
+    return counter.get_total_flops()
+
+
+def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32) -> None:
+    """Time whole training steps, on all cores.
+
+    The theoretical share is that of the arithmetic of a forward pass: with it, only what lies behind a state sees the
+    rows that Flow-Mixup appends there.
+
+    Args:
+        rounds: how often all variants of a table run in turn; one more round warms up and is not counted.
+        size: width of the images.
+        batch: number of images.
+    """
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
+    for name, (make, states) in NETWORKS.items():
+        torch.manual_seed(0)
+        network = make()
+        data = {"image": torch.rand(batch, 1, size, size), "label": torch.randint(N_CLASSES, (batch,))}
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-5, momentum=0.9)
+
+        def step(
+            prepare: Callable, loss: nn.Module, network: nn.Module = network, optimizer: torch.optim.SGD = optimizer,
+            data: dict = data,
+        ) -> None:  # fmt: skip
+            image, label = prepare(data)
+            optimizer.zero_grad()
+            loss(network(image), label).backward()
+            optimizer.step()
+
+        plain_flops = flops(network, data["image"])
+        steps = {"plain": partial(step, lambda batch: (batch["image"], batch["label"]), nn.CrossEntropyLoss())}
+        shares = {"plain": 1.0}
+        for title, mixup in variants(network, states).items():
+            prepare = PrepareBatchFlowMixup(mixup)
+            shares[title] = flops(network, prepare(data)[0]) / plain_flops
+            steps[title] = partial(step, prepare, FlowMixupLoss(mixup.groups))
+        seconds = alternate({title: (run, 1) for title, run in steps.items()}, rounds)
+        head = [f"{name}, {batch} x {size} x {size}", "s per step", "times plain", "quartiles", "theoretical share"]
+        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+        for title, values in seconds.items():
+            low, middle, high = np.quantile(values / seconds["plain"], [0.25, 0.5, 0.75])
+            cells = [f"{np.median(values):.3f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}", f"{shares[title]:.2f}"]
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        print("\n".join(lines) + "\n", flush=True)

@@ -59,8 +59,8 @@ def arm(network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n
     """Mix named states of a network in its next training pass: once, in training mode and with gradients.
 
     The network carries no hook until that pass begins, and none when it has ended: meanwhile it can be copied, saved,
-    scripted, traced and exported, and passes of evaluation are what they always are. What a network was armed with
-    before is replaced.
+    scripted, traced and exported (not by a strict ``torch.export``), and passes of evaluation are what they always are.
+    What a network was armed with before is replaced.
 
     Args:
         network: classifier; one in ``DistributedDataParallel`` is unwrapped.

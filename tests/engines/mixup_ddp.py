@@ -1,0 +1,62 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What each of the processes of test_prepare_batch_flow_mixup does: steps of training, distributed over them."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
+from monai_debias.losses.flow_mixup import FlowMixupLoss
+from monai_debias.transforms.mixup import FlowMixupd
+
+LAYERS = ["input", "0"]
+SETTINGS = {"flow_mixup": False, "manifold_mixup": True}  # whether the transform is given the wrapped network
+STEPS = 3
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).double()
+
+
+def part(rank: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(rank)
+    return {
+        "image": torch.rand(3, 4, generator=generator, dtype=torch.double),
+        "label": torch.tensor([[0, 1, 2], [2, 0, 0]][rank]),
+    }
+
+
+def train(rank: int, processes: int, folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
+    try:
+        for setting, give_wrapped in SETTINGS.items():
+            plain = network()
+            wrapped = DistributedDataParallel(plain)
+            make = getattr(FlowMixupd, setting)
+            mixup = make("image", network=wrapped if give_wrapped else plain, layers=LAYERS, num_classes=3)
+            prepare, loss = PrepareBatchFlowMixup(mixup), FlowMixupLoss(mixup.groups)
+            torch.manual_seed(10 + rank)
+            steps = []
+            for _ in range(STEPS):
+                wrapped.zero_grad()
+                image, label = prepare(part(rank), "cpu")
+                loss(wrapped(image), label).backward()
+                mixtures = [(m.layer, m.weight, m.order.tolist()) for m in mixup.transform.mixtures]
+                steps.append({"mixtures": mixtures, "gradients": [p.grad.clone() for p in plain.parameters()]})
+            torch.save(steps, Path(folder) / f"{setting}_{rank}.pt")
+            del wrapped, mixup, make, prepare  # before the process group: its reducer has a thread that waits for it
+            gc.collect()
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()
+    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way

@@ -1,0 +1,235 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The examples and the names of docs/mixup.md, run as they stand there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import monai.networks.nets
+import pytest
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import ResNet
+
+from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "docs" / "mixup.md").read_text(encoding="utf-8")
+CONFIGS = ROOT / "bundles" / "echo_view" / "configs"
+NETWORK: dict[str, Any] = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 4, 8, 8], "spatial_dims": 2}
+NETWORK |= {"n_input_channels": 1, "num_classes": 3}
+NETS: dict[str, dict[str, Any]] = {
+    "ResNet": NETWORK,
+    "DenseNet121": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3},
+    "EfficientNetBN": {
+        "model_name": "efficientnet-b0", "pretrained": False, "spatial_dims": 2, "in_channels": 1, "num_classes": 3,
+    },
+    "ViT": {
+        "in_channels": 1, "img_size": 32, "patch_size": 8, "hidden_size": 16, "mlp_dim": 16, "num_layers": 2,
+        "num_heads": 2, "spatial_dims": 2, "classification": True, "num_classes": 3,
+    },
+}  # fmt: skip
+
+
+def block(language: str, content: str) -> str:
+    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) if content in b]
+    return found
+
+
+def rows(section: str) -> list[list[str]]:
+    """Cells of the lines of a section's first table."""
+    text = GUIDE.split(f"## {section}\n")[1].split("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip("| ") for cell in line.split(" |")[:-1]] for line in lines[2:]]
+
+
+def make_batch() -> dict[str, torch.Tensor]:
+    mask = torch.zeros(4, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0]), "mask": mask}
+
+
+@pytest.fixture
+def parts() -> dict[str, Any]:
+    """What the examples use beside the package."""
+    found: dict[str, Any] = {"torch": torch, "SupervisedTrainer": SupervisedTrainer, "Events": Events, "device": "cpu"}
+    for module in (data, engines, inferers, handlers, losses, metrics, transforms, visualize):
+        found |= {name: getattr(module, name) for name in module.__all__}
+    return found | {"epochs": 2, "loader": [make_batch()] * 2, "network": ResNet(**NETWORK)}
+
+
+def run(parts: dict[str, Any], content: str) -> None:
+    exec(block("python", content), parts)  # noqa: S102  (our own document)
+
+
+def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
+    before = parts["network"].fc.weight.detach().clone()
+    run(parts, "SupervisedTrainer(")
+    assert set(parts["trainer"].state.metrics) == {"unmixed_loss", "layer2_loss", "layer3_loss"}
+    assert len(parts["trainer"].state.output["pred"]) == 12
+    assert not torch.equal(parts["network"].fc.weight, before)
+    assert all(f"`{name}`" in GUIDE for name in parts["trainer"].state.metrics)
+
+    parts |= {"val_loader": [make_batch()] * 2, "interval": 1, "path": tmp_path / "shift.png"}
+    run(parts, "cluster_separation(")
+    assert {len(values) for values in parts["curve"].values()} == {4}
+    assert all(0 < r2 <= 1 for values in parts["curve"].values() for r2 in values)
+    assert parts["path"].stat().st_size > 10_000
+
+
+def test_one_line_makes_it_another_of_the_three(parts):
+    table = GUIDE.split("|---|---|---|---|\n")[1].split("\n\n")[0].splitlines()
+    lines = block("python", "manifold_mixup").splitlines()
+    for line, row in zip(lines, table, strict=True):
+        exec(line, parts)  # noqa: S102
+        mixup = parts["mixup"].transform
+        assert mixup.flow == ("append" if "appended" in row else "replace")
+        assert mixup.select == ("random" if "random" in row else "all")
+        assert (mixup.layers == ("input",)) == ("| Mixup" in row)
+        image, label = engines.PrepareBatchFlowMixup(parts["mixup"])(make_batch(), "cpu")
+        assert parts["network"](image).shape == label.shape
+    assert lines[-1] == block("python", "SupervisedTrainer(").splitlines()[0]
+
+
+def test_three_entries_put_it_into_a_bundle():
+    trainer = {
+        "_target_": "SupervisedTrainer",
+        "max_epochs": 1,
+        "device": "cpu",
+        "train_data_loader": [make_batch()],
+        "network": "@network",
+        "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
+        "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},
+    }
+    parser = ConfigParser({"network": {"_target_": "ResNet", **NETWORK}, "train": {"trainer": trainer}})
+    overlay = json.loads(block("json", "FlowMixupd"))
+    assert len(overlay) == 3
+    parser.update(overlay)
+    trained = parser.get_parsed_content("train#trainer")
+    trained.run()
+    assert set(trained.loss_function.terms) == {"unmixed", "layer2", "layer3"}
+    output = trained.state.output  # decollated
+    assert len(output) == 12
+    assert [item["image"] is None for item in output] == [False] * 4 + [True] * 8
+
+
+def test_the_table_names_the_options_and_their_defaults():
+    public = {name: getattr(m, name) for m in (engines, losses, transforms) for name in m.__all__}
+    listed: dict[str, list[str]] = {}
+    owner = ""
+    for name, option, _, default, _ in rows("Options"):
+        owner = name.strip("`") or owner
+        listed.setdefault(owner, []).append(option.strip("`"))
+        value = inspect.signature(public[owner]).parameters[option.strip("`")].default
+        if default in ("none", "cross-entropy"):
+            assert value is None
+        elif not default:
+            assert value is inspect.Parameter.empty
+        else:
+            assert default.strip('`"') == str(value[0] if isinstance(value, tuple) else value)
+    for owner, options in listed.items():
+        assert [name for name in inspect.signature(public[owner]).parameters if name != "reduction"] == options
+
+
+def test_the_labels_of_every_task():
+    given = {
+        "class indices (B,) or (B, 1), integer": [torch.tensor([0, 1, 2, 0]), torch.tensor([[0], [1], [2], [0]])],
+        "one-hot or soft rows (B, K)": [torch.eye(3)[[0, 1, 2, 0]], torch.full((4, 3), 1 / 3)],
+        "multi-hot rows (B, K)": [torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 0]])],
+        "0 and 1, (B,) or (B, 1)": [torch.tensor([0, 1, 1, 0]), torch.tensor([[0.0], [1.0], [1.0], [0.0]])],
+    }
+    table = rows("Labels")
+    assert {row[1] for row in table} == set(given)
+    for task, kind, num_classes, name in table:
+        n_logits = 1 if task == "one logit" else 3
+        loss = losses.FlowMixupLoss(["mixed"], None if name == "none" else name.strip('`"'))
+        for label in given[kind]:
+            mixup = transforms.FlowMixup.mixup(num_classes=None if num_classes == "not needed" else n_logits)
+            mixed = mixup(torch.rand(4, 1, 8), label)[1]
+            assert mixed.shape == (4, n_logits)
+            assert mixed.is_floating_point()
+            assert loss(torch.zeros(4, n_logits), mixed).isfinite()
+
+
+@pytest.mark.parametrize("row", rows("Which states"), ids=lambda row: row[0].strip("`"))
+def test_the_names_of_the_states(row):
+    name = row[0].strip("`")
+    network = getattr(monai.networks.nets, name)(**NETS[name])
+    modules = dict(network.named_modules())
+    fits, unfit = (re.findall(r"`([^`]+)`", cell) for cell in row[1:])
+    assert set(fits + unfit) <= set(modules)
+    for layer in fits + unfit:
+        mixup = transforms.FlowMixup.flow_mixup(network, [layer], num_classes=3)
+        image, label = mixup(torch.rand(2, 1, 32, 32), torch.tensor([0, 2]))
+        if layer in fits:
+            logits = network(image)
+            assert (logits[0] if isinstance(logits, tuple) else logits).shape == label.shape == (4, 3)
+        else:
+            with pytest.raises((RuntimeError, ValueError)):
+                network(image)
+
+
+def test_wrong_labels(parts):
+    parts["datalist"] = {"training": [{"image": f"{n}.png", "label": n % 3} for n in range(30)]}
+    run(parts, "corrupt_labels(")
+    assert len(parts["changes"]) == 6
+    assert all(clean != label for clean, label in parts["changes"])
+    assert [item["clean_label"] for item in parts["datalist"]["training"]] == [n % 3 for n in range(30)]
+
+
+def test_an_isnet_of_mixed_images(parts):
+    run(parts, "PrepareBatchISNet")
+    image, target, _, kwargs = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
+    pred = inferers.ISNetInferer()(image, parts["network"].train(), **kwargs)
+    parts["loss"](pred, target).backward()
+    assert set(parts["loss"].terms) == {"classification", "background", "foreground"}
+    assert set(parts["loss"].classification_loss.terms) == {"mixed"}
+
+
+@pytest.mark.parametrize("method", ["mixup", "manifold_mixup", "flow_mixup"])
+def test_an_isnet_in_the_bundle(method):
+    parser = ConfigParser()
+    parser.read_config([CONFIGS / f"{name}.json" for name in ("train", method, "isnet")])
+    parser.update(json.loads(block("json", "mask_key")))
+    parser["device"] = "cpu"
+    parser["network_def"] = {"_target_": "ResNet", **NETWORK, "num_classes": 4}
+    network = parser.get_parsed_content("network").train()
+    prepare, inferer = (parser.get_parsed_content(f"train#{name}") for name in ("prepare_batch", "inferer"))
+    loss = parser.get_parsed_content("loss")
+    image, target, _, kwargs = prepare(make_batch(), "cpu")
+    pred = inferer(image, network, **kwargs)
+    assert len(pred["logits"]) == len(target["label"]) == (12 if method == "flow_mixup" else 4)
+    assert len(pred["heatmap"]) == 4  # appended rows have none
+    loss(pred, target).backward()
+    assert loss.terms["background"].isfinite()
+
+
+def test_spectral_decoupling_on_top_in_the_bundle():
+    parser = ConfigParser()
+    parser.read_config([CONFIGS / f"{name}.json" for name in ("train", "flow_mixup", "combined")])
+    parser["device"] = "cpu"
+    loss = parser.get_parsed_content("loss")
+    assert isinstance(loss, losses.FlowMixupLoss)
+    assert isinstance(loss.classification_loss, losses.SpectralDecouplingLoss)
+    assert loss.groups == ("unmixed", "layer2", "layer3")
+
+
+def test_the_error_messages_that_it_names():
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "monai_debias").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    written = "\n".join(node.value for node in nodes if isinstance(node.value, str))
+    messages = re.findall(r"`([^`]{9,})`", "".join(re.findall(r"\*\*.*\*\*", GUIDE.split("## Troubleshooting")[1])))
+    assert len(messages) > 8
+    for message in messages:
+        if "binary cases" in message or message == "returns tuple":  # ignite's; the name of a type
+            continue
+        for piece in message.split("…"):
+            assert piece.strip(" .,'").replace("'has_mask' must", "") in written, piece

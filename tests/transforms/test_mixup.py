@@ -1,0 +1,540 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Mixup, Manifold Mixup and Flow-Mixup against their equations, and the batches that they take."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from monai_debias.transforms.mixup import FlowMixup, FlowMixupd
+
+LAYERS = ("input", "first", "second")
+
+
+class Stages(nn.Module):
+    """Two stages, whose outputs are the states "first" and "second", and a head; in float64."""
+
+    def __init__(self, norm: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Tanh())
+        self.norm = nn.BatchNorm1d(3) if norm else nn.Identity()
+        self.second = nn.Sequential(nn.Conv1d(3, 4, 3), nn.Softplus())
+        self.head = nn.Linear(4, 3)
+        self.double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.second(self.norm(self.first(x))).mean(-1))
+
+
+def by_hand(
+    network: Stages, x: torch.Tensor, y: torch.Tensor, mixtures: dict, append: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and labels by the equations: λh + (1 − λ)h[π] row by row, the un-mixed rows first and mixed ones behind.
+
+    Batch norm has the statistics of all rows that flow through it, un-mixed and mixed.
+    """
+    p, n = dict(network.named_parameters()), len(x)
+
+    def mix(h: torch.Tensor, state: str) -> torch.Tensor:
+        if state not in mixtures:
+            return h
+        weight, order = mixtures[state]
+        rows = [weight * h[i] + (1 - weight) * h[int(order[i])] for i in range(n)]  # of the un-mixed rows, which lead
+        return torch.cat([h, torch.stack(rows)]) if append else torch.stack(rows)
+
+    labels, logits = y, mix(x, "input")
+    labels = mix(labels, "input")
+    logits = mix(torch.tanh(F.conv1d(logits, p["first.0.weight"], p["first.0.bias"])), "first")
+    labels = mix(labels, "first")
+    if "norm.weight" in p:
+        mean, variance = logits.mean((0, 2), keepdim=True), logits.var((0, 2), unbiased=False, keepdim=True)
+        scale, shift = p["norm.weight"][:, None], p["norm.bias"][:, None]
+        logits = (logits - mean) / (variance + network.norm.eps).sqrt() * scale + shift
+    logits = mix(F.softplus(F.conv1d(logits, p["second.0.weight"], p["second.0.bias"])), "second")
+    labels = mix(labels, "second")
+    return logits.mean(-1) @ p["head.weight"].T + p["head.bias"], labels
+
+
+def batch(n: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(n, 2, 9, generator=generator, dtype=torch.double), torch.arange(n) % 3
+
+
+def soft_loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -(y * logits.log_softmax(1)).sum(1).mean()
+
+
+def check_against_the_equations(network: Stages, mixup: FlowMixup, n: int, append: bool) -> set[str]:
+    """Two batches: logits, labels and the gradients of all parameters; returns the states that were mixed."""
+    states: set[str] = set()
+    for _ in range(2):
+        x, label = batch(n)
+        before = x.clone()
+        image, y = mixup(x, label)
+        logits = network(image)
+        mixtures = {m.layer: (m.weight, m.order) for m in mixup.mixtures}
+        for weight, order in mixtures.values():
+            assert 0 <= weight <= 1
+            assert sorted(order) == list(range(n))
+        expected, expected_y = by_hand(network, x, F.one_hot(label, 3).double(), mixtures, append)
+        assert torch.equal(x, before)
+        assert torch.allclose(logits, expected, rtol=0, atol=1e-12)
+        assert y.dtype == torch.float32
+        assert torch.allclose(y.double(), expected_y, atol=1e-6)
+        found = torch.autograd.grad(soft_loss(logits, expected_y), list(network.parameters()))
+        wanted = torch.autograd.grad(soft_loss(expected, expected_y), list(network.parameters()))
+        for a, b in zip(found, wanted, strict=True):
+            assert b.abs().sum() > 0
+            assert torch.allclose(a, b, rtol=0, atol=1e-12)
+        states |= set(mixtures)
+    return states
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("n", [5, 2])
+def test_mixup_is_its_equation(norm, n):
+    mixup = FlowMixup.mixup(num_classes=3).set_random_state(0)
+    assert check_against_the_equations(Stages(norm), mixup, n, append=False) == {"input"}
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("layers", [LAYERS, LAYERS[1:]])
+def test_manifold_mixup_is_its_equation(norm, layers):
+    network = Stages(norm)
+    mixup = FlowMixup.manifold_mixup(network, layers, alpha=2.0, num_classes=3).set_random_state(0)
+    states = set()
+    for _ in range(4):
+        states |= check_against_the_equations(network, mixup, 5, append=False)
+        assert len(mixup.mixtures) == 1
+    assert states == set(layers)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(
+    "layers", [LAYERS, LAYERS[1:], ("second",), ("first",), ("input",)], ids=lambda layers: "+".join(layers)
+)
+def test_flow_mixup_is_its_equation(norm, layers):
+    network = Stages(norm)
+    mixup = FlowMixup.flow_mixup(network, layers, num_classes=3).set_random_state(0)
+    assert check_against_the_equations(network, mixup, 5, append=True) == set(layers)
+    weights = [m.weight for m in mixup.mixtures]
+    assert len(set(weights)) == len(layers)  # λ and π are drawn for each state
+    assert mixup.groups == ("unmixed", *layers)
+
+
+@pytest.mark.parametrize(("flow", "select"), list(itertools.product(["append", "replace"], ["all", "random"])))
+def test_every_other_setting_is_its_equation_too(flow, select):
+    network = Stages(norm=True)
+    mixup = FlowMixup(network, LAYERS, 0.4, flow, select, 3).set_random_state(3)
+    if (flow, select) == ("replace", "all"):  # each state mixes what the one before has mixed
+        x, label = batch()
+        image, y = mixup(x, label)
+        h, target = network(image), F.one_hot(label, 3).double()
+        expected, _ = by_hand(network, x, target, {m.layer: (m.weight, m.order) for m in mixup.mixtures}, False)
+        assert torch.allclose(h, expected, rtol=0, atol=1e-12)
+        for mixture in mixup.mixtures:
+            target = mixture.weight * target + (1 - mixture.weight) * target[mixture.order]
+        assert torch.allclose(y.double(), target, atol=1e-6)
+        return
+    check_against_the_equations(network, mixup, 5, flow == "append")
+    expected = {"append": ("unmixed", "mixed"), "replace": ("mixed",)}[flow] if select == "random" else mixup.groups
+    assert mixup.groups == expected
+
+
+def test_a_batch_of_one_and_a_last_partial_batch():
+    network = Stages()
+    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
+    for n in (5, 1, 3):
+        x, label = batch(n)
+        image, y = mixup(x, label)
+        logits = network(image)
+        assert (len(image), len(y), len(logits)) == (2 * n, 4 * n, 4 * n)
+        if n == 1:  # the only partner is the sample itself
+            assert torch.allclose(logits, logits[:1].expand(4, 3))
+            assert torch.equal(y, torch.eye(3)[[0] * 4])
+
+
+def draws(mixup: FlowMixup, n: int, times: int) -> list:
+    found = []
+    for _ in range(times):
+        mixup.randomize(n)
+        found.append(mixup.mixtures)
+    return found
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
+def test_the_distributions_that_are_drawn_from(alpha):
+    found = draws(FlowMixup(Stages(), LAYERS, alpha, select="random").set_random_state(0), 4, 12000)
+    weights = np.array([m[0].weight for m in found])
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert weights.mean() == pytest.approx(0.5, abs=5 * (variance / 12000) ** 0.5)
+    assert weights.var() == pytest.approx(variance, rel=0.05)
+    assert ((weights >= 0) & (weights <= 1)).all()
+    layers = [sum(m[0].layer == layer for m in found) for layer in LAYERS]
+    assert layers == pytest.approx([4000] * 3, abs=5 * (12000 * 2 / 9) ** 0.5)
+    orders, counts = np.unique([m[0].order for m in found], axis=0, return_counts=True)
+    assert len(orders) == 24
+    assert counts == pytest.approx(np.full(24, 500), abs=5 * (12000 / 24) ** 0.5)
+
+
+def test_draws_are_reproducible_and_leave_global_generators_alone():
+    def run(mixup: FlowMixup) -> list:
+        found = draws(mixup.set_random_state(7), 5, 20)
+        return [(m.layer, m.weight, m.order.tolist()) for one in found for m in one]
+
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    one, two = FlowMixup(Stages(), LAYERS), FlowMixup(Stages(), LAYERS)
+    assert run(one) == run(two) == run(one)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.random.get_state()[1].tolist() == numpy_state  # noqa: NPY002
+    batches = [FlowMixupd.mixup("image", num_classes=3).set_random_state(5) for _ in range(2)]
+    x, label = batch()
+    first, second = (mixup({"image": x, "label": label}) for mixup in batches)
+    assert torch.equal(first["image"], second["image"])
+    assert torch.equal(first["label"], second["label"])
+    assert not torch.equal(batches[0]({"image": x, "label": label})["image"], first["image"])
+
+
+def test_randomize_false_repeats_the_last_draw():
+    network = Stages()
+    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3)
+    x, label = batch()
+    with pytest.raises(ValueError, match="batch of 5 samples is to be mixed, but drawn was nothing yet"):
+        mixup(x, label, randomize=False)
+    image, y = mixup(x, label)
+    logits = network(image)
+    again, y_again = mixup(x, label, randomize=False)
+    assert torch.equal(image, again)
+    assert torch.equal(y, y_again)
+    assert torch.equal(network(again), logits)
+    with pytest.raises(ValueError, match="batch of 3 samples is to be mixed, but drawn was for 5"):
+        mixup(x[:3], label[:3], randomize=False)
+
+
+ONE_HOT = torch.eye(3)[[0, 1, 2, 1]]
+SOFT = torch.tensor([[0.25, 0.75, 0.0], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25], [0.0, 0.0, 1.0]])
+MULTI = torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 0]])
+INDEX = torch.tensor([0, 1, 2, 1])
+LABELS = {
+    "int64": (INDEX, 3, ONE_HOT),
+    "int32": (INDEX.int(), 3, ONE_HOT),
+    "uint8": (INDEX.byte(), 3, ONE_HOT),
+    "column": (INDEX[:, None], 3, ONE_HOT),
+    "numpy index": (INDEX.numpy(), 3, ONE_HOT),
+    "numpy uint16": (INDEX.numpy().astype(np.uint16), 3, ONE_HOT),
+    "more classes": (INDEX, 5, F.pad(ONE_HOT, (0, 2))),
+    "bool index": (INDEX == 1, 2, torch.eye(2)[[0, 1, 0, 1]]),
+    "one-hot": (ONE_HOT.long(), None, ONE_HOT),
+    "one-hot and classes": (ONE_HOT.long(), 3, ONE_HOT),
+    "multi-hot": (MULTI, 3, MULTI.float()),
+    "multi-hot bool": (MULTI.bool(), None, MULTI.float()),
+    "soft": (SOFT, None, SOFT),
+    "soft float64": (SOFT.double(), 3, SOFT.double()),
+    "soft float16": (SOFT.half(), 3, SOFT.half()),
+    "numpy soft": (SOFT.double().numpy(), 3, SOFT.double()),
+    "meta": (MetaTensor(SOFT), 3, SOFT),
+    "one logit": (torch.tensor([0, 1, 1, 0]), 1, torch.tensor([[0.0], [1.0], [1.0], [0.0]])),
+    "one logit column": (torch.tensor([[0], [1], [1], [0]]), 1, torch.tensor([[0.0], [1.0], [1.0], [0.0]])),
+    "one logit soft": (torch.tensor([0.25, 1.0, 0.5, 0.0]), 1, torch.tensor([[0.25], [1.0], [0.5], [0.0]])),
+    "one logit bool": (torch.tensor([False, True, True, False]), 1, torch.tensor([[0.0], [1.0], [1.0], [0.0]])),
+}
+
+
+@pytest.mark.parametrize("flow", ["append", "replace"])
+@pytest.mark.parametrize("kind", list(LABELS))
+def test_labels(kind, flow):
+    label, num_classes, rows = LABELS[kind]
+    before = copy.deepcopy(label)
+    mixup = FlowMixup(flow=flow, num_classes=num_classes).set_random_state(0)
+    _, found = mixup(torch.rand(4, 1, 6), label)
+    weight, order = mixup.mixtures[0][1:]
+    mixed = weight * rows.double() + (1 - weight) * rows.double()[order]
+    expected = torch.cat([rows.double(), mixed]) if flow == "append" else mixed
+    assert isinstance(found, type(label))
+    found = torch.as_tensor(found)
+    assert found.dtype == rows.dtype
+    assert torch.allclose(found.double(), expected, atol=1e-3 if rows.dtype == torch.half else 1e-6)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert np.array_equal(label, before)
+
+
+def test_rows_that_sum_to_one_keep_doing_so():
+    network = Stages()
+    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
+    x, label = batch()
+    for _ in range(10):
+        image, y = mixup(x, label)
+        network(image)
+        assert torch.allclose(y.sum(1), torch.ones(20), atol=1e-6)
+        assert torch.equal(y[:5], F.one_hot(label, 3).float())
+
+
+@pytest.mark.parametrize(
+    ("label", "num_classes", "error", "message"),
+    [
+        (INDEX, None, ValueError, "class indices and num_classes"),
+        (INDEX[:, None], None, ValueError, "class indices and num_classes"),
+        (INDEX.float(), 3, ValueError, "integer class indices"),
+        (INDEX, 2, ValueError, "labels reach from 0 to 2, expected 0 to 1"),
+        (INDEX - 1, 3, ValueError, "labels reach from -1 to 1, expected 0 to 2"),
+        (ONE_HOT, 4, ValueError, r"expected labels of shape \(B,\) or \(B, 4\), got \(4, 3\)"),
+        (ONE_HOT, 1, ValueError, r"expected labels of shape \(B,\) or \(B, 1\), got \(4, 3\)"),
+        (SOFT * float("nan"), 3, ValueError, r"labels must lie in \[0, 1\], got nan"),
+        (2 * SOFT, 3, ValueError, r"labels must lie in \[0, 1\], got 0 to 2"),
+        (-SOFT, 3, ValueError, r"labels must lie in \[0, 1\], got -1 to -?0"),
+        (2 * MULTI, 3, ValueError, r"labels must lie in \[0, 1\], got 0 to 2"),
+        (torch.tensor([0, 2, 1, 0]), 1, ValueError, r"labels must lie in \[0, 1\]"),
+        (INDEX[:3], 3, ValueError, r"as many labels, got shapes \(4, 1, 6\) and \(3,\)"),
+        (INDEX[:0], 3, ValueError, r"as many labels, got shapes \(4, 1, 6\) and \(0,\)"),
+        (torch.tensor(1), 3, (TypeError, ValueError), "labels"),
+        (SOFT[..., None], 3, ValueError, "expected labels of shape"),
+        ([0, 1, 2, 1], 3, TypeError, "tensor or array of a whole batch, got list"),
+    ],
+)
+def test_labels_that_do_not_fit(label, num_classes, error, message):
+    with pytest.raises(error, match=message):
+        FlowMixup.mixup(num_classes=num_classes)(torch.rand(4, 1, 6), label)
+
+
+@pytest.mark.parametrize("flow", ["append", "replace"])
+@pytest.mark.parametrize("shape", [(4, 7), (4, 2, 9), (4, 1, 6, 5), (4, 3, 4, 3, 2)])
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        (torch.uint8, torch.float32),
+        (torch.int16, torch.float32),
+        (torch.bool, torch.float32),
+        *[(dtype, dtype) for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)],
+    ],
+)
+def test_images_of_all_kinds(shape, flow, dtype, kept):
+    x = (100 * torch.rand(shape, generator=torch.Generator().manual_seed(0))).to(dtype)
+    before = x.clone()
+    mixup = FlowMixup(flow=flow, num_classes=3).set_random_state(0)
+    image, _ = mixup(x, INDEX)
+    weight, order = mixup.mixtures[0][1:]
+    mixed = weight * x.double() + (1 - weight) * x.double()[order]
+    expected = torch.cat([x.double(), mixed]) if flow == "append" else mixed
+    assert (type(image), image.dtype) == (torch.Tensor, kept)
+    tolerance = {torch.float16: 0.2, torch.bfloat16: 2.0, torch.float32: 1e-4, torch.float64: 1e-12}[kept]
+    assert torch.allclose(image.double(), expected, rtol=0, atol=tolerance)
+    assert torch.equal(x, before)
+    if dtype is not torch.bfloat16:
+        array, labels = FlowMixup(flow=flow, num_classes=3).set_random_state(0)(x.numpy(), INDEX.numpy())
+        assert isinstance(array, np.ndarray)
+        assert isinstance(labels, np.ndarray)
+        assert np.array_equal(array, image.numpy())
+        assert np.array_equal(x.numpy(), before.numpy())
+
+
+def test_images_that_are_not_mixed_are_handed_on_as_they_are():
+    network = Stages()
+    x, label = batch()
+    for image in (x, x.numpy(), MetaTensor(x), (100 * x).byte()):
+        mixup = FlowMixup.flow_mixup(network, ["first"], num_classes=3)
+        assert mixup(image, label)[0] is image
+        mixup.disarm()
+
+
+def test_images_that_do_not_fit():
+    mixup = FlowMixup.mixup(num_classes=3)
+    for image in (torch.rand(4), torch.rand(3, 1, 6), torch.rand(0, 1, 6)):
+        with pytest.raises(ValueError, match=r"expected images \(B, C, spatial...\) and as many labels"):
+            mixup(image, INDEX)
+    for image in ([[0.0]] * 4, None):
+        with pytest.raises(TypeError, match="images must be a tensor or array of a whole batch, got"):
+            mixup(image, INDEX)
+    with pytest.raises(ValueError, match="labels"):
+        mixup(torch.rand(0, 1, 6), INDEX[:0])
+
+
+def meta_batch(n: int = 4) -> dict:
+    samples = [{"image": MetaTensor(torch.rand(1, 6, 5), meta={"id": i}), "label": i % 3} for i in range(n)]
+    return list_data_collate(samples)
+
+
+@pytest.mark.parametrize("flow", ["append", "replace"])
+@pytest.mark.parametrize("layers", [("input",), ("0",), ("input", "0")], ids="+".join)
+def test_meta_data_are_those_of_the_unmixed_images(layers, flow):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    mixup = FlowMixupd("image", network=network, layers=layers, flow=flow, num_classes=3).set_random_state(0)
+    given = meta_batch()
+    before = given["image"].clone()
+    mixed = mixup(given)
+    image = mixed["image"]
+    assert isinstance(image, MetaTensor)
+    assert image.meta["id"].tolist() == [0, 1, 2, 3]
+    assert [item.meta["id"] for item in decollate_batch(image)[:4]] == [0, 1, 2, 3]
+    assert torch.equal(given["image"].as_tensor(), before.as_tensor())
+    assert given["label"].tolist() == [0, 1, 2, 0]
+    logits = network(image)
+    assert len(logits) == len(mixed["label"])
+    plain = nn.Sequential(*network)
+    assert torch.allclose(logits.as_subclass(torch.Tensor)[:4], plain(before.as_tensor()), atol=1e-6) == (
+        flow == "append"
+    )
+    assert [item.meta["id"] for item in decollate_batch(logits)[:4]] == [0, 1, 2, 3]
+
+
+def masked_batch(n: int = 4) -> dict:
+    generator = torch.Generator().manual_seed(2)
+    given = {key: torch.rand(n, 1, 6, 5, generator=generator) for key in ("image", "second", "mask")}
+    given["mask"] = (given["mask"] > 0.5).float()
+    return given | {"label": INDEX[:n], "has_mask": torch.tensor([True, False, True, True])[:n], "name": ["a"] * n}
+
+
+@pytest.mark.parametrize("flow", ["append", "replace"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bool])
+def test_several_images_masks_and_flags(flow, dtype):
+    given = masked_batch()
+    given["mask"] = given["mask"].to(dtype)
+    before = copy.deepcopy(given)
+    mixup = FlowMixupd(["image", "second"], flow=flow, num_classes=3, mask_key="mask").set_random_state(1)
+    mixed = mixup(given)
+    weight, order = mixup.transform.mixtures[0][1:]
+    assert order[1] != 1  # so that some flags differ
+
+    def joined(rows: torch.Tensor, new: list) -> torch.Tensor:
+        return torch.cat([rows, torch.stack(new)]) if flow == "append" else torch.stack(new)
+
+    for key in ("image", "second"):
+        x = given[key]
+        assert torch.allclose(mixed[key], joined(x, [weight * x[i] + (1 - weight) * x[j] for i, j in enumerate(order)]))
+    mask, flag = given["mask"], given["has_mask"]
+    union = joined(mask, [((mask[i] + mask[j]) > 0).to(dtype) for i, j in enumerate(order)])
+    both = joined(flag, [torch.tensor(bool(flag[i] and flag[j])) for i, j in enumerate(order)])
+    assert mixed["mask"].dtype == dtype
+    assert torch.equal(mixed["mask"], union)
+    assert mixed["has_mask"].dtype == torch.bool
+    assert torch.equal(mixed["has_mask"], both)
+    assert mixed["name"] is given["name"]
+    for key, value in before.items():
+        assert torch.equal(given[key], value) if isinstance(value, torch.Tensor) else given[key] == value
+
+
+@pytest.mark.parametrize("flow", ["append", "replace"])
+def test_masks_stay_where_only_hidden_states_are_mixed(flow):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    given = masked_batch()
+    mixed = FlowMixupd("image", network=network, layers=["0"], flow=flow, num_classes=3, mask_key="mask")(given)
+    for key in ("image", "mask", "has_mask"):
+        assert mixed[key] is given[key]
+    assert len(mixed["label"]) == len(network(mixed["image"])) == (8 if flow == "append" else 4)
+
+
+def test_random_selection_mixes_masks_only_with_the_images():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    mixup = FlowMixupd(
+        "image", network=network, layers=["input", "0"], select="random", num_classes=3, mask_key="mask"
+    ).set_random_state(0)
+    seen = set()
+    for _ in range(10):
+        given = masked_batch()
+        del given["has_mask"]
+        mixed = mixup(given)
+        layer = mixup.transform.mixtures[0].layer
+        rows = 8 if layer == "input" else 4
+        assert len(mixed["image"]) == len(mixed["mask"]) == rows
+        assert len(mixed["label"]) == len(network(mixed["image"])) == 8
+        assert "has_mask" not in mixed
+        seen.add(layer)
+    assert seen == {"input", "0"}
+
+
+def test_batches_that_lack_something():
+    given, mixup = masked_batch(), FlowMixupd("image", num_classes=3, mask_key="mask")
+    for key in ("image", "label", "mask"):
+        with pytest.raises(KeyError, match=key):
+            mixup({k: v for k, v in given.items() if k != key})
+    lenient = FlowMixupd(["absent", "image"], num_classes=3, allow_missing_keys=True)
+    assert len(lenient(given)["image"]) == 8
+    nothing = FlowMixupd("absent", num_classes=3, allow_missing_keys=True)(given)
+    assert nothing == given
+    assert nothing is not given
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("key", ["second", "mask", "has_mask"])
+def test_an_entry_of_another_length_is_refused_and_nothing_is_armed(n, key):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
+    given = masked_batch(n)
+    given[key] = torch.cat([given[key]] * 3)
+    mixup = FlowMixupd(
+        ["image", "second"], network=network, layers=["input", "0"], num_classes=3, mask_key="mask"
+    ).set_random_state(0)
+    with pytest.raises(ValueError, match=rf"batch of {3 * n} samples is to be mixed, but drawn was for {n}"):
+        mixup(given)
+    assert network(given["image"]).shape == (n, 3)
+
+
+def test_arguments_that_do_not_fit():
+    network = Stages()
+    for layers in ((), ("first", "first"), ("first", "input"), ("",), ("input", "first", "input")):
+        with pytest.raises(ValueError, match='layers must be different names, with "input" as the first'):
+            FlowMixup(network, layers)
+    with pytest.raises(TypeError, match=r"sequence of names, e.g. \['first'\]"):
+        FlowMixup(network, "first")
+    for missing in (None, "network"):
+        with pytest.raises(ValueError, match="are those of a network: expected one"):
+            FlowMixup(missing, ["first"])
+    for alpha in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="alpha must be finite and above 0"):
+            FlowMixup(alpha=alpha)
+    with pytest.raises(ValueError, match="num_classes must be 1 or more"):
+        FlowMixup(num_classes=0)
+    with pytest.raises(ValueError, match="prepend"):
+        FlowMixup(flow="prepend")
+    with pytest.raises(ValueError, match="none"):
+        FlowMixup(select="none")
+
+
+def test_unknown_layers_are_named_at_once():
+    with pytest.raises(ValueError, match=r"no layers \['nowhere'\]; it has first, first.0"):
+        FlowMixup.manifold_mixup(Stages(), ["first", "nowhere"])
+
+
+def test_settings_of_one_class():
+    network = Stages()
+    for made, setting in (
+        (FlowMixup.mixup(0.4, 3), (("input",), "replace", "all")),
+        (FlowMixup.manifold_mixup(network, LAYERS, 0.4, 3), (LAYERS, "replace", "random")),
+        (FlowMixup.flow_mixup(network, LAYERS, 0.4, 3), (LAYERS, "append", "all")),
+        (FlowMixupd.mixup("image", alpha=0.4, num_classes=3).transform, (("input",), "replace", "all")),
+        (
+            FlowMixupd.manifold_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
+            (LAYERS, "replace", "random"),
+        ),
+        (
+            FlowMixupd.flow_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
+            (LAYERS, "append", "all"),
+        ),
+    ):
+        assert (made.layers, made.flow, made.select) == setting
+        assert (made.alpha, made.num_classes) == (0.4, 3)
+
+
+def test_config():
+    config = {
+        "network": {"_target_": "torch.nn.Linear", "in_features": 4, "out_features": 3},
+        "mixup": {
+            "_target_": "monai_debias.transforms.mixup.FlowMixupd",
+            "keys": "image",
+            "network": "@network",
+            "layers": ["input"],
+            "num_classes": 3,
+        },
+    }
+    parser = ConfigParser(config)
+    mixup = parser.get_parsed_content("mixup")
+    assert mixup.transform.network is parser.get_parsed_content("network")
+    assert mixup({"image": torch.rand(4, 4), "label": INDEX})["image"].shape == (8, 4)

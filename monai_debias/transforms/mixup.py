@@ -14,6 +14,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, look_up_option
 
+from monai_debias.transforms.batch_labels import check_batch, label_rows
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
 
 __all__ = ["FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
@@ -243,46 +244,6 @@ class FlowMixup(Randomizable, Transform):
         return rows
 
 
-def check_batch(img: Any, label: Any) -> int:
-    """Number of samples of a batch."""
-    for name, value in (("images", img), ("labels", label)):
-        if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim == 0:
-            what = "a single number" if isinstance(value, torch.Tensor | np.ndarray) else type(value).__name__
-            raise TypeError(f"{name} must be a tensor or array of a whole batch, got {what}.")
-    if img.ndim < 2 or len(img) != len(label):
-        raise ValueError(
-            f"expected images (B, C, spatial...) and as many labels, got shapes {tuple(img.shape)} and "
-            f"{tuple(label.shape)}."
-        )
-    return len(img)
-
-
-def label_rows(label: NdarrayOrTensor, num_classes: int | None) -> torch.Tensor:
-    """Labels as rows (B, K), floating-point: class indices as one-hot rows, all others as they are."""
-    rows = convert_to_tensor(label, track_meta=False)
-    is_column = rows.ndim == 2 and rows.shape[1] == 1 and not rows.is_floating_point()
-    are_indices = rows.ndim == 1 or (is_column and num_classes != 1)
-    if are_indices and num_classes == 1:
-        rows = rows[:, None]
-    elif are_indices:
-        if num_classes is None or rows.is_floating_point():
-            raise ValueError(
-                f"labels of shape {tuple(rows.shape)} and {rows.dtype} are mixed as rows of one value for each class: "
-                "give integer class indices and num_classes, or one-hot, multi-hot or soft labels (B, K)."
-            )
-        rows = rows.reshape(-1).long()
-        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < num_classes:
-            raise ValueError(f"labels reach from {rows.min()} to {rows.max()}, expected 0 to {num_classes - 1}.")
-        rows = torch.nn.functional.one_hot(rows, num_classes)
-    if rows.ndim != 2 or len(rows) == 0 or (num_classes or rows.shape[1]) != rows.shape[1]:
-        wanted = "(B,) or (B, K)" if num_classes is None else f"(B,) or (B, {num_classes})"
-        raise ValueError(f"expected labels of shape {wanted}, got {tuple(rows.shape)}.")
-    rows = rows if rows.is_floating_point() else rows.float()
-    if not bool(((rows >= 0) & (rows <= 1)).all()):
-        raise ValueError(f"labels must lie in [0, 1], got {rows.min().item():g} to {rows.max().item():g}.")
-    return rows
-
-
 class FlowMixupd(MapTransform, Randomizable):
     """Dictionary version of :class:`FlowMixup` for a collated batch; in a trainer through ``PrepareBatchFlowMixup``.
 
@@ -341,35 +302,23 @@ class FlowMixupd(MapTransform, Randomizable):
         self.transform = FlowMixup(network, layers, alpha, flow, select, num_classes)
 
     @classmethod
-    def mixup(cls, keys: KeysCollection, label_key: Hashable = "label", **options: Any) -> FlowMixupd:
-        """Mixup: images are mixed. ``options`` are the other arguments of the class."""
-        return cls(keys, label_key, layers=(INPUT,), flow="replace", **options)
+    def mixup(cls, keys: KeysCollection, **options: Any) -> FlowMixupd:
+        """Mixup: images are mixed. ``options`` are other arguments of the class."""
+        return cls(keys, layers=(INPUT,), flow="replace", **options)
 
     @classmethod
     def manifold_mixup(
-        cls,
-        keys: KeysCollection,
-        label_key: Hashable = "label",
-        *,
-        network: torch.nn.Module,
-        layers: Sequence[str],
-        **options: Any,
+        cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
     ) -> FlowMixupd:
         """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
-        return cls(keys, label_key, network, layers, flow="replace", select="random", **options)
+        return cls(keys, network=network, layers=layers, flow="replace", select="random", **options)
 
     @classmethod
     def flow_mixup(
-        cls,
-        keys: KeysCollection,
-        label_key: Hashable = "label",
-        *,
-        network: torch.nn.Module,
-        layers: Sequence[str],
-        **options: Any,
+        cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
     ) -> FlowMixupd:
         """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
-        return cls(keys, label_key, network, layers, flow="append", select="all", **options)
+        return cls(keys, network=network, layers=layers, flow="append", select="all", **options)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import torch
 from monai.engines import PrepareBatch, PrepareBatchDefault
 from monai.transforms import Randomizable
 
-from monai_debias.transforms.mixup import FlowMixupd
+from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.transforms.mixup import INPUT, FlowMixupd
 
 __all__ = ["PrepareBatchFlowMixup"]
 
@@ -29,6 +30,7 @@ class PrepareBatchFlowMixup(PrepareBatch, Randomizable):
 
     Raises:
         TypeError: when ``mixup`` is not a ``FlowMixupd``.
+        ValueError: when images are mixed without their masks for a ``PrepareBatchISNet``.
         KeyError: when a batch lacks an entry.
 
     Example:
@@ -43,6 +45,10 @@ class PrepareBatchFlowMixup(PrepareBatch, Randomizable):
     def __init__(self, mixup: FlowMixupd, prepare_batch: Callable[..., Any] | None = None) -> None:
         if not isinstance(mixup, FlowMixupd):
             raise TypeError(f"mixup must be a FlowMixupd, got {type(mixup).__name__}.")
+        if isinstance(prepare_batch, PrepareBatchISNet) and INPUT in mixup.transform.layers and mixup.mask_key is None:
+            raise ValueError(
+                "the images of an ISNet are mixed, but not their masks: give the FlowMixupd their mask_key."
+            )
         self.mixup = mixup
         self.prepare_batch = PrepareBatchDefault() if prepare_batch is None else prepare_batch
 

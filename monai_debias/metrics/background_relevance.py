@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import torch
 from monai.config import NdarrayOrTensor
-from monai.utils import convert_to_tensor
 
-from monai_debias.transforms.mask import as_binary_mask, pool_mask
+from monai_debias.metrics.heatmaps import attention_at
 
 __all__ = ["background_relevance"]
 
@@ -40,27 +39,5 @@ def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> t
         >>> background_relevance(relevance, torch.tensor([[[1, 0]], [[1, 0]]]))
         tensor([0.2500, 1.0000])
     """
-    maps = convert_to_tensor(relevance, track_meta=False).float()
-    region = convert_to_tensor(mask, track_meta=False, device=maps.device)
-    n_dims = region.ndim - 2
-    wrong_dims = n_dims < 1 or maps.ndim - region.ndim not in (0, 1)
-    if wrong_dims or region.shape[1] != 1 or len(maps) != len(region) or not maps.numel():
-        raise ValueError(
-            "expected relevance (R, maps, C, spatial...) or (R, C, spatial...) and a mask (R, 1, spatial...) for the "
-            f"same R rows, got {tuple(maps.shape)} and {tuple(region.shape)}."
-        )
-    rows = [as_binary_mask(row, row.shape, f"mask of row {i}") for i, row in enumerate(region)]
-    region = pool_mask(torch.stack(rows).to(maps.dtype), maps.shape[-n_dims:])
-    strength = maps.abs().flatten(-n_dims - 1)
-    largest = strength.amax(-1, keepdim=True)
-    for wrong, what in ((~largest.isfinite(), "is NaN or infinite"), (largest == 0, "is 0 everywhere")):
-        if wrong.any():
-            found = sorted(set(wrong.nonzero()[:, 0].tolist()))
-            raise ValueError(
-                f"relevance {what} in row(s) {found}: it has no background fraction; leave these rows out."
-            )
-    outside = (1 - region).expand(len(maps), maps.shape[-n_dims - 1], *maps.shape[-n_dims:]).flatten(1)
-    share = strength / largest  # sums of tiny or huge relevance could under- or overflow
-    if share.ndim == 3:
-        outside = outside.unsqueeze(1)
-    return (share * outside).sum(-1) / share.sum(-1)
+    attention, inside = attention_at(relevance, mask)
+    return (attention * ~inside).sum(-1) / attention.sum(-1)

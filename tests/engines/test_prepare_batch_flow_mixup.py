@@ -482,3 +482,8 @@ def test_an_isnet_refuses_masks_and_flags_of_another_batch():
             loss({"logits": logits, "heatmap": heatmap}, target | {"has_mask": flag})
     with pytest.raises(ValueError, match="heatmap"):  # of more rows than have a mask
         loss({"logits": logits, "heatmap": torch.rand(8, 1, 1, 6, 6)}, target)
+
+
+def test_images_of_an_isnet_are_not_mixed_without_their_masks():
+    with pytest.raises(ValueError, match="give the FlowMixupd their mask_key"):
+        PrepareBatchFlowMixup(FlowMixupd.mixup("image", num_classes=3), PrepareBatchISNet())

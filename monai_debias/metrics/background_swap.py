@@ -1,0 +1,187 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a classifier changes its mind when only the background changes: BackMix as a counterfactual test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from monai.utils import convert_to_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from monai_debias.metrics.cluster_separation import _evaluating
+from monai_debias.transforms.backmix import backmix
+from monai_debias.transforms.mask import as_binary_mask
+
+__all__ = ["BackgroundSwap", "background_swap_consistency"]
+
+
+class BackgroundSwap(NamedTuple):
+    """Share of decisions that survive a change of background, and the mean absolute change in probability."""
+
+    consistency: float
+    probability_change: float
+
+
+def background_swap_consistency(
+    network: torch.nn.Module,
+    loader: Iterable[Mapping[str, Any]],
+    n_swaps: int = 1,
+    multi_label: bool = False,
+    normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    image_key: str = "image",
+    mask_key: str = "mask",
+    seed: int = 0,
+) -> BackgroundSwap:
+    """Exchange the background of each image for another image's, and compare what the network says to both.
+
+    The images are those of :func:`backmix`: the region of interest stays, the background is the donor's, and the
+    donor's own region is 0. Donors are drawn from the same data and never are the image itself; every image donates
+    ``n_swaps`` times, and to different images. No label is needed: a network that is always wrong can be consistent,
+    so report accuracy beside it. A change need not come from a learned shortcut: the cut at the border of the mask and
+    the hole of the donor's region are new to a network that never trained with BackMix.
+
+    The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are afterwards
+    what they were. A network in ``DistributedDataParallel`` runs without the wrapper, thus one process can measure
+    alone. All images are in memory at once, on the CPU.
+
+    Args:
+        network: maps (B, C, spatial...) to logits (B, K).
+        loader: mappings with a batch of images and masks, as a ``DataLoader`` of a MONAI data set gives them. The order
+            of the samples decides who gives to whom: do not shuffle.
+        n_swaps: how many other backgrounds each image gets, from 1 to N - 1 for N images.
+        multi_label: whether every logit is a label of its own, with a sigmoid and a decision at probability 0.5;
+            otherwise a softmax, and the class of the largest logit. One logit always is a label.
+        normalize: what stands between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
+            each image, ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (B, C, spatial...).
+            BackMix needs images in which 0 is black: leave such a step out of the loader and give it here.
+        image_key: key of the images, shape (B, C, spatial...), all of one size; 0 = black.
+        mask_key: key of the masks, shape (B, 1, spatial...) or (B, C, spatial...), 1 = region of interest.
+        seed: seed of the choice of donors.
+
+    Returns:
+        ``(consistency, probability_change)``, a named tuple of numbers in [0, 1]: the share of decisions (N · n_swaps
+        classes, or as many times K labels) that stay the same, and the mean absolute change in probability, over
+        all images, swaps and classes or labels.
+
+    Raises:
+        TypeError: when a batch is not a mapping.
+        KeyError: when a batch lacks image or mask.
+        ValueError: when ``n_swaps`` is out of range, thus also when there are fewer than two images; when images
+            differ in shape, are NaN or infinite; when a mask does not fit its image, has values other than 0 and 1 or
+            no region of interest; when the network does not return finite logits of shape (B, K).
+
+    Reference:
+        The images: Bransby et al., BackMix, MICCAI 2024. Their use as a test is ours.
+
+    Example:
+        >>> network = torch.nn.Flatten()  # each of two pixels is the logit of a class
+        >>> images, masks = torch.tensor([[[0.0, 1.0]], [[0.0, 3.0]]]), torch.tensor([[[1, 0]], [[1, 0]]])
+        >>> background_swap_consistency(network, [{"image": images, "mask": masks}]).consistency
+        1.0
+    """
+    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    # a DataLoader draws its base seed from the state that a training goes on with
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _evaluating(inner):
+        images, masks, batch_size = _collected(loader, image_key, mask_key)
+        n = len(images)
+        if not 1 <= n_swaps < n:
+            raise ValueError(f"n_swaps is {n_swaps}, expected 1 to the number of other images, which is {n - 1}.")
+        order = np.random.default_rng(seed).permutation(n)
+        donors = np.empty((n_swaps, n), dtype=np.int64)
+        for swap in range(n_swaps):  # along a random ring, so that nobody meets itself or the same one twice
+            donors[swap, order] = np.roll(order, swap + 1)
+        same, change, n_decisions = 0, 0.0, 0
+        for rows in torch.arange(n).split(batch_size):
+            image, mask = images[rows], masks[rows]
+            before = _logits(inner, image, normalize)
+            for swap in range(n_swaps):
+                theirs = torch.from_numpy(donors[swap])[rows]
+                after = _logits(inner, _swapped(image, mask, images[theirs], masks[theirs]), normalize)
+                decisions, changes = _compared(before, after, multi_label)
+                same += int(decisions.sum())
+                n_decisions += decisions.numel()
+                change += float(changes.sum()) / changes.shape[1]
+    return BackgroundSwap(same / n_decisions, change / (n * n_swaps))
+
+
+def _collected(
+    loader: Iterable[Mapping[str, Any]], image_key: str, mask_key: str
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """All images, their masks as booleans of the same shape, and the size of the first batch."""
+    images: list[torch.Tensor] = []
+    masks: list[torch.Tensor] = []
+    for i, batch in enumerate(loader):
+        image, mask = (_tensor(batch, key) for key in (image_key, mask_key))
+        where = f"batch {i}"
+        if image.ndim < 3 or not len(image) or (images and image.shape[1:] != images[0].shape[1:]):
+            expected = f"(B, {', '.join(map(str, images[0].shape[1:]))})" if images else "(B, C, spatial...)"
+            raise ValueError(f"images of {where} are {tuple(image.shape)}, expected {expected}: bring all to one size.")
+        if not bool(image.isfinite().all()):
+            raise ValueError(f"images of {where} have NaN or infinite values; repair or leave out these samples.")
+        if mask.ndim != image.ndim or len(mask) != len(image) or mask.shape[1] not in (1, image.shape[1]):
+            raise ValueError(
+                f"masks of {where} are {tuple(mask.shape)} for images {tuple(image.shape)}, expected "
+                f"{(len(image), 1, *image.shape[2:])}."
+            )
+        # the check is for one image, and takes the batch as channels of one: no loop over the samples
+        region = as_binary_mask(
+            mask.flatten(0, 1), (mask.shape[0] * mask.shape[1], *image.shape[2:]), f"mask of {where}"
+        )
+        empty = (~region.reshape(len(mask), -1).any(1)).nonzero()[:, 0].tolist()
+        if empty:
+            raise ValueError(
+                f"masks of {where} are 0 everywhere in row(s) {empty}: leave out samples without a region of interest."
+            )
+        images.append(image)
+        masks.append(region.reshape(mask.shape).expand(image.shape))
+    if not images:
+        raise ValueError("the loader is empty: there are no images to swap.")
+    return torch.cat(images), torch.cat(masks), len(images[0])
+
+
+def _tensor(batch: Mapping[str, Any], key: str) -> torch.Tensor:
+    if not isinstance(batch, Mapping):
+        raise TypeError(f"the loader must give mappings with {key!r}, got {type(batch).__name__}.")
+    if key not in batch:
+        raise KeyError(f"a batch has no {key!r}, it has {sorted(map(str, batch))}: set image_key and mask_key.")
+    value = convert_to_tensor(batch[key], track_meta=False, device="cpu")
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(f"expected a batch (B, C, spatial...) as {key!r}, got {type(value).__name__}.")
+    return value.detach()
+
+
+def _swapped(
+    image: torch.Tensor, mask: torch.Tensor, donor_image: torch.Tensor, donor_mask: torch.Tensor
+) -> torch.Tensor:
+    """BackMix of a whole batch at once: it works element by element, so that samples can pass as channels."""
+    flat = (part.flatten(0, 1) for part in (image, mask, donor_image, donor_mask))
+    return torch.as_tensor(backmix(*flat)).reshape(image.shape)
+
+
+def _logits(
+    network: torch.nn.Module, image: torch.Tensor, normalize: Callable[[torch.Tensor], torch.Tensor] | None
+) -> torch.Tensor:
+    parameter = next(network.parameters(), None)
+    batch = image.clone()  # the network or ``normalize`` may work in place
+    if normalize is not None:
+        batch = convert_to_tensor(normalize(batch), track_meta=False)
+        if batch.shape[:1] != image.shape[:1]:
+            raise ValueError(f"normalize made {tuple(batch.shape)} of a batch {tuple(image.shape)}.")
+    logits = network(batch if parameter is None else batch.to(parameter.device))
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(image) or not logits.numel():
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(f"the network must return logits of shape ({len(image)}, K), got {got}.")
+    if not bool(logits.isfinite().all()):
+        raise ValueError("the network returned NaN or infinite logits: they decide nothing.")
+    return logits.detach().as_subclass(torch.Tensor).float()
+
+
+def _compared(before: torch.Tensor, after: torch.Tensor, multi_label: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which decisions, (B,) or (B, K), are the same, and the changes in probability, (B, K)."""
+    if multi_label or before.shape[1] == 1:
+        return (before > 0) == (after > 0), (before.sigmoid() - after.sigmoid()).abs()
+    return before.argmax(1) == after.argmax(1), (before.softmax(1) - after.softmax(1)).abs()

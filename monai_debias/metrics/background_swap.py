@@ -63,9 +63,9 @@ def background_swap_consistency(
         seed: seed of the choice of donors.
 
     Returns:
-        ``(consistency, probability_change)``, a named tuple of numbers in [0, 1]: the share of decisions (N · n_swaps
-        classes, or as many times K labels) that stay the same, and the mean absolute change in probability, over
-        all images, swaps and classes or labels.
+        ``(consistency, probability_change)``, a named tuple of numbers in [0, 1]: the share of decisions that stay the
+        same, and the mean absolute change in the probability of the class that the network decided for, whatever the
+        number of classes. With labels of their own, both are over all labels: each is a decision.
 
     Raises:
         TypeError: when a batch is not a mapping.
@@ -103,9 +103,9 @@ def background_swap_consistency(
                 after = _logits(inner, _swapped(image, mask, images[theirs], masks[theirs]), normalize)
                 decisions, changes = _compared(before, after, multi_label)
                 same += int(decisions.sum())
+                change += float(changes.double().sum())
                 n_decisions += decisions.numel()
-                change += float(changes.sum()) / changes.shape[1]
-    return BackgroundSwap(same / n_decisions, change / (n * n_swaps))
+    return BackgroundSwap(same / n_decisions, change / n_decisions)
 
 
 def _collected(
@@ -181,7 +181,9 @@ def _logits(
 
 
 def _compared(before: torch.Tensor, after: torch.Tensor, multi_label: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which decisions, (B,) or (B, K), are the same, and the changes in probability, (B, K)."""
+    """Whether each decision stays, and the change in the probability of what was decided about, both (B,) or (B, K)."""
     if multi_label or before.shape[1] == 1:
         return (before > 0) == (after > 0), (before.sigmoid() - after.sigmoid()).abs()
-    return before.argmax(1) == after.argmax(1), (before.softmax(1) - after.softmax(1)).abs()
+    decided = before.argmax(1)
+    changes = (before.softmax(1) - after.softmax(1)).abs()
+    return decided == after.argmax(1), changes.gather(1, decided.unsqueeze(1)).squeeze(1)

@@ -39,7 +39,7 @@ def label_rows(label: NdarrayOrTensor, num_classes: int | None) -> torch.Tensor:
         if num_classes is None or rows.is_floating_point():
             raise ValueError(
                 f"labels of shape {tuple(rows.shape)} and {rows.dtype} are mixed as rows of one value for each class: "
-                "give integer class indices and num_classes (1 for one logit), or one-hot, multi-hot or soft rows (B, K)."
+                "give integer class indices and num_classes (1 for one logit), or one-hot, multi-hot or soft rows."
             )
         rows = rows.reshape(-1).long()
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < num_classes:

@@ -33,6 +33,11 @@ NAMES = {
     "isnet": "ISNet",
     "isnet_lds": "ISNet, deep supervision",
     "isnet_few_masks": "ISNet, 5 % masks",
+    "spectral_decoupling": "spectral decoupling",
+    "mixup": "Mixup",
+    "manifold_mixup": "Manifold Mixup",
+    "flow_mixup": "Flow-Mixup",
+    "combined": "BackMix, ISNet and spectral decoupling",
 }
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced acc.", "f1_macro": "macro F1", "roc_auc": "ROC AUC"}
 
@@ -43,6 +48,8 @@ def overlays(method: str) -> tuple[list[str], list[str]]:
         return ["train.json", "background_ablation.json"], ["--background", method.removeprefix("background_")]
     if method.startswith("isnet_"):
         return ["train.json", "isnet.json", f"{method}.json"], []
+    if method == "combined":
+        return ["train.json", "backmix.json", "isnet.json", "combined.json"], []
     return (["train.json"] if method == "baseline" else ["train.json", f"{method}.json"]), []
 
 
@@ -138,8 +145,9 @@ def main(
     Args:
         out: folder for everything; finished runs in it are used again.
         seeds: one seed, or several separated by commas.
-        methods: baseline, backmix, wbackmix, isnet, isnet_lds, isnet_few_masks, background_black, background_noise,
-            background_shuffle, background_dim.
+        methods: baseline, backmix, wbackmix, isnet, isnet_lds, isnet_few_masks, spectral_decoupling, mixup,
+            manifold_mixup, flow_mixup, combined, background_black, background_noise, background_shuffle,
+            background_dim.
     """
     start, folder = time.monotonic(), Path(out).resolve()
     seed_list = [int(s) for s in (seeds if isinstance(seeds, tuple) else str(seeds).split(","))]

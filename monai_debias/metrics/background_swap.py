@@ -12,7 +12,7 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.metrics.cluster_separation import _evaluating
+from monai_debias.metrics.evaluating import evaluating
 from monai_debias.transforms.backmix import backmix
 from monai_debias.transforms.mask import as_binary_mask
 
@@ -53,8 +53,8 @@ def background_swap_consistency(
         loader: mappings with a batch of images and masks, as a ``DataLoader`` of a MONAI data set gives them. The order
             of the samples decides who gives to whom: do not shuffle.
         n_swaps: how many other backgrounds each image gets, from 1 to N - 1 for N images.
-        multi_label: whether every logit is a label of its own, with a sigmoid and a decision at probability 0.5;
-            otherwise a softmax, and the class of the largest logit. One logit always is a label.
+        multi_label: whether every logit is a label of its own, with a sigmoid, and a yes above probability
+            0.5; otherwise a softmax, and the class of the largest logit. One logit always is a label.
         normalize: what stands between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
             each image, ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (B, C, spatial...).
             BackMix needs images in which 0 is black: leave such a step out of the loader and give it here.
@@ -85,7 +85,7 @@ def background_swap_consistency(
     """
     inner = network.module if isinstance(network, DistributedDataParallel) else network
     # a DataLoader draws its base seed from the state that a training goes on with
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), _evaluating(inner):
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner):
         images, masks, batch_size = _collected(loader, image_key, mask_key)
         n = len(images)
         if not 1 <= n_swaps < n:

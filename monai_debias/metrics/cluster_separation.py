@@ -15,6 +15,8 @@ from monai.utils import convert_to_tensor
 from sklearn.cluster import KMeans
 from torch.nn.parallel import DistributedDataParallel
 
+from monai_debias.metrics.evaluating import evaluating
+
 __all__ = ["cluster_r2", "cluster_separation"]
 
 
@@ -29,7 +31,8 @@ def cluster_separation(
     """Measure how sharply each hidden state of a network falls into clusters: its :func:`cluster_r2`.
 
     Followed through training on the same samples, it shows the distribution shift of a method: the value of a hidden
-    state jumps if what that state sees changes from one iteration to the next. Mixup raises it.
+    state jumps if what that state sees changes from one iteration to the next. The paper finds that Mixup
+    raises it; on MNIST we do not (``docs/mixup.md``).
 
     The network only runs forward, in evaluation mode; its modes, parameters, buffers and PyTorch's random state on the
     CPU are afterwards what they were, so that a training that is interrupted for this goes on unchanged. A network in
@@ -71,7 +74,7 @@ def cluster_separation(
     inner = network.module if isinstance(network, DistributedDataParallel) else network
     states: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
     # a DataLoader draws its base seed from the state that the training goes on with
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), _evaluating(inner), _captured(inner, states) as seen:
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner), _captured(inner, states) as seen:
         for batch in loader:
             image = _image(batch, image_key, inner)
             seen.clear()
@@ -133,18 +136,6 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
     found = KMeans(n_clusters, n_init=10, random_state=seed).fit(x.astype(np.float32)).labels_
     within = sum(((x[found == k] - x[found == k].mean(0)) ** 2).sum() for k in np.unique(found))
     return float(np.clip(1 - within / (x**2).sum(), 0, 1))  # it may miss the limits by rounding
-
-
-@contextmanager
-def _evaluating(network: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, and then each module's own again: ``train()`` would also wake those that the user froze."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @contextmanager

@@ -298,7 +298,8 @@ def main(
     for seed in seed_list:
         for name in names:
             results[name].append(run(name, seed, folder, images=images, epochs=epochs, sample=sample, alpha=alpha))
-    draw_end(results, f"MNIST, R² as trained, seed {seed_list[0]}").savefig(folder / "distribution_shift.png", dpi=130)
+    title = f"MNIST, R² as trained, alpha = {alpha:g}, seed {seed_list[0]}"
+    draw_end(results, title).savefig(folder / "distribution_shift.png", dpi=130)
     parts = [tables(results)]
     parts += [
         table_of_draws(results[name], METHODS[name][0])

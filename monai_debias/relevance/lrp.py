@@ -233,8 +233,8 @@ def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) 
     n = mode.passes.batch_size
     if logits.ndim != 2 or len(logits) < n or (len(logits) > n and mode.passes.rows is None):
         raise ValueError(
-            f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits ({n}, K). Where rows are "
-            "appended to those of the input (Flow-Mixup), name the rows to explain."
+            f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits (B, K) for the {n} "
+            "samples. Where rows are appended to those of the input (Flow-Mixup), name the rows to explain."
         )
     if logits.requires_grad and isinstance(network, DistributedDataParallel):
         mode.adopt(logits)

@@ -1,0 +1,115 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Does each method do what its paper says? Trains, evaluates, and keeps one line for each run.
+
+    python benchmarks/evidence.py biased_mnist --seeds 5
+    python benchmarks/evidence.py biased_mnist --methods plain,isnet --seeds 3 --bias 0.98
+    python benchmarks/evidence.py biased_mnist --quick
+
+A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
+share the cores, one thread each; seconds are processor time. The Markdown table and the figure are made from the CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import evidence_mnist
+import fire
+import torch
+from evidence_methods import METHODS
+from evidence_report import MAIN, report
+
+ROOT = Path(__file__).resolve().parent
+TESTBEDS = {"biased_mnist": evidence_mnist}
+
+
+def commit() -> str:
+    """The commit that is checked out, with a mark where files of the package or the benchmarks differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ".", "../monai_debias", ":!results")
+    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+
+
+def one_run(testbed: str, method: str, seed: int, bias: float, quick: bool) -> dict[str, Any]:
+    """In a process of its own: a line of the results."""
+    torch.set_num_threads(1)
+    module = TESTBEDS[testbed]
+    print(f"{method}, seed {seed}, bias {bias}", flush=True)
+    budget = module.QUICK if quick else module.Budget()
+    return {"method": method, "seed": seed, "bias": bias, **module.run(method, seed, bias, budget)}
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    """The lines of the results so far."""
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+def append(file: Path, row: dict[str, Any]) -> None:
+    """One more line, and the head in front of the first."""
+    is_new = not file.exists()
+    with file.open("a", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, list(row))
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def main(
+    testbed: str,
+    methods: str | tuple[str, ...] = MAIN,
+    seeds: int = 5,
+    bias: float = 1.0,
+    out: str = str(ROOT / "results"),
+    workers: int = 2,
+    quick: bool = False,
+) -> None:
+    """Run what is missing, and render the table and the figure of the testbed.
+
+    Args:
+        testbed: biased_mnist.
+        methods: names from evidence_methods.py, separated by commas.
+        seeds: how many; 0 is the first.
+        bias: share of the training images whose mark is that of their class.
+        out: folder of the CSV, the table and the figure.
+        workers: how many runs at a time.
+        quick: a smoke test on a few images, whose numbers mean nothing.
+    """
+    start, folder = time.monotonic(), Path(out).resolve()
+    chosen = [methods] if isinstance(methods, str) and "," not in methods else methods
+    chosen = chosen.split(",") if isinstance(chosen, str) else list(chosen)
+    unknown = set(chosen) - METHODS.keys()
+    if testbed not in TESTBEDS or unknown:
+        raise ValueError(f"unknown: {unknown or testbed}; there are {list(TESTBEDS)} and the methods {list(METHODS)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
+    done = {(row["method"], int(row["seed"]), float(row["bias"])) for row in read(file)}
+    jobs = [(name, seed, float(bias)) for seed in range(seeds) for name in chosen]
+    jobs = [job for job in jobs if job not in done]
+    made_by = commit()
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(one_run, testbed, *job, quick) for job in jobs]
+        for n, future in enumerate(as_completed(futures), 1):
+            row = {"commit": made_by, **future.result()}
+            append(file, row)
+            minutes = (time.monotonic() - start) / 60
+            print(f"[{n}/{len(jobs)}, {minutes:.1f} min] {row['method']}, seed {row['seed']}: done", flush=True)
+    print(report(TESTBEDS[testbed], read(file), file.with_suffix("")))
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

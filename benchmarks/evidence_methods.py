@@ -1,0 +1,179 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The methods that evidence.py compares: what each changes in the training of the plain network, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import nn
+
+from monai_debias.data import keep_mask_fraction, mask_fraction
+from monai_debias.engines import PrepareBatchFlowMixup, PrepareBatchISNet, PrepareBatchTargets
+from monai_debias.handlers import GradientClipping
+from monai_debias.inferers import ISNetInferer
+from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
+
+__all__ = ["METHODS", "Method", "trainer_parts", "training_samples"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a method differs in from the plain training.
+
+    Args:
+        title: in tables.
+        settings: in tables: whose settings these are, and which.
+        background: what RandBackMixd puts into the background; None leaves it.
+        masks: share of the training images that have a mask.
+        weighted: whether samples with a mask count more (wBackMix, λ = 1).
+        isnet: options of ISNetInferer; None for no heatmap.
+        penalty_weight: λ of spectral decoupling with ``class_reduction="mean"``.
+        mixing: "mixup", "manifold_mixup" or "flow_mixup".
+        rrr: weight of the input gradients outside the mask.
+        black_is_zero: whether images stay in [0, 1] instead of [-1, 1], where a black background has no relevance x∘G.
+    """
+
+    title: str
+    settings: str = ""
+    background: str | None = None
+    masks: float = 1.0
+    weighted: bool = False
+    isnet: dict[str, Any] | None = None
+    penalty_weight: float = 0.0
+    mixing: str | None = None
+    rrr: float = 0.0
+    black_is_zero: bool = False
+
+
+_OURS = "P 0.5, d 0.9, E 0.1"
+METHODS = {
+    "plain": Method("plain"),
+    "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
+    "backmix": Method("BackMix", "paper: probability 1", background="donor"),
+    "wbackmix": Method("wBackMix, 5 % masks", "paper: λ 1", background="donor", masks=0.05, weighted=True),
+    "isnet": Method("ISNet, selective", _OURS, isnet={}),
+    "spectral_decoupling": Method("spectral decoupling", "DomainBed: λ 0.2, mean over logits", penalty_weight=0.2),
+    "mixup": Method("Mixup", "alpha 1", mixing="mixup"),
+    "manifold_mixup": Method("Manifold Mixup", "alpha 1, images and the first two stages", mixing="manifold_mixup"),
+    "flow_mixup": Method("Flow-Mixup", "alpha 1, the first two stages", mixing="flow_mixup"),
+    "backmix_isnet": Method("BackMix and ISNet", _OURS, background="donor", isnet={}),
+    "isnet_black": Method("ISNet, selective", f"{_OURS}, images in [0, 1]", isnet={}, black_is_zero=True),
+    "isnet_original": Method("ISNet, original", _OURS, isnet={"target": "all"}),
+    "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
+    "isnet_dual": Method("ISNet, dual", _OURS, isnet={"target": "dual"}),
+    "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
+    "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
+    "rrr": Method("RRR, input gradients", "weight 10", rrr=10.0),
+    **{
+        f"background_{kind}": Method(f"background: {kind}", "BackMix's ablation", background=kind)
+        for kind in ("black", "noise", "shuffle", "dim")
+    },
+}
+
+
+def training_samples(method: Method, items: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """The training images, of which some lose their masks where the method has few; which ones depends on the seed."""
+    if method.masks == 1.0:
+        return list(items)
+    flagged = keep_mask_fraction([{**item, "patient_id": n} for n, item in enumerate(items)], method.masks, seed)
+    return [KeepMaskd("mask")(item) for item in flagged]
+
+
+def sample_transforms(method: Method, samples: Sequence[dict[str, Any]]) -> list[Callable]:
+    """What a method does to a sample, while 0 is still black."""
+    chosen: list[Callable] = []
+    if method.background is not None:
+        chosen.append(RandBackMixd("image", "mask", donors=samples, background=method.background))
+    if method.weighted:
+        chosen.append(BackMixWeightd("mask", mask_fraction=mask_fraction(samples)))
+    if method.isnet is not None or method.rrr:
+        chosen.append(FillMaskd())
+    return chosen
+
+
+class InputGradients(Inferer):
+    """Logits, and in training the gradient of the sum of all log-probabilities with respect to the image."""
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Run the network."""
+        if not (network.training and torch.is_grad_enabled()):
+            return network(inputs)
+        image = inputs.detach().requires_grad_()
+        logits = network(image)
+        (gradient,) = torch.autograd.grad(logits.log_softmax(1).sum(), image, create_graph=True)
+        return {"logits": logits, "gradient": gradient}
+
+
+class RightForTheRightReasons(nn.Module):
+    """Cross-entropy plus the squared input gradients outside the mask (Ross, Hughes and Doshi-Velez, IJCAI 2017).
+
+    The squares are summed over the image and averaged over the batch; the original sums over the batch, too.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, pred: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The loss of a batch."""
+        outside = pred["gradient"] * (1 - target["mask"].as_subclass(torch.Tensor).float())
+        right = nn.functional.cross_entropy(pred["logits"], target["label"])
+        return right + self.weight * outside.square().flatten(1).sum(1).mean()
+
+
+@dataclass
+class TrainerParts:
+    """Arguments of a SupervisedTrainer, and the keys of a batch that they need."""
+
+    loss_function: nn.Module
+    keys: list[str] = field(default_factory=lambda: ["image", "label"])
+    inferer: Inferer | None = None
+    prepare_batch: Callable | None = None
+    handlers: list[Any] = field(default_factory=list)
+
+    def arguments(self) -> dict[str, Any]:
+        """Those that are not the trainer's own defaults."""
+        optional = {"inferer": self.inferer, "prepare_batch": self.prepare_batch}
+        given = {name: value for name, value in optional.items() if value is not None}
+        return {"loss_function": self.loss_function, "train_handlers": self.handlers, **given}
+
+
+def trainer_parts(method: Method, network: nn.Module, n_classes: int, stages: Sequence[str]) -> TrainerParts:
+    """What turns the training of the plain network into that of a method."""
+    reduction = "mean" if not method.weighted and method.isnet is None and method.mixing is None else "none"
+    loss: nn.Module = nn.CrossEntropyLoss(reduction=reduction)
+    if method.penalty_weight:
+        loss = SpectralDecouplingLoss(loss, method.penalty_weight, class_reduction="mean", reduction=reduction)
+    parts = TrainerParts(loss)
+    if method.weighted:
+        parts.keys = [*parts.keys, "weight"]
+        parts.loss_function = SampleWeightedLoss(loss)
+        parts.prepare_batch = PrepareBatchTargets(["label", "weight"])
+    if method.isnet is not None:
+        parts.keys = [*parts.keys, "mask", "has_mask"]
+        parts.loss_function = ISNetLRPLoss(loss, background_scale=0.1)
+        parts.inferer = ISNetInferer(**method.isnet)
+        parts.prepare_batch = PrepareBatchISNet()
+        parts.handlers = [GradientClipping(network, 100.0)]
+    if method.rrr:
+        parts.keys = [*parts.keys, "mask"]
+        parts.loss_function = RightForTheRightReasons(method.rrr)
+        parts.inferer = InputGradients()
+        parts.prepare_batch = PrepareBatchTargets(["label", "mask"])
+    if method.mixing is not None:
+        options: dict[str, Any] = {"num_classes": n_classes}
+        if method.mixing == "mixup":
+            mixup = FlowMixupd.mixup("image", **options)
+        elif method.mixing == "manifold_mixup":
+            mixup = FlowMixupd.manifold_mixup("image", network, ["input", *stages[:2]], **options)
+        else:
+            mixup = FlowMixupd.flow_mixup("image", network, stages[:2], **options)
+        parts.loss_function = FlowMixupLoss(mixup.groups, loss)
+        parts.prepare_batch = PrepareBatchFlowMixup(mixup)
+    return parts

@@ -1,0 +1,57 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A few seconds of the evidence: every kind of method trains and is evaluated, and the page is made of the results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import evidence
+import evidence_mnist
+import evidence_report
+from evidence_methods import METHODS
+
+BUDGET = evidence_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
+SHARES = (*evidence_mnist.SPLITS, *evidence_report.AXES, "validation_accuracy", "attention_rule_deceiving")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_trains_and_is_judged(method):
+    row = evidence_mnist.run(method, 0, budget=BUDGET)
+    assert all(0 <= row[column] <= 1 for column in SHARES)
+    assert row["seconds"] > 0
+    assert row["epoch"] == 1
+
+
+def test_results_are_kept_and_reported(tmp_path):
+    file = tmp_path / "biased_mnist.csv"
+    measured = evidence_mnist.run("plain", 0, budget=BUDGET)
+    assert evidence.read(file) == []
+    for method in ("plain", "isnet"):
+        for seed in range(3):
+            better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100}
+            row = {"commit": "abc", "method": method, "seed": seed, "bias": 1.0, **measured, **better}
+            evidence.append(file, row)
+    rows = evidence.read(file)
+    assert [row["method"] + row["seed"] for row in rows] == ["plain0", "plain1", "plain2", "isnet0", "isnet1", "isnet2"]
+    text = evidence_report.report(evidence_mnist, rows, file.with_suffix(""))
+    assert "| 91.0 ± 1.0 |" in text
+    assert "+86.0 [85.0, 87.0]" in text
+    assert "shortcut learner in 3 of 3 runs" in text
+    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
+
+
+def test_the_same_seed_gives_the_same_run():
+    first, second = (evidence_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_unknown_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"unknown: .'magic"):
+        evidence.main("biased_mnist", "magic", out=str(tmp_path))
+    with pytest.raises(ValueError, match="unknown: nowhere"):
+        evidence.main("nowhere", "plain", out=str(tmp_path))

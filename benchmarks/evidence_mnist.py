@@ -59,8 +59,8 @@ def make_network() -> nn.Sequential:
     return network
 
 
-def normalize(image: torch.Tensor) -> torch.Tensor:
-    """From [0, 1] to [-1, 1]. A background of 0 would have no relevance x∘G, whatever the network does with it."""
+def signed(image: torch.Tensor) -> torch.Tensor:
+    """From [0, 1] to [-1, 1]."""
     return 2 * image - 1
 
 
@@ -166,7 +166,7 @@ def run(name: str, seed: int, bias: float = 1.0, budget: Budget = Budget()) -> d
     method: Method = METHODS[name]
     set_determinism(seed)
     network = make_network()
-    judge = Judge(network, nn.Identity() if method.black_is_zero else normalize)
+    judge = Judge(network, signed if method.signed else nn.Identity())
     optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
     items = load("training", budget.images, bias=0.1 if name == "unbiased" else bias).items()
     samples = training_samples(method, items, seed)

@@ -5,32 +5,17 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
+from guides import NETWORK, block, make_batch, read_guide, train_with_overlay
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
 
-GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "isnet.md").read_text(encoding="utf-8")
-NETWORK = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 4, 8, 8], "spatial_dims": 2}
-NETWORK |= {"n_input_channels": 1, "num_classes": 3}
-
-
-def block(language: str, content: str) -> str:
-    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) if content in b]
-    return found
-
-
-def make_batch() -> dict[str, torch.Tensor]:
-    mask = torch.zeros(4, 1, 32, 32)
-    mask[..., 8:24, 8:24] = 1
-    return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0]), "mask": mask}
+GUIDE = read_guide("isnet")
 
 
 def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
@@ -39,7 +24,7 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
         parts |= {name: getattr(module, name) for name in module.__all__}
     parts |= {"loader": [make_batch()] * 2, "network": ResNet(**NETWORK), "path": tmp_path / "network.pt"}
     before = parts["network"].fc.weight.detach().clone()
-    exec(block("python", "SupervisedTrainer("), parts)  # noqa: S102  (our own document)
+    exec(block(GUIDE, "python", "SupervisedTrainer("), parts)  # noqa: S102  (our own document)
     metrics = parts["trainer"].state.metrics
     assert metrics["background_loss"] > 0
     assert metrics["relevance_weight"] == 0.5
@@ -49,28 +34,7 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
 
 
 def test_three_lines_make_an_isnet_of_a_bundle():
-    parser = ConfigParser(
-        {
-            "network": {"_target_": "ResNet", **NETWORK},
-            "train": {
-                "trainer": {
-                    "_target_": "SupervisedTrainer",
-                    "max_epochs": 1,
-                    "device": "cpu",
-                    "train_data_loader": [make_batch()],
-                    "network": "@network",
-                    "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
-                    "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},
-                    "inferer": {"_target_": "SimpleInferer"},
-                }
-            },
-        }
-    )
-    overlay = json.loads(block("json", "loss_function"))
-    assert len(overlay) == 3
-    parser.update(overlay)
-    trainer = parser.get_parsed_content("train#trainer")
-    trainer.run()
+    trainer = train_with_overlay(block(GUIDE, "json", "loss_function"), 3)
     assert trainer.loss_function.terms["background"] > 0
 
 

@@ -8,12 +8,12 @@ import ast
 import inspect
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import monai.networks.nets
 import pytest
 import torch
+from guides import CONFIGS, NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
 from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
@@ -21,11 +21,7 @@ from monai.networks.nets import ResNet
 
 from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
 
-ROOT = Path(__file__).resolve().parents[1]
-GUIDE = (ROOT / "docs" / "mixup.md").read_text(encoding="utf-8")
-CONFIGS = ROOT / "bundles" / "echo_view" / "configs"
-NETWORK: dict[str, Any] = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 4, 8, 8], "spatial_dims": 2}
-NETWORK |= {"n_input_channels": 1, "num_classes": 3}
+GUIDE = read_guide("mixup")
 NETS: dict[str, dict[str, Any]] = {
     "ResNet": NETWORK,
     "DenseNet121": {"spatial_dims": 2, "in_channels": 1, "out_channels": 3},
@@ -39,22 +35,11 @@ NETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def block(language: str, content: str) -> str:
-    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL) if content in b]
-    return found
-
-
 def rows(section: str) -> list[list[str]]:
     """Cells of the lines of a section's first table."""
     text = GUIDE.split(f"## {section}\n")[1].split("\n## ")[0]
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip("| ") for cell in line.split(" |")[:-1]] for line in lines[2:]]
-
-
-def make_batch() -> dict[str, torch.Tensor]:
-    mask = torch.zeros(4, 1, 32, 32)
-    mask[..., 8:24, 8:24] = 1
-    return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0]), "mask": mask}
 
 
 @pytest.fixture
@@ -67,7 +52,7 @@ def parts() -> dict[str, Any]:
 
 
 def run(parts: dict[str, Any], content: str) -> None:
-    exec(block("python", content), parts)  # noqa: S102  (our own document)
+    exec(block(GUIDE, "python", content), parts)  # noqa: S102  (our own document)
 
 
 def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
@@ -87,7 +72,7 @@ def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
 
 def test_one_line_makes_it_another_of_the_three(parts):
     table = GUIDE.split("|---|---|---|---|\n")[1].split("\n\n")[0].splitlines()
-    lines = block("python", "manifold_mixup").splitlines()
+    lines = block(GUIDE, "python", "manifold_mixup").splitlines()
     for line, row in zip(lines, table, strict=True):
         exec(line, parts)  # noqa: S102
         mixup = parts["mixup"].transform
@@ -96,25 +81,11 @@ def test_one_line_makes_it_another_of_the_three(parts):
         assert (mixup.layers == ("input",)) == ("| Mixup" in row)
         image, label = engines.PrepareBatchFlowMixup(parts["mixup"])(make_batch(), "cpu")
         assert parts["network"](image).shape == label.shape
-    assert lines[-1] == block("python", "SupervisedTrainer(").splitlines()[0]
+    assert lines[-1] == block(GUIDE, "python", "SupervisedTrainer(").splitlines()[0]
 
 
 def test_three_entries_put_it_into_a_bundle():
-    trainer = {
-        "_target_": "SupervisedTrainer",
-        "max_epochs": 1,
-        "device": "cpu",
-        "train_data_loader": [make_batch()],
-        "network": "@network",
-        "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
-        "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},
-    }
-    parser = ConfigParser({"network": {"_target_": "ResNet", **NETWORK}, "train": {"trainer": trainer}})
-    overlay = json.loads(block("json", "FlowMixupd"))
-    assert len(overlay) == 3
-    parser.update(overlay)
-    trained = parser.get_parsed_content("train#trainer")
-    trained.run()
+    trained = train_with_overlay(block(GUIDE, "json", "FlowMixupd"), 3)
     assert set(trained.loss_function.terms) == {"unmixed", "layer2", "layer3"}
     output = trained.state.output  # decollated
     assert len(output) == 12
@@ -198,7 +169,7 @@ def test_an_isnet_of_mixed_images(parts):
 def test_an_isnet_in_the_bundle(method):
     parser = ConfigParser()
     parser.read_config([CONFIGS / f"{name}.json" for name in ("train", method, "isnet")])
-    parser.update(json.loads(block("json", "mask_key")))
+    parser.update(json.loads(block(GUIDE, "json", "mask_key")))
     parser["device"] = "cpu"
     parser["network_def"] = {"_target_": "ResNet", **NETWORK, "num_classes": 4}
     network = parser.get_parsed_content("network").train()

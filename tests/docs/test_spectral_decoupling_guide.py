@@ -7,11 +7,11 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
@@ -19,19 +19,8 @@ from monai.networks.nets import ResNet
 from monai_debias.handlers import LossTerms
 from monai_debias.losses import SpectralDecouplingLoss
 
-GUIDE = (Path(__file__).resolve().parents[1] / "docs" / "spectral_decoupling.md").read_text(encoding="utf-8")
-OVERLAY = Path(__file__).resolve().parents[1] / "bundles" / "echo_view" / "configs" / "spectral_decoupling.json"
-NETWORK = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 4, 8, 8], "spatial_dims": 2}
-NETWORK |= {"n_input_channels": 1, "num_classes": 3}
-
-
-def block(language: str) -> str:
-    (found,) = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-    return found
-
-
-def make_batch() -> dict[str, torch.Tensor]:
-    return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0])}
+GUIDE = read_guide("spectral_decoupling")
+OVERLAY = CONFIGS / "spectral_decoupling.json"
 
 
 def test_the_python_example_trains():
@@ -39,7 +28,7 @@ def test_the_python_example_trains():
     parts |= {"SpectralDecouplingLoss": SpectralDecouplingLoss, "LossTerms": LossTerms}
     parts |= {"loader": [make_batch()] * 2, "network": ResNet(**NETWORK)}
     before = parts["network"].fc.weight.detach().clone()
-    exec(block("python"), parts)  # noqa: S102  (our own document)
+    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
     trainer = parts["trainer"]
     assert trainer.state.metrics.keys() == {"classification_loss", "penalty_loss"}
     assert trainer.state.metrics["penalty_loss"] > 0
@@ -49,27 +38,7 @@ def test_the_python_example_trains():
 
 
 def test_one_line_puts_it_into_a_bundle():
-    parser = ConfigParser(
-        {
-            "network": {"_target_": "ResNet", **NETWORK},
-            "train": {
-                "trainer": {
-                    "_target_": "SupervisedTrainer",
-                    "max_epochs": 1,
-                    "device": "cpu",
-                    "train_data_loader": [make_batch()],
-                    "network": "@network",
-                    "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
-                    "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},
-                }
-            },
-        }
-    )
-    overlay = json.loads(block("json"))
-    assert len(overlay) == 1
-    parser.update(overlay)
-    trainer = parser.get_parsed_content("train#trainer")
-    trainer.run()
+    trainer = train_with_overlay(block(GUIDE, "json"), 1)
     assert trainer.loss_function.terms["penalty"] > 0
 
 
@@ -89,7 +58,7 @@ def test_the_recommended_settings_are_one():
     logits, label = torch.tensor([[1.0, -2.0], [0.5, 3.0]]), torch.tensor([0, 1])
     config = json.loads(OVERLAY.read_text(encoding="utf-8"))
     parser = ConfigParser({"loss": config["loss"], "penalty_weight": config["penalty_weight"]})
-    example = block("python").splitlines()[0].removeprefix("loss = ")
+    example = block(GUIDE, "python").splitlines()[0].removeprefix("loss = ")
     of_the_example = eval(example, {"SpectralDecouplingLoss": SpectralDecouplingLoss})
     for loss in (parser.get_parsed_content("loss"), of_the_example, SpectralDecouplingLoss()):
         loss(logits, label)

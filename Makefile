@@ -9,7 +9,7 @@ demo: $(INSTALLED)
 	$(BIN)/python benchmarks/echo_demo.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@
 
     python benchmarks/evidence.py biased_mnist --seeds 5
     python benchmarks/evidence.py biased_mnist --methods plain,isnet --seeds 3 --bias 0.98
+    python benchmarks/evidence.py colored_mnist --seeds 5
     python benchmarks/evidence.py biased_mnist --quick
 
 A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
@@ -21,14 +22,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import evidence_colored
 import evidence_mnist
 import fire
 import torch
-from evidence_methods import METHODS
-from evidence_report import MAIN, report
+from evidence_report import report
 
 ROOT = Path(__file__).resolve().parent
-TESTBEDS = {"biased_mnist": evidence_mnist}
+TESTBEDS: dict[str, Any] = {"biased_mnist": evidence_mnist, "colored_mnist": evidence_colored}
 
 
 def commit() -> str:
@@ -70,7 +71,7 @@ def append(file: Path, row: dict[str, Any]) -> None:
 
 def main(
     testbed: str,
-    methods: str | tuple[str, ...] = MAIN,
+    methods: str | tuple[str, ...] | None = None,
     seeds: int = 5,
     bias: float = 1.0,
     out: str = str(ROOT / "results"),
@@ -80,20 +81,22 @@ def main(
     """Run what is missing, and render the table and the figure of the testbed.
 
     Args:
-        testbed: biased_mnist.
-        methods: names from evidence_methods.py, separated by commas.
+        testbed: biased_mnist or colored_mnist.
+        methods: names of the testbed's table METHODS, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
-        bias: share of the training images whose mark is that of their class.
+        bias: share of the training images whose mark is that of their class; biased_mnist only.
         out: folder of the CSV, the table and the figure.
         workers: how many runs at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.
     """
     start, folder = time.monotonic(), Path(out).resolve()
-    chosen = [methods] if isinstance(methods, str) and "," not in methods else methods
-    chosen = chosen.split(",") if isinstance(chosen, str) else list(chosen)
-    unknown = set(chosen) - METHODS.keys()
-    if testbed not in TESTBEDS or unknown:
-        raise ValueError(f"unknown: {unknown or testbed}; there are {list(TESTBEDS)} and the methods {list(METHODS)}.")
+    if testbed not in TESTBEDS:
+        raise ValueError(f"unknown testbed {testbed!r}; there are {', '.join(TESTBEDS)}.")
+    module = TESTBEDS[testbed]
+    chosen = methods.split(",") if isinstance(methods, str) else list(methods or module.MAIN)
+    unknown = [name for name in chosen if name not in module.METHODS]
+    if unknown:
+        raise ValueError(f"unknown methods {unknown}; {testbed} has {', '.join(module.METHODS)}.")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
     done = {(row["method"], int(row["seed"]), float(row["bias"])) for row in read(file)}
@@ -108,7 +111,7 @@ def main(
             append(file, row)
             minutes = (time.monotonic() - start) / 60
             print(f"[{n}/{len(jobs)}, {minutes:.1f} min] {row['method']}, seed {row['seed']}: done", flush=True)
-    print(report(TESTBEDS[testbed], read(file), file.with_suffix("")))
+    print(report(module, read(file), file.with_suffix("")))
 
 
 if __name__ == "__main__":

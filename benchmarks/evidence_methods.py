@@ -19,7 +19,7 @@ from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
 from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
 
-__all__ = ["METHODS", "Method", "trainer_parts", "training_samples"]
+__all__ = ["MAIN", "METHODS", "Method", "trainer_parts", "training_samples"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,19 @@ METHODS = {
         for kind in ("black", "noise", "shuffle", "dim")
     },
 }
+
+MAIN = (
+    "plain",
+    "unbiased",
+    "backmix",
+    "wbackmix",
+    "isnet",
+    "spectral_decoupling",
+    "mixup",
+    "manifold_mixup",
+    "flow_mixup",
+    "backmix_isnet",
+)
 
 
 def training_samples(method: Method, items: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

@@ -9,127 +9,82 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence_methods import METHODS
 from matplotlib.figure import Figure
 
 from monai_debias.metrics import paired_difference
 
-__all__ = ["MAIN", "report"]
+__all__ = ["groups", "report", "spread", "values"]
 
-MAIN = (
-    "plain",
-    "unbiased",
-    "backmix",
-    "wbackmix",
-    "isnet",
-    "spectral_decoupling",
-    "mixup",
-    "manifold_mixup",
-    "flow_mixup",
-    "backmix_isnet",
-)
-AXES = {
-    "background_relevance": "background relevance",
-    "pointing_game": "pointing game",
-    "swap_consistency": "swap consistency",
-}
+Rows = Sequence[dict[str, str]]
+COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
 
 
-def report(testbed: Any, rows: Sequence[dict[str, str]], stem: Path) -> str:
+def report(testbed: Any, rows: Rows, stem: Path) -> str:
     """Write the Markdown page and the figure beside the CSV, and return the page."""
-    text = f"{table(testbed, rows)}\n\n{diagnosis(rows)}\n\n{selection(testbed, rows)}\n"
+    text = f"{table(testbed, rows)}\n\n{testbed.remarks(rows)}\n"
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(testbed, rows).savefig(stem.with_suffix(".png"), dpi=110)
     return text
 
 
-def values(rows: Sequence[dict[str, str]], method: str, bias: str, column: str) -> np.ndarray:
+def values(rows: Rows, method: str, bias: str, column: str) -> dict[int, float]:
     """Of one method at one bias, by seed."""
-    chosen = [row for row in rows if row["method"] == method and row["bias"] == bias]
-    return np.array([float(row[column]) for row in sorted(chosen, key=lambda row: int(row["seed"]))])
+    return {int(row["seed"]): float(row[column]) for row in rows if row["method"] == method and row["bias"] == bias}
 
 
-def groups(rows: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+def groups(testbed: Any, rows: Rows) -> list[tuple[str, str]]:
     """The pairs (bias, method) that there are, strongest bias first, methods in their own order."""
-    there = {(row["bias"], row["method"]) for row in rows}
-    return sorted(there, key=lambda pair: (-float(pair[0]), list(METHODS).index(pair[1])))
+    there, order = {(row["bias"], row["method"]) for row in rows}, list(testbed.METHODS)
+    return sorted(there, key=lambda pair: (-float(pair[0]), order.index(pair[1])))
 
 
-def spread(found: np.ndarray) -> str:
-    sd = f" ± {100 * found.std(ddof=1):.1f}" if len(found) > 1 else ""
-    return f"{100 * found.mean():.1f}{sd}"
+def spread(found: dict[int, float]) -> str:
+    """Mean and standard deviation over the seeds, in percent."""
+    numbers = 100 * np.array(list(found.values()))
+    sd = f" ± {numbers.std(ddof=1):.1f}" if len(numbers) > 1 else ""
+    return f"{numbers.mean():.1f}{sd}"
 
 
-def table(testbed: Any, rows: Sequence[dict[str, str]]) -> str:
-    """Markdown: both axes of every method, in percent, mean ± standard deviation over the seeds."""
-    head = ["bias", "method", "settings", "n", *testbed.SPLITS.values(), *AXES.values(), "deceiving: more than plain"]
-    lines = ["| " + " | ".join([*head, "time"]) + " |", "|---|---|---|" + "---:|" * (len(head) - 2)]
-    for bias, method in groups(rows):
-        columns = [values(rows, method, bias, column) for column in (*testbed.SPLITS, *AXES)]
-        plain, seconds = (values(rows, "plain", bias, column) for column in ("deceiving", "seconds"))
-        n, cells = min(len(plain), len(columns[0])), [spread(column) for column in columns]
-        more = ""
-        if method != "plain" and n > 1:
-            mean, low, high = paired_difference(columns[2][:n], plain[:n])
-            more = f"{100 * mean:+.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-        took = values(rows, method, bias, "seconds")[: len(seconds)].mean() / seconds[:n].mean() if n else np.nan
-        cells = [f"{float(bias):g}", METHODS[method].title, METHODS[method].settings, str(len(columns[0])), *cells]
-        lines.append("| " + " | ".join([*cells, more, f"{took:.2f}"]) + " |")
+def table(testbed: Any, rows: Rows) -> str:
+    """Markdown: every method in percent, and paired by seed how far it is above the plain network on the last split."""
+    shifted = list(testbed.SPLITS)[-1]
+    measured = {**testbed.SPLITS, **testbed.AXES}
+    head = ["bias", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
+    lines = ["| " + " | ".join(head) + " |", "|---|---|---|" + "---:|" * (len(head) - 3)]
+    for bias, method in groups(testbed, rows):
+        columns = {column: values(rows, method, bias, column) for column in (*measured, "seconds")}
+        plain = {column: values(rows, "plain", bias, column) for column in (shifted, "seconds")}
+        both = sorted(plain[shifted].keys() & columns[shifted].keys())
+        first, second = ([found[shifted][seed] for seed in both] for found in (columns, plain))
+        above = time = ""
+        if method != "plain" and len(both) > 1:
+            above = "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in paired_difference(first, second)))
+        if both:
+            time = f"{sum(columns['seconds'][s] for s in both) / sum(plain['seconds'][s] for s in both):.2f}"
+        is_what = testbed.METHODS[method]
+        cells = [f"{float(bias):g}", is_what.title, is_what.settings, str(len(columns[shifted]))]
+        cells += [*(spread(columns[column]) for column in measured), above, time]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def diagnosis(rows: Sequence[dict[str, str]]) -> str:
-    """Whether the plain network is a shortcut learner in every run, without which the testbed says nothing."""
-    lines = []
-    for bias in sorted({row["bias"] for row in rows}, key=float, reverse=True):
-        same, deceiving, outside = (
-            values(rows, "plain", bias, column) for column in ("same", "deceiving", "background_relevance")
-        )
-        if not len(same):
-            continue
-        broken = (same > 0.9) & (same - deceiving > 0.3)
-        verdict = "counts" if broken.all() else "does not count"
-        lines.append(
-            f"- Bias {float(bias):g}: the plain network is a shortcut learner in {broken.sum()} of {len(same)} runs "
-            "(above 90 % on the same bias, more than 30 points less on deceiving marks), and has "
-            f"{spread(outside)} % of its relevance in the background; the testbed {verdict}."
-        )
-    return "\n".join(lines)
-
-
-def selection(testbed: Any, rows: Sequence[dict[str, str]]) -> str:
-    """Markdown: accuracy on the deceiving split by the rule that chose the epoch, on in-distribution data."""
-    lines = [
-        "| bias | method | by accuracy | by accuracy and swaps | by accuracy and attention |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for bias, method in groups(rows):
-        columns = ("deceiving", "consistency_rule_deceiving", "attention_rule_deceiving")
-        cells = [spread(values(rows, method, bias, column)) for column in columns]
-        lines.append("| " + " | ".join([f"{float(bias):g}", METHODS[method].title, *cells]) + " |")
-    return "\n".join(lines)
-
-
-def draw(testbed: Any, rows: Sequence[dict[str, str]]) -> Figure:
-    """Robustness against faithfulness: a dot is a run, at the strongest bias that there is."""
+def draw(testbed: Any, rows: Rows) -> Figure:
+    """Robustness beside faithfulness, where both are measured: a dot is a run, at the strongest bias that there is."""
     bias = max({row["bias"] for row in rows}, key=float)
-    methods = [method for other, method in groups(rows) if other == bias]
-    figure = Figure(figsize=(10, 0.5 + 0.42 * len(methods)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    panels = (
-        (left, testbed.SPLITS, ("tab:blue", "tab:orange", "tab:red")),
-        (right, AXES, ("tab:brown", "tab:green", "tab:purple")),
-    )
-    for axes, columns, colors in panels:
-        for (column, title), color in zip(columns.items(), colors, strict=True):
-            found = [100 * values(rows, method, bias, column) for method in reversed(methods)]
+    methods = [method for other, method in groups(testbed, rows) if other == bias][::-1]
+    kinds = [("accuracy, %", testbed.SPLITS)] + [("%", testbed.AXES)] * bool(testbed.AXES)
+    figure = Figure(figsize=(1 + 4.5 * len(kinds), 1.1 + 0.36 * len(methods)), layout="constrained")
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    colors = iter(COLORS)
+    for axes, (label, columns) in zip(panels, kinds, strict=True):
+        for column, title in columns.items():
+            found = [list(values(rows, method, bias, column).values()) for method in methods]
             heights = np.repeat(np.arange(len(methods)), [len(runs) for runs in found])
-            axes.plot(np.concatenate(found), heights, "o", ms=5, alpha=0.6, color=color, label=title)
-    left.set_yticks(range(len(methods)), [METHODS[method].title for method in reversed(methods)])
-    for axes, label in ((left, "accuracy on the test split, %"), (right, "%")):
+            axes.plot(100 * np.concatenate(found), heights, "o", ms=5, alpha=0.6, color=next(colors), label=title)
         axes.set_xlabel(label)
         axes.set_xlim(-3, 103)
         axes.grid(axis="y", lw=0.4)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
+        axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    panels[0].set_yticks(range(len(methods)), [testbed.METHODS[method].title for method in methods])
     return figure

@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import evidence
+import evidence_colored
 import evidence_mnist
 import evidence_report
 from evidence_methods import METHODS
 
 BUDGET = evidence_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
-SHARES = (*evidence_mnist.SPLITS, *evidence_report.AXES, "validation_accuracy", "attention_rule_deceiving")
+SHARES = (*evidence_mnist.SPLITS, *evidence_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -45,13 +47,38 @@ def test_results_are_kept_and_reported(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
 
 
+@pytest.mark.parametrize("method", list(evidence_colored.METHODS))
+def test_colored_mnist(method, tmp_path):
+    row = evidence_colored.run(method, 0, budget=evidence_colored.QUICK)
+    assert all(0 < row[split] < 1 for split in evidence_colored.SPLITS)
+    file = tmp_path / "colored_mnist.csv"
+    for name in ("plain", method):
+        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "bias": 1.0, **row})
+    assert "Published" in evidence_report.report(evidence_colored, evidence.read(file), file.with_suffix(""))
+    assert file.with_suffix(".png").stat().st_size > 5_000
+
+
+def test_colors_lie_as_often_as_they_should():
+    generator = torch.Generator().manual_seed(0)
+    digits = torch.randint(10, (4000,), generator=generator)
+    torch.manual_seed(0)
+    pixels, labels = evidence_colored.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=False)
+    assert pixels.shape == (4000, 2 * 14 * 14)
+    color = pixels[:, 0]  # of the first channel; the other is empty
+    assert bool((pixels.sum(1) == 14 * 14).all())
+    assert (color == labels[:, 0]).float().mean().item() == pytest.approx(0.9, abs=0.02)
+    assert ((digits < 5).float() == labels[:, 0]).float().mean().item() == pytest.approx(0.75, abs=0.03)
+    gray, _ = evidence_colored.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=True)
+    assert bool((gray == 0.5).all())
+
+
 def test_the_same_seed_gives_the_same_run():
     first, second = (evidence_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
 def test_unknown_names_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown: .'magic"):
+    with pytest.raises(ValueError, match=r"unknown methods \['magic'\]; biased_mnist has plain, "):
         evidence.main("biased_mnist", "magic", out=str(tmp_path))
-    with pytest.raises(ValueError, match="unknown: nowhere"):
+    with pytest.raises(ValueError, match="unknown testbed 'nowhere'; there are biased_mnist, colored_mnist"):
         evidence.main("nowhere", "plain", out=str(tmp_path))

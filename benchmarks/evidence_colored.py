@@ -4,9 +4,9 @@
 
 Two training environments, in which the colour names the label of 80 % and 90 % of the images, and a test environment
 where it names that of 10 %. 25 % of the labels (digit below 5 or not) are flipped everywhere, so that the digit alone
-gives 75 %. The settings are those of the authors' script. They must have been found on the test environment, which alone
-tells whether the colour was learned. "Honest" is the same loss with the λ that in-distribution validation data choose.
-Their grey network has one input for each pixel, ours two that are the same.
+gives 75 %. The settings are those of the authors' script. They must have been found on the test environment; nothing
+else tells whether the colour was learned. "Honest" is the same loss with the λ that in-distribution validation data
+choose. Their grey network has one input for each pixel, ours two that are the same.
 """
 
 from __future__ import annotations

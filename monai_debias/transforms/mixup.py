@@ -98,9 +98,11 @@ class FlowMixup(Randomizable, Transform):
         layers = tuple(layers)
         if not layers or len(set(layers)) < len(layers) or INPUT in layers[1:] or "" in layers:
             raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
-        if layers != (INPUT,) and not isinstance(network, torch.nn.Module):
+        if layers == (INPUT,):
+            network = None  # not needed, and may be of any kind
+        elif not isinstance(network, torch.nn.Module):
             raise ValueError(f"the states {layers} are those of a network: expected one, got {network!r}.")
-        if network is not None:
+        else:
             find_states(network, [layer for layer in layers if layer != INPUT])
         if not 0 < alpha < float("inf"):
             raise ValueError(f"alpha must be finite and above 0, got {alpha}.")

@@ -98,12 +98,11 @@ class FlowMixup(Randomizable, Transform):
         layers = tuple(layers)
         if not layers or len(set(layers)) < len(layers) or INPUT in layers[1:] or "" in layers:
             raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
-        if layers == (INPUT,):
-            network = None  # not needed, and may be of any kind
-        elif not isinstance(network, torch.nn.Module):
-            raise ValueError(f"the states {layers} are those of a network: expected one, got {network!r}.")
-        else:
-            find_states(network, [layer for layer in layers if layer != INPUT])
+        hidden = [layer for layer in layers if layer != INPUT]
+        if hidden and not isinstance(network, torch.nn.Module):
+            raise ValueError(f"the states {hidden} are those of a network: expected one, got {network!r}.")
+        if hidden and network is not None:
+            find_states(network, hidden)
         if not 0 < alpha < float("inf"):
             raise ValueError(f"alpha must be finite and above 0, got {alpha}.")
         if num_classes is not None and num_classes < 1:
@@ -227,7 +226,7 @@ class FlowMixup(Randomizable, Transform):
             n_samples: number B of un-mixed samples.
             n_rows: rows of the network's input, B or with mixed images appended 2B.
         """
-        if self.network is not None:
+        if self.network is not None and self.layers != (INPUT,):
             hidden = [mixture for mixture in self._mixtures if mixture.layer != INPUT]
             arm(self.network, hidden, n_samples, n_rows, self.flow == "append")
 

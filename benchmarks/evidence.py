@@ -3,8 +3,9 @@
 """Does each method do what its paper says? Trains, evaluates, and keeps one line for each run.
 
     python benchmarks/evidence.py biased_mnist --seeds 5
-    python benchmarks/evidence.py biased_mnist --methods plain,isnet --seeds 3 --bias 0.98
+    python benchmarks/evidence.py biased_mnist --methods plain,isnet --seeds 3 --strengths 0.9,0.98
     python benchmarks/evidence.py colored_mnist --seeds 5
+    python benchmarks/evidence.py corrupted_labels --seeds 5
     python benchmarks/evidence.py biased_mnist --quick
 
 A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
@@ -23,13 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import evidence_colored
+import evidence_labels
 import evidence_mnist
 import fire
 import torch
 from evidence_report import report
 
 ROOT = Path(__file__).resolve().parent
-TESTBEDS: dict[str, Any] = {"biased_mnist": evidence_mnist, "colored_mnist": evidence_colored}
+TESTBEDS: dict[str, Any] = {
+    "biased_mnist": evidence_mnist,
+    "colored_mnist": evidence_colored,
+    "corrupted_labels": evidence_labels,
+}
 
 
 def commit() -> str:
@@ -42,13 +48,13 @@ def commit() -> str:
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
-def one_run(testbed: str, method: str, seed: int, bias: float, quick: bool) -> dict[str, Any]:
+def one_run(testbed: str, method: str, seed: int, strength: float, quick: bool) -> dict[str, Any]:
     """In a process of its own: a line of the results."""
     torch.set_num_threads(1)
     module = TESTBEDS[testbed]
-    print(f"{method}, seed {seed}, bias {bias}", flush=True)
+    print(f"{method}, seed {seed}, strength {strength}", flush=True)
     budget = module.QUICK if quick else module.Budget()
-    return {"method": method, "seed": seed, "bias": bias, **module.run(method, seed, bias, budget)}
+    return {"method": method, "seed": seed, "strength": strength, **module.run(method, seed, strength, budget)}
 
 
 def read(file: Path) -> list[dict[str, str]]:
@@ -73,7 +79,7 @@ def main(
     testbed: str,
     methods: str | tuple[str, ...] | None = None,
     seeds: int = 5,
-    bias: float = 1.0,
+    strengths: float | tuple[float, ...] | None = None,
     out: str = str(ROOT / "results"),
     workers: int = 2,
     quick: bool = False,
@@ -81,10 +87,11 @@ def main(
     """Run what is missing, and render the table and the figure of the testbed.
 
     Args:
-        testbed: biased_mnist or colored_mnist.
+        testbed: biased_mnist, colored_mnist or corrupted_labels.
         methods: names of the testbed's table METHODS, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
-        bias: share of the training images whose mark is that of their class; biased_mnist only.
+        strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:
+            the share of the training images whose mark is that of their class; corrupted_labels: the rate of the noise.
         out: folder of the CSV, the table and the figure.
         workers: how many runs at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.
@@ -99,8 +106,10 @@ def main(
         raise ValueError(f"unknown methods {unknown}; {testbed} has {', '.join(module.METHODS)}.")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
-    done = {(row["method"], int(row["seed"]), float(row["bias"])) for row in read(file)}
-    jobs = [(name, seed, float(bias)) for seed in range(seeds) for name in chosen]
+    done = {(row["method"], int(row["seed"]), float(row["strength"])) for row in read(file)}
+    asked = module.STRENGTHS if strengths is None else strengths
+    asked = [float(strength) for strength in (asked if isinstance(asked, tuple | list) else [asked])]
+    jobs = [(name, seed, strength) for seed in range(seeds) for strength in asked for name in chosen]
     jobs = [job for job in jobs if job not in done]
     made_by = commit()
     os.environ["PYTHONWARNINGS"] = "ignore"

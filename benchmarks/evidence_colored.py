@@ -22,8 +22,10 @@ from torch import nn
 from monai_debias.data import load_mnist
 from monai_debias.losses import SpectralDecouplingLoss
 
-__all__ = ["AXES", "MAIN", "METHODS", "QUICK", "SPLITS", "Budget", "run"]
+__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
 
+STRENGTHS = (1.0,)
+MEASURE = "accuracy, %"
 SPLITS = {"train": "training", "test": "test, colours reversed"}
 AXES: dict[str, str] = {}
 LAMBDAS = (0.0, 4e-5, 4e-3, 0.04, 0.4, 2.0)  # of the honest choice
@@ -112,8 +114,8 @@ def train(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, method
         optimizer.step()
 
 
-def run(name: str, seed: int, bias: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
-    """Train and evaluate one method once; the bias is that of the environments, whatever is asked for."""
+def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
+    """Train and evaluate one method once; the strength is that of the published environments."""
     method, start = METHODS[name], time.process_time()
     set_determinism(seed)
     images, digits = (part[: budget.images] for part in load_mnist("training"))

@@ -26,7 +26,10 @@ from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
 from monai_debias.metrics import background_relevance, background_swap_consistency, pointing_game
 from monai_debias.relevance import LRP
 
-__all__ = ["AXES", "MAIN", "METHODS", "QUICK", "SPLITS", "Budget", "remarks", "run"]
+__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
+
+STRENGTHS = (1.0,)
+MEASURE = "accuracy, %"
 
 SPLITS = {"same": "same bias", "none": "no mark", "deceiving": "deceiving"}
 AXES = {
@@ -163,8 +166,8 @@ RULES = {
 }
 
 
-def run(name: str, seed: int, bias: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
-    """Train and evaluate one method once.
+def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
+    """Train and evaluate one method once; the strength is the share of images whose mark is that of their class.
 
     Returns:
         What stands in a line of the results: the test splits and both axes for the network of the best validation
@@ -175,13 +178,13 @@ def run(name: str, seed: int, bias: float = 1.0, budget: Budget = Budget()) -> d
     network = make_network()
     judge = Judge(network, signed if method.signed else nn.Identity())
     optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
-    items = load("training", budget.images, bias=0.1 if name == "unbiased" else bias).items()
+    items = load("training", budget.images, bias=0.1 if name == "unbiased" else strength).items()
     samples = training_samples(method, items, seed)
     parts = trainer_parts(method, network, N_CLASSES, STAGES)
     transforms = [*sample_transforms(method, samples), Lambdad("image", judge.scale), SelectItemsd(parts.keys)]
     loader = DataLoader(Dataset(samples, Compose(transforms)), batch_size=budget.batch, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * len(loader))
-    validation = Validation(judge, load("validation", budget.evaluated, bias=bias), budget.explained)
+    validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
     stopwatch, arguments = Stopwatch(), parts.arguments()
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
@@ -217,13 +220,13 @@ def remarks(rows: list[dict[str, str]]) -> str:
 def diagnosis(rows: list[dict[str, str]]) -> str:
     """Whether the plain network is a shortcut learner in every run, without which the testbed says nothing."""
     lines = []
-    for bias in sorted({row["bias"] for row in rows if row["method"] == "plain"}, key=float, reverse=True):
-        same, deceiving = (values(rows, "plain", bias, column) for column in ("same", "deceiving"))
+    for strength in sorted({row["strength"] for row in rows if row["method"] == "plain"}, key=float, reverse=True):
+        same, deceiving = (values(rows, "plain", strength, column) for column in ("same", "deceiving"))
         broken = [same[seed] > 0.9 and same[seed] - deceiving[seed] > 0.3 for seed in same]
-        outside = spread(values(rows, "plain", bias, "background_relevance"))
+        outside = spread(values(rows, "plain", strength, "background_relevance"))
         lines.append(
-            f"- Bias {float(bias):g}: the plain network is a shortcut learner in {sum(broken)} of {len(broken)} runs "
-            "(above 90 % on the same bias, more than 30 points less on deceiving marks), and has "
+            f"- Strength {float(strength):g}: the plain network is a shortcut learner in {sum(broken)} of "
+            f"{len(broken)} runs (above 90 % on the same bias, more than 30 points less on deceiving marks), and has "
             f"{outside} % of its relevance in the background; the testbed "
             + ("counts." if all(broken) else "does not count.")
         )
@@ -237,9 +240,9 @@ def selection(rows: list[dict[str, str]]) -> str:
         "accuracy and swap consistency": "consistency_rule_",
         "accuracy and attention": "attention_rule_",
     }
-    head = ["bias", "epoch chosen by", *rules]
+    head = ["strength", "epoch chosen by", *rules]
     lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * len(rules)]
-    for bias, method in groups(sys.modules[__name__], rows):
-        cells = [spread(values(rows, method, bias, f"{prefix}deceiving")) for prefix in rules.values()]
-        lines.append("| " + " | ".join([f"{float(bias):g}", METHODS[method].title, *cells]) + " |")
+    for strength, method in groups(sys.modules[__name__], rows):
+        cells = [spread(values(rows, method, strength, f"{prefix}deceiving")) for prefix in rules.values()]
+        lines.append("| " + " | ".join([f"{float(strength):g}", METHODS[method].title, *cells]) + " |")
     return "\n".join(lines)

@@ -27,14 +27,15 @@ def report(testbed: Any, rows: Rows, stem: Path) -> str:
     return text
 
 
-def values(rows: Rows, method: str, bias: str, column: str) -> dict[int, float]:
-    """Of one method at one bias, by seed."""
-    return {int(row["seed"]): float(row[column]) for row in rows if row["method"] == method and row["bias"] == bias}
+def values(rows: Rows, method: str, strength: str, column: str) -> dict[int, float]:
+    """Of one method at one strength, by seed."""
+    chosen = [row for row in rows if row["method"] == method and row["strength"] == strength]
+    return {int(row["seed"]): float(row[column]) for row in chosen}
 
 
 def groups(testbed: Any, rows: Rows) -> list[tuple[str, str]]:
-    """The pairs (bias, method) that there are, strongest bias first, methods in their own order."""
-    there, order = {(row["bias"], row["method"]) for row in rows}, list(testbed.METHODS)
+    """The pairs (strength, method) that there are, strongest first, methods in their own order."""
+    there, order = {(row["strength"], row["method"]) for row in rows}, list(testbed.METHODS)
     return sorted(there, key=lambda pair: (-float(pair[0]), order.index(pair[1])))
 
 
@@ -49,11 +50,11 @@ def table(testbed: Any, rows: Rows) -> str:
     """Markdown: every method in percent, and paired by seed how far it is above the plain network on the last split."""
     shifted = list(testbed.SPLITS)[-1]
     measured = {**testbed.SPLITS, **testbed.AXES}
-    head = ["bias", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
+    head = ["strength", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
     lines = ["| " + " | ".join(head) + " |", "|---|---|---|" + "---:|" * (len(head) - 3)]
-    for bias, method in groups(testbed, rows):
-        columns = {column: values(rows, method, bias, column) for column in (*measured, "seconds")}
-        plain = {column: values(rows, "plain", bias, column) for column in (shifted, "seconds")}
+    for strength, method in groups(testbed, rows):
+        columns = {column: values(rows, method, strength, column) for column in (*measured, "seconds")}
+        plain = {column: values(rows, "plain", strength, column) for column in (shifted, "seconds")}
         both = sorted(plain[shifted].keys() & columns[shifted].keys())
         first, second = ([found[shifted][seed] for seed in both] for found in (columns, plain))
         above = time = ""
@@ -62,23 +63,23 @@ def table(testbed: Any, rows: Rows) -> str:
         if both:
             time = f"{sum(columns['seconds'][s] for s in both) / sum(plain['seconds'][s] for s in both):.2f}"
         is_what = testbed.METHODS[method]
-        cells = [f"{float(bias):g}", is_what.title, is_what.settings, str(len(columns[shifted]))]
+        cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(columns[shifted]))]
         cells += [*(spread(columns[column]) for column in measured), above, time]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def draw(testbed: Any, rows: Rows) -> Figure:
-    """Robustness beside faithfulness, where both are measured: a dot is a run, at the strongest bias that there is."""
-    bias = max({row["bias"] for row in rows}, key=float)
-    methods = [method for other, method in groups(testbed, rows) if other == bias][::-1]
-    kinds = [("accuracy, %", testbed.SPLITS)] + [("%", testbed.AXES)] * bool(testbed.AXES)
+    """Robustness beside faithfulness, where both are measured: a dot is a run, at the greatest strength."""
+    strength = max({row["strength"] for row in rows}, key=float)
+    methods = [method for other, method in groups(testbed, rows) if other == strength][::-1]
+    kinds = [(testbed.MEASURE, testbed.SPLITS)] + [("%", testbed.AXES)] * bool(testbed.AXES)
     figure = Figure(figsize=(1 + 4.5 * len(kinds), 1.1 + 0.36 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     colors = iter(COLORS)
     for axes, (label, columns) in zip(panels, kinds, strict=True):
         for column, title in columns.items():
-            found = [list(values(rows, method, bias, column).values()) for method in methods]
+            found = [list(values(rows, method, strength, column).values()) for method in methods]
             heights = np.repeat(np.arange(len(methods)), [len(runs) for runs in found])
             axes.plot(100 * np.concatenate(found), heights, "o", ms=5, alpha=0.6, color=next(colors), label=title)
         axes.set_xlabel(label)

@@ -36,7 +36,7 @@ def test_results_are_kept_and_reported(tmp_path):
     for method in ("plain", "isnet"):
         for seed in range(3):
             better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100}
-            row = {"commit": "abc", "method": method, "seed": seed, "bias": 1.0, **measured, **better}
+            row = {"commit": "abc", "method": method, "seed": seed, "strength": 1.0, **measured, **better}
             evidence.append(file, row)
     rows = evidence.read(file)
     assert [row["method"] + row["seed"] for row in rows] == ["plain0", "plain1", "plain2", "isnet0", "isnet1", "isnet2"]
@@ -53,7 +53,7 @@ def test_colored_mnist(method, tmp_path):
     assert all(0 < row[split] < 1 for split in evidence_colored.SPLITS)
     file = tmp_path / "colored_mnist.csv"
     for name in ("plain", method):
-        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "bias": 1.0, **row})
+        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "strength": 1.0, **row})
     assert "Published" in evidence_report.report(evidence_colored, evidence.read(file), file.with_suffix(""))
     assert file.with_suffix(".png").stat().st_size > 5_000
 

@@ -23,7 +23,7 @@ import evidence_methods
 import evidence_mnist
 import numpy as np
 import torch
-from evidence_methods import Method, TrainerParts, trainer_parts
+from evidence_methods import Method, trainer_parts
 from evidence_mnist import N_CLASSES, STAGES, Stopwatch
 from evidence_report import values
 from ignite.engine import Engine, Events
@@ -35,8 +35,6 @@ from sklearn.metrics import f1_score, roc_auc_score
 from torch import nn
 
 from monai_debias.data import corrupt_labels, load_mnist
-from monai_debias.engines import PrepareBatchFlowMixup
-from monai_debias.losses import FlowMixupLoss, SpectralDecouplingLoss
 from monai_debias.metrics.groups import PairedDifference, paired_difference
 
 __all__ = [
@@ -120,18 +118,6 @@ def make_network() -> nn.Sequential:
     return network
 
 
-def multi_label_parts(method: Method, network: nn.Module) -> TrainerParts:
-    """The parts of the trainer of a method, with the binary cross-entropy of each label."""
-    parts = trainer_parts(method, network, N_CLASSES, STAGES)
-    if isinstance(parts.prepare_batch, PrepareBatchFlowMixup):
-        parts.loss_function = FlowMixupLoss(parts.prepare_batch.mixup.groups, "bce")
-    elif method.penalty_weight:
-        parts.loss_function = SpectralDecouplingLoss("bce", method.penalty_weight, class_reduction="mean")
-    else:
-        parts.loss_function = nn.BCEWithLogitsLoss()
-    return parts
-
-
 @torch.no_grad()
 def measure(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> dict[str, NDArray[np.float64]]:
     """AUC and, at a probability of 0.5, F1 of each label."""
@@ -190,7 +176,7 @@ def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * len(loader))
     images, labels = compose("validation", budget.validated)
     validation = Validation(network, images, corrupt(labels, strength, seed=2 * seed + 1))
-    parts, stopwatch = multi_label_parts(method, network), Stopwatch()
+    parts, stopwatch = trainer_parts(method, network, N_CLASSES, STAGES, nn.BCEWithLogitsLoss), Stopwatch()
     parts.handlers = [stopwatch, validation]
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),

@@ -19,7 +19,7 @@ from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
 from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
 
-__all__ = ["MAIN", "METHODS", "Method", "trainer_parts", "training_samples"]
+__all__ = ["MAIN", "METHODS", "Method", "sample_transforms", "trainer_parts", "training_samples"]
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,16 @@ class TrainerParts:
         return {"loss_function": self.loss_function, "train_handlers": self.handlers, **given}
 
 
-def trainer_parts(method: Method, network: nn.Module, n_classes: int, stages: Sequence[str]) -> TrainerParts:
+def trainer_parts(
+    method: Method,
+    network: nn.Module,
+    n_classes: int,
+    stages: Sequence[str],
+    plain_loss: type[nn.Module] = nn.CrossEntropyLoss,
+) -> TrainerParts:
     """What turns the training of the plain network into that of a method."""
     reduction = "mean" if not method.weighted and method.isnet is None and method.mixing is None else "none"
-    loss: nn.Module = nn.CrossEntropyLoss(reduction=reduction)
+    loss: nn.Module = plain_loss(reduction=reduction)
     if method.penalty_weight:
         loss = SpectralDecouplingLoss(loss, method.penalty_weight, class_reduction="mean", reduction=reduction)
     parts = TrainerParts(loss)

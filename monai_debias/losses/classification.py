@@ -10,9 +10,9 @@ import monai.losses
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["CrossEntropy", "make_classification_loss", "sample_losses"]
+__all__ = ["ROUNDING", "CrossEntropy", "make_classification_loss", "sample_losses"]
 
-_ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
+ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
 
 class CrossEntropy(torch.nn.Module):
@@ -51,7 +51,7 @@ class CrossEntropy(torch.nn.Module):
                     f"expected a label of 0 to 1 for each logit, {tuple(logits.shape)}, got {tuple(label.shape)}."
                 )
             label = label.reshape(logits.shape).to(logits.dtype)
-            if not bool(((label - label.clamp(0, 1)).abs() <= _ROUNDING).all()):
+            if not bool(((label - label.clamp(0, 1)).abs() <= ROUNDING).all()):
                 raise ValueError(
                     f"the labels of binary cross-entropy must lie in [0, 1], got {label.min().item():g} to "
                     f"{label.max().item():g}."
@@ -59,7 +59,7 @@ class CrossEntropy(torch.nn.Module):
             return F.binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)
         if label.shape == logits.shape:
             label = label.to(logits.dtype)
-            if not bool(((label.sum(1) - 1).abs() <= _ROUNDING).all()):
+            if not bool(((label.sum(1) - 1).abs() <= ROUNDING).all()):
                 raise ValueError(
                     f"the labels of shape {tuple(label.shape)} have rows that do not add up to 1: for a multi-label "
                     'task choose the loss "bce".'

@@ -10,11 +10,9 @@ import torch
 from monai.utils import LossReduction, look_up_option
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import CrossEntropy, make_classification_loss, sample_losses
+from monai_debias.losses.classification import ROUNDING, CrossEntropy, make_classification_loss, sample_losses
 
 __all__ = ["SpectralDecouplingLoss"]
-
-_ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
 
 class SpectralDecouplingLoss(_Loss):
@@ -224,7 +222,7 @@ def _class_weights(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     n, n_logits = logits.shape
     if n_logits == 1 and label.numel() == n:
         positive = label.reshape(n, 1).to(logits)
-        if not bool(((positive - positive.clamp(0, 1)).abs() <= _ROUNDING).all()):
+        if not bool(((positive - positive.clamp(0, 1)).abs() <= ROUNDING).all()):
             raise ValueError(
                 f"labels of one logit must lie in [0, 1], got values from {positive.min().item():g} to "
                 f"{positive.max().item():g}."
@@ -233,7 +231,7 @@ def _class_weights(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     if label.shape == logits.shape:
         classes = label.to(logits)
         off = torch.stack([(classes.sum(1) - 1).abs().max(), -classes.min()])
-        if not bool((off <= _ROUNDING).all()):
+        if not bool((off <= ROUNDING).all()):
             raise ValueError(
                 f"the labels of shape {tuple(label.shape)} have rows that are no distribution over the classes; for "
                 'several labels choose the loss "bce" or multi_label=True.'

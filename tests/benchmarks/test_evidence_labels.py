@@ -74,7 +74,8 @@ def test_losses_are_those_of_the_method():
     bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     expected = {"spectral_decoupling": bce + 0.1 * logits.square().mean()}
     for name, method in evidence_labels.METHODS.items():
-        loss = evidence_labels.multi_label_parts(method, evidence_labels.make_network()).loss_function
+        network, stages = evidence_labels.make_network(), evidence_labels.STAGES
+        loss = evidence_labels.trainer_parts(method, network, 10, stages, torch.nn.BCEWithLogitsLoss).loss_function
         torch.testing.assert_close(loss(logits, labels), expected.get(name, bce))
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "METHODS",
     "QUICK",
     "SPLITS",
+    "STRENGTH",
     "STRENGTHS",
     "Budget",
     "compose",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.4)
+STRENGTH = "rate of the label noise"
 MEASURE = "%"
 SPLITS = {"f1": "macro F1", "auc": "macro AUC"}
 AXES = {"last_f1": "macro F1, last epoch", "last_auc": "macro AUC, last epoch"}

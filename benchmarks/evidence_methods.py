@@ -33,11 +33,11 @@ class Method:
         masks: share of the training images that have a mask.
         weighted: whether samples with a mask count more (wBackMix, λ = 1).
         isnet: options of ISNetInferer; None for no heatmap.
+        relevance_weight: P of the ISNet, the weight of the heatmap's loss against that of the classification.
         background_scale: E of the ISNet's background loss.
         penalty_weight: λ of spectral decoupling with ``class_reduction="mean"``.
         mixing: "mixup", "manifold_mixup" or "flow_mixup".
         rrr: weight of the input gradients outside the mask.
-        signed: whether images are brought to [-1, 1], where a black background can have relevance x∘G, too.
     """
 
     title: str
@@ -46,11 +46,11 @@ class Method:
     masks: float = 1.0
     weighted: bool = False
     isnet: dict[str, Any] | None = None
+    relevance_weight: float = 0.5
     background_scale: float = 0.1
     penalty_weight: float = 0.0
     mixing: str | None = None
     rrr: float = 0.0
-    signed: bool = False
 
 
 _OURS = "P 0.5, d 0.9, E 0.1"
@@ -66,7 +66,6 @@ METHODS = {
     "flow_mixup": Method("Flow-Mixup", "alpha 1, the first two stages", mixing="flow_mixup"),
     "backmix_isnet": Method("BackMix and ISNet", _OURS, background="donor", isnet={}),
     "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", isnet={}, background_scale=1.0),
-    "isnet_signed": Method("ISNet, selective", f"{_OURS}, images in [-1, 1]", isnet={}, signed=True),
     "isnet_original": Method("ISNet, original", _OURS, isnet={"target": "all"}),
     "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
     "isnet_dual": Method("ISNet, dual", _OURS, isnet={"target": "dual"}),
@@ -179,7 +178,7 @@ def trainer_parts(
         parts.prepare_batch = PrepareBatchTargets(["label", "weight"])
     if method.isnet is not None:
         parts.keys = [*parts.keys, "mask", "has_mask"]
-        parts.loss_function = ISNetLRPLoss(loss, background_scale=method.background_scale)
+        parts.loss_function = ISNetLRPLoss(loss, method.relevance_weight, background_scale=method.background_scale)
         parts.inferer = ISNetInferer(**method.isnet)
         parts.prepare_batch = PrepareBatchISNet()
         parts.handlers = [GradientClipping(network, 100.0)]

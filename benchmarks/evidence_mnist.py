@@ -7,7 +7,6 @@ from __future__ import annotations
 import copy
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +17,7 @@ from evidence_report import groups, spread, values
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
-from monai.transforms import Compose, Lambdad, SelectItemsd
+from monai.transforms import Compose, SelectItemsd
 from monai.utils import set_determinism
 from torch import nn
 
@@ -26,9 +25,10 @@ from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
 from monai_debias.metrics import background_relevance, background_swap_consistency, pointing_game
 from monai_debias.relevance import LRP
 
-__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
+__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
 
 STRENGTHS = (1.0,)
+STRENGTH = "share of the training images whose mark is that of their class"
 MEASURE = "accuracy, %"
 
 SPLITS = {"same": "same bias", "none": "no mark", "deceiving": "deceiving"}
@@ -45,7 +45,7 @@ class Budget:
     """What every run of the testbed has, whatever its method."""
 
     images: int = 50_000
-    epochs: int = 4
+    epochs: int = 3
     evaluated: int = 10_000
     explained: int = 1_000
     batch: int = 64
@@ -56,22 +56,18 @@ QUICK = Budget(images=320, epochs=1, evaluated=200, explained=50)
 
 
 def make_network() -> nn.Sequential:
-    """Three stages of convolution, batch norm, ReLU and pooling, for 32 × 32 images."""
+    """For 32 × 32 images: a stem with stride 2, as ResNets have it, and two stages that end in max-pooling."""
 
-    def stage(before: int, after: int) -> nn.Sequential:
-        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
-        return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2))
+    def stage(before: int, after: int, stride: int) -> nn.Sequential:
+        convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        layers = [convolution, nn.BatchNorm2d(after), nn.ReLU()]
+        return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if stride == 1 else []))
 
     network = nn.Sequential()
-    for name, before, after in zip(STAGES, (1, 16, 32), (16, 32, 64), strict=True):
-        network.add_module(name, stage(before, after))
+    for name, before, after, stride in zip(STAGES, (1, 16, 32), (16, 32, 64), (2, 1, 1), strict=True):
+        network.add_module(name, stage(before, after, stride))
     network.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(64 * 16, N_CLASSES)))
     return network
-
-
-def signed(image: torch.Tensor) -> torch.Tensor:
-    """From [0, 1] to [-1, 1]."""
-    return 2 * image - 1
 
 
 @cache
@@ -87,15 +83,14 @@ def batches(data: BiasedMNIST) -> list[dict[str, torch.Tensor]]:
 
 @dataclass
 class Judge:
-    """What is measured of a network, on images in [0, 1] that are scaled as in its training."""
+    """What is measured of a network."""
 
     network: nn.Module
-    scale: Callable[[torch.Tensor], torch.Tensor]
 
     @torch.no_grad()
     def accuracy(self, data: BiasedMNIST) -> float:
         self.network.eval()
-        predicted = torch.cat([self.network(self.scale(x)).argmax(1) for x in data.image.split(500)])
+        predicted = torch.cat([self.network(x).argmax(1) for x in data.image.split(500)])
         return (predicted == data.label).float().mean().item()
 
     def attention(self, data: BiasedMNIST) -> dict[str, float]:
@@ -103,7 +98,7 @@ class Judge:
         self.network.eval()
         shares, hits = [], []
         for batch in batches(data):
-            x = self.scale(batch["image"])
+            x = batch["image"]
             _, relevance = LRP(self.network)(x, target=self.network(x).argmax(1))
             there = relevance.flatten(1).abs().amax(1) > 0
             relevance, mask = relevance[there, 0], batch["mask"][there]
@@ -113,7 +108,7 @@ class Judge:
 
     def consistency(self, data: BiasedMNIST) -> dict[str, float]:
         """What an exchange of backgrounds does to the predictions."""
-        swap = background_swap_consistency(self.network, batches(data), normalize=self.scale)
+        swap = background_swap_consistency(self.network, batches(data))
         return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
 
 
@@ -166,23 +161,40 @@ RULES = {
 }
 
 
-def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
-    """Train and evaluate one method once; the strength is the share of images whose mark is that of their class.
+@dataclass
+class Training:
+    """A finished training: the network with all that was measured on in-distribution validation data."""
 
-    Returns:
-        What stands in a line of the results: the test splits and both axes for the network of the best validation
-        accuracy, the accuracies for those that the other rules choose, and the seconds of processor time.
+    judge: Judge
+    validation: Validation
+    seconds: float
+
+    def take(self, rule: str) -> int:
+        """Give the network the weights of the epoch that a rule chooses; returns the epoch, from 0."""
+        scores = [RULES[rule](measured) for measured in self.validation.history]
+        epoch = max(range(len(scores)), key=scores.__getitem__)
+        self.judge.network.load_state_dict(self.validation.states[epoch])
+        return epoch
+
+
+def train(method: Method, seed: int, bias: float, strength: float, budget: Budget) -> Training:
+    """Train a method once; no test split is loaded.
+
+    Args:
+        method: what to train.
+        seed: of weights, batches, masks and mixing.
+        bias: share of the training images whose mark is that of their class.
+        strength: the same of the validation images.
+        budget: images, epochs and so on.
     """
-    method: Method = METHODS[name]
     set_determinism(seed)
     network = make_network()
-    judge = Judge(network, signed if method.signed else nn.Identity())
+    judge = Judge(network)
     optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
-    items = load("training", budget.images, bias=0.1 if name == "unbiased" else strength).items()
-    samples = training_samples(method, items, seed)
+    samples = training_samples(method, load("training", budget.images, bias=bias).items(), seed)
     parts = trainer_parts(method, network, N_CLASSES, STAGES)
-    transforms = [*sample_transforms(method, samples), Lambdad("image", judge.scale), SelectItemsd(parts.keys)]
-    loader = DataLoader(Dataset(samples, Compose(transforms)), batch_size=budget.batch, shuffle=True, drop_last=True)
+    transforms = Compose([*sample_transforms(method, samples), SelectItemsd(parts.keys)])
+    loader = DataLoader(Dataset(samples, transforms), batch_size=budget.batch, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * len(loader))
     validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
     stopwatch, arguments = Stopwatch(), parts.arguments()
@@ -197,19 +209,29 @@ def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) 
     )
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
     trainer.run()
-    tests = {split: load("test", budget.evaluated, cue=split) for split in SPLITS}
+    return Training(judge, validation, stopwatch.seconds)
+
+
+def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
+    """Train and evaluate one method once; the strength is the share of images whose mark is that of their class.
+
+    Returns:
+        What stands in a line of the results: the test splits and both axes for the network of the best validation
+        accuracy, the accuracies for those that the other rules choose, and the seconds of processor time.
+    """
+    trained = train(METHODS[name], seed, 0.1 if name == "unbiased" else strength, strength, budget)
+    judge, tests = trained.judge, {split: load("test", budget.evaluated, cue=split) for split in SPLITS}
     row: dict[str, Any] = {}
-    for rule, score in RULES.items():
-        chosen = max(range(budget.epochs), key=lambda epoch: score(validation.history[epoch]))
-        network.load_state_dict(validation.states[chosen])
+    for rule in RULES:
+        chosen = trained.take(rule)
         found = {split: judge.accuracy(data) for split, data in tests.items()}
         prefix = "" if rule == "accuracy" else f"{rule}_rule_"
         row |= {f"{prefix}{split}": value for split, value in found.items()} | {f"{prefix}epoch": chosen + 1}
         if rule == "accuracy":
-            row |= {f"validation_{key}": value for key, value in validation.history[chosen].items()}
+            row |= {f"validation_{key}": value for key, value in trained.validation.history[chosen].items()}
             explained = BiasedMNIST(*(part[: budget.explained] for part in tests["same"]))
             row |= judge.attention(explained) | judge.consistency(tests["same"])
-    return {**row, "seconds": stopwatch.seconds}
+    return {**row, "seconds": trained.seconds}
 
 
 def remarks(rows: list[dict[str, str]]) -> str:

@@ -20,10 +20,12 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 
 def report(testbed: Any, rows: Rows, stem: Path) -> str:
-    """Write the Markdown page and the figure beside the CSV, and return the page."""
+    """Write the Markdown page and the figures beside the CSV, and return the page."""
     text = f"{table(testbed, rows)}\n\n{testbed.remarks(rows)}\n"
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(testbed, rows).savefig(stem.with_suffix(".png"), dpi=110)
+    if len({row["strength"] for row in rows}) > 1:
+        draw_strengths(testbed, rows).savefig(stem.with_name(f"{stem.name}_strengths.png"), dpi=110)
     return text
 
 
@@ -88,4 +90,25 @@ def draw(testbed: Any, rows: Rows) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
     panels[0].set_yticks(range(len(methods)), [testbed.METHODS[method].title for method in methods])
+    return figure
+
+
+def draw_strengths(testbed: Any, rows: Rows) -> Figure:
+    """The last split against the strength of the bias or noise, for methods measured at several: mean and sd."""
+    column, title = list(testbed.SPLITS.items())[-1]
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    several = [name for name in testbed.METHODS if len({row["strength"] for row in rows if row["method"] == name}) > 1]
+    for n, method in enumerate(several):
+        strengths = sorted({row["strength"] for row in rows if row["method"] == method}, key=float)
+        found = [100 * np.array(list(values(rows, method, strength, column).values())) for strength in strengths]
+        sd = [runs.std(ddof=1) if len(runs) > 1 else 0 for runs in found]
+        # a little apart, since many intervals would lie on one another
+        places = [float(strength) + 0.002 * (n - len(several) / 2) for strength in strengths]
+        style = {"color": f"C{n % 10}", "ls": "-" if n < 10 else "--", "label": testbed.METHODS[method].title}
+        axes.errorbar(places, [runs.mean() for runs in found], sd, marker="o", ms=4, lw=1.2, capsize=2, **style)
+    axes.set_xlabel(testbed.STRENGTH)
+    axes.set_ylabel(f"{title}: {testbed.MEASURE}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     return figure

@@ -300,7 +300,8 @@ def _checked_rows(rows: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor | 
     if rows is None:
         return None
     if not isinstance(rows, torch.Tensor) or rows.ndim != 1 or rows.dtype != torch.int64 or len(rows) == 0:
-        raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {rows!r}.")
+        got = f"{rows.dtype}, {tuple(rows.shape)}" if isinstance(rows, torch.Tensor) else type(rows).__name__
+        raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {got}.")
     plain = rows.as_subclass(torch.Tensor).to(x.device)
     if bool(((plain < 0) | (plain >= len(x))).any()) or len(plain.unique()) < len(plain):
         raise ValueError(f"rows must be distinct indices from 0 to {len(x) - 1}, got {plain.tolist()}.")

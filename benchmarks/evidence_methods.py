@@ -65,6 +65,11 @@ METHODS = {
     "manifold_mixup": Method("Manifold Mixup", "alpha 1, images and the first two stages", mixing="manifold_mixup"),
     "flow_mixup": Method("Flow-Mixup", "alpha 1, the first two stages", mixing="flow_mixup"),
     "backmix_isnet": Method("BackMix and ISNet", _OURS, background="donor", isnet={}),
+    "backmix_spectral_decoupling": Method(
+        "BackMix and spectral decoupling", "as each alone", background="donor", penalty_weight=0.2
+    ),
+    "backmix_flow_mixup": Method("BackMix and Flow-Mixup", "as each alone", background="donor", mixing="flow_mixup"),
+    "isnet_spectral_decoupling": Method("ISNet and spectral decoupling", "as each alone", isnet={}, penalty_weight=0.2),
     "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", isnet={}, background_scale=1.0),
     "isnet_original": Method("ISNet, original", _OURS, isnet={"target": "all"}),
     "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),

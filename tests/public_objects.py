@@ -47,6 +47,9 @@ _MIXUP = {"network": [NETWORK], "layers": [["input"], ["features"], ["input", "f
 # arguments, by the qualified name of what takes them, that mean something else in most places or whose usual values or
 # defaults take a minute; a constructor's are lists of alternatives, as in configs()
 SPECIAL: dict[str, dict[str, Any]] = {
+    "BackgroundSwapConsistency": {
+        "loader": ["$[{'image': torch.eye(4).reshape(2, 1, 2, 4), 'mask': torch.ones(2, 1, 2, 4)}]"]
+    },
     "FlowMixup": _MIXUP,
     "FlowMixupLoss": {"classification_loss": [None, "bce"]},
     "FlowMixupLoss.forward": {"label": torch.eye(2)},
@@ -339,6 +342,8 @@ _NAN = torch.full((1, 96, 128), float("nan"))
 _NO_FILE = "no/such/file"
 
 BAD_CONSTRUCTOR: dict[str, list[Any]] = {
+    "BackgroundSwapConsistency.multi_label": [],  # with labels of their own it is as good
+    "BackgroundSwapConsistency.n_swaps": [0],
     "alpha": [0.0, -1.0],
     "background": ["blur"],
     "background_scale": [0.0],

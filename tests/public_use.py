@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ignite.metrics import Metric
 from matplotlib.figure import Figure
 from monai.config import PathLike
 from monai.data import ImageReader, list_data_collate
@@ -97,7 +98,8 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
     shutil.rmtree(folder)
     folder.mkdir()
     handler = copy.deepcopy(handler)
-    network, loss = getattr(handler, "network", make_network()), getattr(handler, "loss", ISNetLRPLoss())
+    own = vars(handler)  # not getattr: an ignite metric has every attribute, as a metric
+    network, loss = own.get("network", make_network()), own.get("loss", ISNetLRPLoss())
     trainer = SupervisedTrainer(
         device="cpu",
         max_epochs=1,
@@ -106,9 +108,10 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
         loss_function=loss,
         prepare_batch=PrepareBatchISNet(),
-        inferer=getattr(handler, "inferer", ISNetInferer()),
+        inferer=own.get("inferer", ISNetInferer()),
         postprocessing=Lambdad("pred", lambda pred: pred["logits"].softmax(0)),
-        train_handlers=[handler] if attached else [],
+        key_train_metric={"metric": handler} if attached and isinstance(handler, Metric) else None,
+        train_handlers=[handler] if attached and not isinstance(handler, Metric) else [],
     )
     trainer.run()
     files, metrics = sorted(file.name for file in folder.iterdir()), trainer.state.metrics

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_debias.handlers.background_swap import BackgroundSwapConsistency
 from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.gradient_clipping import GradientClipping
 from monai_debias.handlers.loss_terms import LossTerms
@@ -13,6 +14,7 @@ from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
 from monai_debias.handlers.resumable_training import ResumableTraining
 
 __all__ = [
+    "BackgroundSwapConsistency",
     "ClassificationReport",
     "GradientClipping",
     "LossTerms",

@@ -27,6 +27,7 @@ from monai_debias.demo import build_echo_cohort
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 SPLITS = ("test_same", "test_none", "test_reversed")
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
+KEY_METRICS = ("val_accuracy", "val_swap_consistency", "val_consistent_accuracy")
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--image_size", "[48,48]"]
 
 
@@ -113,6 +114,17 @@ def test_every_overlay_trains_differently_from_the_baseline(overlay, options, tm
     assert (tmp_path / "model.pt").exists()
     assert all(0 < loss < 10 for loss in losses(tmp_path))
     assert losses(tmp_path)[0] != losses(trained)[0]  # same seed and first batch, but not the same images
+
+
+def test_the_best_epoch_is_chosen_by_the_exchange_of_backgrounds(tmp_path, cohort):
+    train(tmp_path, cohort, "backmix", "select_by_swap")
+    found = {name: logged(tmp_path).Scalars(name)[-1].value for name in KEY_METRICS}
+    assert 0 < found["val_accuracy"] <= 1
+    assert 0 < found["val_swap_consistency"] <= 1
+    product = found["val_accuracy"] * found["val_swap_consistency"]
+    assert found["val_consistent_accuracy"] == pytest.approx(product, abs=1e-6)
+    ((score, _),) = torch.load(tmp_path / "last.pt", weights_only=True)["best"]["_saved"]
+    assert score == pytest.approx(product, abs=1e-6)
 
 
 def test_evaluate_reports_every_split(trained, cohort, tmp_path):

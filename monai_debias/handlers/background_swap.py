@@ -1,0 +1,106 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Choose checkpoints by what an exchange of backgrounds does to the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from ignite.metrics import Metric
+
+from monai_debias.metrics import background_swap_consistency
+
+__all__ = ["BackgroundSwapConsistency"]
+
+
+class BackgroundSwapConsistency(Metric):
+    """Share of decisions that survive another image's background, as a metric of a MONAI evaluator.
+
+    In-distribution accuracy cannot tell a network that reads the background from one that does not; this can, and
+    needs masks of the validation images, but no image without the shortcut. A network that always says the same is
+    consistent, so take the product with a metric of quality as ``key_val_metric``; ignite's metrics can be multiplied.
+
+    The measure has images of its own, since it needs masks, and images in which 0 is black: the evaluator's batches
+    have often passed a z-score, and have no masks. It runs at the end of each of the evaluator's epochs and costs
+    ``1 + n_swaps`` forward passes of each image. In distributed training every process measures all of ``loader``,
+    whose sampler must not be distributed.
+
+    Args:
+        network: the evaluator's network, see :func:`monai_debias.metrics.background_swap_consistency`.
+        loader: batches of images, in [0, 1] or another range where 0 is black, with masks; not shuffled.
+        normalize: what stands between these images and the network; takes a batch (B, C, spatial...).
+        n_swaps: how many other backgrounds each image gets.
+        multi_label: whether each logit is a label of its own.
+        image_key: key of the images, (B, C, spatial...).
+        mask_key: key of the masks, (B, 1, spatial...), 1 = region of interest.
+        seed: seed of the choice of donors; the same ones in every epoch.
+
+    Raises:
+        TypeError: when ``loader`` can be passed through only once, as an iterator.
+        ValueError: when ``n_swaps`` is below 1; at the end of an epoch also for all that
+            :func:`monai_debias.metrics.background_swap_consistency` refuses.
+
+    Example:
+        >>> from ignite.metrics import Accuracy
+        >>> from monai.engines import SupervisedEvaluator
+        >>> from monai.handlers import from_engine
+        >>> network, device = torch.nn.Flatten(), torch.device("cpu")
+        >>> batch = {"image": torch.tensor([[[0.0, 1.0]], [[2.0, 0.0]]]), "label": torch.tensor([1, 0])}
+        >>> batch["mask"] = torch.tensor([[[1, 0]], [[1, 0]]])
+        >>> accuracy = Accuracy(from_engine(["pred", "label"]))
+        >>> consistency = BackgroundSwapConsistency(network, [batch])
+        >>> key = {"consistent_accuracy": accuracy * consistency}
+        >>> evaluator = SupervisedEvaluator(device, [batch], network, key_val_metric=key, decollate=False)
+        >>> evaluator.run()
+        >>> evaluator.state.metrics["consistent_accuracy"]
+        0.5
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        loader: Iterable[Mapping[str, Any]],
+        normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        n_swaps: int = 1,
+        multi_label: bool = False,
+        image_key: str = "image",
+        mask_key: str = "mask",
+        seed: int = 0,
+    ) -> None:
+        if isinstance(loader, Iterator):
+            raise TypeError(
+                f"loader must give its batches anew in each epoch, got the iterator {type(loader).__name__}."
+            )
+        if n_swaps < 1:
+            raise ValueError(f"n_swaps is {n_swaps}, expected 1 or more.")
+        super().__init__(output_transform=_ignored)
+        self.network = network
+        self.loader = loader
+        self.options: dict[str, Any] = {
+            "n_swaps": n_swaps,
+            "multi_label": multi_label,
+            "normalize": normalize,
+            "image_key": image_key,
+            "mask_key": mask_key,
+            "seed": seed,
+        }
+
+    def reset(self) -> None:
+        """Nothing is kept from one epoch to the next."""
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """The evaluator's own batches are not what is measured."""
+
+    def update(self, output: Any) -> None:
+        """See :meth:`iteration_completed`."""
+
+    def compute(self) -> float:
+        """Measure the network as it is now."""
+        return background_swap_consistency(self.network, self.loader, **self.options).consistency
+
+
+def _ignored(output: Any) -> None:
+    """Of the evaluator's output nothing is used; ignite's default is a lambda, which cannot be pickled."""

@@ -6,6 +6,7 @@
     python benchmarks/evidence.py biased_mnist --methods plain,isnet --seeds 3 --strengths 0.9,0.98
     python benchmarks/evidence.py colored_mnist --seeds 5
     python benchmarks/evidence.py corrupted_labels --seeds 5
+    python benchmarks/evidence.py echo_demo --seeds 3
     python benchmarks/evidence.py biased_mnist --quick
 
 A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import evidence_colored
+import evidence_echo
 import evidence_labels
 import evidence_mnist
 import fire
@@ -35,6 +37,7 @@ TESTBEDS: dict[str, Any] = {
     "biased_mnist": evidence_mnist,
     "colored_mnist": evidence_colored,
     "corrupted_labels": evidence_labels,
+    "echo_demo": evidence_echo,
 }
 
 
@@ -87,7 +90,7 @@ def main(
     """Run what is missing, and render the table and the figure of the testbed.
 
     Args:
-        testbed: biased_mnist, colored_mnist or corrupted_labels.
+        testbed: biased_mnist, colored_mnist, corrupted_labels or echo_demo.
         methods: names of the testbed's table METHODS, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
         strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:

@@ -23,8 +23,9 @@ import evidence_methods
 import evidence_mnist
 import numpy as np
 import torch
+from evidence_judge import Stopwatch
 from evidence_methods import Method, trainer_parts
-from evidence_mnist import N_CLASSES, STAGES, Stopwatch
+from evidence_mnist import N_CLASSES, STAGES
 from evidence_report import values
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import fire
 import torch
+from evidence_judge import RULES
 from evidence_methods import METHODS, Method
-from evidence_mnist import QUICK, RULES, Budget, train
+from evidence_mnist import QUICK, Budget, train
 
 SEED = 100
 CANDIDATES: dict[str, list[dict[str, float]]] = {

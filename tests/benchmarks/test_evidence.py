@@ -13,9 +13,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import evidence
 import evidence_colored
+import evidence_judge
 import evidence_mnist
 import evidence_report
+import evidence_tuning
 from evidence_methods import METHODS
+from evidence_mnist import load
 
 BUDGET = evidence_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
 SHARES = (*evidence_mnist.SPLITS, *evidence_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
@@ -75,6 +78,28 @@ def test_colors_lie_as_often_as_they_should():
 def test_the_same_seed_gives_the_same_run():
     first, second = (evidence_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_the_later_one_of_equal_epochs_is_taken():
+    judge = evidence_judge.Judge(torch.nn.Linear(1, 1, bias=False))
+    validation = evidence_judge.Validation(judge, None)
+    accuracies, consistencies = (0.5, 0.9, 0.9, 0.8), (0.1, 0.5, 0.2, 1.0)
+    validation.history = [
+        {"accuracy": a, "swap_consistency": c} for a, c in zip(accuracies, consistencies, strict=True)
+    ]
+    validation.states = [{"weight": torch.full((1, 1), float(n))} for n in range(4)]
+    trained = evidence_judge.Training(judge, validation, 0.0)
+    assert trained.take("accuracy") == judge.network.weight.item() == 2
+    assert trained.take("consistency") == judge.network.weight.item() == 3
+
+
+def test_settings_are_chosen_without_a_test_split(monkeypatch):
+    sections = []
+    monkeypatch.setattr(evidence_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))
+    row = evidence_tuning.one_run("isnet", {"background_scale": 1.0}, quick=True)
+    assert set(sections) == {"training", "validation"}
+    assert row["score"] == row["accuracy"] * row["swap_consistency"]
+    assert row["settings"] == "background_scale 1"
 
 
 def test_unknown_names_are_refused(tmp_path):

@@ -1,0 +1,221 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The echo demo cohort: phantoms of four views, whose scanner names the view on the screen; one run of a method.
+
+The bundle bundles/echo_view trains, by its own config files; smaller images, the number of epochs, places and the seed
+are all that is overridden. Its validator, checkpoints and logs give way to the validation of the evidence, whose
+images and sectors are those that the bundle's transforms make.
+
+Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder ``cohorts`` beside
+this file. Delete it when the code that makes them has changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from echo_demo import BUNDLE, NAMES, overlays
+from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, selection
+from monai.bundle import ConfigParser
+from monai.data import Dataset, set_track_meta
+from monai.transforms import Compose
+
+from monai_debias.data import load_datalist
+from monai_debias.data.datalist import DATALIST_NAME
+from monai_debias.demo import build_echo_cohort
+
+__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
+
+STRENGTH = "share of the training clips whose overlay names their own view"
+STRENGTHS = (0.8, 0.95, 1.0)
+MEASURE = "accuracy, %"
+GAP = 0.2
+SPLITS = {"same": "same bias", "none": "random overlay", "reversed": "reversed overlay"}
+COHORTS = Path(__file__).resolve().parent / "cohorts"
+CHANCE = 0.25  # one of four views
+N_SWAPS = 2  # other backgrounds for each image: the sections are small
+NATURE = (
+    "The cohort is semi-synthetic: phantoms of hearts on the screens of fictitious scanners, no patients. What "
+    "holds for it need not hold for a clinic's data."
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every run of the testbed has, whatever its method."""
+
+    patients: tuple[int, int, int] = (100, 25, 60)
+    frames: int = 8
+    image_size: int = 64
+    epochs: int = 20
+
+
+QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1)
+
+
+@dataclass(frozen=True)
+class Method:
+    """The bundle's config files that train a method, with its title and settings in tables."""
+
+    title: str
+    settings: str
+    configs: tuple[str, ...]
+
+
+def _of_bundle(name: str, settings: str) -> Method:
+    return Method(NAMES[name], settings, tuple(overlays(name)[0]))
+
+
+_ISNET = "P rises to 0.5 in the first half, d 0.9, E 1"
+_COMBINED = _of_bundle("combined", f"{_ISNET}; λ 0.2")
+_PLAIN = ("train.json",)
+METHODS = {
+    "plain": Method("plain", "", _PLAIN),
+    "unbiased": Method("plain, trained without bias", "overlays of random views; a reference, no method", _PLAIN),
+    "backmix": _of_bundle("backmix", "paper: probability 1"),
+    "wbackmix": _of_bundle("wbackmix", "paper: λ 1"),
+    "isnet": _of_bundle("isnet", _ISNET),
+    "spectral_decoupling": _of_bundle("spectral_decoupling", "DomainBed: λ 0.2, mean over logits"),
+    "mixup": _of_bundle("mixup", "alpha 1"),
+    "manifold_mixup": _of_bundle("manifold_mixup", "alpha 1, images and the first two stages"),
+    "flow_mixup": _of_bundle("flow_mixup", "alpha 1, the second and third stage"),
+    "backmix_isnet": Method("BackMix and ISNet", _ISNET, _COMBINED.configs[:-1]),
+    "combined": _COMBINED,
+    "isnet_few_masks": _of_bundle("isnet_few_masks", _ISNET),
+}
+MAIN = tuple(name for name in METHODS if name != "isnet_few_masks")
+
+
+class Section(NamedTuple):
+    """The middle frames of a section's clips."""
+
+    image: torch.Tensor
+    """(N, 1, rows, columns), float32, in [0, 1]: 0 is black."""
+    label: torch.Tensor
+    """The view, (N,), int64."""
+    mask: torch.Tensor
+    """1 in the sector that the bundle finds, (N, 1, rows, columns), uint8; without rows if it was not looked for."""
+
+
+def cohort(bias: float, budget: Budget) -> str:
+    """The folder of the cohort of a bias, which is generated if it is not there."""
+    folder = COHORTS / f"{'_'.join(map(str, (*budget.patients, budget.frames)))}_bias{bias:g}"
+    complete = folder / DATALIST_NAME  # written last
+    if not complete.exists():
+        try:
+            build_echo_cohort(folder, bias, patients=budget.patients, frames=budget.frames, workers=1, progress=False)
+        except OSError:
+            if not complete.exists():  # otherwise the other worker was faster
+                raise
+    return str(folder)
+
+
+def bundle(configs: Sequence[str], folder: str, image_size: int) -> ConfigParser:
+    """Some of the bundle's config files, for the images of a cohort."""
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / name) for name in configs])
+    parser["dataset_dir"] = folder
+    parser["image_size"] = [image_size, image_size]
+    parser["show_progress"] = False
+    parser["device"] = "$torch.device('cpu')"
+    parser["amp"] = False
+    return parser
+
+
+@cache
+def load(folder: str, name: str, image_size: int, sectors: bool = True) -> Section:
+    """A section of a cohort, as the bundle's transforms make it before the z-score."""
+    parser = bundle(_PLAIN, folder, image_size)
+    items = load_datalist(folder, name, parser.get_parsed_content("class_names"))
+    transform = Compose(parser.get_parsed_content("load_transforms") + parser.get_parsed_content("prepare_transforms"))
+    images = [transform({"image": item["image"]})["image"].as_tensor() for item in items]
+    mask = find_sectors(folder, name, items, image_size) if sectors else torch.empty(0)
+    return Section(torch.stack(images), torch.tensor([item["label"] for item in items]), mask)
+
+
+def find_sectors(folder: str, name: str, items: Sequence[dict[str, Any]], image_size: int) -> torch.Tensor:
+    """The sectors of a section, from the bundle's transforms for BackMix, or from the file that keeps them."""
+    file = Path(folder) / f"sectors_{name}_{image_size}.pt"
+    if not file.exists():
+        transform = bundle(overlays("backmix")[0], folder, image_size).get_parsed_content(
+            "train#deterministic_transforms"
+        )
+        masks = [transform({"image": item["image"]})["mask"].as_tensor() for item in items]
+        partial = file.with_name(f"{file.name}.{os.getpid()}")  # the other worker sees a whole file or none
+        torch.save(torch.stack(masks).to(torch.uint8), partial)
+        partial.replace(file)
+    return torch.load(file, weights_only=True)
+
+
+def training_samples(parser: ConfigParser, section: Section) -> Dataset:
+    """What the bundle's cached data set of a method holds, without decoding the clips again."""
+    items = parser.get_parsed_content("train_items")
+    samples = [{**item, "image": image} for item, image in zip(items, section.image, strict=True)]
+    if not parser["mask_transforms"]:
+        return Dataset(samples)
+    samples = [{**sample, "mask": mask} for sample, mask in zip(samples, section.mask, strict=True)]
+    if "keep_mask" in parser:
+        samples = [parser.get_parsed_content("keep_mask")(sample) for sample in samples]
+    return Dataset(samples)
+
+
+def normalizer(parser: ConfigParser) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What the bundle does to each image last, for a batch."""
+    transform = Compose(parser.get_parsed_content("normalize_transforms"))
+
+    def normalize(images: torch.Tensor) -> torch.Tensor:
+        return torch.stack([transform({"image": image})["image"].as_subclass(torch.Tensor) for image in images])
+
+    return normalize
+
+
+def train(method: Method, seed: int, bias: float, strength: float, budget: Budget) -> Training:
+    """Train a method once; no test section is loaded.
+
+    Args:
+        method: what to train.
+        seed: of everything random in the training, and of the choice of masks; cohorts have one of their own.
+        bias: share of the training clips whose overlay names their own view.
+        strength: the same of the validation clips.
+        budget: clips, epochs and so on.
+    """
+    folder = cohort(bias, budget)
+    parser = bundle(method.configs, folder, budget.image_size)
+    parser["max_epochs"] = budget.epochs
+    parser["seed"] = seed
+    parser["train#handlers"] = [h for h in parser["train#handlers"] if h["_target_"] == "LrScheduleHandler"]
+    samples = training_samples(parser, load(folder, "training", budget.image_size))
+    parser["train#cached_dataset"] = samples
+    parser.get_parsed_content("initialize")  # the seed
+    trainer = parser.get_parsed_content("train#trainer")
+    judge = Judge(parser.get_parsed_content("network"), normalizer(parser), N_SWAPS)
+    validation = Validation(judge, load(cohort(strength, budget), "validation", budget.image_size))
+    stopwatch = Stopwatch()
+    for handler in (stopwatch, validation):
+        handler.attach(trainer)
+    set_track_meta(False)  # the same numbers in two thirds of the time
+    try:
+        trainer.run()
+    finally:
+        set_track_meta(True)
+    return Training(judge, validation, stopwatch.seconds)
+
+
+def run(name: str, seed: int, strength: float = 0.95, budget: Budget = Budget()) -> dict[str, Any]:
+    """Train and judge one method once; the strength is the share of clips whose overlay names their own view."""
+    trained = train(METHODS[name], seed, CHANCE if name == "unbiased" else strength, strength, budget)
+    folder = cohort(strength, budget)
+    return judged(trained, {s: load(folder, f"test_{s}", budget.image_size, s == "same") for s in SPLITS})
+
+
+def remarks(rows: list[dict[str, str]]) -> str:
+    """Whether the testbed counts, what choosing the epoch by another rule would have given, and what the data are."""
+    testbed = sys.modules[__name__]
+    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{NATURE}"

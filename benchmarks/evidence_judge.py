@@ -1,0 +1,204 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured of a network that may have learned a shortcut, during its training and after it.
+
+Data are named tuples with ``image`` (N, 1, rows, columns) in [0, 1], ``label`` (N,) and ``mask``, of the images' shape.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from evidence_report import Rows, groups, spread, values
+from ignite.engine import Engine, Events
+from torch import nn
+
+from monai_debias.metrics import background_relevance, background_swap_consistency, pointing_game
+from monai_debias.relevance import LRP
+
+__all__ = ["AXES", "RULES", "Judge", "Stopwatch", "Training", "Validation", "diagnosis", "judged", "selection"]
+
+AXES = {
+    "background_relevance": "background relevance",
+    "pointing_game": "pointing game",
+    "swap_consistency": "swap consistency",
+}
+# which epoch's network is taken, by in-distribution validation data
+RULES: dict[str, Callable[[dict[str, float]], float]] = {
+    "accuracy": lambda measured: measured["accuracy"],
+    "consistency": lambda measured: measured["swap_consistency"] * measured["accuracy"],
+    "attention": lambda measured: (1 - measured["background_relevance"]) * measured["accuracy"],
+}
+TITLES = {
+    "accuracy": "accuracy",
+    "consistency": "accuracy and swap consistency",
+    "attention": "accuracy and attention",
+}
+
+
+@dataclass
+class Judge:
+    """The measurements of a network, which sees images as ``normalize`` makes them."""
+
+    network: nn.Module
+    normalize: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
+    n_swaps: int = 1
+
+    @torch.no_grad()
+    def accuracy(self, data: Any) -> float:
+        """Share of right decisions."""
+        self.network.eval()
+        predicted = torch.cat([self.network(self.normalize(x)).argmax(1) for x in data.image.split(500)])
+        return (predicted == data.label).float().mean().item()
+
+    def attention(self, data: Any) -> dict[str, float]:
+        """Of the relevance of the predicted class: its share outside the mask, and how often its maximum is inside."""
+        self.network.eval()
+        shares, hits = [], []
+        for batch in batches(data):
+            x = self.normalize(batch["image"])
+            _, relevance = LRP(self.network)(x, target=self.network(x).argmax(1))
+            there = relevance.flatten(1).abs().amax(1) > 0
+            relevance, mask = relevance[there, 0], batch["mask"][there]
+            shares.append(background_relevance(relevance, mask))
+            hits.append(pointing_game(relevance, mask).float())
+        return {"background_relevance": torch.cat(shares).mean().item(), "pointing_game": torch.cat(hits).mean().item()}
+
+    def consistency(self, data: Any) -> dict[str, float]:
+        """What an exchange of backgrounds, in images where 0 is black, does to the predictions."""
+        swap = background_swap_consistency(self.network, batches(data), self.n_swaps, normalize=self.normalize)
+        return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
+
+
+def batches(data: Any) -> list[dict[str, torch.Tensor]]:
+    pairs = zip(data.image.split(500), data.mask.split(500), strict=True)
+    return [{"image": image, "mask": mask} for image, mask in pairs]
+
+
+def first(data: Any, n: int | None) -> Any:
+    return type(data)(*(part[:n] for part in data))
+
+
+class Stopwatch:
+    """Processor time of the training with its loading of samples, without the validation."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._lap)
+
+    def _start(self) -> None:
+        self._since = time.process_time()
+
+    def _lap(self) -> None:
+        now = time.process_time()
+        self.seconds += now - self._since
+        self._since = now
+
+
+class Validation:
+    """After each epoch measures the network on in-distribution data, attention on the first few, and keeps it."""
+
+    def __init__(self, judge: Judge, data: Any, explained: int | None = None) -> None:
+        self.judge, self.data, self.explained = judge, data, explained
+        self.history: list[dict[str, float]] = []
+        self.states: list[dict[str, torch.Tensor]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
+
+    def _validate(self, engine: Engine) -> None:
+        measured = {"accuracy": self.judge.accuracy(self.data)}
+        measured |= self.judge.attention(first(self.data, self.explained)) | self.judge.consistency(self.data)
+        self.history.append(measured)
+        self.states.append(copy.deepcopy(self.judge.network.state_dict()))
+        print(f"  epoch {engine.state.epoch}: " + ", ".join(f"{k} {v:.3f}" for k, v in measured.items()), flush=True)
+
+
+@dataclass
+class Training:
+    """A finished training: the network with all that was measured on in-distribution validation data."""
+
+    judge: Judge
+    validation: Validation
+    seconds: float
+
+    def take(self, rule: str) -> int:
+        """Give the network the weights of the epoch that a rule chooses, the later of equals; returns the epoch."""
+        scores = [RULES[rule](measured) for measured in self.validation.history]
+        epoch = max(range(len(scores)), key=lambda n: (scores[n], n))
+        self.judge.network.load_state_dict(self.validation.states[epoch])
+        return epoch
+
+
+def judged(trained: Training, tests: dict[str, Any], explained: int | None = None) -> dict[str, Any]:
+    """A line of the results of a training.
+
+    Args:
+        trained: the training.
+        tests: the test splits, of which the first has the bias of the training data: attention is measured on it.
+        explained: how many of its images, None for all.
+
+    Returns:
+        For the epoch that has the best validation accuracy the accuracy on every split, what the validation had said,
+        and both axes of faithfulness; for those that the other rules choose the accuracies; the processor time.
+    """
+    judge, biased = trained.judge, next(iter(tests.values()))
+    row: dict[str, Any] = {}
+    for rule in RULES:
+        chosen = trained.take(rule)
+        found = {split: judge.accuracy(data) for split, data in tests.items()}
+        row |= {f"{prefix(rule)}{split}": value for split, value in found.items()}
+        row[f"{prefix(rule)}epoch"] = chosen + 1
+        if rule == "accuracy":
+            row |= {f"validation_{key}": value for key, value in trained.validation.history[chosen].items()}
+            row |= judge.attention(first(biased, explained)) | judge.consistency(biased)
+    return {**row, "seconds": trained.seconds}
+
+
+def prefix(rule: str) -> str:
+    return "" if rule == "accuracy" else f"{rule}_rule_"
+
+
+def diagnosis(testbed: Any, rows: Rows) -> str:
+    """Whether the plain network is a shortcut learner in every run, without which a strength says nothing."""
+    biased, *_, shifted = testbed.SPLITS
+    lines = []
+    for strength in sorted({row["strength"] for row in rows if row["method"] == "plain"}, key=float, reverse=True):
+        same, other = (values(rows, "plain", strength, split) for split in (biased, shifted))
+        broken = [same[seed] > 0.9 and same[seed] - other[seed] > testbed.GAP for seed in same]
+        outside, pointing = (
+            spread(values(rows, "plain", strength, axis)) for axis in ("background_relevance", "pointing_game")
+        )
+        lines.append(
+            f"- Strength {float(strength):g}: the plain network is a shortcut learner in {sum(broken)} of "
+            f"{len(broken)} runs (above 90 % on the split “{testbed.SPLITS[biased]}”, and more than "
+            f"{100 * testbed.GAP:.0f} points less on “{testbed.SPLITS[shifted]}”). It has {outside} % of its relevance "
+            f"outside the mask, and its maximum inside in {pointing} % of the images; this strength "
+            f"{'counts' if all(broken) else 'does not count'}."
+        )
+    return "\n".join(lines)
+
+
+def selection(testbed: Any, rows: Rows) -> str:
+    """Markdown: accuracy on the shifted split by the rule that chose the epoch, on in-distribution data."""
+    *_, shifted = testbed.SPLITS
+    lines = [
+        f"Accuracy on “{testbed.SPLITS[shifted]}” if the epoch is chosen by … on in-distribution validation data:",
+        "",
+        "| " + " | ".join(["strength", "method", *TITLES.values()]) + " |",
+        "|---|---|" + "---:|" * len(TITLES),
+    ]
+    for strength, method in groups(testbed, rows):
+        cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
+        lines.append("| " + " | ".join([f"{float(strength):g}", testbed.METHODS[method].title, *cells]) + " |")
+    return "\n".join(lines)

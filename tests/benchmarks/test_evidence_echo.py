@@ -1,0 +1,136 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The echo testbed in a few seconds: the bundle's own training, judged on what the bundle itself would see."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import evidence
+import evidence_echo
+import evidence_judge
+import evidence_report
+
+BUDGET = evidence_echo.QUICK
+RULES = ("", "consistency_rule_", "attention_rule_")
+SHARES = (*(rule + split for rule in RULES for split in evidence_echo.SPLITS), *evidence_echo.AXES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cohorts(tmp_path_factory):
+    """Cohorts of these tests only, not those of the measurements."""
+    kept, evidence_echo.COHORTS = evidence_echo.COHORTS, tmp_path_factory.mktemp("cohorts")
+    yield evidence_echo.COHORTS
+    evidence_echo.COHORTS = kept
+    evidence_echo.load.cache_clear()
+
+
+def own(configs, folder):
+    """The bundle as it is, for the same images."""
+    parser = evidence_echo.bundle(configs, folder, BUDGET.image_size)
+    for data_set in ("train#cached_dataset", "validate#dataset"):
+        parser[f"{data_set}#num_workers"] = 1
+    return parser
+
+
+@pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet", "combined"])
+def test_methods_train_and_are_judged(method):
+    row = evidence_echo.run(method, 0, 1.0, BUDGET)
+    assert all(0 <= row[column] <= 1 for column in SHARES)
+    assert all(0 <= row[f"validation_{column}"] <= 1 for column in ("accuracy", *evidence_echo.AXES))
+    assert [row[f"{rule}epoch"] for rule in RULES] == [1, 1, 1]
+    assert row["seconds"] > 0
+
+
+def test_the_reference_trains_without_bias(monkeypatch):
+    asked, cohort = [], evidence_echo.cohort
+    monkeypatch.setattr(evidence_echo, "cohort", lambda bias, budget: asked.append(bias) or cohort(1.0, budget))
+    evidence_echo.run("unbiased", 0, 0.95, BUDGET)
+    assert asked == [0.25, 0.95, 0.95]  # training; validation and test
+
+
+def test_every_method_is_one_of_the_bundle():
+    assert set(evidence_echo.MAIN) == set(evidence_echo.METHODS) - {"isnet_few_masks"}
+    folder = evidence_echo.cohort(1.0, BUDGET)
+    for name, method in evidence_echo.METHODS.items():
+        parser = own(method.configs, folder)
+        assert ("backmix" in name or name == "combined") == bool(parser["background_transforms"])
+        assert ("isnet" in name or name == "combined") == ("ISNet" in parser["loss"]["_target_"])
+        assert ("mixup" in name) == ("mixup" in parser["train"])
+
+
+@pytest.mark.parametrize("method", ["plain", "isnet_few_masks"])
+def test_training_samples_are_those_of_the_bundle(method):
+    folder, configs = evidence_echo.cohort(1.0, BUDGET), evidence_echo.METHODS[method].configs
+    section = evidence_echo.load(folder, "training", BUDGET.image_size)
+    ours = evidence_echo.training_samples(own(configs, folder), section)
+    theirs = own(configs, folder).get_parsed_content("train#cached_dataset")
+    assert len(ours) == len(theirs) == 4 * BUDGET.patients[0]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.keys() == other.keys()
+        assert torch.equal(mine["image"], other["image"].as_tensor())
+        assert mine["label"] == other["label"]
+        assert "mask" not in mine or torch.equal(mine["mask"].float(), other["mask"].as_tensor().float())
+    assert sum("mask" in sample for sample in ours) == (0 if method == "plain" else 4)  # of one patient
+
+
+def test_the_network_is_judged_on_what_the_bundle_would_validate_on():
+    folder = evidence_echo.cohort(1.0, BUDGET)
+    section = evidence_echo.load(folder, "validation", BUDGET.image_size)
+    parser = own(["train.json"], folder)
+    normalize = evidence_echo.normalizer(parser)
+    network = parser.get_parsed_content("network").eval()
+    theirs = list(parser.get_parsed_content("validate#dataset"))
+    with torch.no_grad():
+        logits = network(normalize(section.image))
+        expected = network(torch.stack([sample["image"].as_tensor() for sample in theirs]))
+    assert torch.equal(logits, expected)
+    assert section.label.tolist() == [sample["label"] for sample in theirs]
+    judge = evidence_judge.Judge(network, normalize)
+    assert judge.accuracy(section) == pytest.approx((expected.argmax(1) == section.label).float().mean().item())
+    assert section.image.min() >= 0
+    assert section.image.max() <= 1
+    outside = section.image[section.mask == 0]
+    assert (outside == 0).float().mean() > 0.5  # black is 0, as BackMix needs it
+
+
+def test_sectors_are_kept_and_splits_are_paired():
+    folder = evidence_echo.cohort(1.0, BUDGET)
+    first = evidence_echo.load(folder, "test_same", BUDGET.image_size)
+    evidence_echo.load.cache_clear()
+    assert torch.equal(evidence_echo.load(folder, "test_same", BUDGET.image_size).mask, first.mask)
+    assert not list(Path(folder).glob("*.pt.*"))
+    other = evidence_echo.load(folder, "test_reversed", BUDGET.image_size, sectors=False)
+    assert torch.equal(first.label, other.label)
+    assert not torch.equal(first.image, other.image)
+    assert len(other.mask) == 0
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_does_not():
+    first, second, other = (evidence_echo.run("flow_mixup", seed, 1.0, BUDGET) for seed in (1, 1, 2))
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+    assert first["validation_swap_change"] != other["validation_swap_change"]
+
+
+def test_results_are_reported(tmp_path):
+    file = tmp_path / "echo_demo.csv"
+    measured = evidence_echo.run("plain", 0, 1.0, BUDGET)
+    for strength in (0.8, 1.0):
+        for method in ("plain", "backmix_isnet"):
+            for seed in range(3):
+                reverse = 0.9 if method != "plain" else 0.75 if strength == 0.8 else 0.1 * seed
+                row = {"method": method, "seed": seed, "strength": strength, **measured, "same": 0.92}
+                evidence.append(file, {**row, "reversed": reverse})
+    text = evidence_report.report(evidence_echo, evidence.read(file), file.with_suffix(""))
+    assert "Strength 1: the plain network is a shortcut learner in 3 of 3 runs" in text
+    assert "Strength 0.8: the plain network is a shortcut learner in 0 of 3 runs" in text
+    assert text.count("this strength does not count") == 1
+    assert "| 1 | plain | 10.0 ± 10.0 |" in text
+    assert "semi-synthetic" in text
+    assert file.with_suffix(".png").stat().st_size > 5_000
+    assert (tmp_path / "echo_demo_strengths.png").stat().st_size > 5_000

@@ -10,7 +10,8 @@
     python benchmarks/evidence.py biased_mnist --quick
 
 A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
-share the cores, one thread each; seconds are processor time. The Markdown table and the figure are made from the CSV.
+share the cores, one thread each; seconds are processor time, of the training and of the whole run. The Markdown page and
+the figures are made from the CSV.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def one_run(testbed: str, method: str, seed: int, strength: float, quick: bool) 
     torch.set_num_threads(1)
     module = TESTBEDS[testbed]
     print(f"{method}, seed {seed}, strength {strength}", flush=True)
-    budget = module.QUICK if quick else module.Budget()
-    return {"method": method, "seed": seed, "strength": strength, **module.run(method, seed, strength, budget)}
+    budget, start = module.QUICK if quick else module.Budget(), time.process_time()
+    row = {"method": method, "seed": seed, "strength": strength, **module.run(method, seed, strength, budget)}
+    return {**row, "run_seconds": time.process_time() - start}
 
 
 def read(file: Path) -> list[dict[str, str]]:

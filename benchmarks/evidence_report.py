@@ -21,12 +21,19 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 def report(testbed: Any, rows: Rows, stem: Path) -> str:
     """Write the Markdown page and the figures beside the CSV, and return the page."""
-    text = f"{table(testbed, rows)}\n\n{testbed.remarks(rows)}\n"
+    text = f"{table(testbed, rows)}\n\n{testbed.remarks(rows)}\n\n{origin(rows)}\n"
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(testbed, rows).savefig(stem.with_suffix(".png"), dpi=110)
     if len({row["strength"] for row in rows}) > 1:
         draw_strengths(testbed, rows).savefig(stem.with_name(f"{stem.name}_strengths.png"), dpi=110)
     return text
+
+
+def origin(rows: Rows) -> str:
+    """Which commits made the results, and how long it took."""
+    hours = sum(float(row["run_seconds"]) for row in rows) / 3600
+    commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
+    return f"{len(rows)} runs, {hours:.1f} hours of one core with all validation and tests, at commit {commits}."
 
 
 def values(rows: Rows, method: str, strength: str, column: str) -> dict[int, float]:

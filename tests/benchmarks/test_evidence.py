@@ -39,7 +39,15 @@ def test_results_are_kept_and_reported(tmp_path):
     for method in ("plain", "isnet"):
         for seed in range(3):
             better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100}
-            row = {"commit": "abc", "method": method, "seed": seed, "strength": 1.0, **measured, **better}
+            row = {
+                "commit": "abc",
+                "method": method,
+                "seed": seed,
+                "strength": 1.0,
+                **measured,
+                **better,
+                "run_seconds": 1800,
+            }
             evidence.append(file, row)
     rows = evidence.read(file)
     assert [row["method"] + row["seed"] for row in rows] == ["plain0", "plain1", "plain2", "isnet0", "isnet1", "isnet2"]
@@ -47,6 +55,7 @@ def test_results_are_kept_and_reported(tmp_path):
     assert "| 91.0 ± 1.0 |" in text
     assert "+86.0 [85.0, 87.0]" in text
     assert "shortcut learner in 3 of 3 runs" in text
+    assert "6 runs, 3.0 hours of one core with all validation and tests, at commit abc." in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
 
 
@@ -56,7 +65,7 @@ def test_colored_mnist(method, tmp_path):
     assert all(0 < row[split] < 1 for split in evidence_colored.SPLITS)
     file = tmp_path / "colored_mnist.csv"
     for name in ("plain", method):
-        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "strength": 1.0, **row})
+        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "strength": 1.0, **row, "run_seconds": 9})
     assert "Published" in evidence_report.report(evidence_colored, evidence.read(file), file.with_suffix(""))
     assert file.with_suffix(".png").stat().st_size > 5_000
 

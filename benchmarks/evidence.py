@@ -9,9 +9,9 @@
     python benchmarks/evidence.py echo_demo --seeds 3
     python benchmarks/evidence.py biased_mnist --quick
 
-A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a time
-share the cores, one thread each; seconds are processor time, of the training and of the whole run. The Markdown page and
-the figures are made from the CSV.
+A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a
+time share the cores, one thread each; seconds are processor time, of the training and of the whole run. The Markdown
+page and the figures are made from the CSV.
 """
 
 from __future__ import annotations

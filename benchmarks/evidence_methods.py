@@ -38,6 +38,7 @@ class Method:
         penalty_weight: λ of spectral decoupling with ``class_reduction="mean"``.
         mixing: "mixup", "manifold_mixup" or "flow_mixup".
         rrr: weight of the input gradients outside the mask.
+        pooling: whether the network has max-pooling, or else convolutions with a stride in its place.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Method:
     penalty_weight: float = 0.0
     mixing: str | None = None
     rrr: float = 0.0
+    pooling: bool = True
 
 
 _OURS = "P 0.5, d 0.9, E 0.1"
@@ -74,6 +76,10 @@ METHODS = {
     "isnet_original": Method("ISNet, original", _OURS, isnet={"target": "all"}),
     "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
     "isnet_dual": Method("ISNet, dual", _OURS, isnet={"target": "dual"}),
+    "isnet_strided": Method("ISNet, selective", f"{_OURS}; a network without pooling", isnet={}, pooling=False),
+    "isnet_stochastic_strided": Method(
+        "ISNet, stochastic", f"{_OURS}; a network without pooling", isnet={"target": "stochastic"}, pooling=False
+    ),
     "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
     "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
     "rrr": Method("RRR, input gradients", "weight 10", rrr=10.0),

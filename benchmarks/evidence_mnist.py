@@ -47,17 +47,21 @@ class Budget:
 QUICK = Budget(images=320, epochs=1, evaluated=200, explained=50)
 
 
-def make_network() -> nn.Sequential:
-    """For 32 × 32 images: a stem with stride 2, as ResNets have it, and two stages that end in max-pooling."""
+def make_network(pooling: bool = True) -> nn.Sequential:
+    """For 32 × 32 images: a stem with stride 2, as ResNets have it, and two stages that end in max-pooling.
 
-    def stage(before: int, after: int, stride: int) -> nn.Sequential:
-        convolution = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+    Args:
+        pooling: False for two stages with stride 2 instead.
+    """
+
+    def stage(before: int, after: int, pools: bool) -> nn.Sequential:
+        convolution = nn.Conv2d(before, after, 3, stride=1 if pools else 2, padding=1, bias=False)
         layers = [convolution, nn.BatchNorm2d(after), nn.ReLU()]
-        return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if stride == 1 else []))
+        return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pools else []))
 
     network = nn.Sequential()
-    for name, before, after, stride in zip(STAGES, (1, 16, 32), (16, 32, 64), (2, 1, 1), strict=True):
-        network.add_module(name, stage(before, after, stride))
+    for name, before, after, pools in zip(STAGES, (1, 16, 32), (16, 32, 64), (False, pooling, pooling), strict=True):
+        network.add_module(name, stage(before, after, pools))
     network.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(64 * 16, N_CLASSES)))
     return network
 
@@ -79,7 +83,7 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
         budget: images, epochs and so on.
     """
     set_determinism(seed)
-    network = make_network()
+    network = make_network(method.pooling)
     judge = Judge(network)
     optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
     samples = training_samples(method, load("training", budget.images, bias=bias).items(), seed)

@@ -154,10 +154,12 @@ def judged(trained: Training, tests: dict[str, Any], explained: int | None = Non
     """
     judge, biased = trained.judge, next(iter(tests.values()))
     row: dict[str, Any] = {}
+    found: dict[int, dict[str, float]] = {}  # by epoch: rules often agree
     for rule in RULES:
         chosen = trained.take(rule)
-        found = {split: judge.accuracy(data) for split, data in tests.items()}
-        row |= {f"{prefix(rule)}{split}": value for split, value in found.items()}
+        if chosen not in found:
+            found[chosen] = {split: judge.accuracy(data) for split, data in tests.items()}
+        row |= {f"{prefix(rule)}{split}": value for split, value in found[chosen].items()}
         row[f"{prefix(rule)}epoch"] = chosen + 1
         if rule == "accuracy":
             row |= {f"validation_{key}": value for key, value in trained.validation.history[chosen].items()}

@@ -82,7 +82,7 @@ METHODS = {
     ),
     "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
     "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
-    "rrr": Method("RRR, input gradients", "weight 10", rrr=10.0),
+    "rrr": Method("RRR, input gradients", "weight 1", rrr=1.0),
     **{
         f"background_{kind}": Method(f"background: {kind}", "BackMix's ablation", background=kind)
         for kind in ("black", "noise", "shuffle", "dim")

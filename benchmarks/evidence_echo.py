@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,11 +62,12 @@ QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1)
 
 @dataclass(frozen=True)
 class Method:
-    """The bundle's config files that train a method, with its title and settings in tables."""
+    """The bundle's config files that train a method, and what is changed in them; title and settings in tables."""
 
     title: str
     settings: str
     configs: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def _of_bundle(name: str, settings: str) -> Method:
@@ -188,7 +189,8 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     """
     folder = cohort(bias, budget)
     parser = bundle(method.configs, folder, budget.image_size)
-    parser["max_epochs"] = budget.epochs
+    for option, value in {**method.options, "max_epochs": budget.epochs}.items():
+        parser[option] = value
     parser["seed"] = seed
     parser["train#handlers"] = [h for h in parser["train#handlers"] if h["_target_"] == "LrScheduleHandler"]
     samples = training_samples(parser, load(folder, "training", budget.image_size))

@@ -105,7 +105,7 @@ def test_the_later_one_of_equal_epochs_is_taken():
 def test_settings_are_chosen_without_a_test_split(monkeypatch):
     sections = []
     monkeypatch.setattr(evidence_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))
-    row = evidence_tuning.one_run("isnet", {"background_scale": 1.0}, quick=True)
+    row = evidence_tuning.one_run("biased_mnist", "isnet", {"background_scale": 1.0}, quick=True)
     assert set(sections) == {"training", "validation"}
     assert row["score"] == row["accuracy"] * row["swap_consistency"]
     assert row["settings"] == "background_scale 1"

@@ -15,6 +15,7 @@ import evidence
 import evidence_echo
 import evidence_judge
 import evidence_report
+import evidence_tuning
 
 BUDGET = evidence_echo.QUICK
 RULES = ("", "consistency_rule_", "attention_rule_")
@@ -115,6 +116,17 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not():
     first, second, other = (evidence_echo.run("flow_mixup", seed, 1.0, BUDGET) for seed in (1, 1, 2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
     assert first["validation_swap_change"] != other["validation_swap_change"]
+
+
+def test_settings_of_a_candidate_reach_the_bundle(monkeypatch):
+    asked, bundle = [], evidence_echo.bundle
+    monkeypatch.setattr(evidence_echo, "bundle", lambda *args: asked.append(bundle(*args)) or asked[-1])
+    options = {"loss#background_scale": 0.1, "relevance_weight": 0.7, "ramp_epochs": 0}
+    row = evidence_tuning.one_run("echo_demo", "isnet", {"options": options}, quick=True)
+    trained = next(parser for parser in asked if "ramp_epochs" in parser)
+    loss = trained.get_parsed_content("loss")
+    assert (loss.background_scale, float(loss.relevance_weight)) == (0.1, pytest.approx(0.7))
+    assert row["settings"] == "loss#background_scale 0.1, relevance_weight 0.7, ramp_epochs 0"
 
 
 def test_results_are_reported(tmp_path):

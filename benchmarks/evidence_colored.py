@@ -29,6 +29,7 @@ MEASURE = "accuracy, %"
 SPLITS = {"train": "training", "test": "test, colours reversed"}
 AXES: dict[str, str] = {}
 LAMBDAS = (0.0, 4e-4, 4e-3, 0.04, 0.2, 0.4, 2.0)  # of the honest choice
+CHUNK = 2000  # images at a time: the gradients of a full batch add up faster in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,10 @@ def train(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, method
         else:
             rows = torch.randint(len(images), (method.batch,))
             x, y = images[rows], labels[rows]
+        loss, scale = (late, method.scale) if delayed else (early, 1.0)
         optimizer.zero_grad()
-        loss = method.scale * late(network(x), y) if delayed else early(network(x), y)
-        loss.backward()
+        for part, wanted in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+            (scale * len(part) / len(x) * loss(network(part), wanted)).backward()
         optimizer.step()
 
 

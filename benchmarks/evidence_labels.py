@@ -75,7 +75,7 @@ class Budget:
     """What every run of the testbed has, whatever its method."""
 
     images: int = 5_000
-    epochs: int = 20
+    epochs: int = 15
     validated: int = 2_000
     evaluated: int = 3_000
     batch: int = 64

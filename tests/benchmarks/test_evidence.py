@@ -70,6 +70,18 @@ def test_colored_mnist(method, tmp_path):
     assert file.with_suffix(".png").stat().st_size > 5_000
 
 
+def test_full_batches_are_full_in_parts(monkeypatch):
+    method, trained = evidence_colored.METHODS["spectral_decoupling"], []
+    x, y = torch.rand(130, 392), (torch.rand(130, 1) > 0.5).float()
+    for chunk in (1000, 40):
+        monkeypatch.setattr(evidence_colored, "CHUNK", chunk)
+        torch.manual_seed(0)
+        network = evidence_colored.make_network()
+        evidence_colored.train(network, x, y, method, 0.01)
+        trained.append(network(x).detach())
+    torch.testing.assert_close(*trained)
+
+
 def test_colors_lie_as_often_as_they_should():
     generator = torch.Generator().manual_seed(0)
     digits = torch.randint(10, (4000,), generator=generator)

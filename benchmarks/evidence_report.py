@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from monai_debias.metrics import paired_difference
 
-__all__ = ["groups", "report", "spread", "values"]
+__all__ = ["groups", "report", "spread", "summary", "values"]
 
 Rows = Sequence[dict[str, str]]
 COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
@@ -21,7 +21,8 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 def report(testbed: Any, rows: Rows, stem: Path) -> str:
     """Write the Markdown page and the figures beside the CSV, and return the page."""
-    text = f"{table(testbed, rows)}\n\n{testbed.remarks(rows)}\n\n{origin(rows)}\n"
+    parts = [summary(testbed, rows), testbed.remarks(rows), table(testbed, rows), origin(rows)]
+    text = "\n\n".join(parts) + "\n"
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(testbed, rows).savefig(stem.with_suffix(".png"), dpi=110)
     if len({row["strength"] for row in rows}) > 1:
@@ -55,6 +56,26 @@ def spread(found: dict[int, float]) -> str:
     return f"{numbers.mean():.1f}{sd}"
 
 
+def summary(testbed: Any, rows: Rows) -> str:
+    """Markdown: the main methods in percent at the greatest strength, and their time in trainings of the plain one."""
+    strength = max({row["strength"] for row in rows}, key=float)
+    measured = {**testbed.SPLITS, **testbed.AXES}
+    lines = [f"| method | n | {' | '.join(measured.values())} | time |", "|---|" + "---:|" * (len(measured) + 2)]
+    for other, method in groups(testbed, rows):
+        if other == strength and method in testbed.MAIN:
+            found = [values(rows, method, strength, column) for column in measured]
+            cells = [testbed.METHODS[method].title, str(len(found[0])), *map(spread, found)]
+            lines.append("| " + " | ".join([*cells, time(rows, method, strength)]) + " |")
+    return "\n".join(lines)
+
+
+def time(rows: Rows, method: str, strength: str) -> str:
+    """Processor time of the training, relative to that of the plain network with the same seeds."""
+    own, plain = (values(rows, name, strength, "seconds") for name in (method, "plain"))
+    both = own.keys() & plain.keys()
+    return f"{sum(own[seed] for seed in both) / sum(plain[seed] for seed in both):.2f}" if both else ""
+
+
 def table(testbed: Any, rows: Rows) -> str:
     """Markdown: every method in percent, and paired by seed how far it is above the plain network on the last split."""
     shifted = list(testbed.SPLITS)[-1]
@@ -62,18 +83,15 @@ def table(testbed: Any, rows: Rows) -> str:
     head = ["strength", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
     lines = ["| " + " | ".join(head) + " |", "|---|---|---|" + "---:|" * (len(head) - 3)]
     for strength, method in groups(testbed, rows):
-        columns = {column: values(rows, method, strength, column) for column in (*measured, "seconds")}
-        plain = {column: values(rows, "plain", strength, column) for column in (shifted, "seconds")}
-        both = sorted(plain[shifted].keys() & columns[shifted].keys())
-        first, second = ([found[shifted][seed] for seed in both] for found in (columns, plain))
-        above = time = ""
+        columns = {column: values(rows, method, strength, column) for column in measured}
+        own, plain = columns[shifted], values(rows, "plain", strength, shifted)
+        both, above = sorted(plain.keys() & own.keys()), ""
         if method != "plain" and len(both) > 1:
-            above = "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in paired_difference(first, second)))
-        if both:
-            time = f"{sum(columns['seconds'][s] for s in both) / sum(plain['seconds'][s] for s in both):.2f}"
+            difference = paired_difference([own[seed] for seed in both], [plain[seed] for seed in both])
+            above = "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in difference))
         is_what = testbed.METHODS[method]
-        cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(columns[shifted]))]
-        cells += [*(spread(columns[column]) for column in measured), above, time]
+        cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(own))]
+        cells += [*map(spread, columns.values()), above, time(rows, method, strength)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

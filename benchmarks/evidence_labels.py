@@ -24,12 +24,11 @@ import evidence_mnist
 import numpy as np
 import torch
 from evidence_judge import Stopwatch
-from evidence_methods import Method, trainer_parts
+from evidence_methods import Method, fit, trainer_parts
 from evidence_mnist import N_CLASSES, STAGES
 from evidence_report import values
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
@@ -175,23 +174,10 @@ def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) 
     samples = [{"image": image, "label": label} for image, label in zip(images, noisy, strict=True)]
     batches = torch.Generator().manual_seed(seed)  # of their own, so that mixing does not change their order
     loader = DataLoader(Dataset(samples), batch_size=budget.batch, shuffle=True, drop_last=True, generator=batches)
-    optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * len(loader))
     images, labels = compose("validation", budget.validated)
     validation = Validation(network, images, corrupt(labels, strength, seed=2 * seed + 1))
     parts, stopwatch = trainer_parts(method, network, N_CLASSES, STAGES, nn.BCEWithLogitsLoss), Stopwatch()
-    parts.handlers = [stopwatch, validation]
-    trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
-        max_epochs=budget.epochs,
-        train_data_loader=loader,
-        network=network,
-        optimizer=optimizer,
-        decollate=False,
-        **parts.arguments(),
-    )
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-    trainer.run()
+    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation)
     chosen, found = int(np.argmax(validation.auc)), {}
     for when, epoch in (("chosen", chosen), ("last", budget.epochs - 1)):
         network.load_state_dict(validation.states[epoch])

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from ignite.engine import Events
+from monai.data import DataLoader
+from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer
 from torch import nn
 
@@ -19,7 +22,7 @@ from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
 from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
 
-__all__ = ["MAIN", "METHODS", "Method", "sample_transforms", "trainer_parts", "training_samples"]
+__all__ = ["MAIN", "METHODS", "Method", "fit", "sample_transforms", "trainer_parts", "training_samples"]
 
 
 @dataclass(frozen=True)
@@ -209,3 +212,24 @@ def trainer_parts(
         parts.loss_function = FlowMixupLoss(mixup.groups, loss)
         parts.prepare_batch = PrepareBatchFlowMixup(mixup)
     return parts
+
+
+def fit(
+    network: nn.Module, loader: DataLoader, parts: TrainerParts, epochs: int, learning_rate: float, *handlers: Any
+) -> None:
+    """Train by MONAI's own trainer with Adam and a cosine schedule, in what a method makes of them."""
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=epochs,
+        train_data_loader=loader,
+        network=network,
+        optimizer=optimizer,
+        decollate=False,
+        **parts.arguments(),
+    )
+    for handler in handlers:
+        handler.attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
+    trainer.run()

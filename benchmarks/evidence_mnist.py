@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, selection
-from evidence_methods import MAIN, METHODS, Method, sample_transforms, trainer_parts, training_samples
-from ignite.engine import Events
+from evidence_methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
 from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedTrainer
 from monai.transforms import Compose, SelectItemsd
 from monai.utils import set_determinism
 from torch import nn
@@ -85,25 +82,13 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     set_determinism(seed)
     network = make_network(method.pooling)
     judge = Judge(network)
-    optimizer = torch.optim.Adam(network.parameters(), budget.learning_rate)
     samples = training_samples(method, load("training", budget.images, bias=bias).items(), seed)
     parts = trainer_parts(method, network, N_CLASSES, STAGES)
     transforms = Compose([*sample_transforms(method, samples), SelectItemsd(parts.keys)])
     loader = DataLoader(Dataset(samples, transforms), batch_size=budget.batch, shuffle=True, drop_last=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * len(loader))
     validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
-    stopwatch, arguments = Stopwatch(), parts.arguments()
-    trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
-        max_epochs=budget.epochs,
-        train_data_loader=loader,
-        network=network,
-        optimizer=optimizer,
-        decollate=False,
-        **{**arguments, "train_handlers": [*arguments["train_handlers"], stopwatch, validation]},
-    )
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-    trainer.run()
+    stopwatch = Stopwatch()
+    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation)
     return Training(judge, validation, stopwatch.seconds)
 
 

@@ -97,17 +97,17 @@ def table(testbed: Any, rows: Rows) -> str:
 
 
 def draw(testbed: Any, rows: Rows) -> Figure:
-    """Robustness beside faithfulness, where both are measured: a dot is a run, at the greatest strength."""
+    """Robustness beside faithfulness, where both are measured; a dot is a run of a main method at full strength."""
     strength = max({row["strength"] for row in rows}, key=float)
-    methods = [method for other, method in groups(testbed, rows) if other == strength][::-1]
+    methods = [name for other, name in groups(testbed, rows) if other == strength and name in testbed.MAIN][::-1]
     kinds = [(testbed.MEASURE, testbed.SPLITS)] + [("%", testbed.AXES)] * bool(testbed.AXES)
     figure = Figure(figsize=(1 + 4.5 * len(kinds), 1.1 + 0.36 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     colors = iter(COLORS)
     for axes, (label, columns) in zip(panels, kinds, strict=True):
-        for column, title in columns.items():
+        for n, (column, title) in enumerate(columns.items()):
             found = [list(values(rows, method, strength, column).values()) for method in methods]
-            heights = np.repeat(np.arange(len(methods)), [len(runs) for runs in found])
+            heights = np.repeat(np.arange(len(methods)), [len(runs) for runs in found]) + 0.16 * (1 - n)  # side by side
             axes.plot(100 * np.concatenate(found), heights, "o", ms=5, alpha=0.6, color=next(colors), label=title)
         axes.set_xlabel(label)
         axes.set_xlim(-3, 103)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 from echo_demo import BUNDLE, NAMES, overlays
-from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, selection
+from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 from monai.bundle import ConfigParser
 from monai.data import Dataset, set_track_meta
 from monai.transforms import Compose
@@ -220,4 +220,4 @@ def run(name: str, seed: int, strength: float = 0.95, budget: Budget = Budget())
 def remarks(rows: list[dict[str, str]]) -> str:
     """Whether the testbed counts, what choosing the epoch by another rule would have given, and what the data are."""
     testbed = sys.modules[__name__]
-    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{NATURE}"
+    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{ranking(testbed, rows)}\n\n{NATURE}"

@@ -16,12 +16,24 @@ from typing import Any
 import torch
 from evidence_report import Rows, groups, spread, values
 from ignite.engine import Engine, Events
+from scipy.stats import spearmanr
 from torch import nn
 
 from monai_debias.metrics import background_relevance, background_swap_consistency, pointing_game
 from monai_debias.relevance import LRP
 
-__all__ = ["AXES", "RULES", "Judge", "Stopwatch", "Training", "Validation", "diagnosis", "judged", "selection"]
+__all__ = [
+    "AXES",
+    "RULES",
+    "Judge",
+    "Stopwatch",
+    "Training",
+    "Validation",
+    "diagnosis",
+    "judged",
+    "ranking",
+    "selection",
+]
 
 AXES = {
     "background_relevance": "background relevance",
@@ -203,4 +215,25 @@ def selection(testbed: Any, rows: Rows) -> str:
     for strength, method in groups(testbed, rows):
         cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
         lines.append("| " + " | ".join([f"{float(strength):g}", testbed.METHODS[method].title, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def ranking(testbed: Any, rows: Rows) -> str:
+    """Markdown: how well in-distribution validation data rank the trained networks by their shifted accuracy."""
+    *_, shifted = testbed.SPLITS
+    lines = [
+        f"Rank correlation (Spearman) with the accuracy on “{testbed.SPLITS[shifted]}”, over all runs of a strength:",
+        "",
+        "| " + " | ".join(["strength", "runs", *TITLES.values()]) + " |",
+        "|---|---:|" + "---:|" * len(TITLES),
+    ]
+    for strength in sorted({row["strength"] for row in rows}, key=float, reverse=True):
+        runs = [row for row in rows if row["strength"] == strength and row["method"] != "unbiased"]
+        found = [float(row[shifted]) for row in runs]
+        if len(set(found)) < 3:
+            continue
+        measured = [{key: float(row[f"validation_{key}"]) for key in ("accuracy", *AXES)} for row in runs]
+        correlations = [spearmanr([rule(m) for m in measured], found).statistic for rule in RULES.values()]
+        cells = [f"{float(strength):g}", str(len(runs)), *(f"{correlation:.2f}" for correlation in correlations)]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

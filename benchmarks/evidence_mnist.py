@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, selection
+from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 from evidence_methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, SelectItemsd
@@ -102,4 +102,4 @@ def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) 
 def remarks(rows: list[dict[str, str]]) -> str:
     """Whether the testbed counts, and what choosing the epoch by another rule would have given."""
     testbed = sys.modules[__name__]
-    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}"
+    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{ranking(testbed, rows)}"

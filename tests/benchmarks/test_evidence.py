@@ -114,6 +114,17 @@ def test_the_later_one_of_equal_epochs_is_taken():
     assert trained.take("consistency") == judge.network.weight.item() == 3
 
 
+def test_validation_data_rank_the_runs():
+    rows = []
+    for seed, (accuracy, consistency) in enumerate([(1.0, 0.1), (0.99, 0.9), (0.98, 0.99)]):
+        measured = {"accuracy": accuracy, "swap_consistency": consistency, "background_relevance": 0.0}
+        row = {f"validation_{key}": value for key, value in {**measured, "pointing_game": 1.0}.items()}
+        row |= {"method": "plain", "seed": seed, "strength": 1.0, "deceiving": consistency}
+        rows.append({key: str(value) for key, value in row.items()})
+    assert "| 1 | 3 | -1.00 | 1.00 | -1.00 |" in evidence_judge.ranking(evidence_mnist, rows)
+    assert "| 1 |" not in evidence_judge.ranking(evidence_mnist, rows[:2])
+
+
 def test_settings_are_chosen_without_a_test_split(monkeypatch):
     sections = []
     monkeypatch.setattr(evidence_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))

@@ -134,6 +134,21 @@ def test_settings_are_chosen_without_a_test_split(monkeypatch):
     assert row["settings"] == "background_scale 1"
 
 
+def test_the_command_goes_on_where_it_was(tmp_path, capsys):
+    options = {"seeds": 1, "out": str(tmp_path), "workers": 1, "quick": True}
+    evidence.main("biased_mnist", "plain", **options)
+    assert "[1/1, " in capsys.readouterr().out
+    file = tmp_path / "biased_mnist_quick.csv"
+    before = file.read_text()
+    evidence.main("biased_mnist", "plain,backmix_isnet", **options)
+    assert "[1/1, " in capsys.readouterr().out  # plain is there already
+    assert file.read_text().startswith(before)
+    rows = evidence.read(file)
+    assert [row["method"] for row in rows] == ["plain", "backmix_isnet"]
+    assert all(0 < float(row["seconds"]) < float(row["run_seconds"]) for row in rows)
+    assert "| BackMix and ISNet | 1 |" in file.with_suffix(".md").read_text(encoding="utf-8")
+
+
 def test_unknown_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"unknown methods \['magic'\]; biased_mnist has plain, "):
         evidence.main("biased_mnist", "magic", out=str(tmp_path))

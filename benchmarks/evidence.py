@@ -25,21 +25,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import evidence_colored
-import evidence_echo
-import evidence_labels
-import evidence_mnist
 import fire
 import torch
-from evidence_report import report
+from testbeds import TESTBEDS
+from testbeds.report import report
 
 ROOT = Path(__file__).resolve().parent
-TESTBEDS: dict[str, Any] = {
-    "biased_mnist": evidence_mnist,
-    "colored_mnist": evidence_colored,
-    "corrupted_labels": evidence_labels,
-    "echo_demo": evidence_echo,
-}
 
 
 def commit() -> str:

@@ -21,14 +21,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import evidence_echo
-import evidence_mnist
 import fire
 import torch
-from evidence_judge import RULES
+from testbeds import biased_mnist, echo_demo
+from testbeds.judge import RULES
 
 SEED = 100
-TESTBEDS: dict[str, Any] = {"biased_mnist": evidence_mnist, "echo_demo": evidence_echo}
+TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo}
 # what differs from the method of that name in the testbed's METHODS
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [

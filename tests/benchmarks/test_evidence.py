@@ -12,21 +12,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import evidence
-import evidence_colored
-import evidence_judge
-import evidence_mnist
-import evidence_report
 import evidence_tuning
-from evidence_methods import METHODS
-from evidence_mnist import load
+from testbeds import biased_mnist, colored_mnist
+from testbeds.biased_mnist import load
+from testbeds.judge import Judge, Training, Validation, ranking
+from testbeds.methods import METHODS
+from testbeds.report import report
 
-BUDGET = evidence_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
-SHARES = (*evidence_mnist.SPLITS, *evidence_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
+BUDGET = biased_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
+SHARES = (*biased_mnist.SPLITS, *biased_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_trains_and_is_judged(method):
-    row = evidence_mnist.run(method, 0, budget=BUDGET)
+    row = biased_mnist.run(method, 0, budget=BUDGET)
     assert all(0 <= row[column] <= 1 for column in SHARES)
     assert row["seconds"] > 0
     assert row["epoch"] == 1
@@ -34,7 +33,7 @@ def test_every_method_trains_and_is_judged(method):
 
 def test_results_are_kept_and_reported(tmp_path):
     file = tmp_path / "biased_mnist.csv"
-    measured = evidence_mnist.run("plain", 0, budget=BUDGET)
+    measured = biased_mnist.run("plain", 0, budget=BUDGET)
     assert evidence.read(file) == []
     for method in ("plain", "isnet"):
         for seed in range(3):
@@ -51,7 +50,7 @@ def test_results_are_kept_and_reported(tmp_path):
             evidence.append(file, row)
     rows = evidence.read(file)
     assert [row["method"] + row["seed"] for row in rows] == ["plain0", "plain1", "plain2", "isnet0", "isnet1", "isnet2"]
-    text = evidence_report.report(evidence_mnist, rows, file.with_suffix(""))
+    text = report(biased_mnist, rows, file.with_suffix(""))
     assert "| 91.0 ± 1.0 |" in text
     assert "+86.0 [85.0, 87.0]" in text
     assert "shortcut learner in 3 of 3 runs" in text
@@ -59,25 +58,25 @@ def test_results_are_kept_and_reported(tmp_path):
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
 
 
-@pytest.mark.parametrize("method", list(evidence_colored.METHODS))
+@pytest.mark.parametrize("method", list(colored_mnist.METHODS))
 def test_colored_mnist(method, tmp_path):
-    row = evidence_colored.run(method, 0, budget=evidence_colored.QUICK)
-    assert all(0 < row[split] < 1 for split in evidence_colored.SPLITS)
+    row = colored_mnist.run(method, 0, budget=colored_mnist.QUICK)
+    assert all(0 < row[split] < 1 for split in colored_mnist.SPLITS)
     file = tmp_path / "colored_mnist.csv"
     for name in ("plain", method):
         evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "strength": 1.0, **row, "run_seconds": 9})
-    assert "Published" in evidence_report.report(evidence_colored, evidence.read(file), file.with_suffix(""))
+    assert "Published" in report(colored_mnist, evidence.read(file), file.with_suffix(""))
     assert file.with_suffix(".png").stat().st_size > 5_000
 
 
 def test_full_batches_are_full_in_parts(monkeypatch):
-    method, trained = evidence_colored.METHODS["spectral_decoupling"], []
+    method, trained = colored_mnist.METHODS["spectral_decoupling"], []
     x, y = torch.rand(130, 392), (torch.rand(130, 1) > 0.5).float()
     for chunk in (1000, 40):
-        monkeypatch.setattr(evidence_colored, "CHUNK", chunk)
+        monkeypatch.setattr(colored_mnist, "CHUNK", chunk)
         torch.manual_seed(0)
-        network = evidence_colored.make_network()
-        evidence_colored.train(network, x, y, method, 0.01)
+        network = colored_mnist.make_network()
+        colored_mnist.train(network, x, y, method, 0.01)
         trained.append(network(x).detach())
     torch.testing.assert_close(*trained)
 
@@ -86,30 +85,30 @@ def test_colors_lie_as_often_as_they_should():
     generator = torch.Generator().manual_seed(0)
     digits = torch.randint(10, (4000,), generator=generator)
     torch.manual_seed(0)
-    pixels, labels = evidence_colored.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=False)
+    pixels, labels = colored_mnist.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=False)
     assert pixels.shape == (4000, 2 * 14 * 14)
     color = pixels[:, 0]  # of the first channel; the other is empty
     assert bool((pixels.sum(1) == 14 * 14).all())
     assert (color == labels[:, 0]).float().mean().item() == pytest.approx(0.9, abs=0.02)
     assert ((digits < 5).float() == labels[:, 0]).float().mean().item() == pytest.approx(0.75, abs=0.03)
-    gray, _ = evidence_colored.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=True)
+    gray, _ = colored_mnist.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=True)
     assert bool((gray == 0.5).all())
 
 
 def test_the_same_seed_gives_the_same_run():
-    first, second = (evidence_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
+    first, second = (biased_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
 def test_the_later_one_of_equal_epochs_is_taken():
-    judge = evidence_judge.Judge(torch.nn.Linear(1, 1, bias=False))
-    validation = evidence_judge.Validation(judge, None)
+    judge = Judge(torch.nn.Linear(1, 1, bias=False))
+    validation = Validation(judge, None)
     accuracies, consistencies = (0.5, 0.9, 0.9, 0.8), (0.1, 0.5, 0.2, 1.0)
     validation.history = [
         {"accuracy": a, "swap_consistency": c} for a, c in zip(accuracies, consistencies, strict=True)
     ]
     validation.states = [{"weight": torch.full((1, 1), float(n))} for n in range(4)]
-    trained = evidence_judge.Training(judge, validation, 0.0)
+    trained = Training(judge, validation, 0.0)
     assert trained.take("accuracy") == judge.network.weight.item() == 2
     assert trained.take("consistency") == judge.network.weight.item() == 3
 
@@ -121,13 +120,13 @@ def test_validation_data_rank_the_runs():
         row = {f"validation_{key}": value for key, value in {**measured, "pointing_game": 1.0}.items()}
         row |= {"method": "plain", "seed": seed, "strength": 1.0, "deceiving": consistency}
         rows.append({key: str(value) for key, value in row.items()})
-    assert "| 1 | 3 | -1.00 | 1.00 | -1.00 |" in evidence_judge.ranking(evidence_mnist, rows)
-    assert "| 1 |" not in evidence_judge.ranking(evidence_mnist, rows[:2])
+    assert "| 1 | 3 | -1.00 | 1.00 | -1.00 |" in ranking(biased_mnist, rows)
+    assert "| 1 |" not in ranking(biased_mnist, rows[:2])
 
 
 def test_settings_are_chosen_without_a_test_split(monkeypatch):
     sections = []
-    monkeypatch.setattr(evidence_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))
+    monkeypatch.setattr(biased_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))
     row = evidence_tuning.one_run("biased_mnist", "isnet", {"background_scale": 1.0}, quick=True)
     assert set(sections) == {"training", "validation"}
     assert row["score"] == row["accuracy"] * row["swap_consistency"]

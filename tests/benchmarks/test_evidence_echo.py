@@ -12,28 +12,28 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import evidence
-import evidence_echo
-import evidence_judge
-import evidence_report
 import evidence_tuning
+from testbeds import echo_demo
+from testbeds.judge import Judge
+from testbeds.report import report
 
-BUDGET = evidence_echo.QUICK
+BUDGET = echo_demo.QUICK
 RULES = ("", "consistency_rule_", "attention_rule_")
-SHARES = (*(rule + split for rule in RULES for split in evidence_echo.SPLITS), *evidence_echo.AXES)
+SHARES = (*(rule + split for rule in RULES for split in echo_demo.SPLITS), *echo_demo.AXES)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cohorts(tmp_path_factory):
     """Cohorts of these tests only, not those of the measurements."""
-    kept, evidence_echo.COHORTS = evidence_echo.COHORTS, tmp_path_factory.mktemp("cohorts")
-    yield evidence_echo.COHORTS
-    evidence_echo.COHORTS = kept
-    evidence_echo.load.cache_clear()
+    kept, echo_demo.COHORTS = echo_demo.COHORTS, tmp_path_factory.mktemp("cohorts")
+    yield echo_demo.COHORTS
+    echo_demo.COHORTS = kept
+    echo_demo.load.cache_clear()
 
 
 def own(configs, folder):
     """The bundle as it is, for the same images."""
-    parser = evidence_echo.bundle(configs, folder, BUDGET.image_size)
+    parser = echo_demo.bundle(configs, folder, BUDGET.image_size)
     for data_set in ("train#cached_dataset", "validate#dataset"):
         parser[f"{data_set}#num_workers"] = 1
     return parser
@@ -41,24 +41,24 @@ def own(configs, folder):
 
 @pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet", "combined"])
 def test_methods_train_and_are_judged(method):
-    row = evidence_echo.run(method, 0, 1.0, BUDGET)
+    row = echo_demo.run(method, 0, 1.0, BUDGET)
     assert all(0 <= row[column] <= 1 for column in SHARES)
-    assert all(0 <= row[f"validation_{column}"] <= 1 for column in ("accuracy", *evidence_echo.AXES))
+    assert all(0 <= row[f"validation_{column}"] <= 1 for column in ("accuracy", *echo_demo.AXES))
     assert [row[f"{rule}epoch"] for rule in RULES] == [1, 1, 1]
     assert row["seconds"] > 0
 
 
 def test_the_reference_trains_without_bias(monkeypatch):
-    asked, cohort = [], evidence_echo.cohort
-    monkeypatch.setattr(evidence_echo, "cohort", lambda bias, budget: asked.append(bias) or cohort(1.0, budget))
-    evidence_echo.run("unbiased", 0, 0.95, BUDGET)
+    asked, cohort = [], echo_demo.cohort
+    monkeypatch.setattr(echo_demo, "cohort", lambda bias, budget: asked.append(bias) or cohort(1.0, budget))
+    echo_demo.run("unbiased", 0, 0.95, BUDGET)
     assert asked == [0.25, 0.95, 0.95]  # training; validation and test
 
 
 def test_every_method_is_one_of_the_bundle():
-    assert set(evidence_echo.MAIN) == set(evidence_echo.METHODS) - {"isnet_few_masks"}
-    folder = evidence_echo.cohort(1.0, BUDGET)
-    for name, method in evidence_echo.METHODS.items():
+    assert set(echo_demo.MAIN) == set(echo_demo.METHODS) - {"isnet_few_masks"}
+    folder = echo_demo.cohort(1.0, BUDGET)
+    for name, method in echo_demo.METHODS.items():
         parser = own(method.configs, folder)
         assert ("backmix" in name or name == "combined") == bool(parser["background_transforms"])
         assert ("isnet" in name or name == "combined") == ("ISNet" in parser["loss"]["_target_"])
@@ -67,9 +67,9 @@ def test_every_method_is_one_of_the_bundle():
 
 @pytest.mark.parametrize("method", ["plain", "isnet_few_masks"])
 def test_training_samples_are_those_of_the_bundle(method):
-    folder, configs = evidence_echo.cohort(1.0, BUDGET), evidence_echo.METHODS[method].configs
-    section = evidence_echo.load(folder, "training", BUDGET.image_size)
-    ours = evidence_echo.training_samples(own(configs, folder), section)
+    folder, configs = echo_demo.cohort(1.0, BUDGET), echo_demo.METHODS[method].configs
+    section = echo_demo.load(folder, "training", BUDGET.image_size)
+    ours = echo_demo.training_samples(own(configs, folder), section)
     theirs = own(configs, folder).get_parsed_content("train#cached_dataset")
     assert len(ours) == len(theirs) == 4 * BUDGET.patients[0]
     for mine, other in zip(ours, theirs, strict=True):
@@ -81,10 +81,10 @@ def test_training_samples_are_those_of_the_bundle(method):
 
 
 def test_the_network_is_judged_on_what_the_bundle_would_validate_on():
-    folder = evidence_echo.cohort(1.0, BUDGET)
-    section = evidence_echo.load(folder, "validation", BUDGET.image_size)
+    folder = echo_demo.cohort(1.0, BUDGET)
+    section = echo_demo.load(folder, "validation", BUDGET.image_size)
     parser = own(["train.json"], folder)
-    normalize = evidence_echo.normalizer(parser)
+    normalize = echo_demo.normalizer(parser)
     network = parser.get_parsed_content("network").eval()
     theirs = list(parser.get_parsed_content("validate#dataset"))
     with torch.no_grad():
@@ -92,7 +92,7 @@ def test_the_network_is_judged_on_what_the_bundle_would_validate_on():
         expected = network(torch.stack([sample["image"].as_tensor() for sample in theirs]))
     assert torch.equal(logits, expected)
     assert section.label.tolist() == [sample["label"] for sample in theirs]
-    judge = evidence_judge.Judge(network, normalize)
+    judge = Judge(network, normalize)
     assert judge.accuracy(section) == pytest.approx((expected.argmax(1) == section.label).float().mean().item())
     assert section.image.min() >= 0
     assert section.image.max() <= 1
@@ -101,26 +101,26 @@ def test_the_network_is_judged_on_what_the_bundle_would_validate_on():
 
 
 def test_sectors_are_kept_and_splits_are_paired():
-    folder = evidence_echo.cohort(1.0, BUDGET)
-    first = evidence_echo.load(folder, "test_same", BUDGET.image_size)
-    evidence_echo.load.cache_clear()
-    assert torch.equal(evidence_echo.load(folder, "test_same", BUDGET.image_size).mask, first.mask)
+    folder = echo_demo.cohort(1.0, BUDGET)
+    first = echo_demo.load(folder, "test_same", BUDGET.image_size)
+    echo_demo.load.cache_clear()
+    assert torch.equal(echo_demo.load(folder, "test_same", BUDGET.image_size).mask, first.mask)
     assert not list(Path(folder).glob("*.pt.*"))
-    other = evidence_echo.load(folder, "test_reversed", BUDGET.image_size, sectors=False)
+    other = echo_demo.load(folder, "test_reversed", BUDGET.image_size, sectors=False)
     assert torch.equal(first.label, other.label)
     assert not torch.equal(first.image, other.image)
     assert len(other.mask) == 0
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_does_not():
-    first, second, other = (evidence_echo.run("flow_mixup", seed, 1.0, BUDGET) for seed in (1, 1, 2))
+    first, second, other = (echo_demo.run("flow_mixup", seed, 1.0, BUDGET) for seed in (1, 1, 2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
     assert first["validation_swap_change"] != other["validation_swap_change"]
 
 
 def test_settings_of_a_candidate_reach_the_bundle(monkeypatch):
-    asked, bundle = [], evidence_echo.bundle
-    monkeypatch.setattr(evidence_echo, "bundle", lambda *args: asked.append(bundle(*args)) or asked[-1])
+    asked, bundle = [], echo_demo.bundle
+    monkeypatch.setattr(echo_demo, "bundle", lambda *args: asked.append(bundle(*args)) or asked[-1])
     options = {"loss#background_scale": 0.1, "relevance_weight": 0.7, "ramp_epochs": 0}
     row = evidence_tuning.one_run("echo_demo", "isnet", {"options": options}, quick=True)
     trained = next(parser for parser in asked if "ramp_epochs" in parser)
@@ -131,14 +131,14 @@ def test_settings_of_a_candidate_reach_the_bundle(monkeypatch):
 
 def test_results_are_reported(tmp_path):
     file = tmp_path / "echo_demo.csv"
-    measured = evidence_echo.run("plain", 0, 1.0, BUDGET)
+    measured = echo_demo.run("plain", 0, 1.0, BUDGET)
     for strength in (0.8, 1.0):
         for method in ("plain", "backmix_isnet"):
             for seed in range(3):
                 reverse = 0.9 if method != "plain" else 0.75 if strength == 0.8 else 0.1 * seed
                 row = {"commit": "abc", "method": method, "seed": seed, "strength": strength, **measured}
                 evidence.append(file, {**row, "same": 0.92, "reversed": reverse, "run_seconds": 60})
-    text = evidence_report.report(evidence_echo, evidence.read(file), file.with_suffix(""))
+    text = report(echo_demo, evidence.read(file), file.with_suffix(""))
     assert "Strength 1: the plain network is a shortcut learner in 3 of 3 runs" in text
     assert "Strength 0.8: the plain network is a shortcut learner in 0 of 3 runs" in text
     assert text.count("this strength does not count") == 1

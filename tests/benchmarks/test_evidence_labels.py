@@ -12,16 +12,16 @@ import torch
 from monai.utils import set_determinism
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import evidence_labels
-import evidence_report
+from testbeds import corrupted_labels
+from testbeds.report import report
 
 from monai_debias.data import load_mnist
 
-BUDGET = evidence_labels.Budget(images=96, epochs=2, validated=60, evaluated=60, batch=32)
+BUDGET = corrupted_labels.Budget(images=96, epochs=2, validated=60, evaluated=60, batch=32)
 
 
 def test_images_are_made_of_the_digits_that_their_labels_name():
-    images, labels = evidence_labels.compose("validation", 1000)
+    images, labels = corrupted_labels.compose("validation", 1000)
     assert images.shape == (1000, 1, 40, 40)
     assert images.min().item() == 0
     assert images.max().item() == 1
@@ -35,27 +35,27 @@ def test_images_are_made_of_the_digits_that_their_labels_name():
         gap = (ink[classes == labels[n].argmax()] - images[n].sum()).abs().min().item()
         quarters = images[n, 0].reshape(2, 20, 2, 20).sum((1, 3))
         assert gap < 1e-2 or int((quarters > 10).sum()) > 1
-    again = evidence_labels.compose.__wrapped__("validation", 1000)
+    again = corrupted_labels.compose.__wrapped__("validation", 1000)
     assert torch.equal(images, again[0])
     assert torch.equal(labels, again[1])
     with pytest.raises(ValueError, match=r"5000 images need \d+ digits, and the test section has 10000"):
-        evidence_labels.compose("test", 5000)
+        corrupted_labels.compose("test", 5000)
 
 
 def test_labels_are_as_wrong_as_they_should_be():
-    _, clean = evidence_labels.compose("validation", 1000)
-    assert torch.equal(evidence_labels.corrupt(clean, 0.0, seed=0), clean)
-    few, many = (evidence_labels.corrupt(clean, rate, seed=1) != clean for rate in (0.1, 0.4))
+    _, clean = corrupted_labels.compose("validation", 1000)
+    assert torch.equal(corrupted_labels.corrupt(clean, 0.0, seed=0), clean)
+    few, many = (corrupted_labels.corrupt(clean, rate, seed=1) != clean for rate in (0.1, 0.4))
     assert few.float().mean().item() == pytest.approx(0.1, abs=0.01)
     assert many.float().mean().item() == pytest.approx(0.4, abs=0.015)
     assert bool(many[few].all())
-    assert not torch.equal(evidence_labels.corrupt(clean, 0.1, seed=2) != clean, few)
+    assert not torch.equal(corrupted_labels.corrupt(clean, 0.1, seed=2) != clean, few)
 
 
-@pytest.mark.parametrize("method", list(evidence_labels.METHODS))
+@pytest.mark.parametrize("method", list(corrupted_labels.METHODS))
 def test_every_method_trains_and_is_judged(method):
-    row = evidence_labels.run(method, 0, 0.2, BUDGET)
-    assert all(0 <= row[column] <= 1 for column in (*evidence_labels.SPLITS, *evidence_labels.AXES, "validation_auc"))
+    row = corrupted_labels.run(method, 0, 0.2, BUDGET)
+    assert all(0 <= row[column] <= 1 for column in (*corrupted_labels.SPLITS, *corrupted_labels.AXES, "validation_auc"))
     assert row["auc"] == pytest.approx(sum(row[f"auc_{k}"] for k in range(10)) / 10)
     assert row["f1"] == pytest.approx(sum(row[f"f1_{k}"] for k in range(10)) / 10)
     assert row["epoch"] in (1, 2)
@@ -64,7 +64,7 @@ def test_every_method_trains_and_is_judged(method):
 
 
 def test_the_same_seed_gives_the_same_run():
-    first, second = (evidence_labels.run("flow_mixup", 1, 0.4, BUDGET) for _ in range(2))
+    first, second = (corrupted_labels.run("flow_mixup", 1, 0.4, BUDGET) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
@@ -73,31 +73,31 @@ def test_losses_are_those_of_the_method():
     logits, labels = torch.randn(6, 10), (torch.rand(6, 10) < 0.3).float()
     bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     expected = {"spectral_decoupling": bce + 0.1 * logits.square().mean()}
-    for name, method in evidence_labels.METHODS.items():
-        network, stages = evidence_labels.make_network(), evidence_labels.STAGES
-        loss = evidence_labels.trainer_parts(method, network, 10, stages, torch.nn.BCEWithLogitsLoss).loss_function
+    for name, method in corrupted_labels.METHODS.items():
+        network, stages = corrupted_labels.make_network(), corrupted_labels.STAGES
+        loss = corrupted_labels.trainer_parts(method, network, 10, stages, torch.nn.BCEWithLogitsLoss).loss_function
         torch.testing.assert_close(loss(logits, labels), expected.get(name, bce))
 
 
 def test_predictions_are_measured():
-    images, labels = evidence_labels.compose("validation", 60)
+    images, labels = corrupted_labels.compose("validation", 60)
 
     class Oracle(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * labels - 1 + torch.tensor([0.0] * 9 + [2.0])  # all are said to have a nine
 
-    found = evidence_labels.measure(Oracle(), images, labels)
+    found = corrupted_labels.measure(Oracle(), images, labels)
     assert found["auc"].tolist() == [1.0] * 10
     nines = labels[:, 9].mean().item()
     assert found["f1"].tolist() == pytest.approx([1.0] * 9 + [2 * nines / (1 + nines)])
     with pytest.raises(ValueError, match="some label has only one value"):
-        evidence_labels.measure(evidence_labels.make_network(), images[:3], labels[:3])
+        corrupted_labels.measure(corrupted_labels.make_network(), images[:3], labels[:3])
 
 
 def test_a_rate_that_is_none_is_refused():
     for rate in (-0.1, 0.5, 1.0):
         with pytest.raises(ValueError, match="the rate of the label noise"):
-            evidence_labels.run("plain", 0, rate, BUDGET)
+            corrupted_labels.run("plain", 0, rate, BUDGET)
 
 
 def make_rows(seeds: int) -> list[dict[str, str]]:
@@ -114,23 +114,23 @@ def make_rows(seeds: int) -> list[dict[str, str]]:
                     "last_f1": value - 0.3,
                     "seconds": 60,
                 }
-                row = {"method": method, "seed": seed, "strength": rate, **found}
+                row = {"commit": "abc", "method": method, "seed": seed, "strength": rate, "run_seconds": 90, **found}
                 rows.append({key: str(entry) for key, entry in row.items()})
     return rows
 
 
 def test_remarks_say_what_noise_does_and_what_helps(tmp_path):
-    lines = evidence_labels.remarks(make_rows(5)).splitlines()
+    lines = corrupted_labels.remarks(make_rows(5)).splitlines()
     assert lines[2] == "- Noise 0%, plain: macro AUC of the last epoch -10.0 [-10.0, -10.0] against the chosen one."
     assert "above plain" not in lines[3]
     assert "below plain: Mixup -3.0 [-3.0, -3.0]" in lines[3]
     assert "not told apart: Flow-Mixup +0.0 [0.0, 0.0]" in lines[3]
     assert "macro F1 -20.0 [-20.0, -20.0] against clean labels; macro AUC -20.0 [-20.0, -20.0]" in lines[4]
     assert "above plain: Flow-Mixup +2.0 [2.0, 2.0], in the last epoch +2.0 [2.0, 2.0]. below plain: Mixup" in lines[5]
-    few = evidence_labels.remarks(make_rows(3))
+    few = corrupted_labels.remarks(make_rows(3))
     assert "too few seeds: Mixup -3.0" in few
     assert "below plain" not in few
-    assert "- Noise" not in evidence_labels.remarks(make_rows(1))
-    page = evidence_report.report(evidence_labels, make_rows(5), tmp_path / "corrupted_labels")
+    assert "- Noise" not in corrupted_labels.remarks(make_rows(1))
+    page = report(corrupted_labels, make_rows(5), tmp_path / "corrupted_labels")
     assert page.count("| Flow-Mixup | alpha 1, the first two stages | 5 |") == 2
     assert "+2.0 [2.0, 2.0] | 1.00 |" in page

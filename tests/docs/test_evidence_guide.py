@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import evidence
-import evidence_report
+from evidence import read
+from testbeds import TESTBEDS
+from testbeds.report import report, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
-MEASURED = [name for name in evidence.TESTBEDS if (RESULTS / f"{name}.csv").exists()]
+MEASURED = [name for name in TESTBEDS if (RESULTS / f"{name}.csv").exists()]
 
 
 def test_there_are_results():
@@ -24,28 +25,28 @@ def test_there_are_results():
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_pages_are_made_of_the_runs(name, tmp_path):
-    rows = evidence.read(RESULTS / f"{name}.csv")
-    text = evidence_report.report(evidence.TESTBEDS[name], rows, tmp_path / name)
+    rows = read(RESULTS / f"{name}.csv")
+    text = report(TESTBEDS[name], rows, tmp_path / name)
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == text
     assert all((RESULTS / file.name).exists() for file in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_the_guide_quotes_them(name):
-    summary = evidence_report.summary(evidence.TESTBEDS[name], evidence.read(RESULTS / f"{name}.csv"))
-    assert summary in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
+    quoted = summary(TESTBEDS[name], read(RESULTS / f"{name}.csv"))
+    assert quoted in (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_no_run_is_counted_twice_and_all_of_them_name_a_commit(name):
-    rows = evidence.read(RESULTS / f"{name}.csv")
+    rows = read(RESULTS / f"{name}.csv")
     runs = {(row["method"], row["seed"], row["strength"]) for row in rows}
     assert len(runs) == len(rows)
     assert all(len(row["commit"]) >= 7 for row in rows)
-    assert {row["method"] for row in rows} <= set(evidence.TESTBEDS[name].METHODS)
+    assert {row["method"] for row in rows} <= set(TESTBEDS[name].METHODS)
 
 
 def test_the_readme_quotes_the_biased_mnist():
-    rows = evidence.read(RESULTS / "biased_mnist.csv")
-    summary = evidence_report.summary(evidence.TESTBEDS["biased_mnist"], rows)
-    assert summary in (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = read(RESULTS / "biased_mnist.csv")
+    quoted = summary(TESTBEDS["biased_mnist"], rows)
+    assert quoted in (ROOT / "README.md").read_text(encoding="utf-8")

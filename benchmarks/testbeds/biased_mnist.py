@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
-from evidence_methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, SelectItemsd
 from monai.utils import set_determinism
 from torch import nn
 
 from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
+from testbeds.judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
+from testbeds.methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
 
 __all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
 

@@ -6,8 +6,8 @@ The bundle bundles/echo_view trains, by its own config files; smaller images, th
 are all that is overridden. Its validator, checkpoints and logs give way to the validation of the evidence, whose
 images and sectors are those that the bundle's transforms make.
 
-Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder ``cohorts`` beside
-this file. Delete it when the code that makes them has changed.
+Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder
+``benchmarks/cohorts``. Delete it when the code that makes them has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 import torch
 from echo_demo import BUNDLE, NAMES, overlays
-from evidence_judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 from monai.bundle import ConfigParser
 from monai.data import Dataset, set_track_meta
 from monai.transforms import Compose
@@ -30,6 +29,7 @@ from monai.transforms import Compose
 from monai_debias.data import load_datalist
 from monai_debias.data.datalist import DATALIST_NAME
 from monai_debias.demo import build_echo_cohort
+from testbeds.judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 
 __all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
 
@@ -38,7 +38,7 @@ STRENGTHS = (0.8, 0.95, 1.0)
 MEASURE = "accuracy, %"
 GAP = 0.2
 SPLITS = {"same": "same bias", "none": "random overlay", "reversed": "reversed overlay"}
-COHORTS = Path(__file__).resolve().parent / "cohorts"
+COHORTS = Path(__file__).resolve().parents[1] / "cohorts"
 CHANCE = 0.25  # one of four views
 N_SWAPS = 2  # other backgrounds for each image: the sections are small
 NATURE = (

@@ -19,14 +19,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import evidence_methods
-import evidence_mnist
 import numpy as np
 import torch
-from evidence_judge import Stopwatch
-from evidence_methods import Method, fit, trainer_parts
-from evidence_mnist import N_CLASSES, STAGES
-from evidence_report import values
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.utils import set_determinism
@@ -36,6 +30,11 @@ from torch import nn
 
 from monai_debias.data import corrupt_labels, load_mnist
 from monai_debias.metrics.groups import PairedDifference, paired_difference
+from testbeds import biased_mnist, methods
+from testbeds.biased_mnist import N_CLASSES, STAGES
+from testbeds.judge import Stopwatch
+from testbeds.methods import Method, fit, trainer_parts
+from testbeds.report import values
 
 __all__ = [
     "AXES",
@@ -59,10 +58,10 @@ MEASURE = "%"
 SPLITS = {"f1": "macro F1", "auc": "macro AUC"}
 AXES = {"last_f1": "macro F1, last epoch", "last_auc": "macro AUC, last epoch"}
 METHODS: dict[str, Method] = {
-    name: evidence_methods.METHODS[name] for name in ("plain", "mixup", "manifold_mixup", "flow_mixup")
+    name: methods.METHODS[name] for name in ("plain", "mixup", "manifold_mixup", "flow_mixup")
 }
 METHODS["spectral_decoupling"] = replace(
-    evidence_methods.METHODS["spectral_decoupling"], settings="lw-robust, multi-label: λ 0.2, mean over labels"
+    methods.METHODS["spectral_decoupling"], settings="lw-robust, multi-label: λ 0.2, mean over labels"
 )
 MAIN = tuple(METHODS)
 QUARTER, JITTER = 20, 2  # pixels: no MNIST digit is larger than a quarter; it is moved from its middle by up to JITTER
@@ -115,7 +114,7 @@ def corrupt(labels: torch.Tensor, rate: float, seed: int) -> torch.Tensor:
 
 def make_network() -> nn.Sequential:
     """The network of the biased MNIST, for 40 × 40 images."""
-    network = evidence_mnist.make_network()
+    network = biased_mnist.make_network()
     network.head = nn.Sequential(nn.Flatten(), nn.Linear(64 * 25, N_CLASSES))
     return network
 

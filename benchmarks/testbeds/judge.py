@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from evidence_report import Rows, groups, spread, values
 from ignite.engine import Engine, Events
 from scipy.stats import spearmanr
 from torch import nn
 
 from monai_debias.metrics import background_relevance, background_swap_consistency, pointing_game
 from monai_debias.relevance import LRP
+from testbeds.report import Rows, groups, spread, values
 
 __all__ = [
     "AXES",
@@ -233,7 +233,8 @@ def ranking(testbed: Any, rows: Rows) -> str:
         if len(set(found)) < 3:
             continue
         measured = [{key: float(row[f"validation_{key}"]) for key in ("accuracy", *AXES)} for row in runs]
-        correlations = [spearmanr([rule(m) for m in measured], found).statistic for rule in RULES.values()]
-        cells = [f"{float(strength):g}", str(len(runs)), *(f"{correlation:.2f}" for correlation in correlations)]
+        scores = [[rule(m) for m in measured] for rule in RULES.values()]
+        told = [f"{spearmanr(score, found).statistic:.2f}" if len(set(score)) > 1 else "all equal" for score in scores]
+        cells = [f"{float(strength):g}", str(len(runs)), *told]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -5,6 +5,7 @@
 ========================  ====================================================================================
 ``METHODS``, ``MAIN``     all methods by name, with ``title`` and ``settings``; the names of the main ones
 ``SPLITS``, ``MEASURE``   what is measured on test data, column: title, the shifted split last; its unit
+``GROUPS``                what follows from the splits: the worst group and the gap, column: title
 ``AXES``                  what else is measured, column: title
 ``STRENGTHS``             of the bias or noise, unless the user names others
 ``STRENGTH``              what a strength is

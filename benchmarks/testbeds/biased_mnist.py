@@ -15,10 +15,23 @@ from monai.utils import set_determinism
 from torch import nn
 
 from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
-from testbeds.judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
+from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 from testbeds.methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
 
-__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
+__all__ = [
+    "AXES",
+    "GROUPS",
+    "MAIN",
+    "MEASURE",
+    "METHODS",
+    "QUICK",
+    "SPLITS",
+    "STRENGTH",
+    "STRENGTHS",
+    "Budget",
+    "remarks",
+    "run",
+]
 
 STRENGTHS = (1.0,)
 STRENGTH = "share of the training images whose mark is that of their class"

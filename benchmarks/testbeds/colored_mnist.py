@@ -22,11 +22,12 @@ from torch import nn
 from monai_debias.data import load_mnist
 from monai_debias.losses import SpectralDecouplingLoss
 
-__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
+__all__ = ["AXES", "GROUPS", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
 
 STRENGTHS = (1.0,)
 MEASURE = "accuracy, %"
 SPLITS = {"train": "training", "test": "test, colours reversed"}
+GROUPS: dict[str, str] = {}
 AXES: dict[str, str] = {}
 LAMBDAS = (0.0, 4e-4, 4e-3, 0.04, 0.2, 0.4, 2.0)  # of the honest choice
 CHUNK = 2000  # images at a time: the gradients of a full batch add up faster in a processor's cache

@@ -38,6 +38,7 @@ from testbeds.report import values
 
 __all__ = [
     "AXES",
+    "GROUPS",
     "MAIN",
     "MEASURE",
     "METHODS",
@@ -56,6 +57,7 @@ STRENGTHS = (0.0, 0.1, 0.2, 0.4)
 STRENGTH = "rate of the label noise"
 MEASURE = "%"
 SPLITS = {"f1": "macro F1", "auc": "macro AUC"}
+GROUPS: dict[str, str] = {}
 AXES = {"last_f1": "macro F1, last epoch", "last_auc": "macro AUC, last epoch"}
 METHODS: dict[str, Method] = {
     name: methods.METHODS[name] for name in ("plain", "mixup", "manifold_mixup", "flow_mixup")

@@ -29,9 +29,22 @@ from monai.transforms import Compose
 from monai_debias.data import load_datalist
 from monai_debias.data.datalist import DATALIST_NAME
 from monai_debias.demo import build_echo_cohort
-from testbeds.judge import AXES, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
+from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 
-__all__ = ["AXES", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTH", "STRENGTHS", "Budget", "remarks", "run"]
+__all__ = [
+    "AXES",
+    "GROUPS",
+    "MAIN",
+    "MEASURE",
+    "METHODS",
+    "QUICK",
+    "SPLITS",
+    "STRENGTH",
+    "STRENGTHS",
+    "Budget",
+    "remarks",
+    "run",
+]
 
 STRENGTH = "share of the training clips whose overlay names their own view"
 STRENGTHS = (0.8, 0.95, 1.0)

@@ -56,10 +56,15 @@ def spread(found: dict[int, float]) -> str:
     return f"{numbers.mean():.1f}{sd}"
 
 
+def columns(testbed: Any) -> dict[str, str]:
+    """What a table shows: columns of the results, and their titles."""
+    return {**testbed.SPLITS, **testbed.GROUPS, **testbed.AXES}
+
+
 def summary(testbed: Any, rows: Rows) -> str:
     """Markdown: the main methods in percent at the greatest strength, and their time in trainings of the plain one."""
     strength = max({row["strength"] for row in rows}, key=float)
-    measured = {**testbed.SPLITS, **testbed.AXES}
+    measured = {column: title for column, title in columns(testbed).items() if column not in ("gap", "pointing_game")}
     lines = [f"| method | n | {' | '.join(measured.values())} | time |", "|---|" + "---:|" * (len(measured) + 2)]
     for other, method in groups(testbed, rows):
         if other == strength and method in testbed.MAIN:
@@ -79,19 +84,19 @@ def time(rows: Rows, method: str, strength: str) -> str:
 def table(testbed: Any, rows: Rows) -> str:
     """Markdown: every method in percent, and paired by seed how far it is above the plain network on the last split."""
     shifted = list(testbed.SPLITS)[-1]
-    measured = {**testbed.SPLITS, **testbed.AXES}
+    measured = columns(testbed)
     head = ["strength", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
     lines = ["| " + " | ".join(head) + " |", "|---|---|---|" + "---:|" * (len(head) - 3)]
     for strength, method in groups(testbed, rows):
-        columns = {column: values(rows, method, strength, column) for column in measured}
-        own, plain = columns[shifted], values(rows, "plain", strength, shifted)
+        found = {column: values(rows, method, strength, column) for column in measured}
+        own, plain = found[shifted], values(rows, "plain", strength, shifted)
         both, above = sorted(plain.keys() & own.keys()), ""
         if method != "plain" and len(both) > 1:
             difference = paired_difference([own[seed] for seed in both], [plain[seed] for seed in both])
             above = "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in difference))
         is_what = testbed.METHODS[method]
         cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(own))]
-        cells += [*map(spread, columns.values()), above, time(rows, method, strength)]
+        cells += [*map(spread, found.values()), above, time(rows, method, strength)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

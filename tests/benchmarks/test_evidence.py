@@ -19,8 +19,10 @@ from testbeds.judge import Judge, Training, Validation, ranking
 from testbeds.methods import METHODS
 from testbeds.report import report
 
+from monai_debias.demo.biased_mnist import BiasedMNIST
+
 BUDGET = biased_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
-SHARES = (*biased_mnist.SPLITS, *biased_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
+SHARES = (*biased_mnist.SPLITS, "worst_group", *biased_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -37,7 +39,7 @@ def test_results_are_kept_and_reported(tmp_path):
     assert evidence.read(file) == []
     for method in ("plain", "isnet"):
         for seed in range(3):
-            better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100}
+            better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100, "pointing_game": 0.1}
             row = {
                 "commit": "abc",
                 "method": method,
@@ -98,6 +100,18 @@ def test_colors_lie_as_often_as_they_should():
 def test_the_same_seed_gives_the_same_run():
     first, second = (biased_mnist.run("flow_mixup", 1, budget=BUDGET) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_the_worst_group_is_a_class_in_a_split():
+    class Brightness(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([0.5 - x[:, 0, 0, 0], x[:, 0, 0, 0] - 0.5], 1)
+
+    label, mask = torch.tensor([0, 0, 1, 1]), torch.ones(4, 1, 1, 1)
+    images = {"same": [0.0, 0.0, 1.0, 1.0], "none": [0.0, 1.0, 0.0, 0.0], "deceiving": [1.0, 0.0, 1.0, 1.0]}
+    tests = {split: BiasedMNIST(torch.tensor(x).reshape(4, 1, 1, 1), label, mask, label) for split, x in images.items()}
+    found = Judge(Brightness()).robustness(tests)
+    assert found == {"same": 1.0, "none": 0.25, "deceiving": 0.75, "worst_group": 0.0, "gap": 0.25}
 
 
 def test_the_later_one_of_equal_epochs_is_taken():

@@ -62,11 +62,14 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def append(file: Path, row: dict[str, Any]) -> None:
-    """One more line, and the head in front of the first."""
-    is_new = not file.exists()
+    """One more line, and the head in front of the first; a file with other columns stays as it is."""
+    there = read(file)
+    if there and there[0].keys() != row.keys():
+        different = sorted(there[0].keys() ^ row.keys())
+        raise ValueError(f"{file} is of another version: columns {different} differ. Move it away to start anew.")
     with file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, list(row))
-        if is_new:
+        writer = csv.DictWriter(lines, list(there[0] if there else row))
+        if not there:
             writer.writeheader()
         writer.writerow(row)
 

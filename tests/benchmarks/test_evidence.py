@@ -162,6 +162,17 @@ def test_the_command_goes_on_where_it_was(tmp_path, capsys):
     assert "| BackMix and ISNet | 1 |" in file.with_suffix(".md").read_text(encoding="utf-8")
 
 
+def test_lines_of_another_version_stay_alone(tmp_path):
+    file = tmp_path / "results.csv"
+    evidence.append(file, {"method": "plain", "seed": 0, "same": 1.0})
+    evidence.append(file, {"seed": 1, "same": 0.9, "method": "plain"})
+    before = file.read_text()
+    with pytest.raises(ValueError, match=r"columns \['none', 'same'\] differ. Move it away"):
+        evidence.append(file, {"method": "plain", "seed": 2, "none": 1.0})
+    assert file.read_text() == before
+    assert [row["same"] for row in evidence.read(file)] == ["1.0", "0.9"]
+
+
 def test_unknown_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"unknown methods \['magic'\]; biased_mnist has plain, "):
         evidence.main("biased_mnist", "magic", out=str(tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,3 +44,13 @@ def without_biases(network: nn.Module) -> nn.Module:
         if name.endswith("running_mean"):
             buffer.zero_()
     return network
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, **options: Any) -> nn.Conv2d:
+    """A convolution that keeps the size of an image."""
+    return nn.Conv2d(inputs, outputs, kernel, **{"padding": kernel // 2, **options})
+
+
+def head(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Logits of pooled features, by the network's ``fc``."""
+    return m.fc(x.mean((2, 3)))

@@ -319,10 +319,13 @@ def test_flow_mixup_in_two_processes_and_its_groups(tmp_path, cohort):
 
 def test_two_processes_train_one_model(tmp_path, cohort):
     places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
-    run_two_processes("--config_file", configs("train", "backmix", "multi_gpu_train"), *places, *SMALL)
+    files = configs("train", "backmix", "select_by_swap", "multi_gpu_train")
+    run_two_processes("--config_file", files, *places, *SMALL)
     weights = torch.load(tmp_path / "model.pt", weights_only=True)
     assert weights["fc.weight"].shape == (4, 256)  # saved as the plain network, without a "module." prefix
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
+    found = {name: logged(tmp_path).Scalars(name)[-1].value for name in KEY_METRICS}
+    assert found["val_consistent_accuracy"] == pytest.approx(found["val_accuracy"] * found["val_swap_consistency"])
 
 
 def test_isnet_with_deep_supervision_few_masks_and_tuned_cuts_in_two_processes(tmp_path, cohort):

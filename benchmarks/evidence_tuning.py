@@ -23,6 +23,7 @@ from typing import Any
 
 import fire
 import torch
+from evidence import commit
 from testbeds import biased_mnist, echo_demo
 from testbeds.judge import RULES
 
@@ -75,9 +76,10 @@ def main(
     """
     if testbed not in TESTBEDS:
         raise ValueError(f"unknown testbed {testbed!r}; there are {', '.join(TESTBEDS)}.")
+    made_by = commit()
     jobs = [(testbed, *candidate, quick) for candidate in CANDIDATES[testbed]]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(one_run, *zip(*jobs, strict=True)))
+        rows = [{"commit": made_by, **row} for row in pool.map(one_run, *zip(*jobs, strict=True))]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"tuning_{testbed}{'_quick' * quick}.csv").open("w", newline="", encoding="utf-8") as lines:

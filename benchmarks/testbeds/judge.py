@@ -229,7 +229,8 @@ def selection(testbed: Any, rows: Rows) -> str:
     ]
     for strength, method in groups(testbed, rows):
         cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
-        lines.append("| " + " | ".join([f"{float(strength):g}", testbed.METHODS[method].title, *cells]) + " |")
+        title = testbed.METHODS[method].title + ("" if method in testbed.MAIN else f" (`{method}`)")
+        lines.append("| " + " | ".join([f"{float(strength):g}", title, *cells]) + " |")
     return "\n".join(lines)
 
 

@@ -90,7 +90,8 @@ def main(
         methods: names of the testbed's table METHODS, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
         strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:
-            the share of the training images whose mark is that of their class; corrupted_labels: the rate of the noise.
+            the share of the training images whose mark is that of their class; echo_demo: of the training clips whose
+            overlay names their view; corrupted_labels: the rate of the noise.
         out: folder of the CSV, the table and the figure.
         workers: how many runs at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.

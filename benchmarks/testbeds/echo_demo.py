@@ -27,8 +27,7 @@ from monai.data import Dataset, set_track_meta
 from monai.transforms import Compose
 
 from monai_debias.data import load_datalist
-from monai_debias.data.datalist import DATALIST_NAME
-from monai_debias.demo import build_echo_cohort
+from monai_debias.demo import echo_demo_cohort
 from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
 
 __all__ = [
@@ -121,14 +120,7 @@ class Section(NamedTuple):
 def cohort(bias: float, budget: Budget) -> str:
     """The folder of the cohort of a bias, which is generated if it is not there."""
     folder = COHORTS / f"{'_'.join(map(str, (*budget.patients, budget.frames)))}_bias{bias:g}"
-    complete = folder / DATALIST_NAME  # written last
-    if not complete.exists():
-        try:
-            build_echo_cohort(folder, bias, patients=budget.patients, frames=budget.frames, workers=1, progress=False)
-        except OSError:
-            if not complete.exists():  # otherwise the other worker was faster
-                raise
-    return str(folder)
+    return echo_demo_cohort(folder, bias, patients=budget.patients, frames=budget.frames, workers=1, progress=False)
 
 
 def bundle(configs: Sequence[str], folder: str, image_size: int) -> ConfigParser:

@@ -20,7 +20,7 @@ from torch import nn
 
 from monai_debias.metrics import background_relevance, background_swap_consistency, group_accuracy, pointing_game
 from monai_debias.relevance import LRP
-from testbeds.report import Rows, groups, spread, values
+from testbeds.report import Rows, groups, markdown, spread, values
 
 __all__ = [
     "AXES",
@@ -221,28 +221,22 @@ def diagnosis(testbed: Any, rows: Rows) -> str:
 def selection(testbed: Any, rows: Rows) -> str:
     """Markdown: accuracy on the shifted split by the rule that chose the epoch, on in-distribution data."""
     *_, shifted = testbed.SPLITS
-    lines = [
-        f"Accuracy on “{testbed.SPLITS[shifted]}” if the epoch is chosen by … on in-distribution validation data:",
-        "",
-        "| " + " | ".join(["strength", "method", *TITLES.values()]) + " |",
-        "|---|---|" + "---:|" * len(TITLES),
-    ]
+    title = f"Accuracy on “{testbed.SPLITS[shifted]}” if the epoch is chosen by … on in-distribution validation data:"
+    lines = []
     for strength, method in groups(testbed, rows):
         cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
-        title = testbed.METHODS[method].title + ("" if method in testbed.MAIN else f" (`{method}`)")
-        lines.append("| " + " | ".join([f"{float(strength):g}", title, *cells]) + " |")
-    return "\n".join(lines)
+        name = testbed.METHODS[method].title + ("" if method in testbed.MAIN else f" (`{method}`)")
+        lines.append([f"{float(strength):g}", name, *cells])
+    return f"{title}\n\n{markdown(['strength', 'method', *TITLES.values()], lines, texts=2)}"
 
 
 def ranking(testbed: Any, rows: Rows) -> str:
     """Markdown: how well in-distribution validation data rank the trained networks by their shifted accuracy."""
     *_, shifted = testbed.SPLITS
-    lines = [
-        f"Rank correlation (Spearman) with the accuracy on “{testbed.SPLITS[shifted]}”, over all runs of a strength:",
-        "",
-        "| " + " | ".join(["strength", "runs", *TITLES.values()]) + " |",
-        "|---|---:|" + "---:|" * len(TITLES),
-    ]
+    title = (
+        f"Rank correlation (Spearman) with the accuracy on “{testbed.SPLITS[shifted]}”, over all runs of a strength:"
+    )
+    lines = []
     for strength in sorted({row["strength"] for row in rows}, key=float, reverse=True):
         runs = [row for row in rows if row["strength"] == strength and row["method"] != "unbiased"]
         found = [float(row[shifted]) for row in runs]
@@ -251,6 +245,5 @@ def ranking(testbed: Any, rows: Rows) -> str:
         measured = [{key: float(row[f"validation_{key}"]) for key in ("accuracy", *AXES)} for row in runs]
         scores = [[rule(m) for m in measured] for rule in RULES.values()]
         told = [f"{spearmanr(score, found).statistic:.2f}" if len(set(score)) > 1 else "all equal" for score in scores]
-        cells = [f"{float(strength):g}", str(len(runs)), *told]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([f"{float(strength):g}", str(len(runs)), *told])
+    return f"{title}\n\n{markdown(['strength', 'runs', *TITLES.values()], lines, texts=1)}"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from monai_debias.metrics import paired_difference
 
-__all__ = ["groups", "report", "spread", "summary", "values"]
+__all__ = ["groups", "markdown", "report", "spread", "summary", "values"]
 
 Rows = Sequence[dict[str, str]]
 COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
@@ -56,6 +56,12 @@ def spread(found: dict[int, float]) -> str:
     return f"{numbers.mean():.1f}{sd}"
 
 
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> str:
+    """A table whose first columns are texts, and the others numbers."""
+    rule = "|" + "---|" * texts + "---:|" * (len(head) - texts)
+    return "\n".join(["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(cells) + " |" for cells in lines)])
+
+
 def columns(testbed: Any) -> dict[str, str]:
     """What a table shows: columns of the results, and their titles."""
     return {**testbed.SPLITS, **testbed.GROUPS, **testbed.AXES}
@@ -65,13 +71,13 @@ def summary(testbed: Any, rows: Rows) -> str:
     """Markdown: the main methods in percent at the greatest strength, and their time in trainings of the plain one."""
     strength = max({row["strength"] for row in rows}, key=float)
     measured = {column: title for column, title in columns(testbed).items() if column not in ("gap", "pointing_game")}
-    lines = [f"| method | n | {' | '.join(measured.values())} | time |", "|---|" + "---:|" * (len(measured) + 2)]
+    lines = []
     for other, method in groups(testbed, rows):
         if other == strength and method in testbed.MAIN:
             found = [values(rows, method, strength, column) for column in measured]
             cells = [testbed.METHODS[method].title, str(len(found[0])), *map(spread, found)]
-            lines.append("| " + " | ".join([*cells, time(rows, method, strength)]) + " |")
-    return "\n".join(lines)
+            lines.append([*cells, time(rows, method, strength)])
+    return markdown(["method", "n", *measured.values(), "time"], lines, texts=1)
 
 
 def time(rows: Rows, method: str, strength: str) -> str:
@@ -86,7 +92,7 @@ def table(testbed: Any, rows: Rows) -> str:
     shifted = list(testbed.SPLITS)[-1]
     measured = columns(testbed)
     head = ["strength", "method", "settings", "n", *measured.values(), "above plain on the last split [95 %]", "time"]
-    lines = ["| " + " | ".join(head) + " |", "|---|---|---|" + "---:|" * (len(head) - 3)]
+    lines = []
     for strength, method in groups(testbed, rows):
         found = {column: values(rows, method, strength, column) for column in measured}
         own, plain = found[shifted], values(rows, "plain", strength, shifted)
@@ -97,8 +103,8 @@ def table(testbed: Any, rows: Rows) -> str:
         is_what = testbed.METHODS[method]
         cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(own))]
         cells += [*map(spread, found.values()), above, time(rows, method, strength)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown(head, lines, texts=3)
 
 
 def draw(testbed: Any, rows: Rows) -> Figure:

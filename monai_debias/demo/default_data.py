@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from monai_debias.data.datalist import DATALIST_NAME
 from monai_debias.demo.echo import build_echo_cohort
@@ -13,7 +14,7 @@ from monai_debias.demo.echo import build_echo_cohort
 __all__ = ["echo_demo_cohort"]
 
 
-def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0) -> str:
+def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, **options: Any) -> str:
     """Return the directory of the echo demo cohort, after generating it there if it does not exist.
 
     It is the default of the bundle's ``dataset_dir``; a directory that the user gives is never generated.
@@ -22,6 +23,7 @@ def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0) -
         directory: where the cohort is, or is to be.
         bias: strength of the shortcut of a new cohort, see :func:`build_echo_cohort`.
         seed: seed of a new cohort.
+        options: further arguments of :func:`build_echo_cohort` for a new cohort.
 
     Returns:
         The directory, as a string for path expressions in configs.
@@ -40,7 +42,7 @@ def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0) -
     if not complete.exists():
         logging.getLogger(__name__).info("generating the semi-synthetic demo cohort in %s", directory)
         try:
-            build_echo_cohort(directory, bias=bias, seed=seed)
+            build_echo_cohort(directory, bias=bias, seed=seed, **options)
         except OSError:
             if not complete.exists():  # otherwise another process of a distributed training was faster
                 raise

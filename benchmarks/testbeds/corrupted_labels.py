@@ -34,7 +34,7 @@ from testbeds import biased_mnist, methods
 from testbeds.biased_mnist import N_CLASSES, STAGES
 from testbeds.judge import Stopwatch
 from testbeds.methods import Method, fit, trainer_parts
-from testbeds.report import values
+from testbeds.report import interval, values
 
 __all__ = [
     "AXES",
@@ -210,13 +210,13 @@ def harm(rows: Rows, rate: str) -> str:
     parts = []
     if rate != clean:
         parts += [
-            f"{title} {written(difference)} against clean labels"
+            f"{title} {interval(difference)} against clean labels"
             for column, title in SPLITS.items()
             if (difference := compare(values(rows, "plain", rate, column), values(rows, "plain", clean, column)))
         ]
     late = compare(values(rows, "plain", rate, "last_auc"), values(rows, "plain", rate, "auc"))
     if late:
-        parts.append(f"macro AUC of the last epoch {written(late)} against the chosen one")
+        parts.append(f"macro AUC of the last epoch {interval(late)} against the chosen one")
     return f"- Noise {float(rate):.0%}, plain: {'; '.join(parts)}." if parts else ""
 
 
@@ -235,8 +235,8 @@ def remedies(rows: Rows, rate: str) -> str:
         else:
             verdict = "below plain" if difference.high < 0 else "not told apart"
         late = compare(values(rows, method, rate, "last_auc"), values(rows, "plain", rate, "last_auc"))
-        at_the_end = f", in the last epoch {written(late)}" if late else ""
-        verdicts[verdict].append(f"{METHODS[method].title} {written(difference)}{at_the_end}")
+        at_the_end = f", in the last epoch {interval(late)}" if late else ""
+        verdicts[verdict].append(f"{METHODS[method].title} {interval(difference)}{at_the_end}")
     told = [f"{verdict}: {'; '.join(which)}" for verdict, which in verdicts.items() if which]
     return f"- Noise {float(rate):.0%}, {'. '.join(told)}." if told else ""
 
@@ -247,8 +247,3 @@ def compare(first: dict[int, float], second: dict[int, float]) -> PairedDifferen
     if len(both) < 2:
         return None
     return paired_difference([first[seed] for seed in both], [second[seed] for seed in both])
-
-
-def written(difference: PairedDifference) -> str:
-    """In points."""
-    return "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in difference))

@@ -12,8 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from monai_debias.metrics import paired_difference
+from monai_debias.metrics.groups import PairedDifference
 
-__all__ = ["groups", "markdown", "report", "spread", "summary", "values"]
+__all__ = ["groups", "interval", "markdown", "report", "spread", "summary", "values"]
 
 Rows = Sequence[dict[str, str]]
 COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
@@ -53,7 +54,17 @@ def spread(found: dict[int, float]) -> str:
     """Mean and standard deviation over the seeds, in percent."""
     numbers = 100 * np.array(list(found.values()))
     sd = f" ± {numbers.std(ddof=1):.1f}" if len(numbers) > 1 else ""
-    return f"{numbers.mean():.1f}{sd}"
+    return f"{tenths(numbers.mean()):.1f}{sd}"
+
+
+def interval(difference: PairedDifference) -> str:
+    """A difference and its bounds, in points."""
+    return "{:+.1f} [{:.1f}, {:.1f}]".format(*(tenths(100 * x) for x in difference))
+
+
+def tenths(x: float) -> float:
+    """Rounded, and never the negative zero."""
+    return round(x, 1) + 0.0
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> str:
@@ -98,8 +109,7 @@ def table(testbed: Any, rows: Rows) -> str:
         own, plain = found[shifted], values(rows, "plain", strength, shifted)
         both, above = sorted(plain.keys() & own.keys()), ""
         if method != "plain" and len(both) > 1:
-            difference = paired_difference([own[seed] for seed in both], [plain[seed] for seed in both])
-            above = "{:+.1f} [{:.1f}, {:.1f}]".format(*(100 * x for x in difference))
+            above = interval(paired_difference([own[seed] for seed in both], [plain[seed] for seed in both]))
         is_what = testbed.METHODS[method]
         cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(own))]
         cells += [*map(spread, found.values()), above, time(rows, method, strength)]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -72,15 +73,27 @@ def test_colored_mnist(method, tmp_path):
 
 
 def test_full_batches_are_full_in_parts(monkeypatch):
-    method, trained = colored_mnist.METHODS["spectral_decoupling"], []
-    x, y = torch.rand(130, 392), (torch.rand(130, 1) > 0.5).float()
-    for chunk in (1000, 40):
-        monkeypatch.setattr(colored_mnist, "CHUNK", chunk)
-        torch.manual_seed(0)
+    torch.manual_seed(0)
+    digits = torch.randint(10, (130,))
+    method = colored_mnist.METHODS["spectral_decoupling"]
+    for gray in (False, True):
+        x, y = colored_mnist.environment(torch.rand(130, 1, 28, 28), digits, 0.2, gray)
         network = colored_mnist.make_network()
-        colored_mnist.train(network, x, y, method, 0.01)
-        trained.append(network(x).detach())
-    torch.testing.assert_close(*trained)
+        expected = torch.autograd.grad(torch.nn.BCEWithLogitsLoss()(network(x), y), list(network.parameters()))
+        trained = []
+        for chunk in (1000, 40):
+            monkeypatch.setattr(colored_mnist, "CHUNK", chunk)
+            parts = colored_mnist.in_parts(x, y)
+            assert (min(len(part.lit) for part in parts) < 200) == (chunk == 40 and not gray)  # of one colour
+            losses = [
+                torch.nn.BCEWithLogitsLoss(reduction="sum")(colored_mnist.forward(network, part), part.labels) / 130
+                for part in parts
+            ]
+            torch.testing.assert_close(torch.autograd.grad(sum(losses), list(network.parameters())), expected)
+            own = copy.deepcopy(network)
+            colored_mnist.train(own, x, y, method, 0.01)
+            trained.append(own(x).detach())
+        torch.testing.assert_close(*trained)
 
 
 def test_colors_lie_as_often_as_they_should():

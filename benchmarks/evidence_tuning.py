@@ -37,15 +37,20 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *(("spectral_decoupling", {"penalty_weight": weight}) for weight in (0.02, 0.2, 2.0)),
     ],
     "echo_demo": [
-        ("isnet", {"options": {"loss#background_scale": e, "relevance_weight": p, "ramp_epochs": ramp}})
-        for e, p, ramp in (
-            (1.0, 0.5, 10),
-            (1.0, 0.7, 10),
-            (0.3, 0.5, 10),
-            (0.1, 0.5, 10),
-            (0.1, 0.7, 10),
-            (0.1, 0.5, 0),
-        )
+        *((name, {"options": {"learning_rate": rate}}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
+        *(
+            ("isnet", {"options": {"learning_rate": rate, "loss#background_scale": e, "relevance_weight": p}})
+            for rate, e, p in (
+                (1e-3, 1.0, 0.5),
+                (3e-3, 1.0, 0.5),
+                (1e-2, 1.0, 0.5),
+                (3e-3, 1.0, 0.7),
+                (3e-3, 0.1, 0.5),
+                (3e-3, 0.1, 0.7),
+            )
+        ),
+        ("isnet", {"options": {"learning_rate": 3e-3, "train#inferer#target": "stochastic"}}),
+        ("isnet", {"options": {"learning_rate": 3e-3, "normalize_transforms": []}}),  # images in [0, 1], no z-score
     ],
 }
 
@@ -58,7 +63,7 @@ def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool) -> di
     trained = module.train(method, SEED, 1.0, 1.0, module.QUICK if quick else module.Budget())
     epoch = trained.take("consistency")
     measured = trained.validation.history[epoch]
-    written = ", ".join(f"{option} {value:g}" for option, value in changes.get("options", changes).items())
+    written = ", ".join(f"{option} {value}" for option, value in changes.get("options", changes).items())
     row = {"method": method.title, "settings": written, "epoch": epoch + 1, **measured}
     return {**row, "score": RULES["consistency"](measured)}
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The echo demo cohort: phantoms of four views, whose scanner names the view on the screen; one run of a method.
 
-The bundle bundles/echo_view trains, by its own config files; smaller images, the number of epochs, places and the seed
-are all that is overridden. Its validator, checkpoints and logs give way to the validation of the evidence, whose
-images and sectors are those that the bundle's transforms make.
+The bundle bundles/echo_view trains, by its own config files; smaller images, the number of epochs, the learning rate,
+places and the seed are all that is overridden. Its validator, checkpoints and logs give way to the validation of the
+evidence, whose images and sectors are those that the bundle's transforms make.
 
 Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder
 ``benchmarks/cohorts``. Delete it when the code that makes them has changed.
@@ -67,6 +67,7 @@ class Budget:
     frames: int = 8
     image_size: int = 64
     epochs: int = 20
+    learning_rate: float = 3e-3
 
 
 QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1)
@@ -194,7 +195,8 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     """
     folder = cohort(bias, budget)
     parser = bundle(method.configs, folder, budget.image_size)
-    for option, value in {**method.options, "max_epochs": budget.epochs}.items():
+    budgeted = {"max_epochs": budget.epochs, "learning_rate": budget.learning_rate}
+    for option, value in {**budgeted, **method.options}.items():
         parser[option] = value
     parser["seed"] = seed
     parser["train#handlers"] = [h for h in parser["train#handlers"] if h["_target_"] == "LrScheduleHandler"]

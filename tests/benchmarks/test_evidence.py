@@ -157,7 +157,7 @@ def test_settings_are_chosen_without_a_test_split(monkeypatch):
     row = evidence_tuning.one_run("biased_mnist", "isnet", {"background_scale": 1.0}, quick=True)
     assert set(sections) == {"training", "validation"}
     assert row["score"] == row["accuracy"] * row["swap_consistency"]
-    assert row["settings"] == "background_scale 1"
+    assert row["settings"] == "background_scale 1.0"
 
 
 def test_the_command_goes_on_where_it_was(tmp_path, capsys):

@@ -39,7 +39,7 @@ class Method:
         relevance_weight: P of the ISNet, the weight of the heatmap's loss against that of the classification.
         background_scale: E of the ISNet's background loss.
         penalty_weight: λ of spectral decoupling with ``class_reduction="mean"``.
-        mixing: "mixup", "manifold_mixup" or "flow_mixup".
+        mixing: "mixup", "manifold_mixup", "flow_mixup", or "flow_mixup_replace" for one without un-mixed rows.
         rrr: weight of the input gradients outside the mask.
         pooling: whether the network has max-pooling, or else convolutions with a stride in its place.
     """
@@ -69,6 +69,9 @@ METHODS = {
     "mixup": Method("Mixup", "alpha 1", mixing="mixup"),
     "manifold_mixup": Method("Manifold Mixup", "alpha 1, images and the first two stages", mixing="manifold_mixup"),
     "flow_mixup": Method("Flow-Mixup", "alpha 1, the first two stages", mixing="flow_mixup"),
+    "flow_mixup_replace": Method(
+        "Flow-Mixup, mixed rows alone", "alpha 1, the first two stages", mixing="flow_mixup_replace"
+    ),
     "backmix_isnet": Method("BackMix and ISNet", _OURS, background="donor", isnet={}),
     "backmix_spectral_decoupling": Method(
         "BackMix and spectral decoupling", "as each alone", background="donor", penalty_weight=0.2
@@ -208,7 +211,8 @@ def trainer_parts(
         elif method.mixing == "manifold_mixup":
             mixup = FlowMixupd.manifold_mixup("image", network, ["input", *stages[:2]], **options)
         else:
-            mixup = FlowMixupd.flow_mixup("image", network, stages[:2], **options)
+            flow = "append" if method.mixing == "flow_mixup" else "replace"
+            mixup = FlowMixupd("image", network=network, layers=stages[:2], flow=flow, **options)
         parts.loss_function = FlowMixupLoss(mixup.groups, loss)
         parts.prepare_batch = PrepareBatchFlowMixup(mixup)
     return parts

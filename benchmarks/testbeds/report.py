@@ -153,6 +153,7 @@ def draw_strengths(testbed: Any, rows: Rows) -> Figure:
         places = [float(strength) + 0.002 * (n - len(several) / 2) for strength in strengths]
         style = {"color": f"C{n % 10}", "ls": "-" if n < 10 else "--", "label": testbed.METHODS[method].title}
         axes.errorbar(places, [runs.mean() for runs in found], sd, marker="o", ms=4, lw=1.2, capsize=2, **style)
+    axes.set_xticks(sorted({float(row["strength"]) for row in rows}))
     axes.set_xlabel(testbed.STRENGTH)
     axes.set_ylabel(f"{title}: {testbed.MEASURE}")
     axes.spines[["top", "right"]].set_visible(False)

@@ -75,16 +75,17 @@ def test_colored_mnist(method, tmp_path):
 def test_full_batches_are_full_in_parts(monkeypatch):
     torch.manual_seed(0)
     digits = torch.randint(10, (130,))
-    method = colored_mnist.METHODS["spectral_decoupling"]
-    for gray in (False, True):
-        x, y = colored_mnist.environment(torch.rand(130, 1, 28, 28), digits, 0.2, gray)
-        network = colored_mnist.make_network()
+    for name in ("spectral_decoupling", "gray"):
+        method = colored_mnist.METHODS[name]
+        x, y = colored_mnist.environment(torch.rand(130, 1, 28, 28), digits, 0.2, method.gray)
+        network = colored_mnist.make_network(method)
         expected = torch.autograd.grad(torch.nn.BCEWithLogitsLoss()(network(x), y), list(network.parameters()))
         trained = []
         for chunk in (1000, 40):
             monkeypatch.setattr(colored_mnist, "CHUNK", chunk)
             parts = colored_mnist.in_parts(x, y)
-            assert (min(len(part.lit) for part in parts) < 200) == (chunk == 40 and not gray)  # of one colour
+            expected_pixels = 392 if chunk == 1000 and name != "gray" else 196  # of one colour, if all are of it
+            assert min(len(part.lit) for part in parts) == expected_pixels
             losses = [
                 torch.nn.BCEWithLogitsLoss(reduction="sum")(colored_mnist.forward(network, part), part.labels) / 130
                 for part in parts
@@ -107,7 +108,8 @@ def test_colors_lie_as_often_as_they_should():
     assert (color == labels[:, 0]).float().mean().item() == pytest.approx(0.9, abs=0.02)
     assert ((digits < 5).float() == labels[:, 0]).float().mean().item() == pytest.approx(0.75, abs=0.03)
     gray, _ = colored_mnist.environment(torch.ones(4000, 1, 28, 28), digits, 0.1, gray=True)
-    assert bool((gray == 0.5).all())
+    assert gray.shape == (4000, 14 * 14)
+    assert bool((gray == 1).all())
 
 
 def test_the_same_seed_gives_the_same_run():

@@ -213,7 +213,7 @@ def test_multi_label():
     bce = binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(1)
     heat = background_loss(heatmap, mask) + foreground_loss(heatmap, mask)
     for reduction in ("mean", "none"):
-        expected = 0.5 * bce + 0.5 * heat
+        expected = 0.3 * bce + 0.7 * heat
         value = ISNetLRPLoss("bce", reduction=reduction)(pred, target)
         torch.testing.assert_close(value, expected.mean() if reduction == "mean" else expected)
         floats = {**target, "label": label.float()}
@@ -222,7 +222,7 @@ def test_multi_label():
                 ISNetLRPLoss(BCEWithLogitsLoss(reduction=own), reduction=reduction)(pred, floats), value
             )
     focal = ISNetLRPLoss(FocalLoss(reduction="none"))(pred, floats)
-    torch.testing.assert_close(focal, 0.5 * FocalLoss()(logits, floats["label"]) + 0.5 * heat.mean())
+    torch.testing.assert_close(focal, 0.3 * FocalLoss()(logits, floats["label"]) + 0.7 * heat.mean())
 
 
 def test_layers_are_rank_pooled_for_each_sample():

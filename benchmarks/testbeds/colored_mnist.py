@@ -85,8 +85,10 @@ METHODS = {
         hidden=83,
         gray=True,
     ),
-    "own_plain": Method("plain", _OURS, **_OWN),
-    "honest": Method("spectral decoupling", f"{_OURS}; λ by in-distribution validation accuracy", choose=True, **_OWN),
+    "own_plain": Method("plain, mini-batches", _OURS, **_OWN),
+    "honest": Method(
+        "spectral decoupling, mini-batches", f"{_OURS}; λ by in-distribution validation accuracy", choose=True, **_OWN
+    ),
 }
 MAIN = tuple(METHODS)
 

@@ -29,12 +29,11 @@ from sklearn.metrics import f1_score, roc_auc_score
 from torch import nn
 
 from monai_debias.data import corrupt_labels, load_mnist
-from monai_debias.metrics.groups import PairedDifference, paired_difference
 from testbeds import biased_mnist, methods
 from testbeds.biased_mnist import N_CLASSES, STAGES
 from testbeds.judge import Stopwatch
 from testbeds.methods import Method, fit, trainer_parts
-from testbeds.report import interval, values
+from testbeds.report import interval, paired, values
 
 __all__ = [
     "AXES",
@@ -212,9 +211,9 @@ def harm(rows: Rows, rate: str) -> str:
         parts += [
             f"{title} {interval(difference)} against clean labels"
             for column, title in SPLITS.items()
-            if (difference := compare(values(rows, "plain", rate, column), values(rows, "plain", clean, column)))
+            if (difference := paired(values(rows, "plain", rate, column), values(rows, "plain", clean, column)))
         ]
-    late = compare(values(rows, "plain", rate, "last_auc"), values(rows, "plain", rate, "auc"))
+    late = paired(values(rows, "plain", rate, "last_auc"), values(rows, "plain", rate, "auc"))
     if late:
         parts.append(f"macro AUC of the last epoch {interval(late)} against the chosen one")
     return f"- Noise {float(rate):.0%}, plain: {'; '.join(parts)}." if parts else ""
@@ -225,7 +224,7 @@ def remedies(rows: Rows, rate: str) -> str:
     verdicts: dict[str, list[str]] = {"above plain": [], "below plain": [], "not told apart": [], "too few seeds": []}
     for method in METHODS:
         found, plain = (values(rows, name, rate, "auc") for name in (method, "plain"))
-        difference = compare(found, plain)
+        difference = paired(found, plain)
         if method == "plain" or difference is None:
             continue
         if len(found.keys() & plain.keys()) < ENOUGH:
@@ -234,16 +233,8 @@ def remedies(rows: Rows, rate: str) -> str:
             verdict = "above plain"
         else:
             verdict = "below plain" if difference.high < 0 else "not told apart"
-        late = compare(values(rows, method, rate, "last_auc"), values(rows, "plain", rate, "last_auc"))
+        late = paired(values(rows, method, rate, "last_auc"), values(rows, "plain", rate, "last_auc"))
         at_the_end = f", in the last epoch {interval(late)}" if late else ""
         verdicts[verdict].append(f"{METHODS[method].title} {interval(difference)}{at_the_end}")
     told = [f"{verdict}: {'; '.join(which)}" for verdict, which in verdicts.items() if which]
     return f"- Noise {float(rate):.0%}, {'. '.join(told)}." if told else ""
-
-
-def compare(first: dict[int, float], second: dict[int, float]) -> PairedDifference | None:
-    """First minus second over the seeds that both have; None for fewer than two."""
-    both = sorted(first.keys() & second.keys())
-    if len(both) < 2:
-        return None
-    return paired_difference([first[seed] for seed in both], [second[seed] for seed in both])

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from monai_debias.metrics import paired_difference
 from monai_debias.metrics.groups import PairedDifference
 
-__all__ = ["groups", "interval", "markdown", "report", "spread", "summary", "values"]
+__all__ = ["groups", "interval", "markdown", "paired", "report", "spread", "summary", "values"]
 
 Rows = Sequence[dict[str, str]]
 COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
@@ -106,10 +106,9 @@ def table(testbed: Any, rows: Rows) -> str:
     lines = []
     for strength, method in groups(testbed, rows):
         found = {column: values(rows, method, strength, column) for column in measured}
-        own, plain = found[shifted], values(rows, "plain", strength, shifted)
-        both, above = sorted(plain.keys() & own.keys()), ""
-        if method != "plain" and len(both) > 1:
-            above = interval(paired_difference([own[seed] for seed in both], [plain[seed] for seed in both]))
+        own = found[shifted]
+        difference = None if method == "plain" else paired(own, values(rows, "plain", strength, shifted))
+        above = interval(difference) if difference else ""
         is_what = testbed.METHODS[method]
         cells = [f"{float(strength):g}", is_what.title, is_what.settings, str(len(own))]
         cells += [*map(spread, found.values()), above, time(rows, method, strength)]
@@ -140,22 +139,41 @@ def draw(testbed: Any, rows: Rows) -> Figure:
 
 
 def draw_strengths(testbed: Any, rows: Rows) -> Figure:
-    """The last split against the strength of the bias or noise, for methods measured at several: mean and sd."""
+    """The last split against the strength of the bias or noise: mean and sd, and how far above the plain network."""
     column, title = list(testbed.SPLITS.items())[-1]
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    levels, gains = figure.subplots(1, 2)
     several = [name for name in testbed.METHODS if len({row["strength"] for row in rows if row["method"] == name}) > 1]
+    apart = 0.01 * np.ptp([float(row["strength"]) for row in rows])  # or many intervals would lie on one another
     for n, method in enumerate(several):
+        style = {"color": f"C{n % 10}", "fmt": "o-" if n < 10 else "o--", "ms": 4, "lw": 1.2, "capsize": 2}
         strengths = sorted({row["strength"] for row in rows if row["method"] == method}, key=float)
-        found = [100 * np.array(list(values(rows, method, strength, column).values())) for strength in strengths]
-        sd = [runs.std(ddof=1) if len(runs) > 1 else 0 for runs in found]
-        # a little apart, since many intervals would lie on one another
-        places = [float(strength) + 0.002 * (n - len(several) / 2) for strength in strengths]
-        style = {"color": f"C{n % 10}", "ls": "-" if n < 10 else "--", "label": testbed.METHODS[method].title}
-        axes.errorbar(places, [runs.mean() for runs in found], sd, marker="o", ms=4, lw=1.2, capsize=2, **style)
-    axes.set_xticks(sorted({float(row["strength"]) for row in rows}))
-    axes.set_xlabel(testbed.STRENGTH)
-    axes.set_ylabel(f"{title}: {testbed.MEASURE}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+        places = np.array([float(strength) for strength in strengths]) + apart * (n - len(several) / 2)
+        found = [values(rows, method, strength, column) for strength in strengths]
+        runs = [100 * np.array(list(one.values())) for one in found]
+        sd = [one.std(ddof=1) if len(one) > 1 else 0 for one in runs]
+        levels.errorbar(places, [one.mean() for one in runs], sd, label=testbed.METHODS[method].title, **style)
+        above = [
+            paired(one, values(rows, "plain", strength, column)) for one, strength in zip(found, strengths, strict=True)
+        ]
+        known = [k for k, difference in enumerate(above) if difference is not None and method != "plain"]
+        if known:
+            mean, low, high = 100 * np.array([above[k] for k in known]).T
+            gains.errorbar(places[known], mean, [mean - low, high - mean], **style)
+    levels.set_ylabel(f"{title}: {testbed.MEASURE}")
+    gains.set_ylabel("points above plain, paired by seed, 95 % interval")
+    gains.axhline(0, color="0.5", lw=0.8)
+    for axes in (levels, gains):
+        axes.set_xticks(sorted({float(row["strength"]) for row in rows}))
+        axes.set_xlabel(testbed.STRENGTH)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, loc="outside right center", fontsize=8)
     return figure
+
+
+def paired(first: dict[int, float], second: dict[int, float]) -> PairedDifference | None:
+    """First minus second over the seeds that both have; None for fewer than two."""
+    both = sorted(first.keys() & second.keys())
+    if len(both) < 2:
+        return None
+    return paired_difference([first[seed] for seed in both], [second[seed] for seed in both])

@@ -148,10 +148,12 @@ def train(network: nn.Sequential, images: torch.Tensor, labels: torch.Tensor, me
     """As many steps as the method has, times ``scale``."""
     optimizer = torch.optim.Adam(network.parameters(), method.learning_rate, weight_decay=method.weight_decay)
     early, late = (SpectralDecouplingLoss(penalty_weight=weight) for weight in method.penalty_weights)
-    parts = in_parts(images, labels)
+    full_batch = in_parts(images, labels) if method.batch is None else []
     for step in range(max(2, round(scale * method.steps))):
         delayed = method.delay and step >= round(scale * method.delay)
-        if method.batch is not None:
+        if method.batch is None:
+            parts = full_batch
+        else:
             rows = torch.randint(len(images), (method.batch,))
             parts = in_parts(images[rows], labels[rows])
         loss, factor = (late, method.scale) if delayed else (early, 1.0)

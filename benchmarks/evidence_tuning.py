@@ -29,12 +29,15 @@ from testbeds.judge import RULES
 
 SEED = 100
 TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo}
+PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
 # what differs from the method of that name in the testbed's METHODS
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [
         *(("isnet", {"background_scale": e, "relevance_weight": p}) for e, p in product((0.1, 1.0), (0.5, 0.7))),
+        *(("isnet", {"rank_decay": d}) for d in (0.5, 1.0)),
         *(("rrr", {"rrr": weight}) for weight in (0.1, 1.0, 10.0)),
         *(("spectral_decoupling", {"penalty_weight": weight}) for weight in (0.02, 0.2, 2.0)),
+        *((pair, {}) for pair in PAIRS),
     ],
     "echo_demo": [
         *((name, {"options": {"learning_rate": rate}}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
@@ -64,7 +67,7 @@ def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool) -> di
     epoch = trained.take("consistency")
     measured = trained.validation.history[epoch]
     written = ", ".join(f"{option} {value}" for option, value in changes.get("options", changes).items())
-    row = {"method": method.title, "settings": written, "epoch": epoch + 1, **measured}
+    row = {"method": method.title, "settings": written or method.settings, "epoch": epoch + 1, **measured}
     return {**row, "score": RULES["consistency"](measured)}
 
 

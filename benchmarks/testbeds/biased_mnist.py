@@ -82,7 +82,7 @@ def load(section: str, n: int, **options: Any) -> BiasedMNIST:
     return BiasedMNIST(*(part[:n] for part in biased_mnist(section, **options)))
 
 
-def train(method: Method, seed: int, bias: float, strength: float, budget: Budget) -> Training:
+def train(method: Method, seed: int, bias: float, strength: float, budget: Budget, *handlers: Any) -> Training:
     """Train a method once; no test split is loaded.
 
     Args:
@@ -91,6 +91,7 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
         bias: share of the training images whose mark is that of their class.
         strength: the same of the validation images.
         budget: images, epochs and so on.
+        handlers: further ones for the trainer.
     """
     set_determinism(seed)
     network = make_network(method.pooling)
@@ -101,7 +102,7 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     loader = DataLoader(Dataset(samples, transforms), batch_size=budget.batch, shuffle=True, drop_last=True)
     validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
     stopwatch = Stopwatch()
-    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation)
+    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation, *handlers)
     return Training(judge, validation, stopwatch.seconds)
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from monai_debias.metrics import background_relevance, background_swap_consistency, group_accuracy, pointing_game
 from monai_debias.relevance import LRP
-from testbeds.report import Rows, groups, markdown, spread, values
+from testbeds.report import Rows, groups, markdown, named, spread, values
 
 __all__ = [
     "AXES",
@@ -225,8 +225,7 @@ def selection(testbed: Any, rows: Rows) -> str:
     lines = []
     for strength, method in groups(testbed, rows):
         cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
-        name = testbed.METHODS[method].title + ("" if method in testbed.MAIN else f" (`{method}`)")
-        lines.append([f"{float(strength):g}", name, *cells])
+        lines.append([f"{float(strength):g}", named(testbed, method), *cells])
     return f"{title}\n\n{markdown(['strength', 'method', *TITLES.values()], lines, texts=2)}"
 
 

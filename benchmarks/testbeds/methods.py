@@ -38,6 +38,7 @@ class Method:
         isnet: options of ISNetInferer; None for no heatmap.
         relevance_weight: P of the ISNet, the weight of the heatmap's loss against that of the classification.
         background_scale: E of the ISNet's background loss.
+        rank_decay: d of the ISNet's background loss.
         penalty_weight: λ of spectral decoupling with ``class_reduction="mean"``.
         mixing: "mixup", "manifold_mixup", "flow_mixup", or "flow_mixup_replace" for one without un-mixed rows.
         rrr: weight of the input gradients outside the mask.
@@ -52,6 +53,7 @@ class Method:
     isnet: dict[str, Any] | None = None
     relevance_weight: float = 0.5
     background_scale: float = 0.1
+    rank_decay: float = 0.9
     penalty_weight: float = 0.0
     mixing: str | None = None
     rrr: float = 0.0
@@ -86,6 +88,7 @@ METHODS = {
     "isnet_stochastic_strided": Method(
         "ISNet, stochastic", f"{_OURS}; a network without pooling", isnet={"target": "stochastic"}, pooling=False
     ),
+    "isnet_interval4": Method("ISNet, a heatmap every 4th iteration", _OURS, isnet={"interval": 4}),
     "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
     "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
     "rrr": Method("RRR, input gradients", "weight 1", rrr=1.0),
@@ -195,7 +198,9 @@ def trainer_parts(
         parts.prepare_batch = PrepareBatchTargets(["label", "weight"])
     if method.isnet is not None:
         parts.keys = [*parts.keys, "mask", "has_mask"]
-        parts.loss_function = ISNetLRPLoss(loss, method.relevance_weight, background_scale=method.background_scale)
+        parts.loss_function = ISNetLRPLoss(
+            loss, method.relevance_weight, method.rank_decay, background_scale=method.background_scale
+        )
         parts.inferer = ISNetInferer(**method.isnet)
         parts.prepare_batch = PrepareBatchISNet()
         parts.handlers = [GradientClipping(network, 100.0)]

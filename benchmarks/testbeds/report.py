@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from monai_debias.metrics import paired_difference
 from monai_debias.metrics.groups import PairedDifference
 
-__all__ = ["groups", "interval", "markdown", "paired", "report", "spread", "summary", "values"]
+__all__ = ["groups", "interval", "markdown", "named", "paired", "report", "spread", "summary", "values"]
 
 Rows = Sequence[dict[str, str]]
 COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
@@ -48,6 +48,12 @@ def groups(testbed: Any, rows: Rows) -> list[tuple[str, str]]:
     """The pairs (strength, method) that there are, strongest first, methods in their own order."""
     there, order = {(row["strength"], row["method"]) for row in rows}, list(testbed.METHODS)
     return sorted(there, key=lambda pair: (-float(pair[0]), order.index(pair[1])))
+
+
+def named(testbed: Any, method: str) -> str:
+    """The title of a method, which variants share, and for these the name by which they are asked for."""
+    title = testbed.METHODS[method].title
+    return title if method in testbed.MAIN else f"{title} (`{method}`)"
 
 
 def spread(found: dict[int, float]) -> str:

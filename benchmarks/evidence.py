@@ -19,9 +19,10 @@ from __future__ import annotations
 import csv
 import os
 import subprocess
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def one_run(testbed: str, method: str, seed: int, strength: float, quick: bool) 
     budget, start = module.QUICK if quick else module.Budget(), time.process_time()
     row = {"method": method, "seed": seed, "strength": strength, **module.run(method, seed, strength, budget)}
     return {**row, "run_seconds": time.process_time() - start}
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """That train, and that end with the command, also if it is killed."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_the_command)
+
+
+def _end_with_the_command() -> None:
+    command = parent_process()
+    assert command is not None  # a worker has one
+
+    def wait() -> None:
+        command.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def read(file: Path) -> list[dict[str, str]]:
@@ -113,7 +130,7 @@ def main(
     jobs = [job for job in jobs if job not in done]
     made_by = commit()
     os.environ["PYTHONWARNINGS"] = "ignore"
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes(workers) as pool:
         futures = [pool.submit(one_run, testbed, *job, quick) for job in jobs]
         for n, future in enumerate(as_completed(futures), 1):
             row = {"commit": made_by, **future.result()}

@@ -14,16 +14,14 @@ shortcut.
 from __future__ import annotations
 
 import csv
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import fire
 import torch
-from evidence import commit
+from evidence import commit, processes
 from testbeds import biased_mnist, echo_demo
 from testbeds.judge import RULES
 
@@ -86,7 +84,7 @@ def main(
         raise ValueError(f"unknown testbed {testbed!r}; there are {', '.join(TESTBEDS)}.")
     made_by = commit()
     jobs = [(testbed, *candidate, quick) for candidate in CANDIDATES[testbed]]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with processes(workers) as pool:
         rows = [{"commit": made_by, **row} for row in pool.map(one_run, *zip(*jobs, strict=True))]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +196,47 @@ def test_unknown_names_are_refused(tmp_path):
         evidence.main("biased_mnist", "magic", out=str(tmp_path))
     with pytest.raises(ValueError, match="unknown testbed 'nowhere'; there are biased_mnist, colored_mnist"):
         evidence.main("nowhere", "plain", out=str(tmp_path))
+
+
+def test_workers_end_with_a_killed_command(tmp_path):
+    started = tmp_path / "pid"
+    script = tmp_path / "command.py"
+    script.write_text(
+        "import os, sys, time\n"
+        f"sys.path.insert(0, {str(Path(evidence.__file__).parent)!r})\n"
+        "from evidence import processes\n"
+        "def work():\n"
+        f"    open({str(started)!r}, 'w').write(str(os.getpid()))\n"
+        "    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    with processes(1) as pool:\n"
+        "        pool.submit(work).result()\n",
+        encoding="utf-8",
+    )
+    command = subprocess.Popen([sys.executable, "-W", "ignore", str(script)])
+    try:
+        worker = _until(lambda: started.exists() and started.read_text())
+        command.kill()
+        command.wait()
+        assert _until(lambda: not _runs(int(worker)))
+    finally:
+        command.kill()
+
+
+def _until(found, seconds=60.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := found():
+            return value
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # a zombie that init has not collected yet has ended, too
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z")

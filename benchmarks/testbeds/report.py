@@ -22,7 +22,7 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 def report(testbed: Any, rows: Rows, stem: Path) -> str:
     """Write the Markdown page and the figures beside the CSV, and return the page."""
-    parts = [summary(testbed, rows), testbed.remarks(rows), table(testbed, rows), origin(rows)]
+    parts = [summary(testbed, rows), testbed.remarks(rows), table(testbed, rows), origin(testbed, rows)]
     text = "\n\n".join(parts) + "\n"
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(testbed, rows).savefig(stem.with_suffix(".png"), dpi=110)
@@ -31,11 +31,20 @@ def report(testbed: Any, rows: Rows, stem: Path) -> str:
     return text
 
 
-def origin(rows: Rows) -> str:
-    """Which commits made the results, and how long it took."""
-    hours = sum(float(row["run_seconds"]) for row in rows) / 3600
+def origin(testbed: Any, rows: Rows) -> str:
+    """Which commits made the results, and how long each part took."""
+    parts: dict[str, list[float]] = {}
+    for strength, method in groups(testbed, rows):
+        kind = "the main methods" if method in testbed.MAIN else "variants"
+        parts.setdefault(f"{kind} at strength {float(strength):g}", []).extend(
+            values(rows, method, strength, "run_seconds").values()
+        )
     commits = ", ".join(dict.fromkeys(row["commit"] for row in rows))
-    return f"{len(rows)} runs, {hours:.1f} hours of one core with all validation and tests, at commit {commits}."
+    lines = [[part, str(len(seconds)), f"{sum(seconds) / 3600:.1f}"] for part, seconds in parts.items()]
+    total = sum(map(sum, parts.values())) / 3600
+    lines.append(["all", str(len(rows)), f"{total:.1f}"])
+    what = f"Hours of one core, with all validation and tests. Made at commit {commits}."
+    return f"{what}\n\n{markdown(['part', 'runs', 'hours'], lines, texts=1)}"
 
 
 def values(rows: Rows, method: str, strength: str, column: str) -> dict[int, float]:

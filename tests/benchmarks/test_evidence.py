@@ -60,7 +60,8 @@ def test_results_are_kept_and_reported(tmp_path):
     assert "| 91.0 ± 1.0 |" in text
     assert "+86.0 [85.0, 87.0]" in text
     assert "shortcut learner in 3 of 3 runs" in text
-    assert "6 runs, 3.0 hours of one core with all validation and tests, at commit abc." in text
+    assert "| the main methods at strength 1 | 6 | 3.0 |" in text
+    assert "Made at commit abc." in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
 
 

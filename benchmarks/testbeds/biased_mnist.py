@@ -15,8 +15,9 @@ from monai.utils import set_determinism
 from torch import nn
 
 from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
-from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
+from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
 from testbeds.methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
+from testbeds.verdict import diagnosis, ranking, selection
 
 __all__ = [
     "AXES",

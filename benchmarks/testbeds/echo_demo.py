@@ -28,7 +28,8 @@ from monai.transforms import Compose
 
 from monai_debias.data import load_datalist
 from monai_debias.demo import echo_demo_cohort
-from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, diagnosis, judged, ranking, selection
+from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
+from testbeds.verdict import diagnosis, ranking, selection
 
 __all__ = [
     "AXES",

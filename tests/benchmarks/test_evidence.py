@@ -19,9 +19,10 @@ import evidence
 import evidence_tuning
 from testbeds import biased_mnist, colored_mnist
 from testbeds.biased_mnist import load
-from testbeds.judge import Judge, Training, Validation, ranking
+from testbeds.judge import Judge, Training, Validation
 from testbeds.methods import METHODS
 from testbeds.report import report
+from testbeds.verdict import ranking
 
 from monai_debias.demo.biased_mnist import BiasedMNIST
 

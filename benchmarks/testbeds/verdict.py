@@ -1,0 +1,71 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the runs of a testbed with a shortcut say: whether it counts, and by which rule to choose a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from testbeds.judge import AXES, RULES, prefix
+from testbeds.report import Rows, groups, markdown, named, spread, values
+
+__all__ = ["diagnosis", "ranking", "selection"]
+
+TITLES = {
+    "accuracy": "accuracy",
+    "consistency": "accuracy and swap consistency",
+    "attention": "accuracy and attention",
+}
+
+
+def diagnosis(testbed: Any, rows: Rows) -> str:
+    """Whether the plain network is a shortcut learner in every run, without which a strength says nothing."""
+    biased, *_, shifted = testbed.SPLITS
+    lines = []
+    for strength in sorted({row["strength"] for row in rows if row["method"] == "plain"}, key=float, reverse=True):
+        same, other = (values(rows, "plain", strength, split) for split in (biased, shifted))
+        outside, pointing = (
+            values(rows, "plain", strength, axis) for axis in ("background_relevance", "pointing_game")
+        )
+        broken = [same[s] > 0.9 and same[s] - other[s] > testbed.GAP and pointing[s] < 0.5 for s in same]
+        lines.append(
+            f"- Strength {float(strength):g}: the plain network is a shortcut learner in {sum(broken)} of "
+            f"{len(broken)} runs (above 90 % on the split “{testbed.SPLITS[biased]}”, more than "
+            f"{100 * testbed.GAP:.0f} points less on “{testbed.SPLITS[shifted]}”, and the maximum of its relevance "
+            f"outside the mask in most images). It has {spread(outside)} % of its relevance outside the mask, and the "
+            f"maximum inside in {spread(pointing)} % of the images; this strength "
+            f"{'counts' if all(broken) else 'does not count'}."
+        )
+    return "\n".join(lines)
+
+
+def selection(testbed: Any, rows: Rows) -> str:
+    """Markdown: accuracy on the shifted split by the rule that chose the epoch, on in-distribution data."""
+    *_, shifted = testbed.SPLITS
+    title = f"Accuracy on “{testbed.SPLITS[shifted]}” if the epoch is chosen by … on in-distribution validation data:"
+    lines = []
+    for strength, method in groups(testbed, rows):
+        cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
+        lines.append([f"{float(strength):g}", named(testbed, method), *cells])
+    return f"{title}\n\n{markdown(['strength', 'method', *TITLES.values()], lines, texts=2)}"
+
+
+def ranking(testbed: Any, rows: Rows) -> str:
+    """Markdown: how well in-distribution validation data rank the trained networks by their shifted accuracy."""
+    *_, shifted = testbed.SPLITS
+    title = (
+        f"Rank correlation (Spearman) with the accuracy on “{testbed.SPLITS[shifted]}”, over all runs of a strength:"
+    )
+    lines = []
+    for strength in sorted({row["strength"] for row in rows}, key=float, reverse=True):
+        runs = [row for row in rows if row["strength"] == strength and row["method"] != "unbiased"]
+        found = [float(row[shifted]) for row in runs]
+        if len(set(found)) < 3:
+            continue
+        measured = [{key: float(row[f"validation_{key}"]) for key in ("accuracy", *AXES)} for row in runs]
+        scores = [[rule(m) for m in measured] for rule in RULES.values()]
+        told = [f"{spearmanr(score, found).statistic:.2f}" if len(set(score)) > 1 else "all equal" for score in scores]
+        lines.append([f"{float(strength):g}", str(len(runs)), *told])
+    return f"{title}\n\n{markdown(['strength', 'runs', *TITLES.values()], lines, texts=1)}"

@@ -136,7 +136,9 @@ def draw(testbed: Any, rows: Rows) -> Figure:
     strength = max({row["strength"] for row in rows}, key=float)
     methods = [name for other, name in groups(testbed, rows) if other == strength and name in testbed.MAIN][::-1]
     kinds = [(testbed.MEASURE, testbed.SPLITS)] + [("%", testbed.AXES)] * bool(testbed.AXES)
-    figure = Figure(figsize=(1 + 4.5 * len(kinds), 1.1 + 0.36 * len(methods)), layout="constrained")
+    names = [testbed.METHODS[method].title for method in methods]
+    width = 0.09 * max(map(len, names)) + 4.2 * len(kinds)
+    figure = Figure(figsize=(width, 1.1 + 0.36 * len(methods)), layout="constrained")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     colors = iter(COLORS)
     for axes, (label, columns) in zip(panels, kinds, strict=True):
@@ -148,8 +150,16 @@ def draw(testbed: Any, rows: Rows) -> Figure:
         axes.set_xlim(-3, 103)
         axes.grid(axis="y", lw=0.4)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
-    panels[0].set_yticks(range(len(methods)), [testbed.METHODS[method].title for method in methods])
+        axes.legend(
+            frameon=False,
+            ncols=3,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            fontsize=8,
+            columnspacing=1,
+            handletextpad=0,
+        )
+    panels[0].set_yticks(range(len(methods)), names)
     return figure
 
 

@@ -21,6 +21,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -70,6 +71,16 @@ def _end_with_the_command() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def method_names(module: Any, methods: str | Sequence[str]) -> list[str]:
+    """Names from the command line, of which a testbed has all."""
+    chosen = methods.split(",") if isinstance(methods, str) else list(methods)
+    unknown = [name for name in chosen if name not in module.METHODS]
+    if unknown:
+        testbed = module.__name__.rpartition(".")[2]
+        raise ValueError(f"unknown methods {unknown}; {testbed} has {', '.join(module.METHODS)}.")
+    return chosen
+
+
 def read(file: Path) -> list[dict[str, str]]:
     """The lines of the results so far."""
     if not file.exists():
@@ -117,10 +128,7 @@ def main(
     if testbed not in TESTBEDS:
         raise ValueError(f"unknown testbed {testbed!r}; there are {', '.join(TESTBEDS)}.")
     module = TESTBEDS[testbed]
-    chosen = methods.split(",") if isinstance(methods, str) else list(methods or module.MAIN)
-    unknown = [name for name in chosen if name not in module.METHODS]
-    if unknown:
-        raise ValueError(f"unknown methods {unknown}; {testbed} has {', '.join(module.METHODS)}.")
+    chosen = method_names(module, methods or module.MAIN)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
     done = {(row["method"], int(row["seed"]), float(row["strength"])) for row in read(file)}

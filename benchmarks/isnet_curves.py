@@ -18,6 +18,7 @@ from typing import Any
 import fire
 import numpy as np
 import torch
+from evidence import method_names
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from testbeds import biased_mnist
@@ -107,10 +108,7 @@ def main(
         quick: a smoke test on a few images, whose numbers mean nothing.
     """
     torch.set_num_threads(1)
-    names = methods.split(",") if isinstance(methods, str) else list(methods)
-    unknown = [name for name in names if name not in biased_mnist.METHODS]
-    if unknown:
-        raise ValueError(f"unknown methods {unknown}; there are {', '.join(biased_mnist.METHODS)}.")
+    names = method_names(biased_mnist, methods)
     budget = biased_mnist.QUICK if quick else biased_mnist.Budget()
     folder = Path(out).resolve()
     folder.mkdir(parents=True, exist_ok=True)

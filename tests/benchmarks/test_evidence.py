@@ -203,7 +203,7 @@ def test_unknown_names_are_refused(tmp_path):
 def test_workers_end_with_a_killed_command(tmp_path):
     started = tmp_path / "pid"
     script = tmp_path / "command.py"
-    script.write_text(
+    script.write_text(  # its work outlasts the test, unless it ends with the command
         "import os, sys, time\n"
         f"sys.path.insert(0, {str(Path(evidence.__file__).parent)!r})\n"
         "from evidence import processes\n"

@@ -28,11 +28,14 @@ from testbeds.judge import RULES
 SEED = 100
 TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo}
 PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
+# whose heatmap loss weighs less at the same P: a mean over more maps than one, or there in every 4th iteration only
+WEAKER = ("isnet_original", "isnet_dual", "isnet_interval4")
 # what differs from the method of that name in the testbed's METHODS
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [
         *(("isnet", {"background_scale": e, "relevance_weight": p}) for e, p in product((0.1, 1.0), (0.5, 0.7))),
         *(("isnet", {"rank_decay": d}) for d in (0.5, 1.0)),
+        *((name, {"relevance_weight": p}) for name, p in product(WEAKER, (0.7, 0.9))),
         *(("rrr", {"rrr": weight}) for weight in (0.1, 1.0, 10.0)),
         *(("spectral_decoupling", {"penalty_weight": weight}) for weight in (0.02, 0.2, 2.0)),
         *((pair, {}) for pair in PAIRS),

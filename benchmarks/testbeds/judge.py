@@ -57,8 +57,8 @@ class Judge:
     @torch.no_grad()
     def decisions(self, data: Any) -> torch.Tensor:
         """The class of each image, (N,)."""
-        self.network.eval()
-        return torch.cat([self.network(self.normalize(x)).argmax(1) for x in data.image.split(500)])
+        network = self._copy()
+        return torch.cat([network(self.normalize(batch["image"])).argmax(1) for batch in batches(data)])
 
     def accuracy(self, data: Any) -> float:
         """Share of right decisions."""
@@ -88,12 +88,17 @@ class Judge:
 
     def consistency(self, data: Any) -> dict[str, float]:
         """What an exchange of backgrounds, in images where 0 is black, does to the predictions."""
-        swap = background_swap_consistency(self.network, batches(data), self.n_swaps, normalize=self.normalize)
+        swap = background_swap_consistency(self._copy(), batches(data), self.n_swaps, normalize=self.normalize)
         return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
+
+    def _copy(self) -> nn.Module:
+        """For many images: of the network, to evaluate it, in the layout in which a processor pools fastest."""
+        return copy.deepcopy(self.network).to(memory_format=torch.channels_last).eval()
 
 
 def batches(data: Any) -> list[dict[str, torch.Tensor]]:
-    pairs = zip(data.image.split(500), data.mask.split(500), strict=True)
+    """Of 100 images, with which a stage of a small network fits the cache of a processor."""
+    pairs = zip(data.image.split(100), data.mask.split(100), strict=True)
     return [{"image": image, "mask": mask} for image, mask in pairs]
 
 

@@ -60,7 +60,7 @@ class Method:
     pooling: bool = True
 
 
-_OURS = "P 0.5, d 0.9, E 0.1"
+_OURS, _HEAVIER = "P 0.5, d 0.9, E 0.1", "P 0.7, d 0.9, E 0.1"
 METHODS = {
     "plain": Method("plain"),
     "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
@@ -81,14 +81,16 @@ METHODS = {
     "backmix_flow_mixup": Method("BackMix and Flow-Mixup", "as each alone", background="donor", mixing="flow_mixup"),
     "isnet_spectral_decoupling": Method("ISNet and spectral decoupling", "as each alone", isnet={}, penalty_weight=0.2),
     "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", isnet={}, background_scale=1.0),
-    "isnet_original": Method("ISNet, original", _OURS, isnet={"target": "all"}),
+    "isnet_original": Method("ISNet, original", _HEAVIER, isnet={"target": "all"}, relevance_weight=0.7),
     "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
-    "isnet_dual": Method("ISNet, dual", _OURS, isnet={"target": "dual"}),
+    "isnet_dual": Method("ISNet, dual", _HEAVIER, isnet={"target": "dual"}, relevance_weight=0.7),
     "isnet_strided": Method("ISNet, selective", f"{_OURS}; a network without pooling", isnet={}, pooling=False),
     "isnet_stochastic_strided": Method(
         "ISNet, stochastic", f"{_OURS}; a network without pooling", isnet={"target": "stochastic"}, pooling=False
     ),
-    "isnet_interval4": Method("ISNet, a heatmap every 4th iteration", _OURS, isnet={"interval": 4}),
+    "isnet_interval4": Method(
+        "ISNet, a heatmap every 4th iteration", _HEAVIER, isnet={"interval": 4}, relevance_weight=0.7
+    ),
     "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
     "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
     "rrr": Method("RRR, input gradients", "weight 1", rrr=1.0),
@@ -109,6 +111,7 @@ MAIN = (
     "manifold_mixup",
     "flow_mixup",
     "backmix_isnet",
+    "backmix_spectral_decoupling",
 )
 
 

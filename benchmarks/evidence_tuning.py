@@ -68,7 +68,7 @@ def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool) -> di
     epoch = trained.take("consistency")
     measured = trained.validation.history[epoch]
     written = ", ".join(f"{option} {value}" for option, value in changes.get("options", changes).items())
-    row = {"method": method.title, "settings": written or method.settings, "epoch": epoch + 1, **measured}
+    row = {"method": name, "settings": written or method.settings, "epoch": epoch + 1, **measured}
     return {**row, "score": RULES["consistency"](measured)}
 
 

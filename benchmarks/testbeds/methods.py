@@ -85,6 +85,13 @@ METHODS = {
     "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
     "isnet_dual": Method("ISNet, dual", _HEAVIER, isnet={"target": "dual"}, relevance_weight=0.7),
     "isnet_strided": Method("ISNet, selective", f"{_OURS}; a network without pooling", isnet={}, pooling=False),
+    "isnet_strided_heavier": Method(
+        "ISNet, selective",
+        f"{_HEAVIER}; a network without pooling",
+        isnet={},
+        relevance_weight=0.7,
+        pooling=False,
+    ),
     "isnet_stochastic_strided": Method(
         "ISNet, stochastic", f"{_OURS}; a network without pooling", isnet={"target": "stochastic"}, pooling=False
     ),

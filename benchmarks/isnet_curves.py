@@ -69,7 +69,7 @@ def draw(found: dict[str, tuple[Curves, Training]]) -> Figure:
     figure = Figure(figsize=(14, 6.5), layout="constrained")
     panels = dict(zip(chain(PANELS, VALIDATION), figure.subplots(2, 4).flat, strict=True))
     for name, (curves, training) in found.items():
-        title = named(biased_mnist, name).replace("`", "")
+        title = named(biased_mnist, name).replace("`", "")  # the name is marked up for pages
         for key, values in curves.values.items():
             width = min(SMOOTH, len(values))
             blocks = np.array(values)[: len(values) // width * width].reshape(-1, width)

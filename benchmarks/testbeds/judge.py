@@ -92,7 +92,7 @@ class Judge:
         return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
 
     def _copy(self) -> nn.Module:
-        """For many images: of the network, to evaluate it, in the layout in which a processor pools fastest."""
+        """The network to evaluate many images with: a copy in the layout in which a processor pools fastest."""
         return copy.deepcopy(self.network).to(memory_format=torch.channels_last).eval()
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -60,13 +60,20 @@ class Method:
     pooling: bool = True
 
 
-_OURS, _HEAVIER = "P 0.5, d 0.9, E 0.1", "P 0.7, d 0.9, E 0.1"
+def _isnet(title: str, note: str = "", **options: Any) -> Method:
+    """An ISNet, selective unless its options say otherwise, with its settings written out."""
+    method = Method(title, **{"isnet": {}, **options})
+    settings = f"P {method.relevance_weight:g}, d {method.rank_decay:g}, E {method.background_scale:g}{note}"
+    return replace(method, settings=settings)
+
+
+_STRIDED = "; a network without pooling"
 METHODS = {
     "plain": Method("plain"),
     "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
     "backmix": Method("BackMix", "paper: probability 1", background="donor"),
     "wbackmix": Method("wBackMix, 5 % masks", "paper: λ 1", background="donor", masks=0.05, weighted=True),
-    "isnet": Method("ISNet, selective", _OURS, isnet={}),
+    "isnet": _isnet("ISNet, selective"),
     "spectral_decoupling": Method("spectral decoupling", "DomainBed: λ 0.2, mean over logits", penalty_weight=0.2),
     "mixup": Method("Mixup", "alpha 1", mixing="mixup"),
     "manifold_mixup": Method("Manifold Mixup", "alpha 1, images and the first two stages", mixing="manifold_mixup"),
@@ -74,32 +81,22 @@ METHODS = {
     "flow_mixup_replace": Method(
         "Flow-Mixup, mixed rows alone", "alpha 1, the first two stages", mixing="flow_mixup_replace"
     ),
-    "backmix_isnet": Method("BackMix and ISNet", _OURS, background="donor", isnet={}),
+    "backmix_isnet": _isnet("BackMix and ISNet", background="donor"),
     "backmix_spectral_decoupling": Method(
         "BackMix and spectral decoupling", "as each alone", background="donor", penalty_weight=0.2
     ),
     "backmix_flow_mixup": Method("BackMix and Flow-Mixup", "as each alone", background="donor", mixing="flow_mixup"),
     "isnet_spectral_decoupling": Method("ISNet and spectral decoupling", "as each alone", isnet={}, penalty_weight=0.2),
-    "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", isnet={}, background_scale=1.0),
-    "isnet_original": Method("ISNet, original", _HEAVIER, isnet={"target": "all"}, relevance_weight=0.7),
-    "isnet_stochastic": Method("ISNet, stochastic", _OURS, isnet={"target": "stochastic"}),
-    "isnet_dual": Method("ISNet, dual", _HEAVIER, isnet={"target": "dual"}, relevance_weight=0.7),
-    "isnet_strided": Method("ISNet, selective", f"{_OURS}; a network without pooling", isnet={}, pooling=False),
-    "isnet_strided_heavier": Method(
-        "ISNet, selective",
-        f"{_HEAVIER}; a network without pooling",
-        isnet={},
-        relevance_weight=0.7,
-        pooling=False,
-    ),
-    "isnet_stochastic_strided": Method(
-        "ISNet, stochastic", f"{_OURS}; a network without pooling", isnet={"target": "stochastic"}, pooling=False
-    ),
-    "isnet_interval4": Method(
-        "ISNet, a heatmap every 4th iteration", _HEAVIER, isnet={"interval": 4}, relevance_weight=0.7
-    ),
-    "isnet_lds": Method("ISNet, deep supervision", _OURS, isnet={"layers": ["stage1", "stage2", "stage3"]}),
-    "isnet_few_masks": Method("ISNet, 5 % masks", _OURS, masks=0.05, isnet={}),
+    "isnet_e1": _isnet("ISNet, selective", " (the authors' E)", background_scale=1.0),
+    "isnet_original": _isnet("ISNet, original", isnet={"target": "all"}, relevance_weight=0.7),
+    "isnet_stochastic": _isnet("ISNet, stochastic", isnet={"target": "stochastic"}),
+    "isnet_dual": _isnet("ISNet, dual", isnet={"target": "dual"}, relevance_weight=0.7),
+    "isnet_strided": _isnet("ISNet, selective", _STRIDED, pooling=False),
+    "isnet_strided_heavier": _isnet("ISNet, selective", _STRIDED, pooling=False, relevance_weight=0.7),
+    "isnet_stochastic_strided": _isnet("ISNet, stochastic", _STRIDED, pooling=False, isnet={"target": "stochastic"}),
+    "isnet_interval4": _isnet("ISNet, a heatmap every 4th iteration", isnet={"interval": 4}, relevance_weight=0.7),
+    "isnet_lds": _isnet("ISNet, deep supervision", isnet={"layers": ["stage1", "stage2", "stage3"]}),
+    "isnet_few_masks": _isnet("ISNet, 5 % masks", masks=0.05),
     "rrr": Method("RRR, input gradients", "weight 1", rrr=1.0),
     **{
         f"background_{kind}": Method(f"background: {kind}", "BackMix's ablation", background=kind)

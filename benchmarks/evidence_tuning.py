@@ -30,6 +30,16 @@ TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo
 PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
 # whose heatmap loss does less at the same P: a mean over several maps, or one in every 4th iteration, or no pooling
 WEAKER = ("isnet_original", "isnet_dual", "isnet_interval4", "isnet_strided")
+# instead of the z-score images in [0, 1], which augmentation leaves a little; the zB rule needs a range that holds
+_CLIP = {
+    "_target_": "ScaleIntensityRanged",
+    "keys": "image",
+    "a_min": 0,
+    "a_max": 1,
+    "b_min": 0,
+    "b_max": 1,
+    "clip": True,
+}
 # what differs from the method of that name in the testbed's METHODS
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [
@@ -54,7 +64,16 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
             )
         ),
         ("isnet", {"options": {"learning_rate": 3e-3, "train#inferer#target": "stochastic"}}),
-        ("isnet", {"options": {"learning_rate": 3e-3, "normalize_transforms": []}}),  # images in [0, 1], no z-score
+        *(
+            ("isnet", {"options": {"learning_rate": 3e-3, "train#inferer#target": target, "relevance_weight": p}})
+            for target, p in product(("all", "dual"), (0.5, 0.7))
+        ),
+        ("isnet", {"options": {"learning_rate": 3e-3, "loss#rank_decay": 0.5}}),
+        ("isnet", {"options": {"learning_rate": 3e-3, "normalize_transforms": []}}),
+        (
+            "isnet",
+            {"options": {"learning_rate": 3e-3, "normalize_transforms": [_CLIP], "train#inferer#input_rule": "zb"}},
+        ),
     ],
 }
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import echo_flips
 import evidence
 import evidence_tuning
 from testbeds import echo_demo
@@ -148,3 +149,24 @@ def test_results_are_reported(tmp_path):
     assert "semi-synthetic" in text
     assert file.with_suffix(".png").stat().st_size > 5_000
     assert (tmp_path / "echo_demo_strengths.png").stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(("outside", "share"), [(False, 0.0), (True, 1.0)])
+def test_flips_are_those_of_a_network_that_reads_the_background(outside, share):
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.zeros(16, 1, 8, 8, dtype=torch.uint8)
+    mask[..., :4] = 1
+    section = echo_demo.Section(torch.rand(16, 1, 8, 8, generator=generator), torch.zeros(16), mask)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 4, bias=False))
+    network[1].weight.data = torch.randn(4, 64, generator=generator) * (mask[0].flatten() == (not outside))
+    found = echo_flips.quarters(Judge(network), section)
+    assert found.upper == pytest.approx([share] * 4)
+    assert (max(found.flips) > 0.1) == outside
+
+
+def test_flips_are_counted_on_training_and_validation_images():
+    found = echo_flips.one_run("isnet", 0, quick=True)
+    assert len(found) == len(echo_flips.SECTIONS)
+    for run in found:
+        assert run.upper == sorted(run.upper)
+        assert all(0 <= value <= 1 for value in run.upper + run.flips)

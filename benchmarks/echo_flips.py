@@ -1,0 +1,100 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Does a decision that follows the background show in its heatmap? On the echo demo cohort, image by image.
+
+    python benchmarks/echo_flips.py                                  # the ISNet, three trainings, three minutes
+    python benchmarks/echo_flips.py --methods plain,isnet,backmix
+
+Trains methods of the testbed echo_demo of evidence.py on clips whose overlay always names their view. Then it sorts the
+images into quarters by the share of the relevance in the background, and counts in each how many decisions another
+background changes, on training and on validation images. No test data are loaded.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import NamedTuple
+
+import fire
+import torch
+from evidence import method_names, processes
+from testbeds import echo_demo
+from testbeds.judge import Judge, batches
+
+from monai_debias.metrics import background_relevance
+from monai_debias.relevance import LRP
+from monai_debias.transforms import backmix
+
+SECTIONS = ("training", "validation")
+SEED = 100  # the first of seeds that no run of the evidence has
+N_SWAPS = 3
+
+
+class Quarters(NamedTuple):
+    """From the quarter of the images with the least relevance in the background to that with the most."""
+
+    upper: list[float]
+    """The greatest share of relevance in the background."""
+    flips: list[float]
+    """Share of decisions that another background changes."""
+
+
+def quarters(judge: Judge, data: echo_demo.Section) -> Quarters:
+    """Sort images by the relevance in the background of the class decided for, and exchange their backgrounds."""
+    decided, shares = judge.decisions(data), []
+    for batch, classes in zip(batches(data), decided.split(100), strict=True):
+        _, relevance = LRP(judge.network.eval())(judge.normalize(batch["image"]), target=classes)
+        shares.append(background_relevance(relevance[:, 0], batch["mask"]))
+    order = torch.randperm(len(decided), generator=torch.Generator().manual_seed(0))
+    flips = torch.zeros(len(decided))
+    for swap in range(1, N_SWAPS + 1):
+        donors = torch.empty_like(order)
+        donors[order] = order.roll(swap)  # along a ring, so that nobody meets itself
+        image, mask = data.image.flatten(0, 1), data.mask.flatten(0, 1)  # samples as channels
+        other = torch.as_tensor(backmix(image, mask, image[donors], mask[donors])).unsqueeze(1)
+        flips += (judge.decisions(data._replace(image=other)) != decided) / N_SWAPS
+    share = torch.cat(shares)
+    parts = share.argsort().tensor_split(4)
+    return Quarters([share[part].max().item() for part in parts], [flips[part].mean().item() for part in parts])
+
+
+def one_run(method: str, seed: int, quick: bool) -> list[Quarters]:
+    """In a process of its own: the quarters of each section, of the network after the last epoch."""
+    torch.set_num_threads(1)
+    budget = echo_demo.QUICK if quick else echo_demo.Budget()
+    judge = echo_demo.train(echo_demo.METHODS[method], seed, 1.0, 1.0, budget).judge
+    folder = echo_demo.cohort(1.0, budget)
+    return [quarters(judge, echo_demo.load(folder, section, budget.image_size)) for section in SECTIONS]
+
+
+def main(methods: str | tuple[str, ...] = "isnet", seeds: int = 3, workers: int = 2, quick: bool = False) -> None:
+    """Train, and print a table for each method.
+
+    Args:
+        methods: names of the testbed's table METHODS, separated by commas.
+        seeds: how many trainings of each.
+        workers: how many at a time.
+        quick: a smoke test on a few images, whose numbers mean nothing.
+    """
+    jobs = [(name, SEED + seed, quick) for name in method_names(echo_demo, methods) for seed in range(seeds)]
+    with processes(workers) as pool:
+        found = list(pool.map(one_run, *zip(*jobs, strict=True)))
+    print("\nMean ± standard deviation in percent, quarters by the relevance in the background, from least to most:\n")
+    print("| method | images | what | first | second | third | last |\n|---|---|---|---:|---:|---:|---:|")
+    for first in range(0, len(found), seeds):
+        for section, runs in zip(SECTIONS, zip(*found[first : first + seeds], strict=True), strict=True):
+            for what, values in (
+                ("background relevance, at most", [run.upper for run in runs]),
+                ("changed decisions", [run.flips for run in runs]),
+            ):
+                cells = [_cell(quarter) for quarter in zip(*values, strict=True)]
+                print(f"| {jobs[first][0]} | {section} | {what} | {' | '.join(cells)} |")
+
+
+def _cell(values: tuple[float, ...]) -> str:
+    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{spread}"
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

@@ -62,27 +62,20 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 (3e-3, 0.1, 0.7),
             )
         ),
-        ("isnet", {"options": {"learning_rate": 3e-3, "train#inferer#target": "stochastic"}}),
         *(
-            ("isnet", {"options": {"learning_rate": 3e-3, "train#inferer#target": target, "relevance_weight": p}})
-            for target, p in (("all", 0.5), ("all", 0.7), ("all", 0.9), ("dual", 0.5), ("dual", 0.7))
-        ),
-        (
-            "isnet",
-            {
-                "options": {
-                    "learning_rate": 3e-3,
-                    "loss#background_scale": 0.1,
-                    "train#inferer#target": "all",
-                    "relevance_weight": 0.7,
-                }
-            },
-        ),
-        ("isnet", {"options": {"learning_rate": 3e-3, "loss#rank_decay": 0.5}}),
-        ("isnet", {"options": {"learning_rate": 3e-3, "normalize_transforms": []}}),
-        (
-            "isnet",
-            {"options": {"learning_rate": 3e-3, "normalize_transforms": [_CLIP], "train#inferer#input_rule": "zb"}},
+            ("isnet", {"options": {"learning_rate": 3e-3, **changes}})
+            for changes in (
+                {"train#inferer#target": "stochastic"},
+                {"train#inferer#target": "all", "relevance_weight": 0.5},
+                {"train#inferer#target": "all", "relevance_weight": 0.7},
+                {"train#inferer#target": "all", "relevance_weight": 0.9},
+                {"train#inferer#target": "dual", "relevance_weight": 0.5},
+                {"train#inferer#target": "dual", "relevance_weight": 0.7},
+                {"loss#background_scale": 0.1, "train#inferer#target": "all", "relevance_weight": 0.7},
+                {"loss#rank_decay": 0.5},
+                {"normalize_transforms": []},
+                {"normalize_transforms": [_CLIP], "train#inferer#input_rule": "zb"},
+            )
         ),
     ],
 }

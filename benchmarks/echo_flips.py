@@ -12,21 +12,21 @@ background changes, on training and on validation images. No test data are loade
 
 from __future__ import annotations
 
-import statistics
 from typing import NamedTuple
 
 import fire
 import torch
 from evidence import method_names, processes
+from evidence_tuning import SEED
 from testbeds import echo_demo
 from testbeds.judge import Judge, batches
+from testbeds.report import spread
 
 from monai_debias.metrics import background_relevance
 from monai_debias.relevance import LRP
 from monai_debias.transforms import backmix
 
 SECTIONS = ("training", "validation")
-SEED = 100  # the first of seeds that no run of the evidence has
 N_SWAPS = 3
 
 
@@ -47,10 +47,10 @@ def quarters(judge: Judge, data: echo_demo.Section) -> Quarters:
         shares.append(background_relevance(relevance[:, 0], batch["mask"]))
     order = torch.randperm(len(decided), generator=torch.Generator().manual_seed(0))
     flips = torch.zeros(len(decided))
+    image, mask = data.image.flatten(0, 1), data.mask.flatten(0, 1)  # samples as channels
     for swap in range(1, N_SWAPS + 1):
         donors = torch.empty_like(order)
         donors[order] = order.roll(swap)  # along a ring, so that nobody meets itself
-        image, mask = data.image.flatten(0, 1), data.mask.flatten(0, 1)  # samples as channels
         other = torch.as_tensor(backmix(image, mask, image[donors], mask[donors])).unsqueeze(1)
         flips += (judge.decisions(data._replace(image=other)) != decided) / N_SWAPS
     share = torch.cat(shares)
@@ -87,13 +87,8 @@ def main(methods: str | tuple[str, ...] = "isnet", seeds: int = 3, workers: int 
                 ("background relevance, at most", [run.upper for run in runs]),
                 ("changed decisions", [run.flips for run in runs]),
             ):
-                cells = [_cell(quarter) for quarter in zip(*values, strict=True)]
+                cells = [spread(dict(enumerate(quarter))) for quarter in zip(*values, strict=True)]
                 print(f"| {jobs[first][0]} | {section} | {what} | {' | '.join(cells)} |")
-
-
-def _cell(values: tuple[float, ...]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.1f}{spread}"
 
 
 if __name__ == "__main__":

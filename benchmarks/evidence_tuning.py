@@ -25,6 +25,7 @@ from evidence import commit, processes
 from testbeds import biased_mnist, echo_demo
 from testbeds.judge import RULES
 
+SEED = 100  # the first of seeds that no run of the evidence has
 TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo}
 PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
 # whose heatmap loss does less at the same P: a mean over several maps, or one in every 4th iteration, or no pooling
@@ -81,7 +82,7 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool, seed: int = 100) -> dict[str, float | str]:
+def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool, seed: int = SEED) -> dict[str, float | str]:
     """In a process of its own: a line of the results."""
     torch.set_num_threads(1)
     module = TESTBEDS[testbed]
@@ -99,7 +100,7 @@ def main(
     out: str = str(Path(__file__).resolve().parent / "results"),
     workers: int = 2,
     quick: bool = False,
-    seed: int = 100,
+    seed: int = SEED,
 ) -> None:
     """Train every candidate and write the table.
 

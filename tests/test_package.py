@@ -55,17 +55,18 @@ sys.meta_path.insert(0, Refuse())
 
 # DESIGN.md: imports point one way, from a higher number to a lower one or to an equal one
 LEVEL = {
-    "transforms": 0,
-    "data": 0,
-    "relevance": 1,
-    "losses": 2,
-    "metrics": 2,
-    "visualize": 2,
-    "engines": 3,
-    "handlers": 3,
-    "inferers": 3,
-    "demo": 4,
-    "__main__": 5,
+    "files": 0,
+    "transforms": 1,
+    "data": 1,
+    "relevance": 2,
+    "losses": 3,
+    "metrics": 3,
+    "visualize": 3,
+    "engines": 4,
+    "handlers": 4,
+    "inferers": 4,
+    "demo": 5,
+    "__main__": 6,
 }
 
 

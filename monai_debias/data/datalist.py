@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.data.splits import check_splits
+from monai_debias.files import replace_file
 
 __all__ = ["DATALIST_NAME", "ECHO_VIEWS", "PATH_KEYS", "load_datalist", "save_datalist", "test_sections"]
 
@@ -164,7 +165,8 @@ def save_datalist(
         _check_items(content[section], names, f"section {section!r}")
         _check_files([_resolve(item, directory) for item in content[section]], f"section {section!r}")
     check_splits(sections)
-    target.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replace_file(target) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
     return target
 
 

@@ -1,0 +1,142 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are whole at any moment: a new one is written beside the old one and then takes its place.
+
+A file that is opened for writing is empty from then on, and whole again only when the last byte has reached the disk. A
+kill, a full disk or a power cut in between leaves neither the old file nor the new one. Everything that this package
+writes in place of an older file goes through :func:`replace_file`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["remove_leftovers", "replace_file"]
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.incomplete")
+
+
+@contextlib.contextmanager
+def replace_file(path: str | os.PathLike, mode: str = "w", newline: str | None = None) -> Iterator[IO[Any]]:
+    """Open a file that takes the place of ``path`` when the block ends; after an error, the old one stays.
+
+    The new file is written in the same folder under a hidden name that ends in ``.incomplete``, and is on the disk
+    before it is renamed. After an error it is removed; what a killed process left is removed by the next call for the
+    same path, or by :func:`remove_leftovers`. A symbolic link is followed, and an old file's permissions are kept, as
+    where a file is opened for writing.
+
+    Args:
+        path: the file to replace or to make; its folder exists.
+        mode: ``"w"`` for text in UTF-8, ``"wb"`` for bytes.
+        newline: as in ``open``, for text.
+
+    Yields:
+        The open file.
+
+    Raises:
+        OSError: when the file cannot be written, such as on a full disk; it names ``path``.
+        ValueError: when ``mode`` is another one.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "notes.txt")
+        ...     _ = path.write_text("old")
+        ...     with replace_file(path) as file:
+        ...         _ = file.write("new")
+        ...         print(path.read_text())
+        ...     print(path.read_text())
+        old
+        new
+    """
+    if mode not in ("w", "wb"):
+        raise ValueError(f"mode must be 'w' or 'wb', got {mode!r}.")
+    target = Path(os.path.realpath(path))
+    remove_leftovers(target.parent, target.name)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.incomplete")
+    try:
+        with open(temporary, mode, newline=newline, encoding=None if "b" in mode else "utf-8") as file:
+            _try_to_lock(file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            if sys.platform == "win32":
+                file.close()  # Windows renames no open file
+            os.replace(temporary, target)  # still locked, so that nobody takes it for a leftover
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
+    _sync_folder(target.parent)
+
+
+def remove_leftovers(folder: str | os.PathLike, name: str | None = None) -> list[Path]:
+    """Remove the unfinished files of processes that were killed while they wrote.
+
+    A process that still writes holds a lock of its file, and is left alone. So is every file on a file system without
+    locks, where a dead process cannot be told from a living one.
+
+    Args:
+        folder: where to look; not in its sub-folders.
+        name: name of the file that was being written; of any file by default.
+
+    Returns:
+        The files that were removed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     remove_leftovers(folder)
+        []
+    """
+    removed = []
+    for path in Path(folder).glob(".*.incomplete"):
+        wanted = _LEFTOVER.fullmatch(path.name) and (name is None or path.name[1:-44] == name)
+        if wanted and _remove_unless_locked(path):
+            removed.append(path)
+    return removed
+
+
+def _remove_unless_locked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if not _try_to_lock(file):
+                return False
+        path.unlink()
+    except OSError:  # gone meanwhile, another user's, or on Windows open in another process
+        return False
+    return True
+
+
+def _try_to_lock(file: IO[Any]) -> bool:
+    """Lock a file until it is closed or its process ends; False where another process holds it, or nothing locks."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, where the system can open a folder."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

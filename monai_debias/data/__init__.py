@@ -9,11 +9,14 @@ from monai_debias.data.find_files import find_ultrasound_files
 from monai_debias.data.image_folder import build_folder_datalist
 from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.mnist import load_mnist
+from monai_debias.data.reading import FileReadError, FileReadWarning
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
 from monai_debias.data.tmed2 import build_tmed2_datalist
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 __all__ = [
+    "FileReadError",
+    "FileReadWarning",
     "UltrasoundReader",
     "build_folder_datalist",
     "build_tmed2_datalist",

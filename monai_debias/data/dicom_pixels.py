@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monai.utils import OptionalImportError
 
+from monai_debias.data.reading import FileReadError
+
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.pixels.decoders.base import Decoder
@@ -35,7 +37,7 @@ def decode_frames(dataset: Dataset, indices: Sequence[int] | None = None) -> Ite
         Frames of shape (rows, columns) or (rows, columns, 3).
 
     Raises:
-        ValueError: if the pixel data is cut short or contradicts the header, or if the photometric interpretation is
+        FileReadError: if the pixel data is cut short or contradicts the header, or if the photometric interpretation is
             none of the above.
         OptionalImportError: if the compression needs a pydicom plugin that is not installed; it says which.
 
@@ -61,8 +63,8 @@ def decode_frames(dataset: Dataset, indices: Sequence[int] | None = None) -> Ite
             if found == expected:  # excess frames are not promised by the header
                 return
     except (ValueError, RuntimeError, AttributeError, KeyError, IndexError, TypeError, EOFError, struct.error) as error:
-        raise ValueError(f"the pixel data cannot be decoded, is the file cut short? ({error})") from error
-    raise ValueError(f"the pixel data holds {found} of {expected} frames, the file is cut short")
+        raise FileReadError(f"the pixel data cannot be decoded, is the file cut short? ({error})") from error
+    raise FileReadError(f"the pixel data holds {found} of {expected} frames, the file is cut short")
 
 
 def to_display_range(pixels: np.ndarray, bits: int) -> np.ndarray:
@@ -89,11 +91,13 @@ def _get_decoder(dataset: Dataset) -> Decoder:
 
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is None:
-        raise ValueError("the file does not say how its pixels are encoded (Transfer Syntax UID is missing)")
+        raise FileReadError("the file does not say how its pixels are encoded (Transfer Syntax UID is missing)")
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise ValueError(f"pydicom cannot decode the transfer syntax {syntax.name}; convert the file first") from error
+        raise FileReadError(
+            f"pydicom cannot decode the transfer syntax {syntax.name}; convert the file first"
+        ) from error
     if not decoder.is_available:
         raise OptionalImportError(
             f"the compression {syntax.name} needs a plugin of pydicom; install one of: "
@@ -105,11 +109,11 @@ def _get_decoder(dataset: Dataset) -> Decoder:
 def _display_values(pixels: np.ndarray, properties: dict[str, Any]) -> np.ndarray:
     interpretation, bits = properties["photometric_interpretation"], int(properties["bits_stored"])
     if properties["pixel_representation"] == 1:
-        raise ValueError("the pixels are signed, which ultrasound images are not in DICOM")
+        raise FileReadError("the pixels are signed, which ultrasound images are not in DICOM")
     if interpretation == "MONOCHROME1":
         pixels = (2**bits - 1) - pixels
     elif interpretation not in ("MONOCHROME2", "RGB"):
-        raise ValueError(f"the photometric interpretation {interpretation} is not supported")
+        raise FileReadError(f"the photometric interpretation {interpretation} is not supported")
     return to_display_range(pixels, bits)
 
 
@@ -128,8 +132,8 @@ def _palette(dataset: Dataset) -> np.ndarray:
     elif bits > 8 or entries <= 256:
         table = apply_color_lut(np.arange(first, first + entries), dataset)[:, :3]
     else:
-        raise ValueError(f"a segmented palette of {entries} entries with {bits} bits is not supported")
+        raise FileReadError(f"a segmented palette of {entries} entries with {bits} bits is not supported")
     if len(table) != entries:
-        raise ValueError(f"the palette has {len(table)} of {entries} entries")
+        raise FileReadError(f"the palette has {len(table)} of {entries} entries")
     # some writers declare 16 bits and fill the lower 8 only
     return (table >> 8 if table.max() > 255 else table).astype(np.uint8)

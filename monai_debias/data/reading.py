@@ -16,13 +16,17 @@ from os import PathLike
 
 from monai.utils import OptionalImportError
 
-__all__ = ["FileReadError", "FileReadWarning", "reading", "warn"]
+__all__ = ["FileReadError", "FileReadWarning", "NotUltrasoundError", "reading", "warn"]
 
 _file: ContextVar[str] = ContextVar("file that is being read", default="")
 
 
 class FileReadError(ValueError):
     """A file cannot be read as what it should be; the message names it, what was being read of it, and why."""
+
+
+class NotUltrasoundError(FileReadError):
+    """A file is something else than an image, or of another modality: nothing is wrong with it, leave it out."""
 
 
 class FileReadWarning(UserWarning):
@@ -54,7 +58,7 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
     except OptionalImportError as error:
         raise OptionalImportError(f"{path}: {error}") from error
     except FileReadError as error:
-        raise FileReadError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     except Exception as error:
         raise FileReadError(f"{path}: {what} cannot be read: {_reason(error)}") from error
     finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from monai_debias.data.reading import FileReadError
+from monai_debias.data.reading import FileReadError, NotUltrasoundError
 from monai_debias.data.ultrasound_regions import read_regions, spacing_from_regions
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def read_dicom(path: Path) -> Dataset:
             # of a compressed file that was cut short, pydicom returns the header only if asked for it alone
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
     except InvalidDicomError as error:
-        raise FileReadError("is not a DICOM file (nor does its suffix tell of another format)") from error
+        raise NotUltrasoundError("is not a DICOM file (nor does its suffix tell of another format)") from error
     except (ValueError, EOFError, KeyError, NotImplementedError, struct.error) as error:
         raise FileReadError(f"the DICOM header cannot be read, is the file cut short? ({error})") from error
     modality = dataset.get("Modality") or "none"
     sop_class = dataset.get("SOPClassUID")
     found = f"modality {modality}, {getattr(sop_class, 'name', 'no SOP class')}"
     if modality not in _MODALITIES and sop_class not in _SOP_CLASSES:
-        raise FileReadError(f"is not ultrasound ({found})")
+        raise NotUltrasoundError(f"is not ultrasound ({found})")
     if sop_class == _ENHANCED_VOLUME:
         raise FileReadError(f"is an ultrasound volume ({found}), expected a still or a clip")
     if "PixelData" not in dataset:

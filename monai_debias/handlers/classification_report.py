@@ -15,6 +15,7 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
+from monai_debias.files import replace_file
 from monai_debias.handlers.predictions import PredictionSaver
 from monai_debias.metrics import bootstrap_intervals, classification_metrics
 from monai_debias.visualize.confusion import confusion_matrices
@@ -96,8 +97,9 @@ class ClassificationReport:
         splits = list(dict.fromkeys(row[self.split_key] for row in self.saver.rows))
         results = {split: self._evaluate(split) for split in splits}
         folder, names = self.saver.output_dir, self.saver.class_names
-        (folder / "metrics.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        with (folder / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
+        with replace_file(folder / "metrics.json") as file:
+            file.write(json.dumps(results, indent=1) + "\n")
+        with replace_file(folder / "metrics.csv", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["split", "samples", "patients", "metric", "value", "low", "high"])
             for split, result in results.items():
@@ -105,7 +107,8 @@ class ClassificationReport:
                     numbers = [f"{x:.4f}" for x in (value, low, high)]
                     writer.writerow([split, result["samples"], result["patients"], metric, *numbers])
         figure = confusion_matrices({split: result["confusion"] for split, result in results.items()}, names)
-        figure.savefig(folder / "confusion_matrix.png", dpi=110)
+        with replace_file(folder / "confusion_matrix.png", "wb") as file:
+            figure.savefig(file, format="png", dpi=110)
         logger = logging.getLogger(type(self).__name__)
         for split, result in results.items():
             summary = ", ".join(

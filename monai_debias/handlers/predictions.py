@@ -15,6 +15,8 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
+from monai_debias.files import replace_file
+
 __all__ = ["PredictionSaver"]
 
 
@@ -110,12 +112,13 @@ class PredictionSaver:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         table, records = self.files
-        with table.open("w", newline="", encoding="utf-8") as file:
+        with replace_file(table, newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             for row in self.rows:
                 writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
-        records.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
+        with replace_file(records) as file:
+            file.write(json.dumps(self.rows, indent=1) + "\n")
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
         self._write(engine)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from monai.utils import OptionalImportError
 
 from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, save_datalist
@@ -83,6 +82,7 @@ def build_folder_datalist(
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for view in ("A4C", "PLAX"):
         ...         Path(root, view).mkdir()
@@ -203,5 +203,5 @@ def _read_patients(files: Sequence[_File], patient_regex: str | None) -> list[st
 
 
 def _hashed_patient_id(file: UltrasoundFile) -> str:
-    patient_id = "" if isinstance(file.content, np.ndarray) else str(file.content.get("PatientID") or "").strip()
+    patient_id = file.content.patient_id
     return hashlib.sha256(patient_id.encode()).hexdigest()[:12] if patient_id else ""

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from monai_debias.data.clip import ArrayClip
 from monai_debias.data.reading import FileReadError
 
 __all__ = ["read_npy"]
 
 
-def read_npy(path: Path) -> np.ndarray:
+def read_npy(path: Path) -> ArrayClip:
     """Read a still whose values are kept as they are; True and False become 1 and 0.
 
     Args:
         path: the file; a pickle in it is never loaded.
 
     Returns:
-        An array (rows, columns) or (rows, columns, 3).
+        A clip of one frame.
 
     Raises:
         FileReadError: if it is cut short, a pickle, no still, or has other values than finite numbers.
@@ -36,4 +37,4 @@ def read_npy(path: Path) -> np.ndarray:
         raise FileReadError(f"has shape {array.shape}, expected a still of (rows, columns) or (rows, columns, 3)")
     if not np.isfinite(array).all():
         raise FileReadError("has values that are NaN or infinite")
-    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+    return ArrayClip((array.astype(np.uint8) if array.dtype == np.bool_ else array)[None])

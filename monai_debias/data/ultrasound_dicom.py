@@ -1,22 +1,24 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The header of an ultrasound DICOM file: whether it is one, and what its pixels measure."""
+"""Ultrasound in DICOM files: whether a file is one, its frames, and what their pixels measure."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monai_debias.data.dicom_pixels import decode_frames
 from monai_debias.data.reading import FileReadError, NotUltrasoundError
 from monai_debias.data.ultrasound_regions import read_regions, spacing_from_regions
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["dicom_meta", "read_dicom"]
+__all__ = ["DicomClip", "read_dicom"]
 
 _MODALITIES = ("US", "IVUS")
 _SOP_CLASSES = (
@@ -28,14 +30,52 @@ _SOP_CLASSES = (
 _ENHANCED_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
 
 
-def read_dicom(path: Path) -> Dataset:
+class DicomClip:
+    """An ultrasound still or clip in a DICOM data set.
+
+    Args:
+        dataset: a pydicom data set with PixelData.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.n_frames = int(dataset.get("NumberOfFrames") or 1)
+
+    @property
+    def patient_id(self) -> str:
+        """The Patient ID, "" if there is none; never to be printed."""
+        return str(self._dataset.get("PatientID") or "").strip()
+
+    def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """Yield the frames with these indices, None for all, see ``decode_frames``."""
+        return decode_frames(self._dataset, indices)
+
+    def meta(self, rows: int, columns: int) -> dict[str, Any]:
+        """Return ``ultrasound_regions``, and ``spacing`` and ``frame_time`` if the header gives them."""
+        regions = read_regions(self._dataset)
+        meta: dict[str, Any] = {"ultrasound_regions": regions}
+        spacing = spacing_from_regions(regions, rows, columns)
+        # Pixel Spacing is a fallback for files without regions: beside regions that do not fit, as stale as they
+        if spacing is None and not regions and self._dataset.get("PixelSpacing"):
+            row, column = (float(value) for value in self._dataset.PixelSpacing)
+            spacing = (row, column)
+        if spacing is not None and min(spacing) > 0:
+            meta["spacing"] = np.asarray(spacing)
+        if self._dataset.get("FrameTime"):
+            meta["frame_time"] = float(self._dataset.FrameTime)
+        elif self._dataset.get("CineRate"):
+            meta["frame_time"] = 1000.0 / float(self._dataset.CineRate)
+        return meta
+
+
+def read_dicom(path: Path) -> DicomClip:
     """Read a DICOM file and check that it is an ultrasound still or clip; the pixels are not decoded.
 
     Args:
         path: the file.
 
     Returns:
-        The pydicom data set.
+        The clip.
 
     Raises:
         FileReadError: if it is not DICOM, not ultrasound, a volume, or has no pixels.
@@ -62,32 +102,4 @@ def read_dicom(path: Path) -> Dataset:
     if "PixelData" not in dataset:
         size = f"{dataset.get('Rows', 'no')} rows and {dataset.get('Columns', 'no')} columns"
         raise FileReadError(f"has no pixels ({found}; the header tells of {size}). Was the file cut short?")
-    return dataset
-
-
-def dicom_meta(dataset: Dataset, rows: int, columns: int) -> dict[str, Any]:
-    """Read what the header says about space and time.
-
-    Args:
-        dataset: what :func:`read_dicom` returned.
-        rows: height of the image in pixels.
-        columns: width of the image in pixels.
-
-    Returns:
-        ``ultrasound_regions``, and ``spacing`` and ``frame_time`` if they are known, see
-        :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader`.
-    """
-    regions = read_regions(dataset)
-    meta: dict[str, Any] = {"ultrasound_regions": regions}
-    spacing = spacing_from_regions(regions, rows, columns)
-    # Pixel Spacing is a fallback for files without regions: beside regions that do not fit, it is as stale as they are
-    if spacing is None and not regions and dataset.get("PixelSpacing"):
-        row, column = (float(value) for value in dataset.PixelSpacing)
-        spacing = (row, column)
-    if spacing is not None and min(spacing) > 0:
-        meta["spacing"] = np.asarray(spacing)
-    if dataset.get("FrameTime"):
-        meta["frame_time"] = float(dataset.FrameTime)
-    elif dataset.get("CineRate"):
-        meta["frame_time"] = 1000.0 / float(dataset.CineRate)
-    return meta
+    return DicomClip(dataset)

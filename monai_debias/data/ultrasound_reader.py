@@ -8,27 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 
-from monai_debias.data.dicom_pixels import decode_frames
+from monai_debias.data.clip import Clip
 from monai_debias.data.frame_index import check_frame, frame_index
 from monai_debias.data.npy import read_npy
 from monai_debias.data.picture import PICTURE_SUFFIXES, read_picture
 from monai_debias.data.reading import reading
-from monai_debias.data.ultrasound_dicom import dicom_meta, read_dicom
+from monai_debias.data.ultrasound_dicom import read_dicom
 from monai_debias.data.ultrasound_regions import UltrasoundRegions
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 __all__ = ["UltrasoundFile", "UltrasoundReader"]
 
 _DICOM_SUFFIXES = ("", ".dcm", ".dicom")
-_READERS: dict[str, tuple[Callable[[Path], Dataset | np.ndarray], str]] = {
+_READERS: dict[str, tuple[Callable[[Path], Clip], str]] = {
     ".npy": (read_npy, "the NumPy array"),
     **dict.fromkeys(PICTURE_SUFFIXES, (read_picture, "the picture")),
 }
@@ -41,11 +38,11 @@ class UltrasoundFile:
 
     Attributes:
         path: where it came from; every error names it.
-        content: a DICOM data set, or the values of a still, (rows, columns) or (rows, columns, 3).
+        content: its frames and their meta.
     """
 
     path: str
-    content: Dataset | np.ndarray
+    content: Clip
 
 
 class UltrasoundReader(ImageReader):
@@ -138,23 +135,19 @@ class UltrasoundReader(ImageReader):
         Returns:
             The array and the meta dict that the class describes.
         """
-        content = img.content
-        with reading(img.path, "the DICOM header"):
-            n_frames = 1 if isinstance(content, np.ndarray) else int(content.get("NumberOfFrames") or 1)
-        clip = self.frames == "all" and n_frames > 1
+        clip = img.content
+        whole = self.frames == "all"
         with reading(img.path, f"frame {self.frames}"):
-            indices = None if self.frames == "all" else [frame_index(self.frames, n_frames)]
+            indices = None if whole else [frame_index(self.frames, clip.n_frames)]
         with reading(img.path, "the pixel data"):
-            decoded = [content] if isinstance(content, np.ndarray) else decode_frames(content, indices)
             convert = _to_rgb if self.color == "rgb" else _to_grey
-            frames = [convert(frame) for frame in decoded]
-            array = np.stack(frames, axis=2) if clip else frames[0]
-        meta: dict[str, Any] = {"n_frames": n_frames, "ultrasound_regions": UltrasoundRegions()}
-        if not isinstance(content, np.ndarray):
-            with reading(img.path, "the DICOM header"):
-                meta.update(dicom_meta(content, *array.shape[:2]))
+            frames = [convert(frame) for frame in clip.decode(indices)]
+            array = np.stack(frames, axis=2) if whole and clip.n_frames > 1 else frames[0]
+        meta: dict[str, Any] = {"n_frames": clip.n_frames, "ultrasound_regions": UltrasoundRegions()}
+        with reading(img.path, "the scale"):
+            meta.update(clip.meta(*array.shape[:2]))
         meta[MetaKeys.AFFINE] = np.diag([*meta.get("spacing", (1.0, 1.0)), 1.0, 1.0])
-        meta[MetaKeys.SPATIAL_SHAPE] = np.asarray(array.shape[: 3 if clip else 2])
+        meta[MetaKeys.SPATIAL_SHAPE] = np.asarray(array.shape[: array.ndim - (self.color == "rgb")])
         meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = -1 if self.color == "rgb" else float("nan")  # MONAI's "no_channel"
         return array, meta
 

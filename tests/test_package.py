@@ -56,6 +56,7 @@ sys.meta_path.insert(0, Refuse())
 # DESIGN.md: imports point one way, from a higher number to a lower one or to an equal one
 LEVEL = {
     "files": 0,
+    "parameters": 0,
     "transforms": 1,
     "data": 1,
     "relevance": 2,

@@ -16,8 +16,23 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
-from monai.utils import TransformBackends, look_up_option
+from monai.utils import TransformBackends
 
+from monai_debias.parameters import (
+    ANY,
+    ARRAY,
+    BOOL,
+    KEY,
+    KEYS,
+    NONE,
+    Instance,
+    MappingOf,
+    Number,
+    OneOf,
+    SequenceOf,
+    constraints_of,
+    expects,
+)
 from monai_debias.transforms.mask import as_binary_mask
 
 __all__ = [
@@ -32,6 +47,7 @@ __all__ = [
 BACKGROUNDS = ("donor", "black", "noise", "shuffle", "dim")
 
 
+@expects(image=ARRAY, mask=ARRAY, background=ARRAY | Number())
 def replace_background(
     image: NdarrayOrTensor, mask: NdarrayOrTensor, background: NdarrayOrTensor | float
 ) -> NdarrayOrTensor:
@@ -65,6 +81,7 @@ def replace_background(
     return _like(canvas, image)
 
 
+@expects(image=ARRAY, mask=ARRAY, donor_image=ARRAY, donor_mask=ARRAY)
 def backmix(
     image: NdarrayOrTensor, mask: NdarrayOrTensor, donor_image: NdarrayOrTensor, donor_mask: NdarrayOrTensor
 ) -> NdarrayOrTensor:
@@ -143,6 +160,12 @@ class RandBackMix(RandomizableTransform):
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
+    @expects(
+        prob=Number("[0, 1]"),
+        background=OneOf(*BACKGROUNDS),
+        noise_range=SequenceOf(Number(), length=2),
+        dim_factor=Number(),
+    )
     def __init__(
         self,
         prob: float = 1.0,
@@ -150,12 +173,10 @@ class RandBackMix(RandomizableTransform):
         noise_range: Sequence[float] = (0.0, 30.0 / 255.0),
         dim_factor: float = 0.74,
     ) -> None:
-        if not 0.0 <= prob <= 1.0:
-            raise ValueError(f"prob must lie in [0, 1], got {prob}.")
-        if len(noise_range) != 2 or not noise_range[0] < noise_range[1]:
+        if not noise_range[0] < noise_range[1]:
             raise ValueError(f"noise_range must be (low, high) with low < high, got {tuple(noise_range)}.")
         RandomizableTransform.__init__(self, prob)
-        self.background = look_up_option(background, BACKGROUNDS)
+        self.background = background
         self.noise_range = (float(noise_range[0]), float(noise_range[1]))
         self.dim_factor = float(dim_factor)
         self._drawn: np.ndarray | None = None
@@ -265,6 +286,13 @@ class RandBackMixd(MapTransform, Randomizable):
 
     backend = RandBackMix.backend
 
+    @expects(
+        keys=KEYS,
+        mask_key=KEY,
+        donors=NONE | SequenceOf(MappingOf(ANY)) | Instance(torch.utils.data.Dataset),
+        **constraints_of(RandBackMix),
+        allow_missing_keys=BOOL,
+    )
     def __init__(
         self,
         keys: KeysCollection,

@@ -1,0 +1,320 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What each parameter of a public class or function may be, declared above it and checked before its body runs.
+
+    @expects(prob=Number("[0, 1]"), background=OneOf("donor", "black"), groups=NONE | SequenceOf(STRING, least=1))
+    def __init__(self, prob: float = 1.0, background: str = "donor", groups: Sequence[str] | None = None) -> None:
+
+A declaration names every parameter: one that is forgotten or misspelt is an error on import. What is passed is checked,
+defaults are not. Here stands what one value can be asked for alone; the body checks what two values owe each other, and
+what is on a disk. The idea is that of scikit-learn's parameter constraints.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import re
+import reprlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Sized
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import torch
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Decorate a constructor or function with what its parameters may be.
+
+    Args:
+        constraints: one for each named parameter but ``self``.
+
+    Returns:
+        The decorator. What it makes has the signature, the documentation and the name of the function.
+
+    Raises:
+        TypeError: when the names are not those of the parameters; in a call, when a value has a wrong type.
+        ValueError: in a call, when a value has a right type and is out of its range.
+
+    Example:
+        >>> @expects(share=Number("(0, 1]"))
+        ... def keep(share):
+        ...     return share
+        >>> keep(2)
+        Traceback (most recent call last):
+        ValueError: keep: share is 2, expected a number in (0, 1].
+        >>> keep("all")
+        Traceback (most recent call last):
+        TypeError: keep: share is 'all', expected a number in (0, 1].
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        kinds = inspect.signature(function).parameters
+        positional = [n for n, p in kinds.items() if p.kind is not p.KEYWORD_ONLY]
+        named = {n for n, p in kinds.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
+        owner = function.__qualname__.removesuffix(".__init__")
+        if named != constraints.keys():
+            raise TypeError(f"{owner}: {sorted(named ^ constraints.keys())} in the signature or in expects() only.")
+
+        @functools.wraps(function)
+        def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            for name, value in (*zip(positional, args, strict=False), *kwargs.items()):
+                if name in constraints:
+                    constraints[name].check(f"{owner}: {name}", value)
+            return function(*args, **kwargs)
+
+        checked.constraints = constraints  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def constraints_of(declaring: Callable) -> dict[str, Constraint]:
+    """What a class's constructor or a function declares by :func:`expects`, for another that passes it on."""
+    function = declaring.__init__ if inspect.isclass(declaring) else declaring
+    return dict(getattr(function, "constraints", {}))
+
+
+class Constraint(ABC):
+    """What a value may be; ``a | b`` is what either allows, ``str(a)`` is how a message says it."""
+
+    @abstractmethod
+    def _has_type(self, value: Any) -> bool:
+        """Whether the value is of the kind that is asked for."""
+
+    def _in_range(self, value: Any) -> bool:
+        """Whether a value of the right type is one of those that are allowed."""
+        return True
+
+    @abstractmethod
+    def __str__(self) -> str: ...
+
+    def __or__(self, other: Constraint) -> Constraint:
+        return _Either(self, other)
+
+    def allows(self, value: Any) -> bool:
+        """Whether the value is allowed."""
+        return self._has_type(value) and self._in_range(value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise a TypeError or a ValueError that calls the value by its name, unless it is allowed."""
+        if not self.allows(value):
+            error = ValueError if self._has_type(value) else TypeError
+            raise error(f"{name} is {_described(value)}, expected {self}.")
+
+
+class Number(Constraint):
+    """A real number of Python or numpy in an interval such as ``"(0, 1]"``; infinite only where it ends in ``inf]``.
+
+    No bool, NaN, array or tensor.
+    """
+
+    types: tuple[type, ...] = (int, float, np.integer, np.floating)
+    noun, unbounded = "a number", "a finite number"
+
+    def __init__(self, interval: str = "(-inf, inf)") -> None:
+        parts = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", interval)
+        if parts is None:
+            raise ValueError(f"{interval!r} is no interval such as '(0, 1]'.")
+        self.interval = interval
+        self.low, self.high = float(parts[2]), float(parts[3])
+        self.has_low, self.has_high = parts[1] == "[", parts[4] == "]"
+
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, self.types) and not isinstance(value, bool)
+
+    def _in_range(self, value: Any) -> bool:
+        if isinstance(value, int) and value.bit_length() > 63:  # more than numpy and torch can hold
+            return False
+        above = value >= self.low if self.has_low else value > self.low
+        return bool(above and (value <= self.high if self.has_high else value < self.high))
+
+    def __str__(self) -> str:
+        return self.unbounded if self.interval == "(-inf, inf)" else f"{self.noun} in {self.interval}"
+
+
+class Integer(Number):
+    """An integer of Python or numpy, of at most 64 bits, in an interval such as ``"[1, inf)"``."""
+
+    types = (int, np.integer)
+    noun = unbounded = "an integer"
+
+
+class Instance(Constraint):
+    """An instance of one of some classes, and not a class itself."""
+
+    def __init__(self, *types: type, name: str | None = None) -> None:
+        self.types = types
+        self.name = name or " or ".join(f"{'an' if t.__name__[0] in 'AEIOU' else 'a'} {t.__name__}" for t in types)
+
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, self.types) and not isinstance(value, type)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OneOf(Constraint):
+    """One of some strings, or of the members of an enumeration of strings."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+    def _in_range(self, value: str) -> bool:
+        return value in self.options
+
+    def __str__(self) -> str:
+        return " or ".join(f"'{option}'" for option in self.options)
+
+
+class _Text(Instance):
+    def _in_range(self, value: str | os.PathLike) -> bool:
+        return bool(os.fspath(value))
+
+
+class _ArrayLike(Instance):
+    def _in_range(self, value: Any) -> bool:
+        try:
+            return isinstance(value, torch.Tensor) or np.asarray(value).dtype.kind in "biufUS"
+        except ValueError:  # lists of different lengths
+            return False
+
+
+class _Function(Constraint):
+    def _has_type(self, value: Any) -> bool:
+        return callable(value) and not isinstance(value, type)
+
+    def __str__(self) -> str:
+        return "a function"
+
+
+class _Key(Constraint):
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, Hashable) and value is not None and not isinstance(value, tuple)
+
+    def __str__(self) -> str:
+        return "a key such as 'image'"
+
+
+class _Container(Constraint):
+    """What has elements, each of which is checked by itself; an error names the one that is wrong."""
+
+    noun: str
+
+    def __init__(self, element: Constraint, least: int = 0, length: int | None = None) -> None:
+        self.element = element
+        self.least = least if length is None else length
+        self.most = math.inf if length is None else length
+
+    @abstractmethod
+    def _elements(self, value: Any) -> Iterable[tuple[Any, Any]]:
+        """The index or key of each element, and the element."""
+
+    def _fits(self, value: Any) -> bool:
+        return self.least <= len(value) <= self.most
+
+    def _in_range(self, value: Any) -> bool:
+        return self._fits(value) and all(self.element.allows(element) for _, element in self._elements(value))
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise an error that names the element, if only that is wrong."""
+        if self._has_type(value) and self._fits(value):
+            for place, element in self._elements(value):
+                self.element.check(f"{name}[{place!r}]", element)
+        super().check(name, value)
+
+    def __str__(self) -> str:
+        if self.least == self.most:
+            return f"a {self.noun} of {self.least}, each {self.element}"
+        return f"a {self.noun}{f' of {self.least} or more' if self.least else ''}, each {self.element}"
+
+
+class SequenceOf(_Container):
+    """A list, tuple, array or other sequence, neither a string nor a dictionary."""
+
+    noun = "sequence"
+
+    def _has_type(self, value: Any) -> bool:
+        if isinstance(value, np.ndarray | torch.Tensor):
+            return value.ndim > 0
+        return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+    def _elements(self, value: Any) -> Iterable[tuple[int, Any]]:
+        return enumerate(value.tolist() if isinstance(value, np.ndarray | torch.Tensor) else value)
+
+
+class MappingOf(_Container):
+    """A dictionary or other mapping, of whose keys and values something can be asked."""
+
+    noun = "dictionary"
+
+    def __init__(self, element: Constraint, key: Constraint | None = None, least: int = 0) -> None:
+        super().__init__(element, least)
+        self.key = key or ANY
+
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, Mapping) and all(self.key.allows(key) for key in value)
+
+    def _elements(self, value: Any) -> Iterable[tuple[Any, Any]]:
+        return value.items()
+
+
+class _Either(Constraint):
+    """What one of two constraints allows."""
+
+    def __init__(self, *options: Constraint) -> None:
+        self.options = options
+
+    def _has_type(self, value: Any) -> bool:
+        return any(option._has_type(value) for option in self.options)
+
+    def _in_range(self, value: Any) -> bool:
+        return any(option.allows(value) for option in self.options)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise what both expect, or what is expected of the element of a container."""
+        if not self.allows(value):
+            for option in self.options:
+                if isinstance(option, _Container | _Either) and option._has_type(value):
+                    option.check(name, value)
+        super().check(name, value)
+
+    def __str__(self) -> str:
+        return " or ".join(str(option) for option in self.options)
+
+
+ANY = Instance(object, name="anything")
+NONE = Instance(type(None), name="None")
+BOOL = Instance(bool, np.bool_, name="True or False")
+STRING = _Text(str, name="a string")
+PATH = _Text(str, os.PathLike, name="a path")
+FUNCTION = _Function()  # or an object that can be called, but no class
+MODULE = Instance(torch.nn.Module)
+ARRAY = Instance(np.ndarray, torch.Tensor, name="an array or a tensor")
+ARRAY_LIKE = _ArrayLike(np.ndarray, torch.Tensor, list, tuple, name="an array, or lists that make one")
+KEY = _Key()  # of a sample
+KEYS = KEY | SequenceOf(KEY, least=1)  # MONAI's KeysCollection
+SEED = Integer("[0, 4294967295]")  # what numpy, torch and scikit-learn take
+
+
+def _described(value: Any) -> str:
+    """A value that was not expected: as it is written, where that is short, else its type and size."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"
+    if value is None or isinstance(value, str | bytes | int | float | complex | np.generic):
+        return reprlib.repr(value)
+    if isinstance(value, type) or inspect.isroutine(value):
+        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
+    if isinstance(value, np.ndarray | torch.Tensor):
+        return f"of type {type(value).__name__} and shape {tuple(value.shape)}"
+    size = f" and length {len(value)}" if isinstance(value, Sized) and isinstance(value, Iterable) else ""
+    return f"of type {type(value).__name__}{size}"

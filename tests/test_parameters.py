@@ -1,0 +1,205 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The declared parameters: what each constraint allows, and that every public class and function keeps to its own."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import linecache
+import math
+import pickle
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.utils import LossReduction
+from public_objects import call_values, choose, configs, make_folders, parameters, parse
+from public_use import EXPECTED_WARNINGS, OBJECTS, each, use
+
+from monai_debias.parameters import (
+    ARRAY,
+    ARRAY_LIKE,
+    BOOL,
+    FUNCTION,
+    KEYS,
+    NONE,
+    PATH,
+    STRING,
+    Constraint,
+    Instance,
+    Integer,
+    MappingOf,
+    Number,
+    OneOf,
+    SequenceOf,
+    constraints_of,
+    expects,
+)
+from monai_debias.transforms import RandBackMix
+
+pytestmark = EXPECTED_WARNINGS
+
+NAN, INF = math.nan, math.inf
+ALLOWED = [
+    (Number(), [0, -1.5, np.float32(2), np.int64(3)], [True, np.True_, NAN, INF, "1", None, 1j, torch.tensor(1.0)]),
+    (Number("(0, 1]"), [1e-9, 1, np.float64(1)], [0, -0.0, 1.0001, -INF, np.float16("nan")]),
+    (Number("(0, inf]"), [INF, 5, np.inf], [0, -INF, NAN]),
+    (Integer("[1, inf)"), [1, np.uint8(7), 2**63 - 1], [0, 2**63, 10**400, 1.0, True, NAN]),
+    (OneOf("mean", "sum"), ["mean", LossReduction.SUM, np.str_("sum")], ["none", "", None, 1, b"mean", ["mean"]]),
+    (OneOf("all") | Integer(), ["all", 3], ["some", 1.5, None]),
+    (BOOL, [True, np.False_], [1, 0, None, "True", torch.tensor(True)]),
+    (STRING, ["a"], ["", b"a", None, Path("a")]),
+    (PATH, ["a", Path("a")], ["", b"a", None, 3]),
+    (FUNCTION, [len, lambda: 0, torch.nn.ReLU()], [dict, "len", None]),
+    (Instance(torch.nn.Module), [torch.nn.ReLU()], [torch.nn.ReLU, None]),
+    (KEYS, ["image", ["a", "b"], ("a",), LossReduction.SUM], [None, [], [None], {}, [["a"]], {"a"}]),
+    (
+        SequenceOf(Number(), length=2),
+        [(0, 1), [1, 2.5], np.zeros(2), torch.ones(2)],
+        [[1], "12", {1: 2, 3: 4}, [1, NAN]],
+    ),
+    (SequenceOf(STRING), [[], ("a",), np.array(["a"])], ["a", [""], [1], None, {"a"}, b"a", torch.tensor(1)]),
+    (NONE | SequenceOf(STRING, least=1), [None, ["a"]], [[], [None], "a"]),
+    (MappingOf(Number(), key=STRING, least=1), [{"a": 1}], [{}, {"a": "b"}, {1: 1}, [("a", 1)], None]),
+    (ARRAY, [np.zeros(2), torch.zeros(2)], [[0.0], 0, None]),
+    (ARRAY_LIKE, [[0, 1], np.zeros(2), torch.zeros(2), ["a"], []], [[object()], [[1], [1, 2]], "a", 1, None, {}]),
+]
+
+
+@pytest.mark.parametrize(("constraint", "allowed", "refused"), ALLOWED, ids=[str(c) for c, _, _ in ALLOWED])
+def test_constraint(constraint, allowed, refused):
+    assert [value for value in allowed if not constraint.allows(value)] == []
+    assert [value for value in refused if constraint.allows(value)] == []
+    for value in refused:
+        with pytest.raises((TypeError, ValueError), match=r"^some name(\[.+\])? is .+, expected .+\.$"):
+            constraint.check("some name", value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"prob": "often"}, TypeError, "RandBackMix: prob is 'often', expected a number in [0, 1]."),
+        ({"prob": 2}, ValueError, "RandBackMix: prob is 2, expected a number in [0, 1]."),
+        ({"prob": True}, TypeError, "RandBackMix: prob is True, expected a number in [0, 1]."),
+        (
+            {"noise_range": (0, NAN)},
+            ValueError,
+            "RandBackMix: noise_range[1] is nan, expected a finite number.",
+        ),
+        (
+            {"noise_range": [0]},
+            ValueError,
+            "RandBackMix: noise_range is of type list and length 1, expected a sequence of 2, each a finite number.",
+        ),
+        (
+            {"dim_factor": torch.ones(2)},
+            TypeError,
+            "RandBackMix: dim_factor is of type Tensor and shape (2,), expected a finite number.",
+        ),
+        ({"prob": dict}, TypeError, "RandBackMix: prob is the class dict, expected a number in [0, 1]."),
+        ({"prob": 10**400}, ValueError, "RandBackMix: prob is an integer of 1329 bits, expected a number in [0, 1]."),
+    ],
+)
+def test_message(arguments, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        RandBackMix(**arguments)
+
+
+def test_a_parameter_is_told_by_position_too():
+    with pytest.raises(TypeError, match=r"^RandBackMix: background is 3, expected 'donor' or "):
+        RandBackMix(1.0, 3)
+
+
+def test_a_wrong_element_shows_no_other_of_a_container():
+    """Items hold names of patients, which a message must not print."""
+    constraint = NONE | SequenceOf(MappingOf(STRING, key=STRING))
+    with pytest.raises(TypeError, match=r"^items\[1\]\['a'\] is 3, expected a string\.$"):
+        constraint.check("items", [{"patient": "Miller"}, {"a": 3, "patient": "Miller"}])
+
+
+def test_the_decorated_keeps_its_signature_pickles_and_can_be_a_parent():
+    assert list(inspect.signature(RandBackMix).parameters) == ["prob", "background", "noise_range", "dim_factor"]
+    assert inspect.signature(RandBackMix).parameters["prob"].default == 1.0
+
+    class Child(RandBackMix):
+        def __init__(self, prob: float, extra: int) -> None:
+            super().__init__(prob)
+            self.extra = extra
+
+    assert Child(0.5, 1).prob == 0.5
+    with pytest.raises(ValueError, match=r"prob is 1\.5"):
+        Child(1.5, 1)
+    assert pickle.loads(pickle.dumps(RandBackMix(0.25))).prob == 0.25  # noqa: S301
+
+
+def test_every_parameter_must_be_declared_and_nothing_else():
+    with pytest.raises(TypeError, match=r"^test.*f: \['b', 'c'\] in the signature or in expects\(\) only"):
+
+        @expects(a=NONE, b=NONE)
+        def f(a, c=1, *args, **kwargs):
+            pass
+
+
+WRONG: dict[str, Any] = {
+    "None": None,
+    "word": "often",
+    "empty string": "",
+    "bytes": b"often",
+    "object": object(),
+    "NaN": NAN,
+    "inf": INF,
+    "-1": -1,
+    "True": True,
+    "10 ** 400": 10**400,
+    "list": [],
+    "list of objects": [object()],
+    "dict": {},
+    "class": dict,
+    "function": lambda: 0,
+    "tensor": torch.zeros(2, 3),
+}
+
+
+def raised_by_us(traceback: TracebackType | None) -> bool:
+    """Whether a traceback ends with a ``raise`` of the package or of MONAI, and not in what Python or torch says."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    assert traceback is not None
+    frame = traceback.tb_frame
+    line = linecache.getline(frame.f_code.co_filename, traceback.tb_lineno)
+    return frame.f_globals["__name__"].startswith(("monai_debias.", "monai.")) and line.lstrip().startswith("raise")
+
+
+@each({path: value for path, value in OBJECTS.items() if constraints_of(value)})
+def test_wrong_values(path, tmp_path):
+    """For each parameter each wrong value is refused by name, or it is declared to be a right one and then works."""
+    value = OBJECTS[path]
+    declared = constraints_of(value)
+    assert declared.keys() >= parameters(value).keys(), "decorate it with monai_debias.parameters.expects"
+    make_folders(tmp_path / "f")
+    good = parse(configs(value, tmp_path)[0]) if inspect.isclass(value) else choose(value, call_values(tmp_path / "f"))
+    for name, parameter in parameters(value).items():
+        if parameter.default is not inspect.Parameter.empty:
+            assert declared[name].allows(parameter.default), f"the default of {name}"
+        for kind, wrong in WRONG.items():
+            try_wrong(value, good, name, kind, copy.copy(wrong), declared[name], tmp_path)
+
+
+def try_wrong(
+    value: Any, good: dict[str, Any], name: str, kind: str, wrong: Any, declared: Constraint, folder: Path
+) -> None:
+    what, allowed, error = f"{name}: {kind}", declared.allows(wrong), None
+    try:
+        made = value(**{**good, name: wrong})
+        if inspect.isclass(value) and not hasattr(made, "attach"):
+            use(made, folder / "f")
+    except (TypeError, ValueError, KeyError, OSError) as raised:
+        error = raised
+    assert allowed or error is not None, f"{what} was accepted"
+    assert error is None or raised_by_us(error.__traceback__), f"{what} gave {error!r}"
+    assert allowed or str(error).startswith(f"{value.__qualname__}: {name}"), f"{what} gave {error!r}"

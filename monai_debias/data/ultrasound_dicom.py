@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from monai_debias.data.dicom_pixels import decode_frames
-from monai_debias.data.reading import FileReadError, NotUltrasoundError
+from monai_debias.data.dicom_values import numbers, optional, positive_numbers
+from monai_debias.data.reading import FileReadError, NotUltrasoundError, warn
 from monai_debias.data.ultrasound_regions import read_regions, spacing_from_regions
 
 if TYPE_CHECKING:
@@ -54,17 +55,15 @@ class DicomClip:
         """Return ``ultrasound_regions``, and ``spacing`` and ``frame_time`` if the header gives them."""
         regions = read_regions(self._dataset)
         meta: dict[str, Any] = {"ultrasound_regions": regions}
-        spacing = spacing_from_regions(regions, rows, columns)
-        # Pixel Spacing is a fallback for files without regions: beside regions that do not fit, as stale as they
-        if spacing is None and not regions and self._dataset.get("PixelSpacing"):
-            row, column = (float(value) for value in self._dataset.PixelSpacing)
-            spacing = (row, column)
-        if spacing is not None and min(spacing) > 0:
+        spacing: tuple[float, ...] | None = spacing_from_regions(regions, rows, columns)
+        # Pixel Spacing is a fallback for files without regions: beside regions that do not fit, as stale as they are
+        if spacing is None and not regions:
+            spacing = optional(positive_numbers(2), self._dataset, "PixelSpacing")
+        if spacing is not None:
             meta["spacing"] = np.asarray(spacing)
-        if self._dataset.get("FrameTime"):
-            meta["frame_time"] = float(self._dataset.FrameTime)
-        elif self._dataset.get("CineRate"):
-            meta["frame_time"] = 1000.0 / float(self._dataset.CineRate)
+        frame_time = _frame_time(self._dataset, self.n_frames)
+        if frame_time is not None:
+            meta["frame_time"] = frame_time
         return meta
 
 
@@ -103,3 +102,17 @@ def read_dicom(path: Path) -> DicomClip:
         size = f"{dataset.get('Rows', 'no')} rows and {dataset.get('Columns', 'no')} columns"
         raise FileReadError(f"has no pixels ({found}; the header tells of {size}). Was the file cut short?")
     return DicomClip(dataset)
+
+
+def _frame_time(dataset: Dataset, n_frames: int) -> float | None:
+    """Return the milliseconds between two frames by the first element that tells them, None if none does."""
+    time = optional(positive_numbers(1), dataset, "FrameTime")
+    if time is not None:
+        return time[0]
+    times = optional(numbers, dataset, "FrameTimeVector")
+    if times is not None and n_frames > 1:
+        if len(times) == n_frames and min(times[1:]) > 0:  # the first frame has none before it
+            return sum(times[1:]) / (n_frames - 1)
+        warn(f"FrameTimeVector has {len(times)} values, not all above 0, for {n_frames} frames; it counts as unknown")
+    rate = optional(positive_numbers(1), dataset, "CineRate")
+    return None if rate is None else 1000.0 / rate[0]

@@ -6,31 +6,30 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data._utils.collate import default_collate_fn_map
+
+from monai_debias.data.dicom_values import items, number, optional, whole_number
+from monai_debias.data.reading import warn
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 __all__ = ["UltrasoundRegions", "read_regions", "spacing_from_regions"]
 
-# our short name -> DICOM keyword and type (PS3.3 C.8.5.5, all of type 1 there)
-_ATTRIBUTES: dict[str, tuple[str, type]] = {
-    "spatial_format": ("RegionSpatialFormat", int),
-    "data_type": ("RegionDataType", int),
-    "flags": ("RegionFlags", int),
-    "x0": ("RegionLocationMinX0", int),
-    "y0": ("RegionLocationMinY0", int),
-    "x1": ("RegionLocationMaxX1", int),
-    "y1": ("RegionLocationMaxY1", int),
-    "units_x": ("PhysicalUnitsXDirection", int),
-    "units_y": ("PhysicalUnitsYDirection", int),
-    "delta_x": ("PhysicalDeltaX", float),
-    "delta_y": ("PhysicalDeltaY", float),
+# our short name -> DICOM keyword (PS3.3 C.8.5.5, all of type 1 there)
+_PLACE = {
+    "spatial_format": "RegionSpatialFormat",
+    "data_type": "RegionDataType",
+    "x0": "RegionLocationMinX0",
+    "y0": "RegionLocationMinY0",
+    "x1": "RegionLocationMaxX1",
+    "y1": "RegionLocationMaxY1",
 }
+_CODES = {"flags": "RegionFlags", "units_x": "PhysicalUnitsXDirection", "units_y": "PhysicalUnitsYDirection"}
+_SCALE = {"delta_x": "PhysicalDeltaX", "delta_y": "PhysicalDeltaY"}
 _FORMAT_2D = 1
 _UNITS_CM = 3
 
@@ -61,7 +60,8 @@ class UltrasoundRegions(list[dict[str, Any]]):
 def read_regions(dataset: Dataset) -> UltrasoundRegions:
     """Read the Sequence of Ultrasound Regions (0018,6011) of a data set.
 
-    A region that lacks an attribute which the standard demands is left out with a warning.
+    A region whose place or type is missing or makes no sense is left out with a warning. Its scale is optional: what is
+    unknown of it becomes NaN (the deltas) or 0, the code for "none" (the units and flags), with a warning, too.
 
     Args:
         dataset: a pydicom data set, with or without the sequence.
@@ -75,15 +75,8 @@ def read_regions(dataset: Dataset) -> UltrasoundRegions:
         >>> region["x0"], region["units_x"]
         (84, 3)
     """
-    regions = UltrasoundRegions()
-    for item in dataset.get("SequenceOfUltrasoundRegions") or []:
-        values = {name: item.get(keyword) for name, (keyword, _) in _ATTRIBUTES.items()}
-        missing = [_ATTRIBUTES[name][0] for name, value in values.items() if value is None]
-        if missing:
-            warnings.warn(f"an ultrasound region without {', '.join(missing)} is ignored", stacklevel=2)
-            continue
-        regions.append({name: _ATTRIBUTES[name][1](value) for name, value in values.items()})
-    return regions
+    found = (_read_region(item) for item in optional(items, dataset, "SequenceOfUltrasoundRegions") or [])
+    return UltrasoundRegions(region for region in found if region is not None)
 
 
 def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: int) -> tuple[float, float] | None:
@@ -109,10 +102,9 @@ def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: 
     for region in regions:
         # x1 = columns instead of columns - 1 occurs in real files and does no harm
         if region["x1"] > columns or region["y1"] > rows:
-            warnings.warn(
+            warn(
                 f"an ultrasound region reaches to column {region['x1']}, row {region['y1']}, outside of the image of "
-                f"{rows} rows x {columns} columns: the image was resized or cropped, so the spacing is unknown",
-                stacklevel=2,
+                f"{rows} rows x {columns} columns: the image was resized or cropped, so the spacing is unknown"
             )
             return None
     scaled = [region for region in regions if _has_scale(region)]
@@ -120,6 +112,29 @@ def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: 
         return None
     largest = max(scaled, key=lambda region: (region["x1"] - region["x0"]) * (region["y1"] - region["y0"]))
     return abs(largest["delta_y"]) * 10, abs(largest["delta_x"]) * 10
+
+
+def _read_region(item: Dataset) -> dict[str, Any] | None:
+    place = _known(item, _PLACE, whole_number)
+    missing = [keyword for name, keyword in _PLACE.items() if name not in place]
+    if missing:
+        warn(f"an ultrasound region without {', '.join(missing)} is left out")
+        return None
+    if place["x1"] < place["x0"] or place["y1"] < place["y0"]:
+        corners = ", ".join(f"{name} {place[name]}" for name in ("x0", "y0", "x1", "y1"))
+        warn(f"an ultrasound region that ends before it begins ({corners}) is left out")
+        return None
+    scale = _known(item, _SCALE, number)
+    if len(scale) < len(_SCALE):
+        unknown = [keyword for name, keyword in _SCALE.items() if name not in scale]
+        warn(f"an ultrasound region without {', '.join(unknown)} has no scale")
+    codes = _known(item, _CODES, whole_number)
+    return {**place, **dict.fromkeys(_CODES, 0), **codes, **dict.fromkeys(_SCALE, math.nan), **scale}
+
+
+def _known(item: Dataset, keywords: dict[str, str], read: Callable[[Dataset, str], float | None]) -> dict[str, Any]:
+    values = {name: optional(read, item, keyword) for name, keyword in keywords.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _has_scale(region: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.data.frame_index import frame_index
+from monai_debias.data.reading import FileReadWarning
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")
@@ -269,6 +270,67 @@ def test_no_patient_text_in_meta(tmp_path, write_dicom, region):
         assert secret not in text
     known = {"n_frames", "ultrasound_regions", "spacing", "frame_time", "affine", "spatial_shape"}
     assert set(meta) <= known | {"original_channel_dim"}
+
+
+_ODD = {
+    "FrameTime": ["33,3", "30\\31", "abcd", "-1.5", "0", "1e99999", "NaN"],
+    "CineRate": ["33,3", "30\\31", "abcd", "-15", "0", "inf"],
+    "PixelSpacing": ["0.3", "0.3\\0.2\\0.1", "a\\b", "0,3\\0,2", "0.3\\", "0\\0", "-1\\1", "inf\\1", "NaN\\1"],
+}
+
+
+@pytest.mark.parametrize(("keyword", "text"), [(keyword, text) for keyword, texts in _ODD.items() for text in texts])
+def test_odd_optional_value_is_unknown(tmp_path, write_dicom, keyword, text):
+    """Texts are put in the place of a number in the file, since pydicom would refuse to write most of them."""
+    placeholder = {"FrameTime": "99.12345", "CineRate": "99123456", "PixelSpacing": "99.125\\99.1251"}[keyword]
+    path = write_dicom(tmp_path / "a.dcm", GREY, **{keyword: placeholder})
+    content = path.read_bytes()
+    assert content.count(placeholder.encode()) == 1
+    path.write_bytes(content.replace(placeholder.encode(), text.ljust(len(placeholder)).encode()))
+    with pytest.warns(FileReadWarning, match=rf"a\.dcm: {keyword} .*unknown"):
+        array, meta = load(path)
+    np.testing.assert_array_equal(array, GREY)
+    assert not {"spacing", "frame_time"} & set(meta)
+    np.testing.assert_array_equal(meta["affine"], np.eye(4))
+
+
+def test_optional_value_of_another_type_counts_if_it_is_a_number(tmp_path, write_dicom):
+    path = write_dicom(tmp_path / "a.dcm", GREY)
+    ds = pydicom.dcmread(path)
+    ds.add_new("FrameTime", "LO", " 40.5 ")
+    ds.add_new("PixelSpacing", "FD", [0.3, 0.2])
+    ds.save_as(path)
+    _, meta = load(path)
+    assert meta["frame_time"] == 40.5
+    np.testing.assert_allclose(meta["spacing"], [0.3, 0.2])
+
+
+@pytest.mark.parametrize("vr", ["LO", "OB"])
+def test_regions_that_are_no_sequence_are_unknown(tmp_path, write_dicom, vr):
+    path = write_dicom(tmp_path / "a.dcm", GREY)
+    ds = pydicom.dcmread(path)
+    ds.add_new("SequenceOfUltrasoundRegions", vr, "text" if vr == "LO" else b"\1\2\3\4")
+    ds.save_as(path)
+    with pytest.warns(FileReadWarning, match=r"a\.dcm: SequenceOfUltrasoundRegions is .*expected a sequence"):
+        _, meta = load(path)
+    assert meta["ultrasound_regions"] == []
+
+
+def test_frame_time_vector(tmp_path, write_dicom):
+    clip = np.zeros((4, 8, 8), dtype=np.uint8)
+    _, meta = load(write_dicom(tmp_path / "a.dcm", clip, FrameTimeVector=[0, 30, 40, 50]))
+    assert meta["frame_time"] == 40  # 120 ms from the first frame to the last
+    _, meta = load(write_dicom(tmp_path / "b.dcm", clip, FrameTimeVector=[0, 30, 40, 50], FrameTime=20))
+    assert meta["frame_time"] == 20
+
+
+@pytest.mark.parametrize("vector", [[0, 30, 40], [0, 30, -40, 50], [0, 0, 0, 0]])
+def test_odd_frame_time_vector_is_unknown(tmp_path, write_dicom, vector):
+    clip = np.zeros((4, 8, 8), dtype=np.uint8)
+    path = write_dicom(tmp_path / "a.dcm", clip, FrameTimeVector=vector, CineRate=50)
+    with pytest.warns(FileReadWarning, match=r"a\.dcm: FrameTimeVector has \d values.* for 4 frames"):
+        _, meta = load(path)
+    assert meta["frame_time"] == 20  # what comes next
 
 
 # ---------------------------------------------------------------- DICOM: errors

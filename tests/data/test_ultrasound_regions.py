@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import copy
 import json
+import math
 import pickle
 
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from monai_debias.data.reading import FileReadWarning
 from monai_debias.data.ultrasound_regions import UltrasoundRegions, read_regions, spacing_from_regions
 
 
@@ -21,10 +24,46 @@ def test_no_regions():
     assert spacing_from_regions([], 10, 10) is None
 
 
-def test_incomplete_region_is_left_out(region):
-    with pytest.warns(UserWarning, match="without PhysicalDeltaX, PhysicalDeltaY"):
-        regions = parse(region(PhysicalDeltaX=None, PhysicalDeltaY=None), region())
+@pytest.mark.parametrize("keyword", ["RegionLocationMaxX1", "RegionDataType", "RegionSpatialFormat"])
+def test_region_without_a_place_or_a_type_is_left_out(region, keyword):
+    with pytest.warns(FileReadWarning, match=f"without {keyword} is left out"):
+        regions = parse(region(**{keyword: None}), region())
     assert len(regions) == 1
+
+
+def test_region_that_ends_before_it_begins_is_left_out(region):
+    with pytest.warns(FileReadWarning, match=r"ends before it begins \(x0 30, y0 1, x1 20, y1 15\)"):
+        assert parse(region(RegionLocationMinX0=30)) == []
+
+
+def test_region_without_scale_keeps_its_place(region):
+    with pytest.warns(FileReadWarning, match="without PhysicalDeltaX, PhysicalDeltaY has no scale"):
+        regions = parse(region(PhysicalDeltaX=None, PhysicalDeltaY=None))
+    assert (regions[0]["x0"], regions[0]["y1"]) == (2, 15)
+    assert spacing_from_regions(regions, 100, 100) is None
+
+
+@pytest.mark.parametrize("value", [[0.1, 0.2], math.nan, math.inf])
+def test_odd_scale_of_a_region_is_unknown(region, value):
+    with pytest.warns(FileReadWarning, match=r"PhysicalDeltaX is .*expected"):
+        regions = parse(region(PhysicalDeltaX=value))
+    assert math.isnan(regions[0]["delta_x"])
+    assert spacing_from_regions(regions, 100, 100) is None
+
+
+@pytest.mark.parametrize(("vr", "units"), [("US", [3, 3]), ("FD", -1.0), ("FD", 2.5), ("LO", "cm")])
+def test_odd_units_of_a_region_are_none(region, vr, units):
+    item = region()
+    item["PhysicalUnitsXDirection"] = DataElement("PhysicalUnitsXDirection", vr, units)
+    with pytest.warns(FileReadWarning, match="PhysicalUnitsXDirection is "):
+        assert parse(item)[0]["units_x"] == 0
+
+
+def test_what_is_no_sequence_is_unknown():
+    ds = Dataset()
+    ds["SequenceOfUltrasoundRegions"] = DataElement("SequenceOfUltrasoundRegions", "LO", "text")
+    with pytest.warns(FileReadWarning, match="SequenceOfUltrasoundRegions is 'text', expected a sequence"):
+        assert read_regions(ds) == []
 
 
 def test_spacing_is_that_of_the_largest_2d_region_in_cm(region):
@@ -39,7 +78,6 @@ def test_spacing_is_that_of_the_largest_2d_region_in_cm(region):
         {"PhysicalUnitsXDirection": 0},
         {"PhysicalUnitsYDirection": 4},
         {"PhysicalDeltaX": 0.0},
-        {"PhysicalDeltaY": float("nan")},
         {"RegionSpatialFormat": 2},
     ],
 )

@@ -84,9 +84,8 @@ def positive_numbers(count: int) -> Callable[[Dataset, str], tuple[float, ...] |
     def read(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
         found = numbers(dataset, keyword)
         if found is not None and (len(found) != count or min(found) <= 0):
-            raise FileReadError(
-                f"{keyword} is {_short(list(found))}, expected {'1 number' if count == 1 else f'{count} numbers'} above 0"
-            )
+            expected = f"{count} numbers" if count > 1 else "one number"
+            raise FileReadError(f"{keyword} is {_short(list(found))}, expected {expected} above 0")
         return found
 
     return read

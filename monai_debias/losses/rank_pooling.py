@@ -18,7 +18,8 @@ def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
     gradient is shared evenly among equal largest values); between them about 1/(1 − d) values count.
 
     Ranks whose weights together are below the resolution of the dtype are left out, so that only the leading values
-    need to be found and sorted. For values of 0 or more the relative error is below that resolution, too.
+    need to be found and sorted. For values of 0 or more the relative error is below that resolution, too, on every
+    processor: they are added up in float64 (on MPS, which has none, in float32: a few times that).
 
     Args:
         values: floating point tensor of shape (..., N), 0 or more, N at least 1.
@@ -42,12 +43,14 @@ def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
         raise ValueError(f"the decay of rank pooling must lie in [0, 1], got {decay}.")
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(f"rank pooling needs at least one value in the last dimension, got {tuple(values.shape)}.")
-    if decay == 1:
-        return values.mean(-1)
     if decay == 0:
         return values.amax(-1)
-    leading = values.topk(_n_ranks(values, decay), dim=-1).values
-    return leading @ rank_weights(leading.shape[-1], decay, like=values)
+    exact = torch.float32 if values.device.type == "mps" else torch.float64
+    if decay == 1:
+        return values.mean(-1, dtype=exact).to(values.dtype)
+    leading = values.topk(_n_ranks(values, decay), dim=-1).values.to(exact)
+    # not a product of vectors, whose terms many processors add up one after the other
+    return (leading * rank_weights(leading.shape[-1], decay, like=leading)).sum(-1).to(values.dtype)
 
 
 def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
@@ -71,7 +74,7 @@ def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
     """
     if n < 1 or not 0 <= decay <= 1:
         raise ValueError(f"n must be at least 1 and the decay lie in [0, 1], got {n} and {decay}.")
-    # not a power in float32, which multiplies the rounding of d by i; d = 0 has no logarithm, but a stand-in for it
+    # not a power, which in float32 multiplies the rounding of d by i; d = 0 has no logarithm, but a stand-in for it
     ranks = torch.arange(n, dtype=like.dtype, device=like.device)
     weights = (ranks * math.log(max(decay, 1e-300))).exp()
     return weights / weights.sum()

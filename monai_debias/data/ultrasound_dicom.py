@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from monai_debias.data.dicom_pixels import decode_frames
 from monai_debias.data.dicom_values import numbers, optional, positive_numbers
@@ -60,7 +61,7 @@ class DicomClip:
         if spacing is None and not regions:
             spacing = optional(positive_numbers(2), self._dataset, "PixelSpacing")
         if spacing is not None:
-            meta["spacing"] = np.asarray(spacing)
+            meta["spacing"] = torch.tensor(spacing, dtype=torch.float64)
         frame_time = _frame_time(self._dataset, self.n_frames)
         if frame_time is not None:
             meta["frame_time"] = frame_time

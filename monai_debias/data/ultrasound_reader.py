@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 
@@ -20,7 +22,6 @@ from monai_debias.data.npy import read_npy
 from monai_debias.data.picture import PICTURE_SUFFIXES, read_picture
 from monai_debias.data.reading import reading
 from monai_debias.data.ultrasound_dicom import read_dicom
-from monai_debias.data.ultrasound_regions import UltrasoundRegions
 
 __all__ = ["UltrasoundFile", "UltrasoundReader"]
 
@@ -68,8 +69,9 @@ class UltrasoundReader(ImageReader):
       right, frames; ultrasound has no orientation with respect to the patient.
     - ``spacing``: (row, column) in mm, only if the file gives it: from the ultrasound regions, else from Pixel Spacing.
       Regions that do not fit in the image are not trusted (a warning says so).
-    - ``ultrasound_regions``: list of dicts, see :class:`~monai_debias.data.ultrasound_regions.UltrasoundRegions`; empty
-      if the file has none.
+    - ``ultrasound_regions``: the JSON text of a list of regions, see :mod:`~monai_debias.data.ultrasound_regions`;
+      ``"[]"`` if the file has none. Text, because it passes through batches and caches, where lists of different length
+      cannot.
     - ``n_frames``: number of frames of the file; ``frame_time``: milliseconds between them, only if the file gives it.
 
     Args:
@@ -143,11 +145,13 @@ class UltrasoundReader(ImageReader):
             convert = _to_rgb if self.color == "rgb" else _to_grey
             frames = [convert(frame) for frame in clip.decode(indices)]
             array = np.stack(frames, axis=2) if whole and clip.n_frames > 1 else frames[0]
-        meta: dict[str, Any] = {"n_frames": clip.n_frames, "ultrasound_regions": UltrasoundRegions()}
+        meta: dict[str, Any] = {"n_frames": clip.n_frames}
         with reading(img.path, "the scale"):
             meta.update(clip.meta(*array.shape[:2]))
+        meta["ultrasound_regions"] = json.dumps(meta.get("ultrasound_regions", []))
         meta[MetaKeys.AFFINE] = np.diag([*meta.get("spacing", (1.0, 1.0)), 1.0, 1.0])
-        meta[MetaKeys.SPATIAL_SHAPE] = np.asarray(array.shape[: array.ndim - (self.color == "rgb")])
+        # tensors, because a cache that is loaded with weights_only takes no arrays
+        meta[MetaKeys.SPATIAL_SHAPE] = torch.tensor(array.shape[: array.ndim - (self.color == "rgb")])
         meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = -1 if self.color == "rgb" else float("nan")  # MONAI's "no_channel"
         return array, meta
 

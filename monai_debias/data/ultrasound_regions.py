@@ -1,15 +1,17 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The DICOM Sequence of Ultrasound Regions: where the scanner drew what, and at which scale."""
+"""The DICOM Sequence of Ultrasound Regions: where the scanner drew what, and at which scale.
+
+Each region is a dict of ints and floats with the keys ``spatial_format``, ``data_type``, ``flags``, ``x0``, ``y0``,
+``x1``, ``y1`` (pixels, inclusive), ``units_x``, ``units_y``, ``delta_x``, ``delta_y`` (physical units per pixel); the
+codes are those of DICOM PS3.3 C.8.5.5.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-
-from torch.utils.data._utils.collate import default_collate_fn_map
 
 from monai_debias.data.dicom_values import items, number, optional, whole_number
 from monai_debias.data.reading import warn
@@ -17,7 +19,7 @@ from monai_debias.data.reading import warn
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["UltrasoundRegions", "read_regions", "spacing_from_regions"]
+__all__ = ["read_regions", "spacing_from_regions"]
 
 # our short name -> DICOM keyword (PS3.3 C.8.5.5, all of type 1 there)
 _PLACE = {
@@ -34,30 +36,7 @@ _FORMAT_2D = 1
 _UNITS_CM = 3
 
 
-class UltrasoundRegions(list[dict[str, Any]]):
-    """A list of ultrasound regions that may be batched with lists of another length.
-
-    Each region is a dict of ints and floats with the keys ``spatial_format``, ``data_type``, ``flags``, ``x0``, ``y0``,
-    ``x1``, ``y1`` (pixels, inclusive), ``units_x``, ``units_y``, ``delta_x``, ``delta_y`` (physical units per pixel);
-    the codes are those of DICOM PS3.3 C.8.5.5.
-
-    Files of one data set have different numbers of regions. PyTorch cannot collate lists of different lengths and MONAI
-    cannot take nested ones apart again, so this type tells ``default_collate`` (and with it ``list_data_collate``) to
-    write each list as one JSON string: before batching ``meta["ultrasound_regions"]`` is a list of dicts, in a batch it
-    is a list of JSON strings, and one JSON string per sample after ``decollate_batch``.
-
-    Example:
-        >>> from torch.utils.data import default_collate
-        >>> default_collate([UltrasoundRegions(), UltrasoundRegions([{"x0": 3}])])
-        ['[]', '[{"x0": 3}]']
-    """
-
-    def copy(self) -> UltrasoundRegions:
-        """Copy shallowly; unlike ``list.copy`` this keeps the type, without which a batch could not be made."""
-        return UltrasoundRegions(self)
-
-
-def read_regions(dataset: Dataset) -> UltrasoundRegions:
+def read_regions(dataset: Dataset) -> list[dict[str, Any]]:
     """Read the Sequence of Ultrasound Regions (0018,6011) of a data set.
 
     A region whose place or type is missing or makes no sense is left out with a warning. Its scale is optional: what is
@@ -76,7 +55,7 @@ def read_regions(dataset: Dataset) -> UltrasoundRegions:
         (84, 3)
     """
     found = (_read_region(item) for item in optional(items, dataset, "SequenceOfUltrasoundRegions") or [])
-    return UltrasoundRegions(region for region in found if region is not None)
+    return [region for region in found if region is not None]
 
 
 def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: int) -> tuple[float, float] | None:
@@ -87,7 +66,7 @@ def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: 
     is warned about.
 
     Args:
-        regions: dicts as in :class:`UltrasoundRegions`.
+        regions: dicts as :func:`read_regions` returns them.
         rows: height of the image in pixels.
         columns: width of the image in pixels.
 
@@ -144,10 +123,3 @@ def _has_scale(region: dict[str, Any]) -> bool:
         and region["units_x"] == region["units_y"] == _UNITS_CM
         and all(math.isfinite(delta) and delta != 0 for delta in deltas)
     )
-
-
-def _collate_regions(batch: Sequence[Sequence[dict[str, Any]]], *, collate_fn_map: Any = None) -> list[str]:
-    return [json.dumps(list(regions)) for regions in batch]
-
-
-default_collate_fn_map[UltrasoundRegions] = _collate_regions

@@ -28,7 +28,7 @@ class LoadUltrasound(Transform):
     all, by a reader with another orientation. Here the error of the reader, which names the file, reaches the user.
 
     The meta dict is that of the reader, and ``filename_or_obj``. Files with and without spacing or ultrasound regions
-    can be in one batch, see :class:`~monai_debias.data.ultrasound_regions.UltrasoundRegions`.
+    can be in one batch, and in a ``PersistentDataset(..., track_meta=True)``.
 
     Args:
         frames: ``"all"``, ``"middle"``, ``"first"`` or an index, see the reader.

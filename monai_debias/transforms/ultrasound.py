@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type
+from monai.utils import MetaKeys, TransformBackends, convert_data_type
 from numpy.typing import NDArray
 
 from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still, share_of_motion
@@ -87,7 +88,7 @@ class UltrasoundSectorMask(Transform):
             img: a still (C, rows, columns) or a clip (C, rows, columns, frames) in display order, of any value range.
         """
         frames = _grey_frames(img)
-        regions = img.meta.get("ultrasound_regions", []) if isinstance(img, MetaTensor) else []
+        regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
         found = None
         if self.source in ("auto", "regions"):
             found = self._from_regions(frames, regions)
@@ -99,7 +100,8 @@ class UltrasoundSectorMask(Transform):
             return mask
         tensor = torch.from_numpy(mask).to(img.device)
         if isinstance(img, MetaTensor):
-            return MetaTensor(tensor, meta={**img.meta, "sector_source": source})
+            meta = {MetaKeys.SPATIAL_SHAPE: torch.tensor(mask.shape[1:]), "sector_source": source}
+            return MetaTensor(tensor, meta={**img.meta, **meta})
         return tensor
 
     def _from_regions(

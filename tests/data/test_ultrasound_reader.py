@@ -1,5 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
+import json
 import pickle
 from pathlib import Path
 
@@ -226,7 +227,8 @@ def test_spacing_from_regions(tmp_path, write_dicom, region):
     np.testing.assert_allclose(meta["affine"], np.diag([0.4, 0.5, 1, 1]))
     assert meta["frame_time"] == pytest.approx(20)
     expected = {"spatial_format": 1, "data_type": 1, "flags": 0, "x0": 2, "y0": 1, "x1": 20, "y1": 15, "units_x": 3}
-    assert meta["ultrasound_regions"] == [{**expected, "units_y": 3, "delta_x": 0.05, "delta_y": 0.04}]
+    regions = [{**expected, "units_y": 3, "delta_x": 0.05, "delta_y": 0.04}]
+    assert json.loads(meta["ultrasound_regions"]) == regions
 
 
 def test_spacing_from_pixel_spacing(tmp_path, write_dicom):
@@ -238,7 +240,7 @@ def test_unknown_spacing(tmp_path, write_dicom):
     _, meta = load(write_dicom(tmp_path / "a.dcm", GREY))
     assert "spacing" not in meta
     assert "frame_time" not in meta
-    assert meta["ultrasound_regions"] == []
+    assert json.loads(meta["ultrasound_regions"]) == []
     np.testing.assert_array_equal(meta["affine"], np.eye(4))
 
 
@@ -248,7 +250,7 @@ def test_regions_of_a_resized_or_cropped_image_are_not_trusted(name):
         _, meta = load(get_testdata_file(name), frames="first")
     assert "spacing" not in meta
     np.testing.assert_array_equal(meta["affine"], np.eye(4))
-    assert meta["ultrasound_regions"]
+    assert json.loads(meta["ultrasound_regions"])
 
 
 def test_pixel_spacing_beside_regions_that_do_not_fit_is_not_trusted_either(tmp_path, write_dicom, region):
@@ -440,7 +442,7 @@ def test_png_and_npy_agree_with_dicom(tmp_path, write_dicom):
         array, meta = load(tmp_path / f"a.{suffix}")
         np.testing.assert_array_equal(array, GREY)
         assert array.dtype == np.uint8
-        assert meta["ultrasound_regions"] == []
+        assert json.loads(meta["ultrasound_regions"]) == []
         np.testing.assert_array_equal(meta["affine"], np.eye(4))
 
 

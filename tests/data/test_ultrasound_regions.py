@@ -1,16 +1,13 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-import copy
-import json
 import math
-import pickle
 
 import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from monai_debias.data.reading import FileReadWarning
-from monai_debias.data.ultrasound_regions import UltrasoundRegions, read_regions, spacing_from_regions
+from monai_debias.data.ultrasound_regions import read_regions, spacing_from_regions
 
 
 def parse(*items):
@@ -93,18 +90,3 @@ def test_region_that_ends_one_pixel_late_is_accepted(region):
     assert spacing_from_regions(parse(region()), 15, 20) is not None
     with pytest.warns(UserWarning, match="column 20, row 15, outside of the image of 15 rows x 19 columns"):
         assert spacing_from_regions(parse(region()), 15, 19) is None
-
-
-def test_copies_keep_the_type(region):
-    regions = parse(region())
-    unpickled = pickle.loads(pickle.dumps(regions))  # noqa: S301
-    for twin in (regions.copy(), copy.copy(regions), copy.deepcopy(regions), unpickled):
-        assert type(twin) is UltrasoundRegions
-        assert twin == regions
-
-
-def test_default_collate_takes_lists_of_different_length(region):
-    from torch.utils.data import default_collate
-
-    batch = default_collate([{"r": parse(region())}, {"r": parse()}, {"r": parse(region(), region())}])
-    assert [len(json.loads(text)) for text in batch["r"]] == [1, 0, 2]

@@ -2,21 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor, decollate_batch, set_track_meta
+from monai.data import (
+    CacheDataset,
+    DataLoader,
+    Dataset,
+    MetaTensor,
+    PersistentDataset,
+    decollate_batch,
+    set_track_meta,
+)
 from monai.transforms import Compose, LoadImage, Resized, Spacing
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from monai_debias.data.ultrasound_reader import UltrasoundReader
-from monai_debias.data.ultrasound_regions import UltrasoundRegions
 from monai_debias.transforms.frames import SelectFramed
 from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
+from monai_debias.transforms.ultrasound import UltrasoundSectorMaskd
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")  # one region, which does not fit
 TWO_REGIONS = get_testdata_file("OBXXXX1A.dcm")  # with spacing
@@ -45,7 +54,7 @@ def test_shape_type_and_meta(path, kwargs, shape):
     assert image.dtype == torch.float32
     assert tuple(image.shape) == shape
     assert image.meta["filename_or_obj"] == path
-    assert isinstance(image.meta["ultrasound_regions"], UltrasoundRegions)
+    assert isinstance(json.loads(image.meta["ultrasound_regions"]), list)
     np.testing.assert_array_equal(image.affine, np.eye(4))
 
 
@@ -125,10 +134,29 @@ def test_batch_of_files_with_different_regions(workers):
     np.testing.assert_allclose(parts[0]["image"].affine.diagonal()[:2], np.array([600, 800]) / 32 * 0.262288, rtol=1e-4)
 
 
-def test_regions_stay_a_list_of_dicts_through_transforms_and_cache():
+def test_regions_pass_through_transforms_and_cache():
     pipeline = Compose([LoadUltrasoundd("image"), SelectFramed("image"), Resized("image", (32, 32))])
     (sample,) = CacheDataset([{"image": TWO_REGIONS}], pipeline, progress=False)
     unpickled = pickle.loads(pickle.dumps(sample["image"]))  # noqa: S301
     for image in (sample["image"], sample["image"].clone() * 2, unpickled):
-        assert image.meta["ultrasound_regions"][0]["x1"] == 800
-        assert isinstance(image.meta["ultrasound_regions"], UltrasoundRegions)
+        assert json.loads(image.meta["ultrasound_regions"])[0]["x1"] == 800
+
+
+@pytest.mark.parametrize("cached", ["image", "image and mask"])
+def test_persistent_dataset_gives_the_same_masks_after_a_reload(cached, tmp_path):
+    find = UltrasoundSectorMaskd("image")
+    prepare = [LoadUltrasoundd("image"), SelectFramed("image"), *([find] if cached == "image and mask" else [])]
+    items = [{"image": path} for path in (TWO_REGIONS, CLIP)]
+    fresh = [find(Compose(prepare)(item))["mask"] for item in items]
+    for _ in range(2):  # writes the cache, reads it
+        dataset = PersistentDataset(items, Compose(prepare), tmp_path, track_meta=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Corrupt cache file")
+            masks = [find(sample)["mask"] for sample in dataset]
+            batches = list(DataLoader(dataset, batch_size=1, num_workers=1))
+        for mask, batch, expected in zip(masks, batches, fresh, strict=True):
+            np.testing.assert_array_equal(mask, expected)
+            assert mask.meta["sector_source"] == expected.meta["sector_source"]
+            assert tuple(mask.meta["spatial_shape"]) == mask.shape[1:]
+            np.testing.assert_array_equal(find(decollate_batch(batch)[0])["mask"], expected)
+    assert len(list(tmp_path.glob("*.pt"))) == 2

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import warnings
@@ -161,7 +162,7 @@ def test_regions_that_do_not_fit_are_refused_with_a_warning(real_clip: np.ndarra
     assert dice(mask[0].numpy() > 0, real_mask) > 0.99
     with pytest.raises(ValueError, match="does not fit the image"):
         UltrasoundSectorMask("regions")(image)
-    shifted = MetaTensor(torch.from_numpy(real_clip), meta={"ultrasound_regions": [_region(0, 0, 60, 60)]})
+    shifted = MetaTensor(torch.from_numpy(real_clip), meta=_regions(_region(0, 0, 60, 60)))
     with pytest.warns(UserWarning, match="most of what moves is outside"):
         assert UltrasoundSectorMask()(shifted).meta["sector_source"] == "clip"
 
@@ -171,19 +172,23 @@ def _region(x0: int, y0: int, x1: int, y1: int, spatial_format: int = 1, data_ty
     return {"spatial_format": spatial_format, "data_type": data_type, "flags": 2, **place}
 
 
+def _regions(*regions: dict[str, object]) -> dict[str, str]:
+    return {"ultrasound_regions": json.dumps(regions)}
+
+
 def test_region_bounds_the_search_and_is_the_last_resort() -> None:
     screen = phantom(7, shape="linear", size=(240, 320), frames=8)
     rows, columns = np.flatnonzero(screen.sector.any(axis=1)), np.flatnonzero(screen.sector.any(axis=0))
     middle = int(columns.mean())
     half = _region(int(columns[0]), int(rows[0]), middle, int(rows[-1]))
-    image = MetaTensor(torch.from_numpy(screen.clip), meta={"ultrasound_regions": [half, _region(0, 0, 9, 9, 3, 3)]})
+    image = MetaTensor(torch.from_numpy(screen.clip), meta=_regions(half, _region(0, 0, 9, 9, 3, 3)))
     mask = UltrasoundSectorMask("regions")(image)
     assert mask.meta["sector_source"] == "regions"
     assert not mask[0, :, middle + 1 :].any()
     assert mask[0, :, :middle].numpy()[screen.sector[:, :middle]].mean() > 0.9
     black = torch.zeros(1, 100, 100)
     black[0, 50, 50] = 1
-    whole = UltrasoundSectorMask()(MetaTensor(black, meta={"ultrasound_regions": [_region(20, 30, 79, 89)]}))
+    whole = UltrasoundSectorMask()(MetaTensor(black, meta=_regions(_region(20, 30, 79, 89))))
     assert whole.sum() == 60 * 60
     assert whole[0, 30:90, 20:80].all()
 

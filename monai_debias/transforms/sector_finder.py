@@ -184,10 +184,7 @@ def _cut_overlays(margins: Array, still: Array, change: Array, size: int) -> Mas
     near = 0.01 * max(mask.shape)
     labels, count = ndimage.label(overlay & (depth < 3 * near))
     inked = labels > 0
-    total, within = (
-        np.bincount(labels[inked], minlength=count + 1),
-        np.bincount(labels[mask & inked], minlength=count + 1),
-    )
+    total, within = (np.bincount(labels[where], minlength=count + 1) for where in (inked, mask & inked))
     deepest = ndimage.maximum(depth[inked], labels[inked], np.arange(count + 1))
     # a mark stands at the edge or mostly outside; what reaches further in may as well be bright tissue
     edgy = (within > 0) & ((within <= 0.5 * total) | (deepest < near))

@@ -57,10 +57,7 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         kinds = inspect.signature(function).parameters
         positional = [n for n, p in kinds.items() if p.kind is not p.KEYWORD_ONLY]
-        named = {n for n, p in kinds.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
         owner = function.__qualname__.removesuffix(".__init__")
-        if named != constraints.keys():
-            raise TypeError(f"{owner}: {sorted(named ^ constraints.keys())} in the signature or in expects() only.")
 
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -97,6 +94,10 @@ class Constraint(ABC):
 
     def __or__(self, other: Constraint) -> Constraint:
         return _Either(self, other)
+
+    def called(self, name: str) -> Constraint:
+        """The same, with a shorter name than the one that it makes up."""
+        return _Called(self, name)
 
     def allows(self, value: Any) -> bool:
         """Whether the value is allowed."""
@@ -173,7 +174,20 @@ class OneOf(Constraint):
         return value in self.options
 
     def __str__(self) -> str:
-        return " or ".join(f"'{option}'" for option in self.options)
+        return ", ".join(f"'{option}'" for option in self.options)
+
+
+class Having(Constraint):
+    """An object, not a class, that has some attributes."""
+
+    def __init__(self, *attributes: str) -> None:
+        self.attributes = attributes
+
+    def _has_type(self, value: Any) -> bool:
+        return not isinstance(value, type) and all(hasattr(value, name) for name in self.attributes)
+
+    def __str__(self) -> str:
+        return f"an object with {' and '.join(self.attributes)}"
 
 
 class _Text(Instance):
@@ -182,11 +196,36 @@ class _Text(Instance):
 
 
 class _ArrayLike(Instance):
+    kinds = "biuf"  # of numpy's dtypes
+
     def _in_range(self, value: Any) -> bool:
         try:
-            return isinstance(value, torch.Tensor) or np.asarray(value).dtype.kind in "biufUS"
+            return isinstance(value, torch.Tensor) or np.asarray(value).dtype.kind in self.kinds
         except ValueError:  # lists of different lengths
             return False
+
+
+class _LabelsLike(_ArrayLike):
+    kinds = "biufU"
+
+
+class _Loader(Instance):
+    def _has_type(self, value: Any) -> bool:
+        return super()._has_type(value) and not isinstance(value, str | bytes | Mapping | np.ndarray | torch.Tensor)
+
+
+class _Dtype(Constraint):
+    def _has_type(self, value: Any) -> bool:
+        return isinstance(value, str | np.dtype | type)
+
+    def _in_range(self, value: Any) -> bool:
+        try:
+            return np.dtype(value).kind in "biuf"
+        except TypeError:
+            return False
+
+    def __str__(self) -> str:
+        return "a numerical type of numpy, such as 'float32'"
 
 
 class _Function(Constraint):
@@ -227,7 +266,7 @@ class _Container(Constraint):
 
     def check(self, name: str, value: Any) -> None:
         """Raise an error that names the element, if only that is wrong."""
-        if self._has_type(value) and self._fits(value):
+        if not self.allows(value) and self._has_type(value) and self._fits(value):
             for place, element in self._elements(value):
                 self.element.check(f"{name}[{place!r}]", element)
         super().check(name, value)
@@ -262,17 +301,19 @@ class MappingOf(_Container):
         self.key = key or ANY
 
     def _has_type(self, value: Any) -> bool:
-        return isinstance(value, Mapping) and all(self.key.allows(key) for key in value)
+        return isinstance(value, Mapping) and (self.key is ANY or all(self.key.allows(key) for key in value))
 
     def _elements(self, value: Any) -> Iterable[tuple[Any, Any]]:
         return value.items()
 
 
 class _Either(Constraint):
-    """What one of two constraints allows."""
+    """What one of some constraints allows."""
 
     def __init__(self, *options: Constraint) -> None:
-        self.options = options
+        self.options: list[Constraint] = []
+        for option in options:
+            self.options += option.options if isinstance(option, _Either) else [option]
 
     def _has_type(self, value: Any) -> bool:
         return any(option._has_type(value) for option in self.options)
@@ -281,29 +322,50 @@ class _Either(Constraint):
         return any(option.allows(value) for option in self.options)
 
     def check(self, name: str, value: Any) -> None:
-        """Raise what both expect, or what is expected of the element of a container."""
+        """Raise what all of them expect, or what is expected of the element of the only container among them."""
         if not self.allows(value):
-            for option in self.options:
-                if isinstance(option, _Container | _Either) and option._has_type(value):
-                    option.check(name, value)
+            containers = [o for o in self.options if isinstance(o, _Container) and o._has_type(value)]
+            if len(containers) == 1:
+                containers[0].check(name, value)
         super().check(name, value)
 
     def __str__(self) -> str:
         return " or ".join(str(option) for option in self.options)
 
 
-ANY = Instance(object, name="anything")
+class _Called(Constraint):
+    """Another constraint by a name that was chosen."""
+
+    def __init__(self, constraint: Constraint, name: str) -> None:
+        self.constraint = constraint
+        self.name = name
+
+    def _has_type(self, value: Any) -> bool:
+        return self.constraint._has_type(value)
+
+    def _in_range(self, value: Any) -> bool:
+        return self.constraint._in_range(value)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ANY = Instance(object, name="anything but a class")
 NONE = Instance(type(None), name="None")
 BOOL = Instance(bool, np.bool_, name="True or False")
 STRING = _Text(str, name="a string")
 PATH = _Text(str, os.PathLike, name="a path")
-FUNCTION = _Function()  # or an object that can be called, but no class
-MODULE = Instance(torch.nn.Module)
-ARRAY = Instance(np.ndarray, torch.Tensor, name="an array or a tensor")
-ARRAY_LIKE = _ArrayLike(np.ndarray, torch.Tensor, list, tuple, name="an array, or lists that make one")
 KEY = _Key()  # of a sample
 KEYS = KEY | SequenceOf(KEY, least=1)  # MONAI's KeysCollection
 SEED = Integer("[0, 4294967295]")  # what numpy, torch and scikit-learn take
+FUNCTION = _Function()  # or an object that can be called, but no class
+MODULE = Instance(torch.nn.Module)
+TENSOR = Instance(torch.Tensor)
+ARRAY = Instance(np.ndarray, torch.Tensor, name="an array or a tensor")
+NUMBERS = _ArrayLike(np.ndarray, torch.Tensor, list, tuple, name="an array of numbers, or lists that make one")
+LABELS = _LabelsLike(np.ndarray, torch.Tensor, list, tuple, name="an array of numbers or strings, or lists of them")
+DTYPE = _Dtype()
+LOADER = _Loader(Iterable, name="a loader of batches")
 
 
 def _described(value: Any) -> str:
@@ -316,5 +378,7 @@ def _described(value: Any) -> str:
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     if isinstance(value, np.ndarray | torch.Tensor):
         return f"of type {type(value).__name__} and shape {tuple(value.shape)}"
-    size = f" and length {len(value)}" if isinstance(value, Sized) and isinstance(value, Iterable) else ""
-    return f"of type {type(value).__name__}{size}"
+    name = type(value).__name__
+    if isinstance(value, Sized) and isinstance(value, Iterable):
+        return f"of type {name} and length {len(value)}" if len(value) else f"an empty {name}"
+    return f"of type {name}"

@@ -17,11 +17,12 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 
 from monai_debias.data.clip import Clip
-from monai_debias.data.frame_index import check_frame, frame_index
+from monai_debias.data.frame_index import FRAME, frame_index
 from monai_debias.data.npy import read_npy
 from monai_debias.data.picture import PICTURE_SUFFIXES, read_picture
 from monai_debias.data.reading import reading
 from monai_debias.data.ultrasound_dicom import read_dicom
+from monai_debias.parameters import OneOf, expects
 
 __all__ = ["UltrasoundFile", "UltrasoundReader"]
 
@@ -94,12 +95,9 @@ class UltrasoundReader(ImageReader):
         ((240, 320), dtype('uint8'), 1)
     """
 
+    @expects(frames=OneOf("all") | FRAME, color=OneOf("grey", "rgb"))
     def __init__(self, frames: str | int = "all", color: str = "grey") -> None:
         super().__init__()
-        if frames != "all":
-            check_frame(frames, choices="'all', 'middle', 'first'")
-        if color not in ("grey", "rgb"):
-            raise ValueError(f"color is {color!r}, expected 'grey' or 'rgb'")
         self.frames = frames
         self.color = color
 

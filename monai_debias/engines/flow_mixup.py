@@ -13,6 +13,7 @@ from monai.engines import PrepareBatch, PrepareBatchDefault
 from monai.transforms import Randomizable
 
 from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.parameters import FUNCTION, NONE, Instance, expects
 from monai_debias.transforms.mixup import INPUT, FlowMixupd
 
 __all__ = ["PrepareBatchFlowMixup"]
@@ -42,9 +43,8 @@ class PrepareBatchFlowMixup(PrepareBatch, Randomizable):
         (torch.Size([4, 1, 8, 8]), torch.Size([4, 2]))
     """
 
+    @expects(mixup=Instance(FlowMixupd), prepare_batch=NONE | FUNCTION)
     def __init__(self, mixup: FlowMixupd, prepare_batch: Callable[..., Any] | None = None) -> None:
-        if not isinstance(mixup, FlowMixupd):
-            raise TypeError(f"mixup must be a FlowMixupd, got {type(mixup).__name__}.")
         if isinstance(prepare_batch, PrepareBatchISNet) and INPUT in mixup.transform.layers and mixup.mask_key is None:
             raise ValueError(
                 "the images of an ISNet are mixed, but not their masks: give the FlowMixupd their mask_key."

@@ -10,6 +10,7 @@ import torch
 from monai.engines import PrepareBatch
 
 from monai_debias.engines.prepare_batch import PrepareBatchTargets
+from monai_debias.parameters import KEY, expects
 
 __all__ = ["PrepareBatchISNet"]
 
@@ -41,6 +42,7 @@ class PrepareBatchISNet(PrepareBatch):
         (['has_mask', 'label', 'mask'], tensor([0, 2]))
     """
 
+    @expects(image_key=KEY, label_key=KEY, mask_key=KEY, flag_key=KEY)
     def __init__(
         self, image_key: str = "image", label_key: str = "label", mask_key: str = "mask", flag_key: str = "has_mask"
     ) -> None:

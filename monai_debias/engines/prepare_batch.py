@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
+from monai_debias.parameters import KEY, SequenceOf, expects
+
 __all__ = ["PrepareBatchTargets"]
 
 
@@ -32,9 +34,8 @@ class PrepareBatchTargets(PrepareBatch):
         ['label', 'weight']
     """
 
+    @expects(target_keys=SequenceOf(KEY, least=1), image_key=KEY)
     def __init__(self, target_keys: Sequence[str], image_key: str = "image") -> None:
-        if not target_keys:
-            raise ValueError("target_keys is empty; give the keys of the batch that the loss needs.")
         self.target_keys = tuple(target_keys)
         self.image_key = image_key
 

@@ -12,6 +12,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 
 from monai_debias.metrics import background_swap_consistency
+from monai_debias.parameters import BOOL, FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
 
 __all__ = ["BackgroundSwapConsistency"]
 
@@ -59,6 +60,16 @@ class BackgroundSwapConsistency(Metric):
         0.5
     """
 
+    @expects(
+        network=MODULE,
+        loader=LOADER,
+        normalize=NONE | FUNCTION,
+        n_swaps=Integer("[1, inf)"),
+        multi_label=BOOL,
+        image_key=KEY,
+        mask_key=KEY,
+        seed=SEED,
+    )
     def __init__(
         self,
         network: torch.nn.Module,
@@ -74,8 +85,6 @@ class BackgroundSwapConsistency(Metric):
             raise TypeError(
                 f"loader must give its batches anew in each epoch, got the iterator {type(loader).__name__}."
             )
-        if n_swaps < 1:
-            raise ValueError(f"n_swaps is {n_swaps}, expected 1 or more.")
         super().__init__(output_transform=_ignored)
         self.network = network
         self.loader = loader

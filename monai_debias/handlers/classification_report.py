@@ -18,6 +18,7 @@ from ignite.engine import Engine, Events
 from monai_debias.files import replace_file
 from monai_debias.handlers.predictions import PredictionSaver
 from monai_debias.metrics import bootstrap_intervals, classification_metrics
+from monai_debias.parameters import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf, expects
 from monai_debias.visualize.confusion import confusion_matrices
 
 __all__ = ["ClassificationReport"]
@@ -54,6 +55,17 @@ class ClassificationReport:
         >>> report.attach(evaluator)
     """
 
+    @expects(
+        output_dir=PATH,
+        class_names=SequenceOf(STRING, least=2),
+        split_key=STRING,
+        group_key=KEY,
+        root=NONE | PATH,
+        n_resamples=Integer("[1, inf)"),
+        confidence=Number("(0, 1)"),
+        seed=SEED,
+        overwrite=BOOL,
+    )
     def __init__(
         self,
         output_dir: str | Path,
@@ -66,8 +78,6 @@ class ClassificationReport:
         seed: int = 0,
         overwrite: bool = False,
     ) -> None:
-        if n_resamples < 1 or not 0.0 < confidence < 1.0:  # before an evaluation, which may take long
-            raise ValueError(f"expected 0 < confidence < 1 and n_resamples > 0, got {confidence} and {n_resamples}.")
         self.saver = PredictionSaver(output_dir, class_names, [split_key, "label"], root, overwrite)
         self.split_key = split_key
         self.group_key = group_key

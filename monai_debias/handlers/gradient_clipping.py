@@ -10,6 +10,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from monai_debias.parameters import MODULE, Number, expects
+
 __all__ = ["GradientClipping"]
 
 
@@ -46,9 +48,8 @@ class GradientClipping:
         0.1
     """
 
+    @expects(network=MODULE, max_norm=Number("(0, inf]"))
     def __init__(self, network: torch.nn.Module, max_norm: float) -> None:
-        if not max_norm > 0.0:
-            raise ValueError(f"max_norm must be above 0, got {max_norm}.")
         self.network = network
         self.max_norm = max_norm
         self._norms: list[float] = []

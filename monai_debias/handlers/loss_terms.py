@@ -9,6 +9,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from monai_debias.parameters import Having, expects
+
 __all__ = ["LossTerms"]
 
 
@@ -36,9 +38,8 @@ class LossTerms:
         {'classification_loss': 0.5, 'relevance_weight': 0.25}
     """
 
+    @expects(loss=Having("terms"))
     def __init__(self, loss: Any) -> None:
-        if not hasattr(loss, "terms"):
-            raise TypeError(f"{type(loss).__name__} has no terms; give a loss of this package that the trainer uses.")
         self.loss = loss
         self._sums: dict[str, tuple[float, int]] = {}
 

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
 from monai_debias.files import replace_file
+from monai_debias.parameters import BOOL, NONE, PATH, STRING, SequenceOf, expects
 
 __all__ = ["PredictionSaver"]
 
@@ -50,6 +51,13 @@ class PredictionSaver:
         clip.dcm,A4C,0.750000,0.250000,0.750000
     """
 
+    @expects(
+        output_dir=PATH,
+        class_names=SequenceOf(STRING, least=2),
+        columns=SequenceOf(STRING),
+        root=NONE | PATH,
+        overwrite=BOOL,
+    )
     def __init__(
         self,
         output_dir: str | Path,
@@ -58,8 +66,6 @@ class PredictionSaver:
         root: str | Path | None = None,
         overwrite: bool = False,
     ) -> None:
-        if len(class_names) < 2:
-            raise ValueError(f"class_names must name at least two classes, got {list(class_names)}.")
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names)
         self.columns = list(columns)

@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from monai_debias.inferers.isnet import ISNetInferer
+from monai_debias.parameters import Having, Instance, Integer, expects
 
 __all__ = ["RelevanceCutTuning"]
 
@@ -67,12 +68,8 @@ class RelevanceCutTuning:
         {'tuned': True}
     """
 
+    @expects(inferer=Instance(ISNetInferer), loss=Having("relevance_weight", "set_cuts"), epochs=Integer("[1, inf)"))
     def __init__(self, inferer: ISNetInferer, loss: Any, epochs: int = 5) -> None:
-        if epochs < 1:
-            raise ValueError(f"epochs must be 1 or more plain epochs, got {epochs}.")
-        missing = [name for name in ("relevance_weight", "set_cuts") if not hasattr(loss, name)]
-        if missing:
-            raise TypeError(f"{type(loss).__name__} has no {missing}; give the ISNetLRPLoss of the trainer.")
         self.inferer = inferer
         self.loss = loss
         self.epochs = epochs

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
 from ignite.engine import Engine, Events
+
+from monai_debias.parameters import BOOL, STRING, Having, Integer, MappingOf, Number, expects
 
 __all__ = ["RelevanceWeightSchedule"]
 
@@ -43,17 +46,17 @@ class RelevanceWeightSchedule:
         [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
+    @expects(
+        loss=Having("relevance_weight"),
+        schedule=MappingOf(Number("[0, 1)"), key=Number("[0, inf)") | STRING, least=1),
+        ramp=BOOL,
+        delay=Integer("[0, inf)"),
+    )
     def __init__(self, loss: Any, schedule: Mapping[str | float, float], ramp: bool = True, delay: int = 0) -> None:
-        if not hasattr(loss, "relevance_weight"):
-            raise TypeError(f"{type(loss).__name__} has no relevance_weight (P); give the ISNetLRPLoss of the trainer.")
-        points = sorted((float(epoch), float(weight)) for epoch, weight in schedule.items())
+        points = sorted((_number(epoch), float(weight)) for epoch, weight in schedule.items())
         epochs = [epoch for epoch, _ in points]
-        if not points or epochs[0] != 0.0 or len(set(epochs)) < len(epochs):
+        if epochs[0] != 0.0 or len(set(epochs)) < len(epochs) or not all(map(math.isfinite, epochs)):
             raise ValueError(f"schedule must give P at 0 and at later epochs, each once, got {dict(schedule)}.")
-        if not all(0.0 <= weight < 1.0 for _, weight in points):
-            raise ValueError(f"schedule must have values of P from 0 to below 1, got {dict(schedule)}.")
-        if delay < 0:
-            raise ValueError(f"delay must be 0 or more epochs, got {delay}.")
         self.loss = loss
         self.points = points
         self.ramp = ramp
@@ -78,3 +81,11 @@ class RelevanceWeightSchedule:
             return weight
         next_epoch, next_weight = self.points[after]
         return weight + (next_weight - weight) * (epochs_done - epoch) / (next_epoch - epoch)
+
+
+def _number(epoch: str | float) -> float:
+    """The number that a key of the schedule is; NaN, which is no point of it, for what is none."""
+    try:
+        return float(epoch)
+    except ValueError:
+        return math.nan

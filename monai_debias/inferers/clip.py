@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from monai_debias.parameters import Integer, expects
+
 __all__ = ["ClipInferer"]
 
 
@@ -36,10 +38,9 @@ class ClipInferer(Inferer):
         True
     """
 
+    @expects(spatial_dims=Integer("[1, inf)"), frame_batch_size=Integer("[1, inf)"))
     def __init__(self, spatial_dims: int = 2, frame_batch_size: int = 64) -> None:
         super().__init__()
-        if frame_batch_size < 1:
-            raise ValueError(f"frame_batch_size must be 1 or more, got {frame_batch_size}.")
         self.spatial_dims = spatial_dims
         self.frame_batch_size = frame_batch_size
 

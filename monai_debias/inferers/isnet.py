@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from monai_debias.parameters import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import LRP
 
 __all__ = ["ISNetInferer"]
@@ -63,6 +64,15 @@ class ISNetInferer(Inferer):
         torch.Size([4, 72])
     """
 
+    @expects(
+        target=OneOf(*_TARGETS) | Integer("[0, inf)") | FUNCTION,
+        epsilon=Number("[0, inf)"),
+        input_rule=NONE | OneOf("zb"),
+        layers=SequenceOf(STRING),
+        interval=Integer("[1, inf)"),
+        input_range=SequenceOf(Number(), length=2),
+        allow=SequenceOf(STRING),
+    )
     def __init__(
         self,
         target: str | int | Callable[[torch.Tensor], torch.Tensor] = "selective",
@@ -74,14 +84,6 @@ class ISNetInferer(Inferer):
         allow: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        is_index = isinstance(target, int) and not isinstance(target, bool)
-        if not (is_index or callable(target) or target in _TARGETS):
-            raise ValueError(f"target must be one of {_TARGETS}, a class index or a function, got {target!r}.")
-        for name, names in (("layers", layers), ("allow", allow)):
-            if isinstance(names, str):
-                raise TypeError(f"{name} must be a sequence of names, e.g. [{names!r}], got the string {names!r}.")
-        if interval < 1:
-            raise ValueError(f"interval must be 1 or more, got {interval}: the number of iterations per heatmap.")
         self.target = target
         self.rules: dict[str, Any] = {
             "epsilon": epsilon,
@@ -89,7 +91,7 @@ class ISNetInferer(Inferer):
             "input_range": tuple(input_range),
             "allow": tuple(allow),
         }
-        LRP(torch.nn.Identity(), **self.rules)  # refuses bad arguments now, and not in the first iteration
+        LRP(torch.nn.Identity(), **self.rules)  # refuses a bad range now, and not in the first iteration
         self.layers = tuple(layers)
         self.interval = interval
         self.active = True

@@ -8,10 +8,15 @@ from typing import Any
 
 import monai.losses
 import torch
+from monai.utils import LossReduction
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["ROUNDING", "CrossEntropy", "make_classification_loss", "sample_losses"]
+from monai_debias.parameters import MODULE, NONE, STRING, OneOf
 
+__all__ = ["CLASSIFICATION_LOSS", "REDUCTION", "ROUNDING", "CrossEntropy", "make_classification_loss", "sample_losses"]
+
+CLASSIFICATION_LOSS = (NONE | STRING | MODULE).called("None, 'bce', the name of a loss, or a loss")
+REDUCTION = OneOf(*LossReduction)
 ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
 
@@ -84,7 +89,6 @@ def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str)
 
     Raises:
         ValueError: when the name is unknown or the loss has another reduction than can be used.
-        TypeError: when it is no loss.
     """
     if loss is None or loss == "bce":
         return CrossEntropy(multi_label=loss is not None)
@@ -96,8 +100,6 @@ def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str)
                 f"got {loss!r}."
             )
         return known(reduction="none")
-    if not isinstance(loss, torch.nn.Module):
-        raise TypeError(f'classification_loss must be None, "bce", a name or a loss, got {type(loss).__name__}.')
     own = getattr(loss, "reduction", "none")
     if own != "none" and (own, reduction) != ("mean", "mean"):
         raise ValueError(

@@ -9,8 +9,12 @@ from typing import Any
 
 import torch
 
-__all__ = ["Cuts", "LayerCuts", "as_cuts"]
+from monai_debias.parameters import Number, SequenceOf
 
+__all__ = ["CUTS", "Cuts", "LayerCuts", "as_cuts"]
+
+_PAIR = SequenceOf(Number("(0, inf)"), length=2)
+CUTS = (_PAIR | SequenceOf(_PAIR, least=1)).called("a pair (C1, C2) of numbers above 0, or such a pair for each map")
 Cuts = Sequence[float] | Sequence[Sequence[float]] | torch.Tensor
 
 _PREFIX = "of:"  # keeps a buffer's name from being that of an attribute; a layer's dots, which it may not have, are /

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.utils import LossReduction, look_up_option
+from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import make_classification_loss, sample_losses
+from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss, sample_losses
+from monai_debias.parameters import NONE, STRING, Number, SequenceOf, expects
 
 __all__ = ["FlowMixupLoss"]
 
@@ -51,6 +52,12 @@ class FlowMixupLoss(_Loss):
         {'unmixed': 0.6931, 'layer1': 5.0}
     """
 
+    @expects(
+        groups=SequenceOf(STRING, least=1),
+        classification_loss=CLASSIFICATION_LOSS,
+        weights=NONE | SequenceOf(Number("[0, inf)"), least=1),
+        reduction=REDUCTION,
+    )
     def __init__(
         self,
         groups: Sequence[str],
@@ -58,15 +65,12 @@ class FlowMixupLoss(_Loss):
         weights: Sequence[float] | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
     ) -> None:
-        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
-        if isinstance(groups, str):
-            raise TypeError(f"groups must be a sequence of names, e.g. [{groups!r}], got the string {groups!r}.")
+        super().__init__(reduction=LossReduction(reduction).value)
         self.groups = tuple(groups)
-        if not self.groups or len(set(self.groups)) < len(self.groups):
-            raise ValueError(f"groups must be one or more different names, got {self.groups}.")
+        if len(set(self.groups)) < len(self.groups):
+            raise ValueError(f"groups must be different names, got {self.groups}.")
         chosen = torch.tensor([1.0] * len(self.groups) if weights is None else list(weights))
-        valid = bool(chosen.isfinite().all()) and bool((chosen >= 0).all()) and float(chosen.sum()) > 0
-        if len(chosen) != len(self.groups) or not valid:
+        if len(chosen) != len(self.groups) or float(chosen.sum()) == 0:
             raise ValueError(
                 f"weights must be {len(self.groups)} numbers of 0 or more, one for each of {self.groups}, and not all "
                 f"0; got {weights}."

@@ -7,10 +7,10 @@ from __future__ import annotations
 import warnings
 
 import torch
-from monai.utils import look_up_option
 
-from monai_debias.losses.cuts import Cuts, as_cuts
+from monai_debias.losses.cuts import CUTS, Cuts, as_cuts
 from monai_debias.losses.rank_pooling import rank_pooling
+from monai_debias.parameters import TENSOR, Number, OneOf, expects
 from monai_debias.transforms.mask import pool_mask
 
 __all__ = [
@@ -33,6 +33,13 @@ DIVERGED = (
 _TINY = 1e-10
 
 
+@expects(
+    heatmap=TENSOR,
+    mask=TENSOR,
+    rank_decay=Number("[0, 1]"),
+    background_scale=Number("(0, inf)"),
+    normalization=OneOf(*NORMALIZATIONS),
+)
 def background_loss(
     heatmap: torch.Tensor,
     mask: torch.Tensor,
@@ -75,6 +82,7 @@ def background_loss(
     return MaskedHeatmap(heatmap, as_region(mask)).background_loss(rank_decay, background_scale, normalization)
 
 
+@expects(heatmap=TENSOR, mask=TENSOR, cuts=CUTS, penalty=OneOf(*FOREGROUND_PENALTIES))
 def foreground_loss(
     heatmap: torch.Tensor,
     mask: torch.Tensor,
@@ -159,9 +167,7 @@ class MaskedHeatmap:
 
     def background_loss(self, rank_decay: float, background_scale: float, normalization: str) -> torch.Tensor:
         """See the function :func:`background_loss`."""
-        if not background_scale > 0:
-            raise ValueError(f"background_scale (E) must be above 0, got {background_scale}.")
-        if look_up_option(normalization, NORMALIZATIONS) == "absRoIMean":
+        if normalization == "absRoIMean":
             total = self.foreground_relevance
         else:
             total = (self.relevance * self.inside).sum((2, 3))
@@ -180,7 +186,7 @@ class MaskedHeatmap:
         low, high = cuts.to(self.relevance).unbind(-1)
         missing = 1 - (self.foreground_relevance / low).clamp(max=1)
         excess = (self.foreground_relevance - high).clamp(min=0)
-        if look_up_option(penalty, FOREGROUND_PENALTIES) == "l2":
+        if penalty == "l2":
             return (missing.square() + (excess / low).square()).mean(1)
         near = torch.minimum(excess, low)  # the square up to C1 + C2, and the straight line behind it
         return (missing.square() + (near / low).square() + (excess - near)).mean(1)

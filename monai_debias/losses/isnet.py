@@ -8,13 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.utils import LossReduction, look_up_option
+from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import make_classification_loss, sample_losses
-from monai_debias.losses.cuts import Cuts, LayerCuts
+from monai_debias.losses.classification import (
+    CLASSIFICATION_LOSS,
+    REDUCTION,
+    make_classification_loss,
+    sample_losses,
+)
+from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
 from monai_debias.losses.rank_pooling import rank_weights
+from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
 
 __all__ = ["ISNetLRPLoss"]
 
@@ -82,6 +88,19 @@ class ISNetLRPLoss(_Loss):
         {'classification': 0.6931, 'background': 0.6931, 'foreground': 0.0}
     """
 
+    @expects(
+        classification_loss=CLASSIFICATION_LOSS,
+        relevance_weight=Number("[0, 1)"),
+        rank_decay=Number("[0, 1]"),
+        background_scale=Number("(0, inf)"),
+        background_weight=Number("[0, inf)"),
+        foreground_weight=Number("[0, inf)"),
+        cuts=CUTS | MappingOf(CUTS, key=STRING, least=1),
+        foreground_penalty=OneOf(*FOREGROUND_PENALTIES),
+        normalization=OneOf(*NORMALIZATIONS),
+        layer_rank_decay=Number("[0, 1]"),
+        reduction=REDUCTION,
+    )
     def __init__(
         self,
         classification_loss: torch.nn.Module | str | None = None,
@@ -96,23 +115,15 @@ class ISNetLRPLoss(_Loss):
         layer_rank_decay: float = 0.8,
         reduction: LossReduction | str = LossReduction.MEAN,
     ) -> None:
-        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
-        for name, value in (("rank_decay", rank_decay), ("layer_rank_decay", layer_rank_decay)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value}.")
-        if not 0 < background_scale < float("inf"):
-            raise ValueError(f"background_scale (E) must be finite and above 0, got {background_scale}.")
-        for name, value in (("background_weight", background_weight), ("foreground_weight", foreground_weight)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} must be finite and 0 or more, got {value}.")
+        super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss, self.reduction)
         self.relevance_weight = relevance_weight
         self.rank_decay = rank_decay
         self.background_scale = background_scale
         self.background_weight = background_weight
         self.foreground_weight = foreground_weight
-        self.foreground_penalty = look_up_option(foreground_penalty, FOREGROUND_PENALTIES)
-        self.normalization = look_up_option(normalization, NORMALIZATIONS)
+        self.foreground_penalty = foreground_penalty
+        self.normalization = normalization
         self.layer_rank_decay = layer_rank_decay
         self.terms: dict[str, torch.Tensor] = {}
         self.layer_cuts = LayerCuts(cuts)

@@ -8,9 +8,12 @@ import math
 
 import torch
 
+from monai_debias.parameters import TENSOR, Integer, Number, expects
+
 __all__ = ["rank_pooling", "rank_weights"]
 
 
+@expects(values=TENSOR, decay=Number("[0, 1]"))
 def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
     """Pool the last dimension by a mean in which the i-th largest value weighs ``decay**i``.
 
@@ -39,8 +42,6 @@ def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
         >>> rank_pooling(torch.tensor([[1.0, 4.0, 2.0]]), decay=0.5)  # (4 + 2/2 + 1/4) / (1 + 1/2 + 1/4)
         tensor([3.])
     """
-    if not 0 <= decay <= 1:
-        raise ValueError(f"the decay of rank pooling must lie in [0, 1], got {decay}.")
     if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(f"rank pooling needs at least one value in the last dimension, got {tuple(values.shape)}.")
     if decay == 0:
@@ -53,6 +54,7 @@ def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
     return (leading * rank_weights(leading.shape[-1], decay, like=leading)).sum(-1).to(values.dtype)
 
 
+@expects(n=Integer("[1, inf)"), decay=Number("[0, 1]"), like=TENSOR)
 def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
     """The weights of n ranks, ``dⁱ / Σ dⁱ``.
 
@@ -72,8 +74,6 @@ def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
         >>> rank_weights(2, 0.25, like=torch.zeros(1))
         tensor([0.8000, 0.2000])
     """
-    if n < 1 or not 0 <= decay <= 1:
-        raise ValueError(f"n must be at least 1 and the decay lie in [0, 1], got {n} and {decay}.")
     # not a power, which in float32 multiplies the rounding of d by i; d = 0 has no logarithm, but a stand-in for it
     ranks = torch.arange(n, dtype=like.dtype, device=like.device)
     weights = (ranks * math.log(max(decay, 1e-300))).exp()

@@ -7,10 +7,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.utils import LossReduction, look_up_option
+from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import ROUNDING, CrossEntropy, make_classification_loss, sample_losses
+from monai_debias.losses.classification import (
+    CLASSIFICATION_LOSS,
+    REDUCTION,
+    ROUNDING,
+    CrossEntropy,
+    make_classification_loss,
+    sample_losses,
+)
+from monai_debias.parameters import BOOL, NONE, Number, OneOf, SequenceOf, expects
 
 __all__ = ["SpectralDecouplingLoss"]
 
@@ -81,6 +89,14 @@ class SpectralDecouplingLoss(_Loss):
     penalty_weight: float | torch.Tensor
     logit_target: float | torch.Tensor
 
+    @expects(
+        classification_loss=CLASSIFICATION_LOSS,
+        penalty_weight=Number("[0, inf)") | SequenceOf(Number("[0, inf)"), least=1),
+        logit_target=Number() | SequenceOf(Number(), least=1),
+        class_reduction=OneOf("sum", "mean"),
+        multi_label=NONE | BOOL,
+        reduction=REDUCTION,
+    )
     def __init__(
         self,
         classification_loss: torch.nn.Module | str | None = None,
@@ -90,7 +106,7 @@ class SpectralDecouplingLoss(_Loss):
         multi_label: bool | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
     ) -> None:
-        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
+        super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss, self.reduction)
         known = _is_multi_label(self.classification_loss)
         if None not in (known, multi_label) and known != multi_label:
@@ -99,17 +115,13 @@ class SpectralDecouplingLoss(_Loss):
                 f"{type(self.classification_loss).__name__}, which is for {'several labels' if known else 'a softmax'}."
             )
         self.multi_label = multi_label if known is None else known
-        self.class_reduction = look_up_option(class_reduction, ("sum", "mean"))
+        self.class_reduction = class_reduction
         self._set("penalty_weight", penalty_weight)
         self._set("logit_target", logit_target)
-        if bool((torch.as_tensor(self.penalty_weight) < 0).any()):
-            raise ValueError(f"penalty_weight (λ) must be 0 or more, got {penalty_weight}.")
         self.terms: dict[str, torch.Tensor] = {}
 
     def _set(self, name: str, value: float | Sequence[float] | torch.Tensor) -> None:
         values = torch.as_tensor(value, dtype=torch.float32).detach()
-        if values.ndim > 1 or values.numel() == 0 or not bool(values.isfinite().all()):
-            raise ValueError(f"{name} must be a finite number, or one per class, got {value}.")
         if values.ndim == 0:
             setattr(self, name, float(value))  # type: ignore[arg-type]
         else:

@@ -7,8 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from monai.utils import LossReduction, look_up_option
+from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
+
+from monai_debias.losses.classification import REDUCTION
+from monai_debias.parameters import MODULE, expects
 
 __all__ = ["SampleWeightedLoss"]
 
@@ -39,8 +42,9 @@ class SampleWeightedLoss(_Loss):
         tensor(1.3863)
     """
 
+    @expects(loss=MODULE, reduction=REDUCTION)
     def __init__(self, loss: torch.nn.Module, reduction: LossReduction | str = LossReduction.MEAN) -> None:
-        super().__init__(reduction=look_up_option(reduction, LossReduction).value)
+        super().__init__(reduction=LossReduction(reduction).value)
         if getattr(loss, "reduction", None) != "none":
             raise ValueError(
                 f'{type(loss).__name__} must be made with reduction="none" so that it returns a loss for each sample, '

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from monai_debias.parameters import MODULE, NONE, STRING, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import rules
 from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
@@ -55,6 +56,13 @@ class LRP:
         (torch.Size([2, 3]), torch.Size([2, 3, 1, 64, 64]))
     """
 
+    @expects(
+        network=MODULE,
+        epsilon=Number("[0, inf)"),
+        input_rule=NONE | OneOf("zb"),
+        input_range=SequenceOf(Number(), length=2),
+        allow=SequenceOf(STRING),
+    )
     def __init__(
         self,
         network: torch.nn.Module,
@@ -63,12 +71,6 @@ class LRP:
         input_range: tuple[float, float] = (0.0, 1.0),
         allow: Sequence[str] = (),
     ) -> None:
-        if not 0 <= epsilon < float("inf"):
-            raise ValueError(f"epsilon must be 0 or more, got {epsilon}.")
-        if input_rule not in (None, "zb"):
-            raise ValueError(f'input_rule must be None or "zb", got {input_rule!r}.')
-        if isinstance(allow, str):
-            raise TypeError(f"allow must be a sequence of names, e.g. [{allow!r}], got a string.")
         if not input_range[0] < input_range[1]:
             raise ValueError(f"input_range must be (lowest, highest), got {tuple(input_range)}.")
         self.network = network

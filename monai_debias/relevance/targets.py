@@ -9,11 +9,14 @@ from typing import TypeAlias
 
 import torch
 
+from monai_debias.parameters import FUNCTION, TENSOR, Instance, Integer, Number, OneOf, expects
+
 __all__ = ["Target", "eta", "explained_scalars"]
 
 Target: TypeAlias = "int | torch.Tensor | str | tuple[str, torch.Tensor] | Callable[[torch.Tensor], torch.Tensor]"
 
 
+@expects(logits=TENSOR, classes=TENSOR, epsilon=Number("[0, inf)"))
 def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> torch.Tensor:
     r"""The softmax-based quantity that Selective ISNet explains.
 
@@ -42,6 +45,10 @@ def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> t
     return torch.log(p + epsilon) - torch.log(1 - p + epsilon)
 
 
+@expects(
+    logits=TENSOR,
+    target=OneOf("all", "selective", "stochastic") | Integer("[0, inf)") | TENSOR | Instance(tuple) | FUNCTION,
+)
 def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
     """The scalars to explain, a column for each map.
 

@@ -11,9 +11,12 @@ import torch
 from monai.transforms import Transform
 from monai.utils import TransformBackends
 
+from monai_debias.parameters import BOOL, KEY, Number, expects
+
 __all__ = ["BackMixWeightD", "BackMixWeightDict", "BackMixWeightd", "backmix_weight"]
 
 
+@expects(has_mask=BOOL, mask_fraction=Number("(0, 1]"), strength=Number("[0, inf)"))
 def backmix_weight(has_mask: bool, mask_fraction: float, strength: float) -> float:
     """Loss weight of one sample in wBackMix: ``1 + λ(1 - f)`` with a mask, ``1 - λf`` without one.
 
@@ -37,9 +40,7 @@ def backmix_weight(has_mask: bool, mask_fraction: float, strength: float) -> flo
         >>> backmix_weight(True, 0.05, 1.0), backmix_weight(False, 0.05, 1.0)
         (1.95, 0.95)
     """
-    if not 0.0 < mask_fraction <= 1.0:
-        raise ValueError(f"mask_fraction must lie in (0, 1], got {mask_fraction}: the share of samples with a mask.")
-    if not 0.0 <= strength * mask_fraction <= 1.0:
+    if strength * mask_fraction > 1.0:
         raise ValueError(
             f"strength must lie in [0, 1/mask_fraction] = [0, {1 / mask_fraction:g}], got {strength}: beyond it "
             "samples without a mask would get a negative weight."
@@ -72,6 +73,7 @@ class BackMixWeightd(Transform):
 
     backend = [TransformBackends.TORCH]
 
+    @expects(mask_key=KEY, weight_key=KEY, mask_fraction=Number("(0, 1]"), strength=Number("[0, inf)"))
     def __init__(
         self,
         mask_key: Hashable = "mask",

@@ -12,6 +12,7 @@ import torch
 from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
+from monai_debias.parameters import KEY, expects
 from monai_debias.transforms.mask import as_binary_mask
 
 __all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
@@ -48,6 +49,7 @@ class FillMaskd(Transform):
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
+    @expects(mask_key=KEY, image_key=KEY, flag_key=KEY)
     def __init__(
         self, mask_key: Hashable = "mask", image_key: Hashable = "image", flag_key: Hashable = "has_mask"
     ) -> None:

@@ -13,7 +13,8 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, RandomizableTransform, Transform
 from monai.utils import MetaKeys, TransformBackends, convert_to_tensor
 
-from monai_debias.data.frame_index import check_frame, frame_index
+from monai_debias.data.frame_index import FRAME, frame_index
+from monai_debias.parameters import BOOL, KEYS, expects
 
 __all__ = [
     "RandSelectFrame",
@@ -47,8 +48,8 @@ class SelectFrame(Transform):
 
     backend = [TransformBackends.TORCH]
 
+    @expects(frame=FRAME)
     def __init__(self, frame: str | int = "middle") -> None:
-        check_frame(frame)
         self.frame = frame
 
     def __call__(self, img: NdarrayOrTensor) -> torch.Tensor:
@@ -118,6 +119,7 @@ class SelectFramed(MapTransform):
 
     backend = SelectFrame.backend
 
+    @expects(keys=KEYS, frame=FRAME, allow_missing_keys=BOOL)
     def __init__(self, keys: KeysCollection, frame: str | int = "middle", allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         self.select = SelectFrame(frame)
@@ -151,6 +153,7 @@ class RandSelectFramed(RandomizableTransform, MapTransform):
 
     backend = RandSelectFrame.backend
 
+    @expects(keys=KEYS, allow_missing_keys=BOOL)
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, prob=1.0)

@@ -12,6 +12,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends
 
+from monai_debias.parameters import KEY, KEYS, expects
+
 __all__ = ["KeepMaskD", "KeepMaskDict", "KeepMaskd"]
 
 
@@ -37,6 +39,7 @@ class KeepMaskd(MapTransform):
 
     backend = [TransformBackends.NUMPY, TransformBackends.TORCH]
 
+    @expects(mask_key=KEYS, flag_key=KEY)
     def __init__(self, mask_key: KeysCollection, flag_key: str = "use_mask") -> None:
         super().__init__(mask_key, allow_missing_keys=True)
         self.flag_key = flag_key

@@ -17,6 +17,7 @@ from monai.transforms import EnsureChannelFirst, MapTransform, Transform
 from monai.utils import ImageMetaKey, TransformBackends
 
 from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.parameters import BOOL, DTYPE, KEYS, constraints_of, expects
 
 __all__ = ["LoadUltrasound", "LoadUltrasoundD", "LoadUltrasoundDict", "LoadUltrasoundd"]
 
@@ -53,6 +54,7 @@ class LoadUltrasound(Transform):
 
     backend = [TransformBackends.NUMPY]
 
+    @expects(**constraints_of(UltrasoundReader), dtype=DTYPE, ensure_channel_first=BOOL)
     def __init__(
         self,
         frames: str | int = "all",
@@ -102,6 +104,7 @@ class LoadUltrasoundd(MapTransform):
 
     backend = LoadUltrasound.backend
 
+    @expects(keys=KEYS, **constraints_of(UltrasoundReader), dtype=DTYPE, allow_missing_keys=BOOL)
     def __init__(
         self,
         keys: KeysCollection,

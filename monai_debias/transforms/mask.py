@@ -11,9 +11,12 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.networks.layers import Pool
 
+from monai_debias.parameters import ARRAY, STRING, Integer, SequenceOf, expects
+
 __all__ = ["as_binary_mask", "pool_mask"]
 
 
+@expects(mask=ARRAY, image_shape=SequenceOf(Integer("[0, inf)"), least=1), name=STRING)
 def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str = "mask") -> torch.Tensor:
     """Check a channel-first mask against its image and return it as a boolean tensor.
 

@@ -12,8 +12,22 @@ import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
-from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, look_up_option
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
+from monai_debias.parameters import (
+    BOOL,
+    KEY,
+    KEYS,
+    MODULE,
+    NONE,
+    STRING,
+    Integer,
+    Number,
+    OneOf,
+    SequenceOf,
+    constraints_of,
+    expects,
+)
 from monai_debias.transforms.batch_labels import check_batch, label_rows
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
 
@@ -84,6 +98,14 @@ class FlowMixup(Randomizable, Transform):
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
+    @expects(
+        network=NONE | MODULE,
+        layers=SequenceOf(STRING, least=1),
+        alpha=Number("(0, inf)"),
+        flow=OneOf("append", "replace"),
+        select=OneOf("all", "random"),
+        num_classes=NONE | Integer("[1, inf)"),
+    )
     def __init__(
         self,
         network: torch.nn.Module | None = None,
@@ -93,25 +115,19 @@ class FlowMixup(Randomizable, Transform):
         select: str = "all",
         num_classes: int | None = None,
     ) -> None:
-        if isinstance(layers, str):
-            raise TypeError(f"layers must be a sequence of names, e.g. [{layers!r}], got the string {layers!r}.")
         layers = tuple(layers)
-        if not layers or len(set(layers)) < len(layers) or INPUT in layers[1:] or "" in layers:
+        if len(set(layers)) < len(layers) or INPUT in layers[1:]:
             raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
         hidden = [layer for layer in layers if layer != INPUT]
-        if hidden and not isinstance(network, torch.nn.Module):
-            raise ValueError(f"the states {hidden} are those of a network: expected one, got {network!r}.")
+        if hidden and network is None:
+            raise ValueError(f"the states {hidden} are those of a network: expected one, got None.")
         if hidden and network is not None:
             find_states(network, hidden)
-        if not 0 < alpha < float("inf"):
-            raise ValueError(f"alpha must be finite and above 0, got {alpha}.")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f"num_classes must be 1 or more, got {num_classes}.")
         self.network = network
         self.layers = layers
         self.alpha = float(alpha)
-        self.flow = look_up_option(flow, ("append", "replace"))
-        self.select = look_up_option(select, ("all", "random"))
+        self.flow = flow
+        self.select = select
         self.num_classes = num_classes
         self._mixtures: list[Mixture] = []
 
@@ -282,6 +298,14 @@ class FlowMixupd(MapTransform, Randomizable):
 
     backend = FlowMixup.backend
 
+    @expects(
+        keys=KEYS,
+        label_key=KEY,
+        **constraints_of(FlowMixup),
+        mask_key=NONE | KEY,
+        flag_key=KEY,
+        allow_missing_keys=BOOL,
+    )
     def __init__(
         self,
         keys: KeysCollection,

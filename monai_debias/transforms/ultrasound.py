@@ -17,6 +17,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import MetaKeys, TransformBackends, convert_data_type
 from numpy.typing import NDArray
 
+from monai_debias.parameters import BOOL, KEY, KEYS, OneOf, constraints_of, expects
 from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still, share_of_motion
 
 __all__ = [
@@ -76,9 +77,8 @@ class UltrasoundSectorMask(Transform):
 
     backend = [TransformBackends.NUMPY]
 
+    @expects(source=OneOf(*_SOURCES))
     def __init__(self, source: str = "auto") -> None:
-        if source not in _SOURCES:
-            raise ValueError(f"source is {source!r}, expected one of {', '.join(map(repr, _SOURCES))}")
         self.source = source
 
     def __call__(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
@@ -181,6 +181,7 @@ class UltrasoundSectorMaskd(MapTransform):
 
     backend = UltrasoundSectorMask.backend
 
+    @expects(keys=KEYS, mask_key=KEY, **constraints_of(UltrasoundSectorMask), allow_missing_keys=BOOL)
     def __init__(
         self, keys: KeysCollection, mask_key: str = "mask", source: str = "auto", allow_missing_keys: bool = False
     ) -> None:

@@ -224,7 +224,7 @@ def test_a_batch_that_does_not_get_to_the_network_leaves_it_plain():
 
 
 def test_arguments():
-    with pytest.raises(TypeError, match="mixup must be a FlowMixupd, got FlowMixup"):
+    with pytest.raises(TypeError, match="mixup is of type FlowMixup, expected a FlowMixupd"):
         PrepareBatchFlowMixup(FlowMixupd.mixup("image").transform)
     image, label = PrepareBatchFlowMixup(FlowMixupd.mixup("image"))(
         {"image": torch.rand(2, 1, 4), "label": torch.eye(2)}, "cpu", non_blocking=True, dtype=torch.double

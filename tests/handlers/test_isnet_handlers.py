@@ -228,8 +228,6 @@ def test_a_cohort_without_a_spread_is_an_error():
             [RelevanceCutTuning(ISNetInferer(), loss)],
             1,
         ).run()
-    with pytest.raises(ValueError, match="epochs must be 1"):
-        RelevanceCutTuning(ISNetInferer(), ISNetLRPLoss(), epochs=0)
 
 
 def test_a_schedule_begins_behind_the_tuning():
@@ -262,14 +260,12 @@ def test_a_schedule_between_and_behind_its_points(ramp, expected):
 
 def test_bad_schedules_get_a_clear_error():
     loss = ISNetLRPLoss()
-    for schedule in ({}, {1: 0.5}, {"-1": 0.1, "0": 0.2}, {"0": 0.1, 0: 0.2}):
+    for schedule in ({1: 0.5}, {"-1": 0.1, "0": 0.2}, {"0": 0.1, 0: 0.2}, {"start": 0.1}):
         with pytest.raises(ValueError, match="must give P at 0 and at later epochs"):
             RelevanceWeightSchedule(loss, schedule)
     for weight in (-0.1, 1.0, math.nan):
-        with pytest.raises(ValueError, match="from 0 to below 1"):
+        with pytest.raises(ValueError, match=r"schedule\['0'\] is .*, expected a number in \[0, 1\)"):
             RelevanceWeightSchedule(loss, {"0": weight})
-    with pytest.raises(ValueError, match="delay must be 0"):
-        RelevanceWeightSchedule(loss, {"0": 0.1}, delay=-1)
 
 
 def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
@@ -308,7 +304,7 @@ def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
 
 
 def test_a_loss_without_terms_is_an_error():
-    with pytest.raises(TypeError, match="CrossEntropyLoss has no terms"):
+    with pytest.raises(TypeError, match="CrossEntropyLoss, expected an object with terms"):
         LossTerms(torch.nn.CrossEntropyLoss())
     assert LossTerms(SimpleNamespace(terms={}, relevance_weight=0.0))
 

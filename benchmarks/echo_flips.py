@@ -19,7 +19,7 @@ import torch
 from evidence import method_names, processes
 from evidence_tuning import SEED
 from testbeds import echo_demo
-from testbeds.judge import Judge, batches
+from testbeds.judge import Judge
 from testbeds.report import spread
 
 from monai_debias.metrics import background_relevance
@@ -42,7 +42,7 @@ class Quarters(NamedTuple):
 def quarters(judge: Judge, data: echo_demo.Section) -> Quarters:
     """Sort images by the relevance in the background of the class decided for, and exchange their backgrounds."""
     decided, shares = judge.decisions(data), []
-    for batch, classes in zip(batches(data), decided.split(100), strict=True):
+    for batch, classes in zip(judge.batches(data), decided.split(judge.batch), strict=True):
         _, relevance = LRP(judge.network.eval())(judge.normalize(batch["image"]), target=classes)
         shares.append(background_relevance(relevance[:, 0], batch["mask"]))
     order = torch.randperm(len(decided), generator=torch.Generator().manual_seed(0))

@@ -55,7 +55,7 @@ from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separati
 from monai_debias.transforms.mixup import FlowMixupd
 from monai_debias.visualize.distribution_shift import distribution_shift
 
-BATCH = 128
+BATCH, EVALUATED = 128, 250  # images at a time, in training and evaluation
 CLASSES = 10
 LAYERS = ("stage1", "stage2", "stage3")
 MIXED = LAYERS[:2]  # the hidden states that are mixed
@@ -137,7 +137,7 @@ def accuracy(network: nn.Module, images: int) -> float:
     """Share of the first test digits that is recognised."""
     network.eval()
     image, label = (part[:images] for part in load_mnist("test"))
-    parts = zip(image.split(500), label.split(500), strict=True)
+    parts = zip(image.split(EVALUATED), label.split(EVALUATED), strict=True)
     return sum(int((network(x).argmax(1) == y).sum()) for x, y in parts) / len(label)
 
 
@@ -162,7 +162,7 @@ def train(method: str, seed: int, images: int, epochs: int, sample: int, alpha: 
         train_handlers=[as_trained],
     )
     iterations = epochs * (images // BATCH)
-    validation = DataLoader(items("validation", sample), batch_size=250)
+    validation = DataLoader(items("validation", sample), batch_size=EVALUATED)
     plain: dict[str, list[float]] = {layer: [] for layer in LAYERS}
 
     @trainer.on(Events.ITERATION_COMPLETED(every=max(1, iterations // MEASUREMENTS)))

@@ -51,11 +51,12 @@ class Budget:
     epochs: int = 3
     evaluated: int = 10_000
     explained: int = 1_000
+    judged: int = 100  # images at a time
     batch: int = 64
     learning_rate: float = 3e-3
 
 
-QUICK = Budget(images=320, epochs=1, evaluated=200, explained=50)
+QUICK = Budget(images=320, epochs=1, evaluated=200, explained=50, judged=30)
 
 
 def make_network(pooling: bool = True) -> nn.Sequential:
@@ -96,7 +97,7 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     """
     set_determinism(seed)
     network = make_network(method.pooling)
-    judge = Judge(network)
+    judge = Judge(network, batch=budget.judged)
     samples = training_samples(method, load("training", budget.images, bias=bias).items(), seed)
     parts = trainer_parts(method, network, N_CLASSES, STAGES)
     transforms = Compose([*sample_transforms(method, samples), SelectItemsd(parts.keys)])

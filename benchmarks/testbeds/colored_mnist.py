@@ -42,7 +42,7 @@ class Budget:
     steps_scale: float = 1.0  # of the published numbers of steps
 
 
-QUICK = Budget(images=400, steps_scale=0.01)
+QUICK = Budget(images=2_400, steps_scale=0.01)
 
 
 @dataclass(frozen=True)

@@ -77,11 +77,12 @@ class Budget:
     epochs: int = 15
     validated: int = 2_000
     evaluated: int = 3_000
+    judged: int = 500  # images at a time
     batch: int = 64
     learning_rate: float = 3e-3
 
 
-QUICK = Budget(images=256, epochs=2, validated=100, evaluated=100)
+QUICK = Budget(images=256, epochs=2, validated=100, evaluated=100, judged=30)
 
 
 @cache
@@ -121,10 +122,12 @@ def make_network() -> nn.Sequential:
 
 
 @torch.no_grad()
-def measure(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> dict[str, NDArray[np.float64]]:
-    """AUC and, at a probability of 0.5, F1 of each label."""
+def measure(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int
+) -> dict[str, NDArray[np.float64]]:
+    """AUC and, at a probability of 0.5, F1 of each label, of so many images at a time."""
     network.eval()
-    logits = torch.cat([network(x) for x in images.split(500)])
+    logits = torch.cat([network(x) for x in images.split(batch)])
     if not bool((labels.any(0) & ~labels.all(0)).all()):
         raise ValueError(f"of {len(labels)} images some label has only one value, and no AUC: take more images.")
     truth = labels.int().numpy()
@@ -135,8 +138,8 @@ def measure(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> d
 class Validation:
     """After each epoch measures the network's macro AUC on validation data, and keeps it."""
 
-    def __init__(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
-        self.network, self.images, self.labels = network, images, labels
+    def __init__(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int) -> None:
+        self.network, self.images, self.labels, self.batch = network, images, labels, batch
         self.auc: list[float] = []
         self.states: list[dict[str, torch.Tensor]] = []
 
@@ -145,7 +148,8 @@ class Validation:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
 
     def _validate(self, engine: Engine) -> None:
-        self.auc.append(float(measure(self.network, self.images, self.labels)["auc"].mean()))
+        found = measure(self.network, self.images, self.labels, self.batch)
+        self.auc.append(float(found["auc"].mean()))
         self.states.append(copy.deepcopy(self.network.state_dict()))
         print(f"  epoch {engine.state.epoch}: validation AUC {self.auc[-1]:.3f}", flush=True)
 
@@ -175,13 +179,13 @@ def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) 
     batches = torch.Generator().manual_seed(seed)  # of their own, so that mixing does not change their order
     loader = DataLoader(Dataset(samples), batch_size=budget.batch, shuffle=True, drop_last=True, generator=batches)
     images, labels = compose("validation", budget.validated)
-    validation = Validation(network, images, corrupt(labels, strength, seed=2 * seed + 1))
+    validation = Validation(network, images, corrupt(labels, strength, seed=2 * seed + 1), budget.judged)
     parts, stopwatch = trainer_parts(method, network, N_CLASSES, STAGES, nn.BCEWithLogitsLoss), Stopwatch()
     fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation)
     chosen, found = int(np.argmax(validation.auc)), {}
     for when, epoch in (("chosen", chosen), ("last", budget.epochs - 1)):
         network.load_state_dict(validation.states[epoch])
-        found[when] = measure(network, *compose("test", budget.evaluated))
+        found[when] = measure(network, *compose("test", budget.evaluated), budget.judged)
     row = {column: float(found["chosen"][column].mean()) for column in SPLITS}
     row |= {"epoch": chosen + 1, "validation_auc": validation.auc[chosen]}
     row |= {f"last_{column}": float(found["last"][column].mean()) for column in SPLITS}

@@ -68,10 +68,11 @@ class Budget:
     frames: int = 8
     image_size: int = 64
     epochs: int = 20
+    judged: int = 100  # images at a time
     learning_rate: float = 3e-3
 
 
-QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1)
+QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1, judged=5)
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     parser["train#cached_dataset"] = samples
     parser.get_parsed_content("initialize")  # the seed
     trainer = parser.get_parsed_content("train#trainer")
-    judge = Judge(parser.get_parsed_content("network"), normalizer(parser), N_SWAPS)
+    judge = Judge(parser.get_parsed_content("network"), normalizer(parser), N_SWAPS, budget.judged)
     validation = Validation(judge, load(cohort(strength, budget), "validation", budget.image_size))
     stopwatch = Stopwatch()
     for handler in (stopwatch, validation):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured of a network that may have learned a shortcut, during its training and after it.
 
-Data are named tuples with ``image`` (N, 1, rows, columns) in [0, 1], ``label`` (N,) and ``mask``, of the images' shape.
+Data are named tuples with ``image`` (N, 1, rows, columns) in [0, 1], ``label`` (N,) and ``mask``, of the images' shape,
+or without rows where there are no masks.
 """
 
 from __future__ import annotations
@@ -53,12 +54,14 @@ class Judge:
     network: nn.Module
     normalize: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
     n_swaps: int = 1
+    batch: int = 100
+    """Images at a time: with a hundred a stage of a small network fits the cache of a processor."""
 
     @torch.no_grad()
     def decisions(self, data: Any) -> torch.Tensor:
         """The class of each image, (N,)."""
         network = self._copy()
-        return torch.cat([network(self.normalize(batch["image"])).argmax(1) for batch in batches(data)])
+        return torch.cat([network(self.normalize(batch["image"])).argmax(1) for batch in self.batches(data)])
 
     def accuracy(self, data: Any) -> float:
         """Share of right decisions."""
@@ -77,7 +80,7 @@ class Judge:
         """Of the relevance of the predicted class: its share outside the mask, and how often its maximum is inside."""
         self.network.eval()
         shares, hits = [], []
-        for batch in batches(data):
+        for batch in self.batches(data):
             x = self.normalize(batch["image"])
             _, relevance = LRP(self.network)(x, target=self.network(x).argmax(1))
             there = relevance.flatten(1).abs().amax(1) > 0
@@ -88,18 +91,19 @@ class Judge:
 
     def consistency(self, data: Any) -> dict[str, float]:
         """What an exchange of backgrounds, in images where 0 is black, does to the predictions."""
-        swap = background_swap_consistency(self._copy(), batches(data), self.n_swaps, normalize=self.normalize)
+        swap = background_swap_consistency(self._copy(), self.batches(data), self.n_swaps, normalize=self.normalize)
         return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
+
+    def batches(self, data: Any) -> list[dict[str, torch.Tensor]]:
+        """Images, and masks where the data have them."""
+        parts = {"image": data.image.split(self.batch)}
+        if len(data.mask):
+            parts["mask"] = data.mask.split(self.batch)
+        return [dict(zip(parts, batch, strict=True)) for batch in zip(*parts.values(), strict=True)]
 
     def _copy(self) -> nn.Module:
         """The network to evaluate many images with: a copy in the layout in which a processor pools fastest."""
         return copy.deepcopy(self.network).to(memory_format=torch.channels_last).eval()
-
-
-def batches(data: Any) -> list[dict[str, torch.Tensor]]:
-    """Of 100 images, with which a stage of a small network fits the cache of a processor."""
-    pairs = zip(data.image.split(100), data.mask.split(100), strict=True)
-    return [{"image": image, "mask": mask} for image, mask in pairs]
 
 
 def first(data: Any, n: int | None) -> Any:

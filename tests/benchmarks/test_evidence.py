@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import evidence
 import evidence_tuning
-from testbeds import biased_mnist, colored_mnist
+from testbeds import TESTBEDS, biased_mnist, colored_mnist
 from testbeds.biased_mnist import load
 from testbeds.judge import Judge, Training, Validation
 from testbeds.methods import METHODS
@@ -26,7 +26,7 @@ from testbeds.verdict import ranking
 
 from monai_debias.demo.biased_mnist import BiasedMNIST
 
-BUDGET = biased_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, batch=32)
+BUDGET = biased_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, judged=15, batch=32)
 SHARES = (*biased_mnist.SPLITS, "worst_group", *biased_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
 
 
@@ -242,3 +242,18 @@ def _runs(pid):
     # a zombie that init has not collected yet has ended, too
     state = Path(f"/proc/{pid}/stat")
     return not (state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] == "Z")
+
+
+@pytest.mark.parametrize(
+    ("testbed", "read"),
+    [
+        ("biased_mnist", lambda quick: (quick.evaluated, quick.explained)),
+        ("echo_demo", lambda quick: tuple(4 * patients for patients in quick.patients[1:])),
+        ("corrupted_labels", lambda quick: (quick.validated, quick.evaluated)),
+    ],
+)
+def test_a_quick_run_judges_in_more_than_one_batch(testbed, read):
+    """What breaks at the second batch shall break in the smoke test, and not after an hour."""
+    quick = TESTBEDS[testbed].QUICK
+    assert all(images > quick.judged for images in read(quick))
+    assert any(images % quick.judged for images in read(quick)), "the last batch is a full one"

@@ -17,7 +17,7 @@ from testbeds.report import report
 
 from monai_debias.data import load_mnist
 
-BUDGET = corrupted_labels.Budget(images=96, epochs=2, validated=60, evaluated=60, batch=32)
+BUDGET = corrupted_labels.Budget(images=96, epochs=2, validated=60, evaluated=60, judged=25, batch=32)
 
 
 def test_images_are_made_of_the_digits_that_their_labels_name():
@@ -86,12 +86,12 @@ def test_predictions_are_measured():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * labels - 1 + torch.tensor([0.0] * 9 + [2.0])  # all are said to have a nine
 
-    found = corrupted_labels.measure(Oracle(), images, labels)
+    found = corrupted_labels.measure(Oracle(), images, labels, 60)
     assert found["auc"].tolist() == [1.0] * 10
     nines = labels[:, 9].mean().item()
     assert found["f1"].tolist() == pytest.approx([1.0] * 9 + [2 * nines / (1 + nines)])
     with pytest.raises(ValueError, match="some label has only one value"):
-        corrupted_labels.measure(corrupted_labels.make_network(), images[:3], labels[:3])
+        corrupted_labels.measure(corrupted_labels.make_network(), images[:3], labels[:3], 2)
 
 
 def test_a_rate_that_is_none_is_refused():

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from monai_debias.data.dicom_pixels import decode_frames
-from monai_debias.data.dicom_values import numbers, optional, positive_numbers
+from monai_debias.data.dicom_pixels import DicomPixels
+from monai_debias.data.dicom_values import numbers, optional, positive_numbers, text
 from monai_debias.data.reading import FileReadError, NotUltrasoundError, warn
 from monai_debias.data.ultrasound_regions import read_regions, spacing_from_regions
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
+    from pydicom import Dataset, FileDataset
+    from pydicom.uid import UID
 
 __all__ = ["DicomClip", "read_dicom"]
 
+_NOT_DICOM = "is not a DICOM file (nor does its suffix tell of another format)"
 _MODALITIES = ("US", "IVUS")
 _SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image Storage
@@ -41,7 +42,8 @@ class DicomClip:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self.n_frames = int(dataset.get("NumberOfFrames") or 1)
+        self._pixels = DicomPixels(dataset)
+        self.n_frames = self._pixels.n_frames
 
     @property
     def patient_id(self) -> str:
@@ -49,8 +51,8 @@ class DicomClip:
         return str(self._dataset.get("PatientID") or "").strip()
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
-        """Yield the frames with these indices, None for all, see ``decode_frames``."""
-        return decode_frames(self._dataset, indices)
+        """Yield the frames with these indices, None for all, see :class:`DicomPixels`."""
+        return map(self._pixels.frame, range(self.n_frames) if indices is None else indices)
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
         """Return ``ultrasound_regions``, and ``spacing`` and ``frame_time`` if the header gives them."""
@@ -80,29 +82,72 @@ def read_dicom(path: Path) -> DicomClip:
     Raises:
         FileReadError: if it is not DICOM, not ultrasound, a volume, or has no pixels.
     """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
+    from pydicom.uid import UID
 
-    try:
-        dataset = pydicom.dcmread(path)
-        if "PixelData" not in dataset:
-            # of a compressed file that was cut short, pydicom returns the header only if asked for it alone
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-    except InvalidDicomError as error:
-        raise NotUltrasoundError("is not a DICOM file (nor does its suffix tell of another format)") from error
-    except (ValueError, EOFError, KeyError, NotImplementedError, struct.error) as error:
-        raise FileReadError(f"the DICOM header cannot be read, is the file cut short? ({error})") from error
-    modality = dataset.get("Modality") or "none"
-    sop_class = dataset.get("SOPClassUID")
-    found = f"modality {modality}, {getattr(sop_class, 'name', 'no SOP class')}"
+    dataset = _open(path)
+    modality, sop_class = optional(text, dataset, "Modality") or "none", optional(text, dataset, "SOPClassUID")
+    found = f"modality {modality:.40}, {UID(sop_class).name if sop_class else 'no SOP class'}"
     if modality not in _MODALITIES and sop_class not in _SOP_CLASSES:
         raise NotUltrasoundError(f"is not ultrasound ({found})")
     if sop_class == _ENHANCED_VOLUME:
         raise FileReadError(f"is an ultrasound volume ({found}), expected a still or a clip")
     if "PixelData" not in dataset:
-        size = f"{dataset.get('Rows', 'no')} rows and {dataset.get('Columns', 'no')} columns"
-        raise FileReadError(f"has no pixels ({found}; the header tells of {size}). Was the file cut short?")
+        raise FileReadError(f"has no pixels ({found}): {_why_no_pixels(dataset)}")
     return DicomClip(dataset)
+
+
+def _open(path: Path) -> FileDataset:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        dataset = pydicom.dcmread(path)
+    except InvalidDicomError:
+        dataset = _open_without_preamble(path)
+    if "PixelData" not in dataset:
+        # of a compressed file that was cut short, pydicom returns the header only if asked for it alone
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _guess_syntax(dataset)
+    return dataset
+
+
+def _open_without_preamble(path: Path) -> FileDataset:
+    """Open what may be a data set without the preamble that tells DICOM files from others.
+
+    pydicom reads any bytes as elements if it is forced to, so it counts if it has what an image must have.
+    """
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(path, force=True)
+        is_image = "PixelData" in dataset and text(dataset, "SOPClassUID") is not None
+    except Exception as error:  # other formats may raise anything
+        raise NotUltrasoundError(_NOT_DICOM) from error
+    if not is_image:
+        raise NotUltrasoundError(_NOT_DICOM)
+    return dataset
+
+
+def _guess_syntax(dataset: FileDataset) -> UID:
+    """Return how elements are encoded of which the file does not say it: as pydicom found out when it read them."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
+        raise FileReadError("does not say how its pixels are compressed (Transfer Syntax UID is missing)")
+    is_implicit, is_little_endian = dataset.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little_endian else ExplicitVRBigEndian
+
+
+def _why_no_pixels(dataset: Dataset) -> str:
+    others = [name for name in ("FloatPixelData", "DoubleFloatPixelData") if name in dataset]
+    if others:
+        return f"{others[0]}, which it has, is not used for ultrasound"
+    if any(element.tag.group >> 8 == 0x60 for element in dataset.group_dataset(0x6000)):
+        return "it has an overlay only"
+    return "the file was cut short, or stored without them"
 
 
 def _frame_time(dataset: Dataset, n_frames: int) -> float | None:

@@ -361,7 +361,7 @@ def test_no_pixels(tmp_path, write_dicom):
     ds = pydicom.dcmread(write_dicom(tmp_path / "a.dcm", GREY))
     del ds.PixelData
     ds.save_as(tmp_path / "b.dcm")
-    with pytest.raises(ValueError, match=r"b.dcm: has no pixels .*16 rows and 24 columns"):
+    with pytest.raises(ValueError, match=r"b.dcm: has no pixels .*cut short, or stored without"):
         load(tmp_path / "b.dcm")
 
 
@@ -397,7 +397,7 @@ def test_damaged_jpeg_frame(tmp_path, write_dicom):
     ds = pydicom.dcmread(path)
     ds.PixelData = encapsulate([b"\xff\xd8\xff" + b"\0" * 40])
     ds.save_as(path)
-    with pytest.raises(ValueError, match=r"a\.dcm: the pixel data cannot be decoded"):
+    with pytest.raises(ValueError, match=r"a\.dcm: frame 0 of 1 cannot be decoded"):
         load(path)
 
 

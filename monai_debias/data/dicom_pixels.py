@@ -184,9 +184,7 @@ class DicomPixels:
                 from_grey_ybr = np.median(abs(second - 128) + abs(third - 128))
                 from_grey_rgb = np.median(abs(first - second) + abs(first - third))
                 color = "RGB" if from_grey_rgb < from_grey_ybr else "YBR"
-                self._warn_once(
-                    f"the header says RGB, the JPEG frames are YBR by default; by their colours they are {color}"
-                )
+                self._warn_once(f"the header says RGB, an unmarked JPEG is YBR; by their colours they are {color}")
         elif color == "YBR" and label == "RGB":
             self._warn_once("the header says RGB, but the compressed frame is YBR")
         return (color or label) == "RGB"
@@ -243,10 +241,13 @@ def _get_decoder(dataset: Dataset) -> Decoder:
 
 
 def _pixel_bytes(dataset: Dataset) -> bytes:
-    data = dataset.PixelData
-    if not isinstance(data, bytes):
-        raise FileReadError(f"the pixel data is {type(data).__name__}, expected bytes")
-    return data
+    element = dataset["PixelData"]
+    if not isinstance(element.value, bytes):
+        raise FileReadError("the pixel data is empty, or no pixel data at all")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if element.is_undefined_length and not syntax.is_encapsulated:
+        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}, which is not")
+    return element.value
 
 
 def _is_lossy_jpeg(decoder: Decoder) -> bool:

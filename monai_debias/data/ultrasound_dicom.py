@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DicomClip", "read_dicom"]
 
 _NOT_DICOM = "is not a DICOM file (nor does its suffix tell of another format)"
+_FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 _MODALITIES = ("US", "IVUS")
 _SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image Storage
@@ -104,7 +105,7 @@ def _open(path: Path) -> FileDataset:
         dataset = pydicom.dcmread(path)
     except InvalidDicomError:
         dataset = _open_without_preamble(path)
-    if "PixelData" not in dataset:
+    if not any(name in dataset for name in ("PixelData", *_FLOATS)):
         # of a compressed file that was cut short, pydicom returns the header only if asked for it alone
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -142,7 +143,7 @@ def _guess_syntax(dataset: FileDataset) -> UID:
 
 
 def _why_no_pixels(dataset: Dataset) -> str:
-    others = [name for name in ("FloatPixelData", "DoubleFloatPixelData") if name in dataset]
+    others = [name for name in _FLOATS if name in dataset]
     if others:
         return f"{others[0]}, which it has, is not used for ultrasound"
     if any(element.tag.group >> 8 == 0x60 for element in dataset.group_dataset(0x6000)):

@@ -86,6 +86,8 @@ UNUSED: dict[str, set[str]] = {
     "echo_demo_cohort": {"bias", "seed"},  # the directory has a cohort already
     "save_datalist": {"labels"},  # any names of classes
 }
+# handlers that leave a sound training alone, and take no arguments
+GUARDS = {"FiniteLoss"}
 
 
 def make_network() -> torch.nn.Module:
@@ -344,6 +346,7 @@ _NO_FILE = "no/such/file"
 BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "BackgroundSwapConsistency.multi_label": [],  # with labels of their own it is as good
     "BackgroundSwapConsistency.n_swaps": [0],
+    "BestModel.network": [None, "network"],
     "alpha": [0.0, -1.0],
     "background": ["blur"],
     "background_scale": [0.0],

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from monai_debias.handlers.background_swap import BackgroundSwapConsistency
+from monai_debias.handlers.best_model import BestModel
 from monai_debias.handlers.classification_report import ClassificationReport
+from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.handlers.gradient_clipping import GradientClipping
 from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.predictions import PredictionSaver
@@ -15,7 +17,9 @@ from monai_debias.handlers.resumable_training import ResumableTraining
 
 __all__ = [
     "BackgroundSwapConsistency",
+    "BestModel",
     "ClassificationReport",
+    "FiniteLoss",
     "GradientClipping",
     "LossTerms",
     "PredictionSaver",

@@ -9,10 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
+from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
-from ignite.handlers import Checkpoint, DiskSaver
-from monai.handlers import CheckpointSaver
+from ignite.handlers import Checkpoint
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from monai_debias.files import remove_leftovers
+from monai_debias.handlers.best_model import BestModel
+from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint, write_checkpoint
+from monai_debias.handlers.random_states import RandomStates
+from monai_debias.handlers.schedule_settings import ScheduleSettings
+from monai_debias.handlers.training_record import TrainingRecord
 
 __all__ = ["ResumableTraining"]
 
@@ -20,23 +29,34 @@ __all__ = ["ResumableTraining"]
 class ResumableTraining:
     """Save ``last.pt`` after every epoch, and start from it where a directory has one.
 
-    MONAI's ``CheckpointSaver`` cannot hold the trainer in a bundle config (each would refer to the other), so that the
-    count of epochs is lost, and it forgets the best metric, so that the first epoch after a restart replaces the best
-    model. This handler takes the trainer that it is attached to, and restores the saver of the best model as well.
-    Attach it behind the handlers that validate and that step the learning rate. The order of the samples and the random
-    transforms are not restored: a resumed training is a valid one, not the identical one.
+    ``last.pt`` is the whole state: the objects, the epoch, the random states, and the best model with its metric. It
+    takes the place of the old one in one step, so that a kill at any moment, or a full disk, leaves a state to go on
+    from. ``model.pt``, the weights of the best model alone, is written after it, and made anew from it where it is
+    missing or damaged.
+
+    A resumed training gives the weights of an uninterrupted one, bit for bit on the CPU, with any ``num_workers``. The
+    exceptions are ``persistent_workers``, and data sets that change from epoch to epoch, such as ``SmartCacheDataset``.
+    Options that have changed hold from the next epoch on, see
+    :class:`~monai_debias.handlers.schedule_settings.ScheduleSettings`; the epochs are counted whatever their length.
+
+    Attach it after the handlers that validate and that step the learning rate. The folder is locked while a training
+    runs, until its process ends. In distributed training the first process writes.
 
     Args:
-        ckpt_dir: directory of ``last.pt``; made where it is missing.
+        ckpt_dir: directory of the two files; made where it is missing.
         objects: what to save and restore beside the trainer: ``{name: object with state_dict and load_state_dict}``.
-        best_saver: ``CheckpointSaver`` of the best model in the same directory, made with ``save_key_metric=True`` and
-            ``key_metric_filename="model.pt"``; the best metric so far is saved and restored.
-        map_location: device that tensors are loaded to, as in ``torch.load``; files are read with ``weights_only``.
+        best_model: the :class:`BestModel` of the validation, for ``model.pt``.
+        record: what must be the same when the training goes on, such as ``{"method": "mixup", "seed": 0}``, in plain
+            values; the types of the network, the loss, the random transforms and the like are recorded without it.
 
     Raises:
-        ValueError: when ``objects`` is empty or has a ``"trainer"``.
+        ValueError: when ``objects`` is empty or has a name that is taken; on resuming, when ``last.pt`` is damaged, or
+            of another training, network or method; it says of which.
+        TypeError: when ``record`` has values that JSON does not have.
         FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a
             model of which it cannot be told where it comes from; raised before the first epoch.
+        RuntimeError: when another process trains in ``ckpt_dir``.
+        FloatingPointError: when the state has a NaN after an epoch; the files stay as they were.
 
     Example:
         >>> import tempfile
@@ -54,67 +74,184 @@ class ResumableTraining:
         self,
         ckpt_dir: str | Path,
         objects: Mapping[str, Any],
-        best_saver: CheckpointSaver | None = None,
-        map_location: Any = None,
+        best_model: BestModel | None = None,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
-        if not objects or "trainer" in objects:
-            raise ValueError(f"objects must name at least the network, and not the trainer; got {sorted(objects)}.")
+        taken = sorted({"record", "best", "settings", "random", "scaler", "trainer"} & objects.keys())
+        if not objects or taken:
+            raise ValueError(
+                f"objects must name at least the network, and none of what is saved anyway; got {sorted(objects)}"
+                + (f", of which {taken} are taken." if taken else ".")
+            )
         self.ckpt_dir = Path(ckpt_dir)
-        self.objects = dict(objects) if best_saver is None else {**objects, "best": _BestMetric(best_saver)}
-        self.map_location = map_location
+        self.objects = dict(objects)
+        self.best_model = best_model
+        self.record = dict(record or {})
+        self.lock: FileLock | None = None
         self.logger = logging.getLogger(type(self).__name__)
+        self._settings = ScheduleSettings(objects)  # before anything is trained
+        self._written: Mapping[str, Any] = {}  # the weights in model.pt
+
+    @property
+    def last(self) -> Path:
+        """Path of the state to go on from."""
+        return self.ckpt_dir / "last.pt"
+
+    @property
+    def model(self) -> Path:
+        """Path of the best model's weights."""
+        return self.ckpt_dir / "model.pt"
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
-        self.ckpt_dir.mkdir(parents=True, exist_ok=True)
-        engine.add_event_handler(Events.STARTED, self._resume)
-        save = Checkpoint(
-            {**self.objects, "trainer": engine},
-            _ReplacingSaver(str(self.ckpt_dir), atomic=True, require_empty=False),
-            filename_pattern="last.pt",
-        )
-        engine.add_event_handler(Events.EPOCH_COMPLETED, save)
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+        engine.add_event_handler(Events.COMPLETED, self._unlock)
+
+    def _state(self, engine: Engine) -> dict[str, Any]:
+        """What ``last.pt`` is made of, in the order in which it is restored."""
+        networks = {name: _plain(value) for name, value in self.objects.items() if isinstance(value, torch.nn.Module)}
+        return {
+            "record": TrainingRecord(engine, self.record, networks),
+            **self.objects,
+            **({} if self.best_model is None else {"best": self.best_model}),
+            "settings": self._settings,
+            "random": RandomStates(engine),
+            "scaler": _Scaler(engine),
+            "trainer": engine,
+        }
+
+    def _save(self, engine: Engine) -> None:
+        Checkpoint(self._state(engine), self._write, filename_pattern=self.last.name)(engine)
+
+    def _write(self, checkpoint: Mapping[str, Any], filename: str, metadata: Any = None) -> None:
+        if idist.get_rank() != 0:
+            return
+        names = names_of_nan(checkpoint)
+        if names:
+            raise FloatingPointError(
+                f"{len(names)} tensors have NaN at the end of the epoch, such as {', '.join(names[:3])}: "
+                f"{self.last} stays as it was before. Lower the learning rate or the weights of the loss's terms."
+            )
+        write_checkpoint(checkpoint, self.last)
+        if self.best_model is not None and self.best_model.weights is not self._written:
+            self._write_model(self.best_model.weights)
+
+    def _write_model(self, weights: Mapping[str, Any]) -> None:
+        if weights:  # nothing has been validated yet otherwise
+            write_checkpoint(weights, self.model)
+        self._written = weights
+
+    def _start(self, engine: Engine) -> None:
+        if idist.get_rank() == 0:
+            self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            for path in remove_leftovers(self.ckpt_dir):
+                self.logger.info("removed %s, which an interrupted training left", path)
+        if self.last.exists():
+            self._resume(engine)
+        elif self.best_model is not None and self.model.exists():
+            raise FileExistsError(
+                f"{self.model} exists, but no {self.last.name} to go on from: move the model away or give another "
+                "ckpt_dir."
+            )
+
+    def _lock(self) -> None:
+        self.lock = FileLock(self.ckpt_dir / ".lock", timeout=0, is_singleton=True)
+        try:
+            self.lock.acquire()
+        except Timeout as error:
+            raise RuntimeError(
+                f"another process is training in {self.ckpt_dir}: wait for its end, or give another ckpt_dir."
+            ) from error
+
+    def _unlock(self) -> None:
+        if self.lock is not None:
+            self.lock.release(force=True)
 
     def _resume(self, engine: Engine) -> None:
-        last, best = self.ckpt_dir / "last.pt", self.ckpt_dir / "model.pt"
-        if not last.exists():
-            if best.exists():
-                raise FileExistsError(
-                    f"{best} exists, but no {last.name} to go on from: move the model away or give another ckpt_dir."
-                )
-            return
-        max_epochs = engine.state.max_epochs
-        state = torch.load(last, map_location=self.map_location, weights_only=True)
-        Checkpoint.load_objects({**self.objects, "trainer": engine}, state)
-        engine.state.max_epochs = max_epochs  # what is asked for now, not what was asked for then
-        if max_epochs is not None and engine.state.epoch >= max_epochs:
+        state = read_checkpoint(self.last)
+        try:
+            self._load(engine, state)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = "\n".join(str(error).split("\n")[:4])  # torch has a line for each tensor
+            raise ValueError(
+                f"{self.last} is not of this training: {reason}\nGive another ckpt_dir to begin a new training."
+            ) from error
+        self._mend_model()
+        max_epochs, epoch = engine.state.max_epochs, engine.state.epoch
+        if max_epochs is not None and epoch >= max_epochs:
             self.logger.warning(
                 "%s has %d epochs already: nothing is trained. Raise max_epochs to go on, or give another ckpt_dir.",
                 self.ckpt_dir,
-                engine.state.epoch,
+                epoch,
             )
         else:
-            self.logger.info("resuming after epoch %d from %s", engine.state.epoch, last)
+            self.logger.info("resuming after epoch %d from %s", epoch, self.last)
+
+    def _load(self, engine: Engine, state: dict[str, Any]) -> None:
+        wanted = self._state(engine)
+        if state.keys() != wanted.keys():
+            raise ValueError(f"it has the entries {sorted(state)}, expected {sorted(wanted)}")
+        epoch, length = _position(state["trainer"])
+        for name, value in wanted.items():
+            if name != "trainer":
+                Checkpoint.load_objects({name: value}, {name: state[name]})
+        # what is asked for now, not what was asked for then
+        engine.state.epoch_length = engine.state.epoch_length or length
+        engine.state.epoch, engine.state.iteration = epoch, epoch * engine.state.epoch_length
+
+    def _mend_model(self) -> None:
+        """Make ``model.pt`` the best model of ``last.pt``, in case the training was interrupted between the two."""
+        if self.best_model is None or idist.get_rank() != 0:
+            return
+        weights = self.best_model.weights
+        if not weights and self.model.exists():
+            raise FileExistsError(f"{self.model} exists, but {self.last} has no best model yet: move it away.")
+        problem = _problem(self.model, weights) if weights else ""
+        if problem:
+            self.logger.warning("%s: it is written again from %s", problem, self.last)
+            self._write_model(weights)
+        self._written = weights
 
 
-class _ReplacingSaver(DiskSaver):
-    """Ignite removes the old checkpoint before it writes the new one; an interruption in between would lose both."""
+class _Scaler:
+    """The gradient scaler of a trainer with automatic mixed precision, which another device may not have."""
 
-    def remove(self, filename: str) -> None:
-        """Leave the file: the atomic write that follows replaces it."""
+    def __init__(self, engine: Engine) -> None:
+        self.scaler = getattr(engine, "scaler", None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.scaler is None else self.scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self.scaler is not None and state:
+            self.scaler.load_state_dict(state)
 
 
-class _BestMetric:
-    """The best metric that a ``CheckpointSaver`` has seen, which it can load but not give."""
+def _position(trainer: Mapping[str, Any]) -> tuple[int, int]:
+    """Epochs done, and the iterations of each."""
+    iteration, length = trainer["iteration"], trainer["epoch_length"]
+    if length < 1 or iteration < 0 or iteration % length:
+        raise ValueError(
+            f"it is at iteration {iteration} of epochs of {length} iterations, expected the end of an epoch"
+        )
+    return iteration // length, length
 
-    def __init__(self, saver: CheckpointSaver) -> None:
-        self.saver = saver
 
-    def state_dict(self) -> Any:
-        checkpoint = self.saver._key_metric_checkpoint
-        if checkpoint is None:
-            raise ValueError("best_saver must be a CheckpointSaver made with save_key_metric=True.")
-        return checkpoint.state_dict()
+def _problem(path: Path, weights: Mapping[str, Any]) -> str:
+    """What is wrong with the file of the best model, if anything."""
+    try:
+        found = read_checkpoint(path)
+    except (OSError, ValueError) as error:
+        return str(error)
+    same = found.keys() == weights.keys() and all(_equal(found[name], weights[name]) for name in weights)
+    return "" if same else f"{path} is not the best model of the training"
 
-    def load_state_dict(self, state: Any) -> None:
-        self.saver.load_state_dict(state)
+
+def _equal(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
+
+
+def _plain(network: torch.nn.Module) -> torch.nn.Module:
+    return network.module if isinstance(network, DataParallel | DistributedDataParallel) else network

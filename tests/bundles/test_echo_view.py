@@ -123,8 +123,9 @@ def test_the_best_epoch_is_chosen_by_the_exchange_of_backgrounds(tmp_path, cohor
     assert 0 < found["val_swap_consistency"] <= 1
     product = found["val_accuracy"] * found["val_swap_consistency"]
     assert found["val_consistent_accuracy"] == pytest.approx(product, abs=1e-6)
-    ((score, _),) = torch.load(tmp_path / "last.pt", weights_only=True)["best"]["_saved"]
-    assert score == pytest.approx(product, abs=1e-6)
+    best = torch.load(tmp_path / "last.pt", weights_only=True)["best"]
+    assert best["metric"] == "val_consistent_accuracy"
+    assert best["score"] == pytest.approx(product, abs=1e-6)
 
 
 def test_evaluate_reports_every_split(trained, cohort, tmp_path):
@@ -228,22 +229,50 @@ def test_inference_keeps_what_it_has_when_a_file_is_broken(trained, cohort, tmp_
     assert [Path(row["file"]).name for row in read(tmp_path / "out" / "predictions.csv")] == ["a.dcm", "b.dcm"]
 
 
-def test_an_interrupted_training_resumes(tmp_path, cohort):
-    places = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
-    arguments = ["run", "--config_file", configs("train", "backmix"), *places, *SMALL]
-    arguments[arguments.index("--max_epochs") + 1] = "1000"
+def in_this_process(folder: Path, cohort: Path, *overlays: str, **options: object) -> None:
+    """The same training as the command line's, sooner."""
+    files = [str(BUNDLE / "configs" / f"{name}.json") for name in ("train", *overlays)]
+    places = {name: str(folder) for name in ("ckpt_dir", "output_dir")} | {"dataset_dir": str(cohort)}
+    small = {"batch_size": 8, "image_size": [48, 48], "show_progress": False}
+    workflow = ConfigWorkflow(files, workflow_type="train", logging_file=None, **places, **{**small, **options})
+    workflow.initialize()
+    workflow.run()
+
+
+def test_a_killed_training_equals_the_uninterrupted_one_when_the_command_is_typed_again(tmp_path, cohort):
+    """With BackMix, which draws a donor for each image."""
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    places = ["--dataset_dir", cohort, "--ckpt_dir", cut, "--output_dir", cut]
+    arguments = ["run", "--config_file", configs("train", "backmix"), *places, *SMALL, "--max_epochs", "4"]
     process = subprocess.Popen(command(*arguments), cwd=BUNDLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (tmp_path / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)  # until the first epoch has been saved
+    while not (cut / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)  # until the first epoch has been saved
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]
-    epochs = done["iteration"] // 3
-    assert 1 <= epochs < 1000
-    output = run(*[epochs + 1 if a == "1000" else a for a in arguments], "--logging_file", "configs/logging.conf")
-    assert f"resuming after epoch {epochs} " in output
-    assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["iteration"] == 3 * (epochs + 1)
+    epochs = torch.load(cut / "last.pt", weights_only=True)["trainer"]["iteration"] // 3
+    assert 1 <= epochs < 4
+    in_this_process(cut, cohort, "backmix", max_epochs=4)
+    in_this_process(whole, cohort, "backmix", max_epochs=4)
+    for name in ("model.pt", "last.pt"):
+        resumed, uninterrupted = (torch.load(folder / name, weights_only=True) for folder in (cut, whole))
+        weights, expected = (state.get("network", state) for state in (resumed, uninterrupted))
+        assert all(torch.equal(weights[key], expected[key]) for key in expected)
+
+
+def test_another_method_does_not_go_on_with_a_training(trained, cohort):
+    before = (trained / "last.pt").read_bytes()
+    with pytest.raises(
+        ValueError, match=r"last.pt is not of this training: method is 'baseline' there and 'mixup' here"
+    ):
+        in_this_process(trained, cohort, "mixup", max_epochs=2)
+    assert (trained / "last.pt").read_bytes() == before
+
+
+def test_a_loss_that_is_nan_ends_the_plain_training_with_an_error(tmp_path, cohort):
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) in iteration [23] \(epoch 1\)"):
+        in_this_process(tmp_path, cohort, max_epochs=1, learning_rate=1e30)
+    assert not (tmp_path / "model.pt").exists()
 
 
 def test_metadata_network_and_export(trained, tmp_path):

@@ -1,86 +1,465 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
+"""Trainings of a few small images that are killed, run into errors, and are typed again."""
+
 from __future__ import annotations
 
+import contextlib
 import logging
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from monai.handlers import CheckpointSaver
+from ignite.metrics import Metric
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import LrScheduleHandler, ValidationHandler
+from monai.transforms import Compose, RandFlipd, RandGaussianNoised
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
-from monai_debias.handlers import ResumableTraining
+from monai_debias.engines import PrepareBatchFlowMixup
+from monai_debias.handlers import BestModel, FiniteLoss, ResumableTraining
+from monai_debias.transforms import FlowMixupd
 
-SCORES = [0.5, 0.9, 0.7, 0.6, 0.8]
+BATCHES = 3  # in an epoch
+SCORES = [0.5, 0.9, 0.7, 0.9, 0.8]
 
 
-def train(folder: Path, epochs: int, stop_in_epoch: int | None = None) -> tuple[Engine, torch.nn.Module]:
-    """A training whose validation score of each epoch is given, so that the second epoch's model is the best."""
-    torch.manual_seed(0)
-    network = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.zeros_(network.weight)
-    optimizer = torch.optim.Adam(network.parameters())
-    saver = CheckpointSaver(str(folder), {"model": network}, save_key_metric=True, key_metric_filename="model.pt")
-    validator = Engine(lambda engine, batch: None)
-    saver.attach(validator)
+class GivenScore(Metric):
+    """Says of each epoch what the test wants to hear."""
 
-    def step(engine: Engine, batch: int) -> None:
-        if engine.state.epoch == stop_in_epoch and batch == 1:
-            raise KeyboardInterrupt
-        with torch.no_grad():
-            network.weight += 1
+    def __init__(self, scores: list[float]) -> None:
+        super().__init__()
+        self.scores = scores
 
-    def validate(engine: Engine) -> None:
-        validator.state.key_metric_name = "score"
-        validator.add_event_handler(
-            Events.EPOCH_STARTED, lambda e: e.state.metrics.update(score=SCORES[engine.state.epoch - 1])
+    def reset(self) -> None: ...
+
+    def update(self, output: Any) -> None: ...
+
+    def compute(self) -> None: ...
+
+    def completed(self, engine: Engine, name: Any) -> None:
+        engine.state.metrics[str(name)] = self.scores[engine.state.epoch - 1]
+
+
+@dataclass
+class Training:
+    """A training with random order, augmentation, mixing and dropout, whose validation says what it is told."""
+
+    folder: Path
+    max_epochs: int = 3
+    lr: float = 0.01
+    batch_size: int = 4
+    num_workers: int = 0
+    classes: int = 2
+    scores: list[float] = field(default_factory=lambda: SCORES)
+    metric: str = "score"
+    record: dict[str, Any] = field(default_factory=lambda: {"method": "mixup"})
+    transforms: list[Any] = field(default_factory=lambda: [RandGaussianNoised("image", 1.0), RandFlipd("image", 0.5)])
+    loss: torch.nn.Module = field(default_factory=torch.nn.CrossEntropyLoss)
+    schedule: Callable[[torch.optim.Optimizer, int], LRScheduler] = CosineAnnealingLR
+    at: dict[int, Callable[[Engine], None]] = field(default_factory=dict)  # what happens after an iteration
+
+    def run(self, seed: int = 0) -> SupervisedTrainer:
+        """Train with other random states than the ones before; only the first run's seed may matter."""
+        for spoil in (random.seed, torch.manual_seed, np.random.seed):
+            spoil(seed)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.2), torch.nn.Linear(16, self.classes))
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        schedule = self.schedule(optimizer, self.max_epochs)
+        pixels = torch.arange(192.0).reshape(12, 1, 4, 4).sin()
+        items = [{"image": image, "label": i % 2} for i, image in enumerate(pixels)]
+        dataset = Dataset(items, Compose(self.transforms))
+        loader = DataLoader(dataset, batch_size=self.batch_size, shuffle=True, num_workers=self.num_workers)
+        best = BestModel(network)
+        validator = SupervisedEvaluator(
+            "cpu", DataLoader(Dataset(items[:1])), network, key_val_metric={self.metric: GivenScore(self.scores)},
+            val_handlers=[best],
+        )  # fmt: skip
+        objects = {"network": network, "optimizer": optimizer, "lr_scheduler": schedule}
+        by_metric = isinstance(schedule, ReduceLROnPlateau)
+        resumable = ResumableTraining(self.folder, objects, best, self.record)
+        trainer = SupervisedTrainer(
+            device="cpu",
+            max_epochs=self.max_epochs,
+            train_data_loader=loader,
+            network=network,
+            optimizer=optimizer,
+            loss_function=self.loss,
+            prepare_batch=PrepareBatchFlowMixup(FlowMixupd.mixup("image", num_classes=self.classes)),
+            train_handlers=[
+                FiniteLoss(),
+                ValidationHandler(1, validator),
+                LrScheduleHandler(
+                    schedule, print_lr=False, step_transform=(lambda _: 1.0) if by_metric else lambda _: ()
+                ),
+                resumable,
+            ],
         )
-        validator.run([0], max_epochs=1)
+        for iteration, action in self.at.items():
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=iteration), action)
+        trainer.run()
+        return trainer
 
-    trainer = Engine(step)
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
-    ResumableTraining(folder, {"network": network, "optimizer": optimizer}, best_saver=saver).attach(trainer)
-    trainer.run([0, 1], max_epochs=epochs)
-    return trainer, network
+    def last(self) -> dict[str, Any]:
+        return torch.load(self.folder / "last.pt", weights_only=True)
+
+    def model(self) -> dict[str, torch.Tensor]:
+        return torch.load(self.folder / "model.pt", weights_only=True)
 
 
-def best_weight(folder: Path) -> float:
-    return torch.load(folder / "model.pt", weights_only=True)["weight"].item()
+def assert_same(a: Any, b: Any) -> None:
+    """Two nested states are equal bit for bit."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same(one, other)
+    else:
+        assert a == b
 
 
-def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(tmp_path, caplog):
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, 5, stop_in_epoch=4)
+def interrupt(engine: Engine) -> None:
+    raise KeyboardInterrupt
+
+
+def in_a_child(function: Callable[[], Any]) -> int:
+    """Exit status of a forked process that runs the function; below 0 the signal that ended it."""
+
+    def body() -> None:
+        torch.set_num_threads(1)
+        function()
+
+    child = multiprocessing.get_context("fork").Process(target=body)
+    child.start()
+    child.join(60)
+    assert child.exitcode is not None, "the child hangs"
+    return child.exitcode
+
+
+@pytest.fixture(scope="module", name="whole")
+def fixture_whole(tmp_path_factory) -> Training:
+    """A training of three epochs that was never interrupted; the second one was the best."""
+    training = Training(tmp_path_factory.mktemp("whole"))
+    training.run()
+    return training
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(num_workers, tmp_path, caplog):
+    """Also where a process draws its first number after it has been resumed, as the mixing does."""
+    whole, cut = (Training(tmp_path / name, 4, num_workers=num_workers) for name in ("whole", "cut"))
+    whole.run()
+    for seed, iteration in enumerate((BATCHES + 2, 2 * BATCHES + 1)):
+        with pytest.raises(KeyboardInterrupt):
+            Training(cut.folder, 4, num_workers=num_workers, at={iteration: interrupt}).run(seed)
     with caplog.at_level(logging.INFO):
-        trainer, network = train(tmp_path, 5)
-    assert "resuming after epoch 3" in caplog.text
-    assert trainer.state.epoch == 5
-    assert network.weight.item() == 10  # two steps in each of five epochs: the half epoch was done again
+        cut.run(seed=2)
+    assert "resuming after epoch 2" in caplog.text
+    states = [training.last() for training in (cut, whole)]
+    for state in states if num_workers else []:
+        del state["random"]["processes"][0]["transforms"]  # of the copies here, which have nothing to do
+    assert_same(*states)
+    assert_same(cut.model(), whole.model())
+    assert whole.last()["best"]["epoch"] == 4  # 0.9 again: the later one of equals
 
 
-def test_the_best_model_survives_a_restart(tmp_path):
-    train(tmp_path, 2)
-    assert best_weight(tmp_path) == 4
-    train(tmp_path, 5)  # none of the later epochs is as good
-    assert best_weight(tmp_path) == 4
+def kill_at(event: int) -> None:
+    """Kill this process at the n-th time that a file is about to be opened for writing, renamed or removed."""
+    seen = []
+
+    def hook(name: str, arguments: tuple) -> None:
+        writes = name == "open" and "w" in str(arguments[1]) and str(arguments[0]).endswith(".incomplete")
+        if writes or (name in ("os.rename", "os.remove") and ".incomplete" in str(arguments[0])):
+            seen.append(name)
+            if len(seen) == event:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
-def test_a_finished_training_is_not_trained_again(tmp_path, caplog):
-    train(tmp_path, 2)
-    _, network = train(tmp_path, 2)
-    assert network.weight.item() == 4
-    assert "has 2 epochs already: nothing is trained" in caplog.text
+def test_a_kill_at_any_step_of_any_write_loses_nothing(tmp_path, whole):
+    """Each run is killed one step later than the one before it; then the same command is typed again."""
+    killed = 0
+    while True:
+        training = Training(tmp_path / str(killed))
+        status = in_a_child(lambda: (kill_at(killed + 1), training.run()))  # noqa: B023
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+        killed += 1
+        training.run(seed=1 if (training.folder / "last.pt").exists() else 0)
+        assert_same(training.last(), whole.last())
+        assert_same(training.model(), whole.model())
+        assert sorted(os.listdir(training.folder)) == [".lock", "last.pt", "model.pt"]
+    assert killed == 2 * (3 + 2)  # opened and renamed: three times last.pt, two times model.pt
+
+
+@pytest.mark.parametrize("action", [signal.SIG_DFL, signal.SIG_IGN], ids=["killed", "error"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_a_file_that_does_not_fit_on_the_disk_leaves_the_old_state(action, share, tmp_path, whole):
+    """A limit of the size of files ends the process in the middle of a write, or, like a full disk, the write."""
+    training = Training(tmp_path / "cut", at={BATCHES + 1: lambda engine: limit(training.folder)})
+
+    def limit(folder: Path) -> None:
+        signal.signal(signal.SIGXFSZ, action)
+        size = int(share * (folder / "last.pt").stat().st_size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    assert in_a_child(training.run) == (-signal.SIGXFSZ if action is signal.SIG_DFL else 1)
+    assert training.last()["trainer"]["iteration"] == BATCHES
+    assert_same(training.model(), training.last()["best"]["weights"])
+    Training(training.folder).run(seed=1)
+    assert_same(training.last(), whole.last())
+    assert_same(training.model(), whole.model())
+
+
+def flip(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def in_the_weights(path: Path) -> int:
+    """Where a file has the weights of the network: the first member of its archive that is as large."""
+    with zipfile.ZipFile(path) as archive:
+        entry = next(entry for entry in archive.infolist() if entry.file_size == 2 * 16 * 4)
+    return entry.header_offset + 200
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda content, place: b"", "is no checkpoint, or a damaged one"),
+        (lambda content, place: b"not what it should be", "is no checkpoint, or a damaged one"),
+        (lambda content, place: content[:-100], "is no checkpoint, or a damaged one"),
+        (lambda content, place: content[: len(content) // 2], "is no checkpoint, or a damaged one"),
+        (flip, "is no checkpoint, or a damaged one: the checksum"),
+    ],
+    ids=["empty", "text", "cut", "half", "flipped"],
+)
+def test_a_damaged_state_is_named_and_a_damaged_model_is_mended(spoil, message, tmp_path, whole, caplog):
+    training = Training(shutil.copytree(whole.folder, tmp_path / "copy"))
+    for name in ("model.pt", "last.pt"):
+        path = training.folder / name
+        path.write_bytes(spoil(path.read_bytes(), in_the_weights(path)))
+        if name == "model.pt":
+            training.run()
+            assert f"{path} {message}" in caplog.text
+            assert_same(training.model(), whole.model())
+    with pytest.raises(ValueError, match=message) as caught:
+        training.run()
+    assert str(path) in str(caught.value)
+    assert_same(training.model(), whole.model())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda state: state["network"]["2.weight"].fill_(torch.nan),
+            r"has NaN in 1 of its tensors, such as network.2",
+        ),
+        (lambda state: state["trainer"].update(iteration=-5), "it is at iteration -5 of epochs of 3 iterations"),
+        (lambda state: state["trainer"].update(iteration=4), "it is at iteration 4 of epochs of 3 iterations"),
+        (lambda state: state["trainer"].update(epoch_length=0), "it is at iteration 9 of epochs of 0 iterations"),
+        (lambda state: state["trainer"].clear(), "is not of this training: 'iteration'"),
+        (lambda state: state.pop("optimizer"), "it has the entries"),
+        (lambda state: state["optimizer"]["param_groups"].clear(), "is not of this training: loaded state dict has"),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_named(change, message, tmp_path, whole):
+    state = whole.last()
+    change(state)
+    torch.save(state, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=message) as caught:
+        Training(tmp_path, 4).run()
+    assert str(tmp_path / "last.pt") in str(caught.value)
+
+
+def test_any_changed_byte_is_noticed_or_does_not_matter(tmp_path):
+    from monai_debias.handlers.checkpoint_files import read_checkpoint, write_checkpoint
+
+    state, path = {"weight": torch.arange(3.0), "epoch": 2}, tmp_path / "last.pt"
+    write_checkpoint(state, path)
+    content, noticed = path.read_bytes(), 0
+    for place in range(0, len(content), 5):
+        path.write_bytes(flip(content, place))
+        with contextlib.suppress(ValueError):
+            assert_same(read_checkpoint(path), state)
+            continue
+        noticed += 1
+    assert noticed > len(content) / 20  # the rest is padding, dates and the like
+
+
+def test_a_missing_or_older_model_is_written_again(tmp_path, whole, caplog):
+    training = Training(shutil.copytree(whole.folder, tmp_path / "copy"))
+    (training.folder / "model.pt").unlink()
+    training.run()
+    assert_same(training.model(), whole.model())
+    torch.save({name: tensor + 1 for name, tensor in whole.model().items()}, training.folder / "model.pt")
+    training.run()
+    assert_same(training.model(), whole.model())
+    assert "model.pt is not the best model of the training: it is written again" in caplog.text
 
 
 def test_a_model_of_unknown_origin_is_not_overwritten(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"precious")
     with pytest.raises(FileExistsError, match="move the model away"):
-        train(tmp_path, 1)
+        Training(tmp_path, 1).run()
     assert (tmp_path / "model.pt").read_bytes() == b"precious"
 
 
+def test_a_second_training_in_the_folder_is_refused_until_the_first_has_ended(tmp_path):
+    """Even if the first one was killed: a lock of a dead process holds nothing."""
+    reader, writer = os.pipe()
+
+    def train_and_wait() -> None:
+        def wait(engine: Engine) -> None:
+            os.write(writer, b".")
+            signal.pause()
+
+        Training(tmp_path, num_workers=2, at={BATCHES + 1: wait}).run()
+
+    first = multiprocessing.get_context("fork").Process(target=train_and_wait)
+    first.start()
+    os.read(reader, 1)
+    with pytest.raises(RuntimeError, match=r"another process is training in .*or give another ckpt_dir"):
+        Training(tmp_path).run()
+    first.kill()
+    first.join()
+    assert Training(tmp_path).run(seed=1).state.epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"record": {"method": "isnet"}}, "method is 'mixup' there and 'isnet' here"),
+        (
+            {"record": {"method": "mixup", "class_names": ["A", "B"]}},
+            r"class_names is None there and \['A', 'B'\] here",
+        ),
+        ({"loss": torch.nn.MultiMarginLoss()}, "loss_function is 'CrossEntropyLoss' there and 'MultiMarginLoss' here"),
+        ({"transforms": [RandFlipd("image", 0.5)]}, "random parts is .*'RandGaussianNoised'.* there"),
+        ({"classes": 3}, r"size mismatch for 2.weight.*\[2, 16\]\) from checkpoint.*\[3, 16\]"),
+        ({"metric": "auc"}, "its best model was chosen by score, and now auc is to choose"),
+    ],
+)
+def test_another_training_does_not_go_on(changes, message, tmp_path, whole):
+    shutil.copytree(whole.folder, tmp_path / "copy")
+    with pytest.raises(ValueError, match=message) as caught:
+        Training(tmp_path / "copy", 4, **changes).run()
+    assert f"{tmp_path / 'copy' / 'last.pt'} is not of this training" in str(caught.value)
+    assert_same(Training(tmp_path / "copy").last(), whole.last())
+
+
+def rates(training: Training, seed: int = 1) -> list[float]:
+    """The learning rate of each epoch that is trained."""
+    seen: list[float] = []
+    training.at |= {i: lambda e: seen.append(e.optimizer.param_groups[0]["lr"]) for i in range(1, 99, BATCHES)}
+    training.run(seed)
+    return seen
+
+
+def cosine(lr: float, epochs: int) -> list[float]:
+    return [lr * (1 + np.cos(np.pi * i / epochs)) / 2 for i in range(epochs)]
+
+
+def test_more_epochs_or_another_rate_go_on_with_the_schedule_of_now(tmp_path, whole, caplog):
+    shutil.copytree(whole.folder, tmp_path / "copy")
+    assert rates(Training(tmp_path / "copy", 5)) == pytest.approx(cosine(0.01, 5)[3:])
+    assert "lr_scheduler.T_max 3 → 5" in caplog.text
+    assert "the learning rate goes on with 0.00345492, it was 0." in caplog.text
+    shutil.rmtree(tmp_path / "copy")
+    shutil.copytree(whole.folder, tmp_path / "copy")
+    assert rates(Training(tmp_path / "copy", 5, lr=0.2)) == pytest.approx(cosine(0.2, 5)[3:])
+    assert "optimizer[0].lr 0.01 → 0.2" in caplog.text
+    caplog.clear()
+    assert rates(Training(tmp_path / "copy", 5, lr=0.2)) == []
+    assert "has 5 epochs already: nothing is trained" in caplog.text
+    assert "settings have changed" not in caplog.text
+
+
+def by_metric(optimizer: torch.optim.Optimizer, max_epochs: int) -> LRScheduler:
+    return ReduceLROnPlateau(optimizer, patience=0)
+
+
+def test_a_schedule_that_follows_a_metric_goes_on_but_not_with_other_settings(tmp_path):
+    assert rates(Training(tmp_path, 2, schedule=by_metric), seed=0) == [0.01, 0.01]
+    assert rates(Training(tmp_path, 3, schedule=by_metric)) == [pytest.approx(0.001)]
+    with pytest.raises(ValueError, match=r"optimizer\[0\].lr 0.01 → 0.02.*depends on the metrics of all epochs so far"):
+        Training(tmp_path, 4, lr=0.02, schedule=by_metric).run()
+
+
+def test_epochs_count_whatever_their_length(tmp_path, whole):
+    training = Training(shutil.copytree(whole.folder, tmp_path / "copy"), 4, batch_size=6)
+    trainer = training.run()
+    assert (trainer.state.epoch, trainer.state.iteration) == (4, 8)
+    assert training.last()["trainer"]["epoch_length"] == 2
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path, whole, caplog):
+    training = Training(shutil.copytree(whole.folder, tmp_path / "copy"))
+    training.run()
+    assert "has 3 epochs already: nothing is trained" in caplog.text
+    assert_same(training.last(), whole.last())
+
+
+def spoil_the_weights(engine: Engine) -> None:
+    next(engine.network.parameters()).data.fill_(torch.nan)
+
+
+def test_weights_that_are_nan_are_neither_saved_nor_the_best(tmp_path, whole):
+    """In the last iteration of an epoch no loss shows them any more."""
+    with pytest.raises(FloatingPointError, match=r"tensors have NaN at the end of the epoch, such as network.2.weight"):
+        Training(tmp_path, at={2 * BATCHES: spoil_the_weights}).run()
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["best"]["epoch"] == 1
+    training = Training(tmp_path)
+    training.run(seed=1)
+    assert_same(training.last(), whole.last())
+
+
+def test_a_loss_that_is_nan_stops_the_training_and_keeps_the_last_epoch(tmp_path, whole):
+    message = r"the loss is nan in iteration 5 \(epoch 2\): the images are finite, so lower the learning rate"
+    with pytest.raises(FloatingPointError, match=message):
+        Training(tmp_path, at={4: spoil_the_weights}).run()
+    training = Training(tmp_path)
+    training.run(seed=1)
+    assert_same(training.last(), whole.last())
+
+
+def test_a_metric_that_is_nan_or_infinite_is_never_the_best(tmp_path, caplog):
+    training = Training(tmp_path, 5, scores=[float("nan"), 0.5, float("inf"), 0.4, float("nan")])
+    training.run()
+    best = training.last()["best"]
+    assert (best["score"], best["epoch"]) == (0.5, 2)
+    assert_same(best["weights"], training.model())
+    assert "score is nan in epoch 1, which is not the best" in caplog.text
+
+
 def test_bad_arguments_get_a_clear_error(tmp_path):
-    for objects in ({}, {"trainer": torch.nn.Linear(1, 1)}):
+    network = torch.nn.Linear(1, 1)
+    for objects in ({}, {"trainer": network}, {"network": network, "best": network}):
         with pytest.raises(ValueError, match="objects must name at least the network"):
             ResumableTraining(tmp_path, objects)
+    with pytest.raises(ValueError, match="has no key_val_metric"):
+        SupervisedEvaluator("cpu", [], network, val_handlers=[BestModel(network)])
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Training(tmp_path, 1, record={"folder": tmp_path}).run()

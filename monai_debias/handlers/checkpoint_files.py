@@ -1,0 +1,122 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints on the disk: written whole or not at all, and verified before they are used.
+
+``torch.load`` does not notice a changed byte in a tensor. The file is a ZIP archive that has a checksum of each of its
+members, so that Python's ``zipfile`` does.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_debias.files import replace_file
+
+__all__ = ["names_of_nan", "read_checkpoint", "write_checkpoint"]
+
+
+def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+    """Replace a checkpoint; after an error, such as a full disk, the old one is still there.
+
+    Args:
+        state: tensors and plain values, which ``torch.load`` reads with ``weights_only``.
+        path: the file.
+
+    Raises:
+        OSError: when the file cannot be written.
+        ValueError: when the state has something else than tensors and plain values.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_checkpoint({"weight": torch.ones(1)}, Path(folder, "last.pt"))
+        ...     read_checkpoint(Path(folder, "last.pt"))
+        {'weight': tensor([1.])}
+    """
+    content = io.BytesIO()  # torch.save into a file on a full disk hides the OSError in one of its own
+    torch.save(state, content)
+    content.seek(0)
+    try:
+        torch.load(content, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is not written, since it could not be read: {_first_line(error)}") from error
+    with replace_file(path, "wb") as file:
+        file.write(content.getbuffer())
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint to the CPU, and verify that it is what was written and has no NaN.
+
+    Args:
+        path: a file of :func:`write_checkpoint`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ValueError: when it is empty, cut short, changed or something else, or has a NaN; it names the file.
+
+    Example:
+        See :func:`write_checkpoint`.
+
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     read_checkpoint(Path(file.name))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: ... is no checkpoint, or a damaged one: File is not a zip file
+    """
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with zipfile.ZipFile(content) as archive:
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"the checksum of {damaged} is wrong")
+        content.seek(0)
+        state = torch.load(content, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary")
+    except Exception as error:  # a changed byte can lead to any
+        raise ValueError(f"{path} is no checkpoint, or a damaged one: {_first_line(error)}") from error
+    names = names_of_nan(state)
+    if names:
+        raise ValueError(f"{path} has NaN in {len(names)} of its tensors, such as {', '.join(names[:3])}")
+    return state
+
+
+def names_of_nan(state: Any) -> list[str]:
+    """Name the tensors of a nested state that have a NaN.
+
+    Args:
+        state: mappings and sequences, nested, of tensors and anything else.
+
+    Returns:
+        The keys on the way to each, joined by dots.
+
+    Example:
+        >>> names_of_nan({"network": {"weight": torch.tensor([0.0, torch.nan]), "bias": torch.zeros(1)}})
+        ['network.weight']
+    """
+    return [name for name, tensor in _tensors(state, "") if bool(tensor.isnan().any())]
+
+
+def _tensors(state: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(state, torch.Tensor):
+        yield name, state
+    elif isinstance(state, Mapping):
+        for key, value in state.items():
+            yield from _tensors(value, f"{name}.{key}".lstrip("."))
+    elif isinstance(state, Sequence) and not isinstance(state, str | bytes):
+        for i, value in enumerate(state):
+            yield from _tensors(value, f"{name}.{i}".lstrip("."))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0] or type(error).__name__

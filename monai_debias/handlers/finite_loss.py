@@ -1,0 +1,66 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Stop a training whose loss is no number any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from monai.data import MetaTensor
+from monai.engines.utils import IterationEvents
+from monai.utils import CommonKeys, ImageMetaKey
+
+__all__ = ["FiniteLoss"]
+
+
+class FiniteLoss:
+    """Raise an error where the loss is NaN or infinite, before the step that would spoil the weights.
+
+    Attach it to a ``SupervisedTrainer``. Ignite's ``TerminateOnNan`` ends such a training as if it were complete: the
+    program goes on, and its exit status is 0.
+
+    Raises:
+        FloatingPointError: when a loss is not finite; it names the iteration, and the images where these are the cause.
+
+    Example:
+        >>> from monai.engines import SupervisedTrainer
+        >>> network = torch.nn.Linear(1, 1)
+        >>> trainer = SupervisedTrainer(
+        ...     device="cpu", max_epochs=1, network=network, loss_function=torch.nn.MSELoss(),
+        ...     train_data_loader=[{"image": torch.tensor([[torch.nan]]), "label": torch.ones(1, 1)}],
+        ...     optimizer=torch.optim.SGD(network.parameters()), train_handlers=[FiniteLoss()],
+        ... )
+        >>> trainer.run()
+        Traceback (most recent call last):
+        FloatingPointError: the loss is nan in iteration 1 (epoch 1): 1 of its 1 images have ...
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a MONAI trainer."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check)
+
+    def _check(self, engine: Engine) -> None:
+        output: Any = engine.state.output  # ignite leaves the types open
+        loss = output[CommonKeys.LOSS].detach()
+        if bool(loss.isfinite().all()):
+            return
+        batch: Any = engine.state.batch
+        loaded = isinstance(batch, Mapping) and CommonKeys.IMAGE in batch  # images as they were before any mixing
+        raise FloatingPointError(
+            f"the loss is {loss.mean().item():g} in iteration {engine.state.iteration} (epoch {engine.state.epoch}): "
+            f"{_cause((batch if loaded else output)[CommonKeys.IMAGE])} Nothing of this epoch is saved."
+        )
+
+
+def _cause(images: torch.Tensor) -> str:
+    finite = images.detach().flatten(1).isfinite().all(1).tolist()
+    if all(finite):
+        return "the images are finite, so lower the learning rate or the weights of the loss's terms."
+    names: Any = images.meta.get(ImageMetaKey.FILENAME_OR_OBJ) if isinstance(images, MetaTensor) else None
+    if not isinstance(names, list) or len(names) != len(finite):
+        names = [f"number {i}" for i in range(len(finite))]
+    bad = [str(name) for name, good in zip(names, finite, strict=True) if not good]
+    return f"{len(bad)} of its {len(finite)} images have NaN or infinite values: {', '.join(bad[:3])}."

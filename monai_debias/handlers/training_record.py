@@ -1,0 +1,62 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which training a checkpoint belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ignite.engine import Engine
+
+from monai_debias.handlers.random_states import random_transforms
+
+__all__ = ["TrainingRecord"]
+
+
+class TrainingRecord:
+    """What must be the same where a training goes on: what the user names, and the parts that the trainer has.
+
+    Args:
+        engine: the trainer.
+        settings: plain values, such as ``{"method": "backmix", "class_names": ["A2C", "A4C"]}``.
+        parts: further parts of the training, whose types are recorded.
+
+    Raises:
+        TypeError: when a setting is no plain value, such as JSON has.
+        ValueError: on loading, when the record is of another training; it says in what.
+
+    Example:
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> plain, mixed = (TrainingRecord(trainer, {"method": name}, {}) for name in ("baseline", "mixup"))
+        >>> mixed.load_state_dict(plain.state_dict())
+        Traceback (most recent call last):
+        ValueError: method is 'baseline' there and 'mixup' here
+    """
+
+    def __init__(self, engine: Engine, settings: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+        self.engine = engine
+        self.settings = json.loads(json.dumps(dict(settings)))
+        self.parts = dict(parts)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The settings, and the names of the parts' types."""
+        own = {name: getattr(self.engine, name, None) for name in ("loss_function", "inferer", "prepare_batch")}
+        transforms = [_name(transform) for transform in random_transforms(self.engine)]
+        return {**self.settings, **{k: _name(v) for k, v in (own | self.parts).items()}, "random parts": transforms}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Compare with what is now."""
+        now = self.state_dict()
+        different = [
+            f"{name} is {state.get(name)!r} there and {now.get(name)!r} here"
+            for name in dict.fromkeys([*state, *now])
+            if state.get(name) != now.get(name)
+        ]
+        if different:
+            raise ValueError("; ".join(different))
+
+
+def _name(part: Any) -> str:
+    return getattr(part, "__qualname__", type(part).__qualname__)

@@ -16,6 +16,8 @@ from monai.engines import Evaluator
 from monai.utils import is_scalar
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from monai_debias.parameters import MODULE, expects
+
 __all__ = ["BestModel"]
 
 
@@ -32,7 +34,6 @@ class BestModel:
         network: whose weights are kept, on the CPU; of a network for several processes those of the plain one.
 
     Raises:
-        TypeError: when ``network`` is not a module.
         ValueError: when it is attached to an evaluator without a key metric; in a validation, when the key metric is
             no single number.
 
@@ -53,9 +54,8 @@ class BestModel:
         (1.0, 3, tensor([0., 0.]))
     """
 
+    @expects(network=MODULE)
     def __init__(self, network: torch.nn.Module) -> None:
-        if not isinstance(network, torch.nn.Module):
-            raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}.")
         self.network = network
         self.metric: str | None = None
         self.score: float | None = None

@@ -22,6 +22,7 @@ from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint
 from monai_debias.handlers.random_states import RandomStates
 from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
+from monai_debias.parameters import ANY, NONE, PATH, STRING, Having, Instance, MappingOf, expects
 
 __all__ = ["ResumableTraining"]
 
@@ -50,7 +51,7 @@ class ResumableTraining:
             values; the types of the network, the loss, the random transforms and the like are recorded without it.
 
     Raises:
-        ValueError: when ``objects`` is empty or has a name that is taken; on resuming, when ``last.pt`` is damaged, or
+        ValueError: when ``objects`` has a name that is taken; on resuming, when ``last.pt`` is damaged, or
             of another training, network or method; it says of which.
         TypeError: when ``record`` has values that JSON does not have.
         FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a
@@ -70,6 +71,12 @@ class ResumableTraining:
         (4, 6)
     """
 
+    @expects(
+        ckpt_dir=PATH,
+        objects=MappingOf(Having("state_dict", "load_state_dict"), key=STRING, least=1),
+        best_model=NONE | Instance(BestModel),
+        record=NONE | MappingOf(ANY, key=STRING),
+    )
     def __init__(
         self,
         ckpt_dir: str | Path,
@@ -78,11 +85,8 @@ class ResumableTraining:
         record: Mapping[str, Any] | None = None,
     ) -> None:
         taken = sorted({"record", "best", "settings", "random", "scaler", "trainer"} & objects.keys())
-        if not objects or taken:
-            raise ValueError(
-                f"objects must name at least the network, and none of what is saved anyway; got {sorted(objects)}"
-                + (f", of which {taken} are taken." if taken else ".")
-            )
+        if taken:
+            raise ValueError(f"objects must have other names than what is saved anyway, got {taken}.")
         self.ckpt_dir = Path(ckpt_dir)
         self.objects = dict(objects)
         self.best_model = best_model

@@ -49,13 +49,19 @@ class TrainingRecord:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare with what is now."""
         now = self.state_dict()
-        different = [
-            f"{name} is {state.get(name)!r} there and {now.get(name)!r} here"
-            for name in dict.fromkeys([*state, *now])
-            if state.get(name) != now.get(name)
-        ]
-        if different:
-            raise ValueError("; ".join(different))
+        different = [_difference(name, state.get(name), now.get(name)) for name in dict.fromkeys([*state, *now])]
+        if any(different):
+            raise ValueError("; ".join(filter(None, different)))
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    """Say how two values differ, of long lists only where; an empty string if they are equal."""
+    if then == now:
+        return ""
+    if isinstance(then, list) and isinstance(now, list) and set(then) != set(now):
+        gone, new = (", ".join(sorted(set(a) - set(b))) or "nothing" for a, b in ((then, now), (now, then)))
+        return f"{name} there and not here: {gone}, here and not there: {new}"
+    return f"{name} is {then!r} there and {now!r} here"
 
 
 def _name(part: Any) -> str:

@@ -139,7 +139,10 @@ class ISNetInferer(Inferer):
     def _refuse_sigmoid_task(self, labels: torch.Tensor | None) -> None:
         if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:
             return
-        totals = labels.as_subclass(torch.Tensor).float().sum(1)
+        rows = labels.as_subclass(torch.Tensor).float()
+        totals = rows[((rows >= 0) & (rows <= 1)).all(1)].sum(
+            1
+        )  # what lies elsewhere is missing, or for the loss to refuse
         if not bool(((totals - 1).abs() < 1e-3).all()):
             raise ValueError(
                 f"target {self.target!r} explains softmax probabilities, but the labels of shape {tuple(labels.shape)} "

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import monai.losses
@@ -11,13 +12,22 @@ import torch
 from monai.utils import LossReduction
 from torch.nn import functional as F  # noqa: N812
 
+from monai_debias.losses.labels import Task, check_finite, known_labels, refuse_no_distributions
+from monai_debias.losses.reduction import sum_over_processes
 from monai_debias.parameters import MODULE, NONE, STRING, OneOf
+from monai_debias.transforms.batch_labels import ignored_values
 
-__all__ = ["CLASSIFICATION_LOSS", "REDUCTION", "ROUNDING", "CrossEntropy", "make_classification_loss", "sample_losses"]
+__all__ = [
+    "CLASSIFICATION_LOSS",
+    "REDUCTION",
+    "CrossEntropy",
+    "ignored_by",
+    "make_classification_loss",
+    "sample_losses",
+]
 
 CLASSIFICATION_LOSS = (NONE | STRING | MODULE).called("None, 'bce', the name of a loss, or a loss")
 REDUCTION = OneOf(*LossReduction)
-ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
 
 class CrossEntropy(torch.nn.Module):
@@ -27,9 +37,7 @@ class CrossEntropy(torch.nn.Module):
         multi_label: whether every logit is a label of its own. One logit always is.
 
     Raises:
-        ValueError: in a call, when labels have another shape than the task's, lie outside of [0, 1], or have rows
-            that are no distribution over the classes.
-        TypeError: in a call, when labels are not a tensor.
+        ValueError: in a call, when labels are rows that are no distribution over the classes.
     """
 
     reduction = "none"
@@ -37,6 +45,7 @@ class CrossEntropy(torch.nn.Module):
     def __init__(self, multi_label: bool = False) -> None:
         super().__init__()
         self.multi_label = multi_label
+        self.task = Task(softmax=not multi_label, bounded=True)
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss of each sample.
@@ -46,37 +55,15 @@ class CrossEntropy(torch.nn.Module):
             label: class indices (B,), or (B, K): one-hot, soft or mixed; (B,) or (B, 1) for one logit.
 
         Returns:
-            Shape (B,); the mean over the labels of a multi-label task.
+            Shape (B,), or (B, K) with a value for each label of a multi-label task or of one logit.
         """
-        if not isinstance(label, torch.Tensor):
-            raise TypeError(f"expected a tensor of labels, got {type(label).__name__}.")
         if self.multi_label or logits.shape[1] == 1:
-            if label.numel() != logits.numel():
-                raise ValueError(
-                    f"expected a label of 0 to 1 for each logit, {tuple(logits.shape)}, got {tuple(label.shape)}."
-                )
             label = label.reshape(logits.shape).to(logits.dtype)
-            if not bool(((label - label.clamp(0, 1)).abs() <= ROUNDING).all()):
-                raise ValueError(
-                    f"the labels of binary cross-entropy must lie in [0, 1], got {label.min().item():g} to "
-                    f"{label.max().item():g}."
-                )
-            return F.binary_cross_entropy_with_logits(logits, label, reduction="none").mean(1)
-        if label.shape == logits.shape:
-            label = label.to(logits.dtype)
-            if not bool(((label.sum(1) - 1).abs() <= ROUNDING).all()):
-                raise ValueError(
-                    f"the labels of shape {tuple(label.shape)} have rows that do not add up to 1: for a multi-label "
-                    'task choose the loss "bce".'
-                )
-        elif label.numel() != len(logits) or label.is_floating_point():
-            raise ValueError(
-                f"expected class indices ({len(logits)},) or rows {tuple(logits.shape)} for the logits, got "
-                f"{label.dtype} of shape {tuple(label.shape)}."
-            )
-        else:
-            label = label.reshape(len(logits)).long()
-        return F.cross_entropy(logits, label, reduction="none")
+            return F.binary_cross_entropy_with_logits(logits, label, reduction="none")
+        if label.shape != logits.shape:
+            return F.cross_entropy(logits, label.reshape(len(logits)).long(), reduction="none")
+        refuse_no_distributions(label, torch.ones(len(label), dtype=torch.bool, device=label.device))
+        return F.cross_entropy(logits, label.to(logits.dtype), reduction="none")
 
 
 def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str) -> torch.nn.Module:
@@ -109,18 +96,103 @@ def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str)
     return loss
 
 
-def sample_losses(loss: torch.nn.Module, logits: torch.Tensor, label: Any, reduction: str) -> torch.Tensor:
-    """Return the loss of each sample, (B,), or for ``reduction="mean"`` the mean that the loss itself returned.
+def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | None) -> tuple[float, ...]:
+    """The values of missing labels around a classification loss.
 
     Args:
-        loss: from :func:`make_classification_loss`; what it returns for a sample beyond one number is averaged.
-        logits: shape (B, K).
-        label: what the loss takes.
-        reduction: of the loss around it.
+        loss: from :func:`make_classification_loss`. One of this package has an ``ignore_value`` of its own, and some of
+            torch have an ``ignore_index``.
+        ignore_value: of the loss around it.
 
     Raises:
-        ValueError: when a value for each sample is needed and the loss returned something else.
+        ValueError: when ``ignore_value`` is no number, or another one than that of a loss of this package inside.
     """
+    given = ignored_values(ignore_value)
+    if not hasattr(loss, "ignore_value"):
+        index = getattr(loss, "ignore_index", None)
+        return given if index is None else (*given, index)
+    own: Any = loss.ignore_value
+    if given and repr(given) != repr(own):  # NaN is not equal to itself
+        raise ValueError(
+            f"ignore_value={ignore_value!r} contradicts that of the {type(loss).__name__} inside, {own}: give it to "
+            "that one, which looks at the labels."
+        )
+    return own
+
+
+def sample_losses(
+    loss: torch.nn.Module,
+    logits: torch.Tensor,
+    label: Any,
+    reduction: str,
+    ignored: tuple[float, ...] = (),
+    n_groups: int = 1,
+) -> torch.Tensor:
+    """Return the loss of each sample, (B,), weighted so that its mean is that over all known labels.
+
+    A missing label costs nothing and leaves its share to the others: where N of B labels are known, each of them counts
+    B/N times. In a distributed training N and B are those of all processes. Where no label is known, all values are 0.
+
+    Args:
+        loss: from :func:`make_classification_loss`; what it returns for a sample beyond one number is averaged. A loss
+            of this package inside looks at the labels itself.
+        logits: shape (B, K).
+        label: what the loss takes.
+        reduction: of the loss around it; only with ``"mean"`` may the loss return one number, which all samples get.
+        ignored: values of missing labels.
+        n_groups: number of equal groups of rows with a mean of their own.
+
+    Raises:
+        FloatingPointError: when logits or losses are NaN or infinite.
+        TypeError: when labels are not a tensor.
+        ValueError: when labels do not fit the logits, when a value for each sample is needed and the loss returned
+            something else, or when labels are missing that cannot be left out of what it returned.
+    """
+    if hasattr(loss, "ignore_value"):
+        values = _values(loss, logits, label, reduction)
+    else:
+        logits, label = _plain(logits), _plain(label)
+        check_finite(logits, "logits")
+        known = known_labels(logits, label, Task.of(loss), ignored)
+        counts = known.reshape(len(known), -1).sum(1).to(torch.promote_types(logits.dtype, torch.float32))
+        values = _totals(loss, logits, label, known, reduction)
+        values = values * _shares(counts, logits, n_groups) if ignored else values / counts
+    check_finite(values, "classification losses")
+    return values
+
+
+def _totals(
+    loss: torch.nn.Module, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor, reduction: str
+) -> torch.Tensor:
+    """The sum of the losses of a sample's known labels, (B,)."""
+    known = known.reshape(len(known), -1)
+    whole = known.all(1)
+    if bool(whole.all()):
+        return _values(loss, logits, label, reduction) * known.shape[1]
+    if not bool(known[~whole].any()):  # a sample has all of its labels or none
+        if not bool(whole.any()):
+            return (logits * 0).sum(1)
+        values = _values(loss, logits[whole], label[whole], reduction)
+        return values.new_zeros(len(whole)).masked_scatter(whole, values) * known.shape[1]
+    values = loss(logits, label.masked_fill(~known, 0))
+    if values.shape != logits.shape:
+        raise ValueError(
+            f"some labels of a sample are missing, and {type(loss).__name__} returned shape {tuple(values.shape)}: "
+            f"they can only be left out of a value for each label, {tuple(logits.shape)}, as of "
+            'BCEWithLogitsLoss(reduction="none").'
+        )
+    return values.masked_fill(~known, 0).sum(1)
+
+
+def _shares(counts: torch.Tensor, logits: torch.Tensor, n_groups: int) -> torch.Tensor:
+    """By how much the labels of each sample count, (B,): B/N for N labels in B samples of all processes."""
+    n_each = len(counts) // n_groups
+    total, n_processes = sum_over_processes(counts.reshape(n_groups, n_each).sum(1), logits)
+    return torch.where(total > 0, n_each * n_processes / total, 0).repeat_interleave(n_each)
+
+
+def _values(loss: torch.nn.Module, logits: torch.Tensor, label: Any, reduction: str) -> torch.Tensor:
+    """What a loss returned, as one value for each sample, (B,)."""
     values = loss(logits, label)
     if values.ndim == 0:
         if reduction != "mean":
@@ -128,7 +200,12 @@ def sample_losses(loss: torch.nn.Module, logits: torch.Tensor, label: Any, reduc
                 f'reduction="{reduction}" needs a loss for each sample, but the classification loss gave a single '
                 'number; make it with reduction="none".'
             )
-        return values
+        return values.expand(len(logits))
     if len(values) != len(logits):
         raise ValueError(f"the classification loss gave shape {tuple(values.shape)} for {len(logits)} samples.")
     return values.reshape(len(values), -1).mean(1)
+
+
+def _plain(value: Any) -> Any:
+    """Without meta data, which would follow every operation."""
+    return value.as_subclass(torch.Tensor) if isinstance(value, torch.Tensor) else value

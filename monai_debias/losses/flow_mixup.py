@@ -10,8 +10,16 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss, sample_losses
+from monai_debias.losses.classification import (
+    CLASSIFICATION_LOSS,
+    REDUCTION,
+    ignored_by,
+    make_classification_loss,
+    sample_losses,
+)
+from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import NONE, STRING, Number, SequenceOf, expects
+from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["FlowMixupLoss"]
 
@@ -32,11 +40,15 @@ class FlowMixupLoss(_Loss):
         weights: w, 0 or more, one for each group; None for equal ones.
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the rows. ``"none"`` gives shape (G·B,), the loss of each
             row times :math:`G w_g / \sum w`, so that its mean is L; ``"sum"`` is the sum of these.
+        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
+            none. L_g is then the mean over the known labels of the group, and 0 if it has none. With a loss of this
+            package inside it is given to that one, which has one mean over the known labels of all groups.
 
     Raises:
         ValueError: when there is no group, two have the same name, the weights do not fit, or in a call, when the rows
-            are not those of as many groups.
-        TypeError: when ``groups`` is a string, or the classification loss is none.
+            are not those of as many groups, or labels are no classes or out of their range.
+        TypeError: when ``groups`` is a string, the classification loss is none, or labels are not a tensor.
+        FloatingPointError: when logits or losses are NaN or infinite; the message names the rows.
 
     Reference:
         Chen et al., Flow-Mixup, BIBM 2020. That the groups' losses are averaged is our reading of it.
@@ -57,6 +69,7 @@ class FlowMixupLoss(_Loss):
         classification_loss=CLASSIFICATION_LOSS,
         weights=NONE | SequenceOf(Number("[0, inf)"), least=1),
         reduction=REDUCTION,
+        ignore_value=IGNORE_VALUE,
     )
     def __init__(
         self,
@@ -64,6 +77,7 @@ class FlowMixupLoss(_Loss):
         classification_loss: torch.nn.Module | str | None = None,
         weights: Sequence[float] | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         self.groups = tuple(groups)
@@ -76,6 +90,7 @@ class FlowMixupLoss(_Loss):
                 f"0; got {weights}."
             )
         self.classification_loss = make_classification_loss(classification_loss, LossReduction.NONE.value)
+        self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         self.weights = (chosen * len(chosen) / chosen.sum()).tolist()
         self.terms: dict[str, torch.Tensor] = {}
 
@@ -94,9 +109,8 @@ class FlowMixupLoss(_Loss):
             raise ValueError(
                 f"expected logits (G·B, K) of the {n_groups} groups {self.groups}, got shape {tuple(logits.shape)}."
             )
-        rows = sample_losses(self.classification_loss, logits, label, LossReduction.NONE.value).reshape(n_groups, -1)
+        rows = sample_losses(
+            self.classification_loss, logits, label, LossReduction.NONE.value, self.ignore_value, n_groups
+        ).reshape(n_groups, -1)
         self.terms = dict(zip(self.groups, rows.detach().mean(1), strict=True))
-        weighted = rows * rows.new_tensor(self.weights)[:, None]
-        if self.reduction == LossReduction.NONE.value:
-            return weighted.flatten()
-        return weighted.mean() if self.reduction == LossReduction.MEAN.value else weighted.sum()
+        return reduce((rows * rows.new_tensor(self.weights)[:, None]).flatten(), self.reduction)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,13 +14,16 @@ from torch.nn.modules.loss import _Loss
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
+    ignored_by,
     make_classification_loss,
     sample_losses,
 )
 from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
 from monai_debias.losses.rank_pooling import rank_weights
+from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
+from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["ISNetLRPLoss"]
 
@@ -34,7 +37,8 @@ class ISNetLRPLoss(_Loss):
     supervision) the layers' heatmap losses of each sample are combined by rank pooling.
 
     Our own extension: only some of the samples need a mask. L_class is the mean over all rows of the batch, L_heat
-    over those that have a mask. Without any heatmap in a batch what remains is ``(1 − P)·L_class``.
+    over those that have a mask. Without any heatmap in a batch what remains is ``(1 − P)·L_class``. In a distributed
+    training L_heat is the mean over the masks of all processes, whichever of them has how many.
 
     The heatmap is calculated with in float32 (float64 if it comes so), under autocast, too. Like the authors' code, the
     loss replaces single NaN and infinite values of the heatmap (NaN by the mean relevance inside the masks, infinities
@@ -68,11 +72,16 @@ class ISNetLRPLoss(_Loss):
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the batch. ``"none"`` gives shape (B,): the classification
             loss of each row, and for rows with a mask the heatmap loss times B / (rows with a mask), so that the mean
             over the batch is that of ``"mean"``, and the sum that of ``"sum"``.
+        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
+            none. L_class is then the mean over the known labels. With a loss of this package inside it is given to
+            that one.
 
     Raises:
         ValueError: when an argument is out of its range, or in a call: when pred or target lacks something, shapes do
-            not fit, or a mask has other values than 0 and 1 or is 0 everywhere.
-        FloatingPointError: when a term of the loss is NaN or infinite; the message names the term.
+            not fit, labels are no classes or out of their range, or a mask has other values than 0 and 1 or is 0
+            everywhere.
+        TypeError: in a call, when labels are not a tensor.
+        FloatingPointError: when logits or a term of the loss are NaN or infinite; the message names the term or rows.
 
     Reference:
         Bassi et al., Nature Communications 2024, ISNet; IEEE Access 2024, Faster ISNet (hybrid foreground penalty).
@@ -100,6 +109,7 @@ class ISNetLRPLoss(_Loss):
         normalization=OneOf(*NORMALIZATIONS),
         layer_rank_decay=Number("[0, 1]"),
         reduction=REDUCTION,
+        ignore_value=IGNORE_VALUE,
     )
     def __init__(
         self,
@@ -114,9 +124,11 @@ class ISNetLRPLoss(_Loss):
         normalization: str = "absRoIMean",
         layer_rank_decay: float = 0.8,
         reduction: LossReduction | str = LossReduction.MEAN,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss, self.reduction)
+        self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         self.relevance_weight = relevance_weight
         self.rank_decay = rank_decay
         self.background_scale = background_scale
@@ -170,33 +182,36 @@ class ISNetLRPLoss(_Loss):
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
         logits, label = _logits_and_label(pred, target)
-        total = (1 - self.relevance_weight) * self._classification(logits, label)
-        heatmaps = pred.get("heatmap")
-        if heatmaps is not None:
-            maps = heatmaps if isinstance(heatmaps, Mapping) else {"input": heatmaps}
-            with torch.autocast(logits.device.type, enabled=False):
-                heat, rows = self._heat(maps, target, len(logits))
-            if self.reduction == LossReduction.MEAN.value:
-                total = total + self.relevance_weight * heat.mean()
-            else:
-                share = self.relevance_weight * len(logits) / len(heat) * heat
-                total = total + share.new_zeros(len(logits)).masked_scatter(rows, share)
-        return total.sum() if self.reduction == LossReduction.SUM.value else total
-
-    def _classification(self, logits: torch.Tensor, label: Any) -> torch.Tensor:
-        """L_class: a scalar, or shape (B,) when the batch is not to be averaged."""
-        values = sample_losses(self.classification_loss, logits, label, self.reduction)
-        if self.reduction == LossReduction.MEAN.value:
-            values = values.mean()
-        self.terms = {"classification": values.detach().mean()}
-        _require_finite(self.terms["classification"], "classification loss")
-        return values
+        classification = sample_losses(self.classification_loss, logits, label, self.reduction, self.ignore_value)
+        self.terms = {"classification": classification.detach().mean()}
+        heat = self._heat(pred.get("heatmap"), target, logits)
+        p = self.relevance_weight
+        return reduce((1 - p) * classification + p * heat, self.reduction)
 
     def _heat(
-        self, heatmaps: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor], n: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """L_heat of the rows that have a mask, shape (R,), and which of the n rows these are."""
-        mask, rows = _masks(target, n)
+        self,
+        heatmaps: torch.Tensor | Mapping[str, torch.Tensor] | None,
+        target: Mapping[str, Any],
+        logits: torch.Tensor,
+    ) -> torch.Tensor:
+        """L_heat of each sample, shape (B,), weighted so that its mean is that over all samples with a mask."""
+        n, each, rows = len(logits), None, None
+        if heatmaps is not None:
+            maps = heatmaps if isinstance(heatmaps, Mapping) else {"input": heatmaps}
+            mask, rows = _masks(target, n)
+            with torch.autocast(logits.device.type, enabled=False):
+                each = self._heat_of_rows(maps, mask)
+        count = logits.new_tensor(0 if each is None else len(each), dtype=torch.float32)
+        total, n_processes = sum_over_processes(count, logits)
+        if each is None or rows is None:
+            return logits.new_zeros(n)
+        total = total.to(each)
+        for name in ("background", "foreground"):
+            self.terms[name] = self.terms[name] * (n_processes * len(each) / total)
+        return each.new_zeros(n).masked_scatter(rows, each * (n * n_processes / total))
+
+    def _heat_of_rows(self, heatmaps: Mapping[str, torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+        """L_heat of the R rows that have a mask, shape (R,)."""
         if not heatmaps:
             raise ValueError("the heatmap is an empty mapping; the inferer must be given at least one layer.")
         region = as_region(mask)
@@ -213,7 +228,7 @@ class ISNetLRPLoss(_Loss):
             for part, losses in (("background", background), ("foreground", foreground)):
                 for layer, loss in zip(heatmaps, losses, strict=True):
                     _require_finite(loss.detach().mean(), f'{part} loss of the heatmap of "{layer}"')
-        return heat, rows
+        return heat
 
     def _pool_layers(self, background: torch.Tensor, foreground: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """From losses of shape (R, layers): L_heat of each row, and the shares that both terms have in it."""

@@ -13,12 +13,15 @@ from torch.nn.modules.loss import _Loss
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
-    ROUNDING,
     CrossEntropy,
+    ignored_by,
     make_classification_loss,
     sample_losses,
 )
+from monai_debias.losses.labels import class_shares
+from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import BOOL, NONE, Number, OneOf, SequenceOf, expects
+from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["SpectralDecouplingLoss"]
 
@@ -41,7 +44,8 @@ class SpectralDecouplingLoss(_Loss):
     In the first two cases the classes' means are taken apart, as in the original CelebA code: the penalty of a batch is
     the mean over the samples of class c (weighted by y_c; a class with less than one sample in all counts by as much
     as the batch has of it, one without any not at all), summed over the classes. With as many samples of each of n
-    classes that is n times the mean over the batch, which is what numbers and multi-label have.
+    classes that is n times the mean over the batch, which is what numbers and multi-label have. In a distributed
+    training the samples of a class are those of all processes.
 
     The penalty is calculated in float32 (float64 if the logits are that), under autocast, too. After a call ``terms``
     holds the detached scalars ``"classification"`` and ``"penalty"``, the means over the batch as they add up in the
@@ -62,12 +66,16 @@ class SpectralDecouplingLoss(_Loss):
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the batch. ``"none"`` gives shape (B,), whose mean is that
             of ``"mean"`` and whose sum that of ``"sum"``: where the classes' means are taken apart, a sample's penalty
             is weighted by y_c·B / max(Σ y_c of the batch, 1).
+        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
+            none. L_class is then the mean over the known labels. The penalty needs no label and stays, but where
+            values belong to the class of the target, which is not known then. With a loss of this package inside it is
+            given to that one.
 
     Raises:
         ValueError: when an argument is out of its range, or in a call: when there are not as many values as classes,
-            shapes do not fit, the task is unknown, or labels are no distributions over the classes although values are
-            per class.
-        TypeError: in a call, when logits or labels are no tensor.
+            shapes do not fit, the task is unknown, labels are no classes or out of their range, or are no
+            distributions over the classes although values are per class.
+        TypeError: in a call, when logits or labels are not a tensor.
         FloatingPointError: when the logits or a term of the loss are NaN or infinite.
 
     Reference:
@@ -96,6 +104,7 @@ class SpectralDecouplingLoss(_Loss):
         class_reduction=OneOf("sum", "mean"),
         multi_label=NONE | BOOL,
         reduction=REDUCTION,
+        ignore_value=IGNORE_VALUE,
     )
     def __init__(
         self,
@@ -105,9 +114,11 @@ class SpectralDecouplingLoss(_Loss):
         class_reduction: str = "sum",
         multi_label: bool | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss, self.reduction)
+        self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         known = _is_multi_label(self.classification_loss)
         if None not in (known, multi_label) and known != multi_label:
             raise ValueError(
@@ -139,15 +150,15 @@ class SpectralDecouplingLoss(_Loss):
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
         logits, label = _check(pred, target)
-        classification = sample_losses(self.classification_loss, logits, label, self.reduction)
+        classification = sample_losses(self.classification_loss, logits, label, self.reduction, self.ignore_value)
         penalty = self._penalty(logits if logits.dtype == torch.float64 else logits.float(), label)
         self.terms = {"classification": classification.detach().mean(), "penalty": penalty.detach().mean()}
-        if not bool((self.terms["classification"] + self.terms["penalty"]).isfinite()):
-            raise FloatingPointError(self._diagnosis(logits))
-        if self.reduction == LossReduction.MEAN.value:
-            return classification.mean() + penalty.mean()
-        total = classification + penalty
-        return total.sum() if self.reduction == LossReduction.SUM.value else total
+        if not bool(self.terms["penalty"].isfinite()):
+            raise FloatingPointError(
+                f"the penalty term is {self.terms['penalty'].item()}: training has diverged. Try a lower learning "
+                "rate, a lower penalty_weight (λ), whose gradient grows with the logits, or gradient clipping."
+            )
+        return reduce(classification + penalty, self.reduction)
 
     def _penalty(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """The penalty of each sample, shape (B,), in the dtype of the logits."""
@@ -162,8 +173,9 @@ class SpectralDecouplingLoss(_Loss):
         squares = (logits - mean).square().mean(1, keepdim=True) + (mean - target).square()
         if self.class_reduction == "sum":
             squares = n * squares
-        classes = _class_weights(logits, label)
-        share = classes * (len(logits) / classes.sum(0).clamp(min=1))
+        classes = class_shares(logits, label, self.ignore_value)
+        total, n_processes = sum_over_processes(classes.sum(0), logits)
+        share = classes * (len(logits) * n_processes / total.clamp(min=1))
         return (share * (0.5 * weight * squares)).sum(1)
 
     def _values(self, logits: torch.Tensor) -> list[float | torch.Tensor]:
@@ -192,16 +204,6 @@ class SpectralDecouplingLoss(_Loss):
             )
         return not self.multi_label
 
-    def _diagnosis(self, logits: torch.Tensor) -> str:
-        if not bool(logits.isfinite().all()):
-            where = "the logits have NaN or infinite values"
-        else:
-            where = ", ".join(f"the {name} term is {value.item()}" for name, value in self.terms.items())
-        return (
-            f"{where}: training has diverged. Try a lower learning rate, a lower penalty_weight (λ), whose gradient "
-            "grows with the logits, or gradient clipping."
-        )
-
 
 def _is_multi_label(loss: torch.nn.Module) -> bool | None:
     """What is known of a classification loss; a single logit is no matter."""
@@ -227,36 +229,3 @@ def _check(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torc
     if label.shape[:1] != logits.shape[:1]:
         raise ValueError(f"there are {len(logits)} rows of logits, but labels of shape {tuple(label.shape)}.")
     return logits, label
-
-
-def _class_weights(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """How much each sample belongs to each class, shape (B, K), or (B, 2) for one logit, in the dtype of the logits."""
-    n, n_logits = logits.shape
-    if n_logits == 1 and label.numel() == n:
-        positive = label.reshape(n, 1).to(logits)
-        if not bool(((positive - positive.clamp(0, 1)).abs() <= ROUNDING).all()):
-            raise ValueError(
-                f"labels of one logit must lie in [0, 1], got values from {positive.min().item():g} to "
-                f"{positive.max().item():g}."
-            )
-        return torch.cat([1 - positive, positive], 1)
-    if label.shape == logits.shape:
-        classes = label.to(logits)
-        off = torch.stack([(classes.sum(1) - 1).abs().max(), -classes.min()])
-        if not bool((off <= ROUNDING).all()):
-            raise ValueError(
-                f"the labels of shape {tuple(label.shape)} have rows that are no distribution over the classes; for "
-                'several labels choose the loss "bce" or multi_label=True.'
-            )
-        return classes
-    if label.numel() != n or label.is_floating_point():
-        raise ValueError(
-            f"values per class need integer class indices ({n},) or rows {(n, n_logits)}, got {label.dtype} of shape "
-            f"{tuple(label.shape)}."
-        )
-    index = label.reshape(n, 1).long()
-    if bool(((index < 0) | (index >= n_logits)).any()):
-        raise ValueError(
-            f"class indices must lie in 0 to {n_logits - 1}, got {index.min().item()} to {index.max().item()}."
-        )
-    return torch.zeros_like(logits, requires_grad=False).scatter(1, index, 1.0)

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
-from monai_debias.losses.classification import REDUCTION
+from monai_debias.losses.classification import REDUCTION, ignored_by, sample_losses
+from monai_debias.losses.labels import check_finite
+from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import MODULE, expects
+from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["SampleWeightedLoss"]
 
@@ -26,10 +29,15 @@ class SampleWeightedLoss(_Loss):
         loss: a torch or MONAI loss that was made with ``reduction="none"``; what it returns for a sample beyond one
             number (per class, per position) is averaged.
         reduction: ``"mean"`` or ``"sum"`` over the batch, or ``"none"`` for one value per sample, shape (B,).
+        ignore_value: what stands for a missing label of logits (B, K), e.g. -1, -100 or NaN, or several such numbers;
+            None if there are none. The mean is then over the known labels. With a loss of this package inside it is
+            given to that one.
 
     Raises:
         ValueError: when ``loss`` reduces by itself, ``reduction`` is unknown, the target lacks ``"label"`` or
-            ``"weight"``, or the weights are not of shape (B,), not finite, or negative.
+            ``"weight"``, labels do not fit the logits, or the weights are not of shape (B,), not finite, or negative.
+        TypeError: when labels of logits (B, K) are not a tensor.
+        FloatingPointError: when predictions or losses are NaN or infinite; the message names the rows.
 
     Reference:
         Bransby et al., MICCAI 2024, wBackMix.
@@ -42,8 +50,13 @@ class SampleWeightedLoss(_Loss):
         tensor(1.3863)
     """
 
-    @expects(loss=MODULE, reduction=REDUCTION)
-    def __init__(self, loss: torch.nn.Module, reduction: LossReduction | str = LossReduction.MEAN) -> None:
+    @expects(loss=MODULE, reduction=REDUCTION, ignore_value=IGNORE_VALUE)
+    def __init__(
+        self,
+        loss: torch.nn.Module,
+        reduction: LossReduction | str = LossReduction.MEAN,
+        ignore_value: float | Sequence[float] | None = None,
+    ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
         if getattr(loss, "reduction", None) != "none":
             raise ValueError(
@@ -51,6 +64,7 @@ class SampleWeightedLoss(_Loss):
                 f"got reduction={getattr(loss, 'reduction', None)!r}."
             )
         self.loss = loss
+        self.ignore_value = ignored_by(loss, ignore_value)
 
     def forward(self, pred: torch.Tensor, target: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the weighted loss.
@@ -67,14 +81,18 @@ class SampleWeightedLoss(_Loss):
                 'target must be a mapping with "label" and "weight"; in a trainer: '
                 'prepare_batch=PrepareBatchTargets(["label", "weight"]).'
             )
-        per_sample = self.loss(pred, target["label"])
-        per_sample = per_sample.reshape(len(per_sample), -1).mean(1)
+        per_sample = self._per_sample(pred, target["label"])
         weight = target["weight"].to(per_sample)
         if weight.shape != per_sample.shape:
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
         if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
             raise ValueError("weights must be finite and 0 or more.")
-        weighted = per_sample * weight
-        if self.reduction == LossReduction.NONE.value:
-            return weighted
-        return weighted.mean() if self.reduction == LossReduction.MEAN.value else weighted.sum()
+        return reduce(per_sample * weight, self.reduction)
+
+    def _per_sample(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        if isinstance(pred, torch.Tensor) and pred.ndim == 2:
+            return sample_losses(self.loss, pred, label, LossReduction.NONE.value, self.ignore_value)
+        if isinstance(pred, torch.Tensor):  # with a value for each position
+            check_finite(pred, "predictions")
+        per_sample = self.loss(pred, label)
+        return per_sample.reshape(len(per_sample), -1).mean(1)

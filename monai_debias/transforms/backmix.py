@@ -7,14 +7,12 @@ Bransby et al., "BackMix: Mitigating Shortcut Learning in Echocardiography with 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 from monai.utils import TransformBackends
 
@@ -34,6 +32,7 @@ from monai_debias.parameters import (
     expects,
 )
 from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.pixels import as_pixels, cast_like, like, mean_of_finite, refuse_other_scale
 
 __all__ = [
     "RandBackMix",
@@ -62,23 +61,26 @@ def replace_background(
         A new array or tensor of the type, dtype and (for a ``MetaTensor``) metadata of ``image``.
 
     Raises:
-        ValueError: when the mask is not binary, is zero everywhere or has another shape than the image; when the
-            image contains NaN or infinite values; when the background has another shape than the image.
+        ValueError: when the mask is not binary, is zero everywhere or has another shape than the image; when image or
+            background contain NaN or infinite values; when the background has another shape than the image, or values
+            that its dtype cannot hold.
 
     Example:
         >>> import numpy as np
         >>> replace_background(np.array([[5., 6., 7.]]), np.array([[0, 1, 0]]), 0.0)
         array([[0., 6., 0.]])
     """
-    pixels = _as_tensor(image)
-    _check_finite(pixels, "image")
+    pixels = as_pixels(image)
+    mean_of_finite(pixels, "image")
     region = as_binary_mask(mask, pixels.shape).to(pixels.device)
     if isinstance(background, float | int):
-        canvas = torch.full_like(pixels, background)
+        values = torch.tensor(background, dtype=torch.float64)
     else:
-        canvas = _copy_for(pixels, _as_tensor(background), "background")
+        values = as_pixels(background)
+    mean_of_finite(values, "background")
+    canvas = cast_like(pixels, values, "background")
     _paste(canvas, pixels, region)
-    return _like(canvas, image)
+    return like(canvas, image)
 
 
 @expects(image=ARRAY, mask=ARRAY, donor_image=ARRAY, donor_mask=ARRAY)
@@ -105,7 +107,8 @@ def backmix(
 
     Raises:
         ValueError: for a mask that is not binary, zero everywhere or of another shape than its image; for a donor of
-            another shape than ``image``; for NaN or infinite values.
+            another shape than ``image``, with values that the dtype of ``image`` cannot hold, or certainly on another
+            scale, as 0 to 255 is beside 0 to 1; for NaN or infinite values.
 
     Reference:
         Bransby et al., MICCAI 2024, section 2 (BackMix).
@@ -117,15 +120,15 @@ def backmix(
         >>> backmix(x, m, donor, donor_m)
         array([[1., 6., 7., 0.]])
     """
-    pixels, donor = _as_tensor(image), _as_tensor(donor_image)
-    _check_finite(donor, "donor image")
+    pixels, donor = as_pixels(image), as_pixels(donor_image)
+    donor_mean = mean_of_finite(donor, "donor image")
     donor_region = as_binary_mask(donor_mask, donor.shape, "donor mask").to(pixels.device)
-    canvas = _copy_for(pixels, donor, "donor")
-    _check_finite(pixels, "image")
+    refuse_other_scale(pixels, donor, (mean_of_finite(pixels, "image"), donor_mean))
+    canvas = cast_like(pixels, donor, "donor")
     region = as_binary_mask(mask, pixels.shape).to(pixels.device)
     _paste(canvas, 0, donor_region > region)  # what the next line overwrites need not be zeroed: less to write
     _paste(canvas, pixels, region)
-    return _like(canvas, image)
+    return like(canvas, image)
 
 
 class RandBackMix(RandomizableTransform):
@@ -142,10 +145,12 @@ class RandBackMix(RandomizableTransform):
             - ``"dim"``: the image's own background times ``dim_factor`` (the paper's "bokeh").
         noise_range: lowest and highest value of ``"noise"``, in the units of the image; the default is the paper's
             0 to 30 of 255 for images scaled to [0, 1].
-        dim_factor: factor of ``"dim"``, 0.74 in the paper.
+        dim_factor: factor of ``"dim"``, finite and 0 or more, 0.74 in the paper.
 
     Raises:
-        ValueError: when ``prob`` is not in [0, 1], ``background`` is unknown or ``noise_range`` is not increasing.
+        ValueError: when ``prob`` is not in [0, 1], ``background`` is unknown, ``noise_range`` is not finite and
+            increasing, or ``dim_factor`` is not finite or negative; in a call, as :func:`backmix`, and when the image
+            has integers that ``noise_range`` has none or one of, or values that its dtype cannot hold.
 
     Reference:
         Bransby et al., MICCAI 2024.
@@ -164,7 +169,7 @@ class RandBackMix(RandomizableTransform):
         prob=Number("[0, 1]"),
         background=OneOf(*BACKGROUNDS),
         noise_range=SequenceOf(Number(), length=2),
-        dim_factor=Number(),
+        dim_factor=Number("[0, inf)"),
     )
     def __init__(
         self,
@@ -226,7 +231,7 @@ class RandBackMix(RandomizableTransform):
                     'background="donor" needs donor_img and donor_mask; got none for at least one of them.'
                 )
             return backmix(img, mask, donor_img, donor_mask)
-        return replace_background(img, mask, self._ablation(_as_tensor(img), mask))
+        return replace_background(img, mask, self._ablation(as_pixels(img), mask))
 
     def _ablation(self, image: torch.Tensor, mask: NdarrayOrTensor) -> torch.Tensor | float:
         """What stands in the background instead of a donor's."""
@@ -237,11 +242,22 @@ class RandBackMix(RandomizableTransform):
         if self._drawn is None:
             raise RuntimeError("nothing was drawn yet: call with randomize=True first.")
         if self.background == "noise":
-            return torch.as_tensor(self._drawn, dtype=image.dtype, device=image.device)
+            return self._noise(image)
         outside = _outside(image, mask)
         shuffled = image.clone()
         shuffled[:, outside] = image[:, outside][:, torch.as_tensor(self._drawn, device=image.device)]
         return shuffled
+
+    def _noise(self, image: torch.Tensor) -> torch.Tensor:
+        if image.is_floating_point():
+            return torch.as_tensor(self._drawn, dtype=image.dtype, device=image.device)
+        low, high = (round(limit) for limit in self.noise_range)
+        if low == high:
+            raise ValueError(
+                f"noise_range {self.noise_range} has no two integers for an image of {image.dtype}: give it in the "
+                "units of the image, e.g. (0, 30) of 255."
+            )
+        return torch.as_tensor(self._drawn, device=image.device)
 
 
 class RandBackMixd(MapTransform, Randomizable):
@@ -359,17 +375,7 @@ RandBackMixD = RandBackMixDict = RandBackMixd
 
 def _outside(image: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
     """Where a pixel belongs to no channel's region of interest: boolean, of the spatial shape."""
-    return ~as_binary_mask(mask, image.shape).any(0).to(_as_tensor(image).device)
-
-
-def _copy_for(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Tensor:
-    """Copy another image to the dtype and device of ``pixels``, which it must fit."""
-    if other.shape != pixels.shape:
-        raise ValueError(
-            f"{name} of shape {tuple(other.shape)} does not fit an image of shape {tuple(pixels.shape)}: bring all "
-            "samples to one size and number of channels first, e.g. with Resized."
-        )
-    return other.to(pixels, copy=True)
+    return ~as_binary_mask(mask, image.shape).any(0).to(as_pixels(image).device)
 
 
 def _paste(canvas: torch.Tensor, values: torch.Tensor | float, region: torch.Tensor) -> None:
@@ -380,24 +386,3 @@ def _paste(canvas: torch.Tensor, values: torch.Tensor | float, region: torch.Ten
         np.copyto(canvas.numpy(), source, where=region.numpy())
     else:
         torch.where(region, torch.as_tensor(values).to(canvas), canvas, out=canvas)
-
-
-def _as_tensor(image: NdarrayOrTensor) -> torch.Tensor:
-    """View an array or MetaTensor as a plain tensor: dispatching through MetaTensor costs more than the mixing."""
-    if isinstance(image, torch.Tensor):
-        return image.as_subclass(torch.Tensor).detach()
-    return torch.from_numpy(np.ascontiguousarray(image))
-
-
-def _like(result: torch.Tensor, image: NdarrayOrTensor) -> NdarrayOrTensor:
-    if isinstance(image, MetaTensor):
-        return result.as_subclass(MetaTensor).copy_meta_from(image)
-    return result if isinstance(image, torch.Tensor) else result.numpy()
-
-
-def _check_finite(pixels: torch.Tensor, name: str) -> None:
-    # a sum is one pass, and finite unless a value is not (or values are absurdly large): look closely only then
-    if not pixels.is_floating_point() or math.isfinite(pixels.sum().item()) or torch.isfinite(pixels).all():
-        return
-    n_bad = int((~torch.isfinite(pixels)).sum())
-    raise ValueError(f"{name} has {n_bad} NaN or infinite values of {pixels.numel()}; repair or leave out that sample.")

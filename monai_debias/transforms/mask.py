@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
 from monai.networks.layers import Pool
 
 from monai_debias.parameters import ARRAY, STRING, Integer, SequenceOf, expects
+from monai_debias.transforms.pixels import as_pixels
 
 __all__ = ["as_binary_mask", "pool_mask"]
 
@@ -37,7 +37,7 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
         >>> as_binary_mask(torch.tensor([[0.0, 1.0]]), (3, 2))
         tensor([[False,  True]])
     """
-    values = torch.from_numpy(mask) if isinstance(mask, np.ndarray) else mask.as_subclass(torch.Tensor)
+    values = as_pixels(mask)
     if values.shape[1:] != tuple(image_shape[1:]) or values.shape[0] not in (1, image_shape[0]):
         raise ValueError(
             f"{name} of shape {tuple(values.shape)} does not fit an image of shape {tuple(image_shape)}: expected "

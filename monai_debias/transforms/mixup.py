@@ -28,8 +28,9 @@ from monai_debias.parameters import (
     constraints_of,
     expects,
 )
-from monai_debias.transforms.batch_labels import check_batch, label_rows
+from monai_debias.transforms.batch_labels import IGNORE_VALUE, check_batch, ignored_values, label_rows
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
+from monai_debias.transforms.pixels import native
 
 __all__ = ["FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
 
@@ -72,11 +73,14 @@ class FlowMixup(Randomizable, Transform):
         flow: ``"append"`` mixed rows to the un-mixed ones, or ``"replace"`` these.
         select: ``"all"`` states in each batch, or one at ``"random"``.
         num_classes: number of classes K, for labels that are class indices; 1 for a single logit.
+        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
+            none. A mixed label is missing if one of the two is, unless that one's share is exactly 0: then the mixture
+            is the other sample. Give the same value to the loss.
 
     Raises:
         ValueError: when an argument is out of its range; in a call, when the labels do not fit the images, are class
-            indices without ``num_classes``, or are outside of [0, 1]; and in the pass, when the network is given
-            other rows, or a state is not computed once and in its turn, with the batch first.
+            indices without ``num_classes``, or are neither missing nor in [0, 1]; and in the pass, when the network is
+            given other rows, or a state is not computed once and in its turn, with the batch first.
         TypeError: when ``layers`` is a string, the network is scripted, compiled or in ``DataParallel``, or in the
             pass, when a state is not a tensor.
 
@@ -105,6 +109,7 @@ class FlowMixup(Randomizable, Transform):
         flow=OneOf("append", "replace"),
         select=OneOf("all", "random"),
         num_classes=NONE | Integer("[1, inf)"),
+        ignore_value=IGNORE_VALUE,
     )
     def __init__(
         self,
@@ -114,6 +119,7 @@ class FlowMixup(Randomizable, Transform):
         flow: str = "append",
         select: str = "all",
         num_classes: int | None = None,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         layers = tuple(layers)
         if len(set(layers)) < len(layers) or INPUT in layers[1:]:
@@ -129,26 +135,42 @@ class FlowMixup(Randomizable, Transform):
         self.flow = flow
         self.select = select
         self.num_classes = num_classes
+        self.ignore_value = ignored_values(ignore_value)
         self._mixtures: list[Mixture] = []
 
     @classmethod
-    def mixup(cls, alpha: float = 1.0, num_classes: int | None = None) -> FlowMixup:
+    def mixup(
+        cls,
+        alpha: float = 1.0,
+        num_classes: int | None = None,
+        ignore_value: float | Sequence[float] | None = None,
+    ) -> FlowMixup:
         """Mixup: images are mixed."""
-        return cls(None, (INPUT,), alpha, "replace", "all", num_classes)
+        return cls(None, (INPUT,), alpha, "replace", "all", num_classes, ignore_value)
 
     @classmethod
     def manifold_mixup(
-        cls, network: torch.nn.Module, layers: Sequence[str], alpha: float = 1.0, num_classes: int | None = None
+        cls,
+        network: torch.nn.Module,
+        layers: Sequence[str],
+        alpha: float = 1.0,
+        num_classes: int | None = None,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> FlowMixup:
         """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
-        return cls(network, layers, alpha, "replace", "random", num_classes)
+        return cls(network, layers, alpha, "replace", "random", num_classes, ignore_value)
 
     @classmethod
     def flow_mixup(
-        cls, network: torch.nn.Module, layers: Sequence[str], alpha: float = 1.0, num_classes: int | None = None
+        cls,
+        network: torch.nn.Module,
+        layers: Sequence[str],
+        alpha: float = 1.0,
+        num_classes: int | None = None,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> FlowMixup:
         """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
-        return cls(network, layers, alpha, "append", "all", num_classes)
+        return cls(network, layers, alpha, "append", "all", num_classes, ignore_value)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -208,7 +230,7 @@ class FlowMixup(Randomizable, Transform):
         Returns:
             Shape (B, ...), or (2B, ...) with ``"append"``; ``img`` itself if only hidden states are mixed.
         """
-        rows = self._checked(convert_to_tensor(img, track_meta=False))
+        rows = self._checked(convert_to_tensor(native(img), track_meta=False))
         if self._mixtures[0].layer != INPUT:
             return img
         if combine is None:
@@ -226,13 +248,15 @@ class FlowMixup(Randomizable, Transform):
             label: class indices (B,) or (B, 1), or rows (B, K) of values in [0, 1]: one-hot, multi-hot or soft.
 
         Returns:
-            Rows (B', K), floating-point.
+            Rows (B', K), floating-point; a missing label has the first of the values in ``ignore_value``.
         """
-        rows = self._checked(label_rows(label, self.num_classes))
+        rows = self._checked(label_rows(label, self.num_classes, self.ignore_value))  # NaN where a label is missing
         if self.flow == "append":
-            joined = torch.cat([rows, *(mix_rows(rows, mixture) for mixture in self._mixtures)])
+            joined = torch.cat([rows, *(_mix_labels(rows, mixture) for mixture in self._mixtures)])
         else:  # each state is mixed from what the one before has become
-            joined = reduce(mix_rows, self._mixtures, rows)
+            joined = reduce(_mix_labels, self._mixtures, rows)
+        if self.ignore_value:
+            joined = joined.masked_fill(joined.isnan(), self.ignore_value[0])
         return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
 
     def arm_network(self, n_samples: int, n_rows: int) -> None:
@@ -277,6 +301,7 @@ class FlowMixupd(MapTransform, Randomizable):
         flow: see :class:`FlowMixup`.
         select: see :class:`FlowMixup`.
         num_classes: see :class:`FlowMixup`.
+        ignore_value: see :class:`FlowMixup`.
         mask_key: key of binary masks (B, 1, spatial...) that go with the images; None if there are none.
         flag_key: key of the bool flags (B,) that ``FillMaskd`` writes; a batch may lack it.
         allow_missing_keys: do not raise when one of ``keys`` is missing from the batch.
@@ -319,12 +344,13 @@ class FlowMixupd(MapTransform, Randomizable):
         mask_key: Hashable | None = None,
         flag_key: Hashable = "has_mask",
         allow_missing_keys: bool = False,
+        ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.label_key = label_key
         self.mask_key = mask_key
         self.flag_key = flag_key
-        self.transform = FlowMixup(network, layers, alpha, flow, select, num_classes)
+        self.transform = FlowMixup(network, layers, alpha, flow, select, num_classes, ignore_value)
 
     @classmethod
     def mixup(cls, keys: KeysCollection, **options: Any) -> FlowMixupd:
@@ -383,3 +409,12 @@ class FlowMixupd(MapTransform, Randomizable):
 
 
 FlowMixupD = FlowMixupDict = FlowMixupd
+
+
+def _mix_labels(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
+    """Mix rows of labels, NaN where one is missing: a label that has no share is not needed."""
+    if mixture.weight == 1:
+        return rows
+    if mixture.weight == 0:
+        return rows[torch.as_tensor(mixture.order, device=rows.device)]
+    return mix_rows(rows, mixture)

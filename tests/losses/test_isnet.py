@@ -346,7 +346,7 @@ def test_divergence_is_an_error_that_names_the_term():
     logits, label, heatmap, mask = batch()
     target = {"label": label, "mask": mask}
     nan = float("nan")
-    with pytest.raises(FloatingPointError, match=r"classification loss is nan.*lower learning rate"):
+    with pytest.raises(FloatingPointError, match=r"logits have NaN .* in 4 of 4 rows .*lower learning rate"):
         ISNetLRPLoss()({"logits": logits * nan, "heatmap": heatmap}, target)
     whole, region = heatmap.clone(), heatmap.clone()
     whole[1] = nan

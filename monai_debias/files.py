@@ -22,7 +22,7 @@ from typing import IO, Any
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["remove_leftovers", "replace_file"]
+__all__ = ["new_folder", "remove_leftovers", "replace_file"]
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.incomplete")
 
@@ -64,18 +64,17 @@ def replace_file(path: str | os.PathLike, mode: str = "w", newline: str | None =
         raise ValueError(f"mode must be 'w' or 'wb', got {mode!r}.")
     target = Path(os.path.realpath(path))
     remove_leftovers(target.parent, target.name)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.incomplete")
+    temporary = _temporary(target)
     try:
-        with open(temporary, mode, newline=newline, encoding=None if "b" in mode else "utf-8") as file:
-            _try_to_lock(file)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        temporary.touch()
+        with _lock(temporary):  # until it has its name, so that nobody takes it for a leftover
+            with open(temporary, mode, newline=newline, encoding=None if "b" in mode else "utf-8") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
             if target.exists():
                 shutil.copymode(target, temporary)
-            if sys.platform == "win32":
-                file.close()  # Windows renames no open file
-            os.replace(temporary, target)  # still locked, so that nobody takes it for a leftover
+            os.replace(temporary, target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
@@ -84,18 +83,57 @@ def replace_file(path: str | os.PathLike, mode: str = "w", newline: str | None =
     _sync_folder(target.parent)
 
 
-def remove_leftovers(folder: str | os.PathLike, name: str | None = None) -> list[Path]:
-    """Remove the unfinished files of processes that were killed while they wrote.
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Make a folder that appears, with all that is in it, when the block ends; after an error there is none.
 
-    A process that still writes holds a lock of its file, and is left alone. So is every file on a file system without
-    locks, where a dead process cannot be told from a living one.
+    Args:
+        path: the folder to make, with the folders above it; it must not exist, or be empty.
+
+    Yields:
+        The folder to write to until then, beside ``path``; see :func:`replace_file` about its name.
+
+    Raises:
+        OSError: when the folder cannot be made, or is there by now and not empty.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as parent:
+        ...     with new_folder(Path(parent, "cohort")) as folder:
+        ...         _ = (folder / "notes.txt").write_text("new")
+        ...         print(Path(parent, "cohort").exists())
+        ...     print(Path(parent, "cohort", "notes.txt").read_text())
+        False
+        new
+    """
+    target = Path(os.path.realpath(path))
+    remove_leftovers(target.parent, target.name)
+    temporary = _temporary(target)
+    temporary.mkdir(parents=True)
+    try:
+        with _lock(temporary):
+            yield temporary
+            if target.exists():
+                target.rmdir()
+            temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    _sync_folder(target.parent)
+
+
+def remove_leftovers(folder: str | os.PathLike, name: str | None = None) -> list[Path]:
+    """Remove the unfinished files and folders of processes that were killed while they wrote.
+
+    A process that still writes holds a lock, and is left alone. So is everything on a file system without locks, where
+    a dead process cannot be told from a living one.
 
     Args:
         folder: where to look; not in its sub-folders.
-        name: name of the file that was being written; of any file by default.
+        name: name of what was being written; any by default.
 
     Returns:
-        The files that were removed.
+        What was removed.
 
     Example:
         >>> import tempfile
@@ -111,25 +149,38 @@ def remove_leftovers(folder: str | os.PathLike, name: str | None = None) -> list
     return removed
 
 
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.incomplete")
+
+
 def _remove_unless_locked(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            if not _try_to_lock(file):
-                return False
-        path.unlink()
+        with _lock(path) as locked:
+            if locked and path.is_dir():
+                shutil.rmtree(path)
+            elif locked:
+                path.unlink()
+            return locked
     except OSError:  # gone meanwhile, another user's, or on Windows open in another process
         return False
-    return True
 
 
-def _try_to_lock(file: IO[Any]) -> bool:
-    """Lock a file until it is closed or its process ends; False where another process holds it, or nothing locks."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    return True
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[bool]:
+    """Lock a file or folder; False where another process holds it, or nothing locks. Windows keeps what is open."""
+    if sys.platform == "win32":
+        yield True
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = True
+    except OSError:
+        locked = False
+    try:
+        yield locked
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_debias.files import remove_leftovers, replace_file
+from monai_debias.files import new_folder, remove_leftovers, replace_file
 
 
 def in_a_process(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -114,3 +114,32 @@ def test_a_missing_folder_and_an_unknown_mode_are_clear(tmp_path):
     assert caught.value.filename == str(path)
     with pytest.raises(ValueError, match="mode must be 'w' or 'wb', got 'a'"):
         write(tmp_path / "notes.txt", "a", "")
+
+
+def test_a_new_folder_is_there_when_it_is_complete(tmp_path):
+    target, present = tmp_path / "above" / "cohort", set()
+
+    def make(error: BaseException | None = None) -> None:
+        with new_folder(target) as folder:
+            (folder / "masks").mkdir()
+            (folder / "masks" / "1.png").touch()
+            assert remove_leftovers(target.parent) == []  # it is being written
+            assert set(target.parent.iterdir()) == {folder} | present
+            if error is not None:
+                raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        make(KeyboardInterrupt())
+    assert list(target.parent.iterdir()) == []
+    leftover = target.with_name(f".cohort.{'0' * 32}.incomplete")
+    (leftover / "masks").mkdir(parents=True)
+    make()
+    assert [path.relative_to(target.parent).as_posix() for path in sorted(target.parent.rglob("*"))] == [
+        "cohort",
+        "cohort/masks",
+        "cohort/masks/1.png",
+    ]
+    present.add(target)
+    with pytest.raises(OSError, match="not empty"):
+        make()
+    assert list(target.parent.iterdir()) == [target]

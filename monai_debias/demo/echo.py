@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +28,7 @@ from monai_debias.demo.echo_dicom import write_echo_dicom
 from monai_debias.demo.echo_overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
 from monai_debias.demo.echo_patients import draw_heart, draw_pose, draw_window
 from monai_debias.demo.echo_phantom import ScanConverter, render_clip
+from monai_debias.files import new_folder
 
 __all__ = ["SECTIONS", "assign_cues", "build_echo_cohort"]
 
@@ -124,10 +124,7 @@ def build_echo_cohort(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty directory; nothing was written, choose another one")
 
-    partial = out.absolute()
-    partial = partial.with_name(f"{partial.name}.incomplete-{os.getpid()}")
-    partial.mkdir(parents=True)  # fails rather than reuse someone else's
-    try:
+    with new_folder(out) as partial:
         for folder in (*SECTIONS, "masks"):
             (partial / folder).mkdir()
         tasks = _plan(str(partial), bias, seed, dict(zip(_GROUPS, patients, strict=True)), frames)
@@ -145,12 +142,6 @@ def build_echo_cohort(
             **sections,
         }
         (partial / "datalist.json").write_text(json.dumps(datalist, indent=1) + "\n", encoding="utf-8")
-        if out.exists():
-            out.rmdir()  # empty, as checked above; fails if it no longer is
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
     return out
 
 

@@ -27,6 +27,7 @@ SOURCES = sorted(
 # whatever is not among the core dependencies, by the name under which it is imported
 EXTRAS = (
     "captum",
+    "cv2",
     "data_store",
     "einops",
     "fire",

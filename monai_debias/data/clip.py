@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["ArrayClip", "Clip"]
+from monai_debias.data.reading import FileReadError
+
+__all__ = ["ArrayClip", "Clip", "check_finite"]
 
 
 class Clip(Protocol):
@@ -18,6 +20,10 @@ class Clip(Protocol):
     @property
     def n_frames(self) -> int:
         """Number of frames, at least 1."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one decoded frame in bytes, known before anything is decoded."""
 
     @property
     def patient_id(self) -> str:
@@ -35,11 +41,16 @@ class ArrayClip:
 
     Args:
         frames: array (frames, rows, columns) or (frames, rows, columns, 3).
+
+    Raises:
+        FileReadError: if it has no values; from :meth:`decode` if some of a frame are not finite.
     """
 
     patient_id = ""
 
     def __init__(self, frames: np.ndarray) -> None:
+        if frames.size == 0:
+            raise FileReadError(f"has no values: its shape is {frames.shape}")
         self._frames = frames
 
     @property
@@ -47,10 +58,30 @@ class ArrayClip:
         """Number of frames."""
         return len(self._frames)
 
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one frame in bytes."""
+        return self._frames[0].nbytes
+
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Yield the frames with these indices, None for all."""
-        yield from self._frames if indices is None else self._frames[list(indices)]
+        for index in range(self.n_frames) if indices is None else indices:
+            yield check_finite(np.array(self._frames[index]))
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
         """Return nothing, since nothing is known."""
         return {}
+
+
+def check_finite(frame: np.ndarray) -> np.ndarray:
+    """Return a frame as it is.
+
+    Args:
+        frame: values of any shape.
+
+    Raises:
+        FileReadError: if some are NaN or infinite.
+    """
+    if not np.isfinite(frame).all():
+        raise FileReadError("has values that are NaN or infinite")
+    return frame

@@ -79,6 +79,16 @@ class DicomPixels:
                 "them are read"
             )
 
+    @property
+    def frame_bytes(self) -> int:
+        """Size of the largest decoded frame in bytes, as the headers of the file and of its compressed frames say."""
+        streams = self._streams if self._decoder.is_encapsulated else []
+        headers = [read_stream_header(bare_codestream(stream)) for stream in streams]
+        areas = [header.rows * header.columns for header in headers if header is not None]
+        samples = self._layout.samples if self._palette is None else 3
+        bytes_per_sample = 1 if self._layout.bits_stored <= 8 else 4
+        return max([self._layout.rows * self._layout.columns, *areas]) * samples * bytes_per_sample
+
     def frame(self, index: int) -> np.ndarray:
         """Decode one frame.
 

@@ -47,6 +47,11 @@ class DicomClip:
         self.n_frames = self._pixels.n_frames
 
     @property
+    def frame_bytes(self) -> int:
+        """Size of the largest decoded frame in bytes."""
+        return self._pixels.frame_bytes
+
+    @property
     def patient_id(self) -> str:
         """The Patient ID, "" if there is none; never to be printed."""
         return str(self._dataset.get("PatientID") or "").strip()
@@ -92,6 +97,8 @@ def read_dicom(path: Path) -> DicomClip:
         raise NotUltrasoundError(f"is not ultrasound ({found})")
     if sop_class == _ENHANCED_VOLUME:
         raise FileReadError(f"is an ultrasound volume ({found}), expected a still or a clip")
+    if "PixelData" not in dataset and sop_class is not None and sop_class not in _SOP_CLASSES:
+        raise NotUltrasoundError(f"is not an ultrasound image ({found}, without pixels)")  # a report of an examination
     if "PixelData" not in dataset:
         raise FileReadError(f"has no pixels ({found}): {_why_no_pixels(dataset)}")
     return DicomClip(dataset)

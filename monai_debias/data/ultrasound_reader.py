@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A reader of ultrasound stills and clips from DICOM, PNG, JPEG and NumPy files."""
+"""A reader of ultrasound stills and clips from DICOM, picture, video, NIfTI and NumPy files."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ from monai.utils import MetaKeys, ensure_tuple
 
 from monai_debias.data.clip import Clip
 from monai_debias.data.frame_index import FRAME, frame_index
+from monai_debias.data.nifti import NIFTI_SUFFIXES, NiftiClip
 from monai_debias.data.npy import read_npy
-from monai_debias.data.picture import PICTURE_SUFFIXES, read_picture
-from monai_debias.data.reading import reading
+from monai_debias.data.picture import PICTURE_SUFFIXES, PictureClip
+from monai_debias.data.reading import FileReadError, reading
+from monai_debias.data.regular_file import check_regular_file
 from monai_debias.data.ultrasound_dicom import read_dicom
-from monai_debias.parameters import OneOf, expects
+from monai_debias.data.video import VIDEO_SUFFIXES, VideoClip
+from monai_debias.parameters import Integer, OneOf, expects
 
 __all__ = ["UltrasoundFile", "UltrasoundReader"]
 
 _DICOM_SUFFIXES = ("", ".dcm", ".dicom")
 _READERS: dict[str, tuple[Callable[[Path], Clip], str]] = {
     ".npy": (read_npy, "the NumPy array"),
-    **dict.fromkeys(PICTURE_SUFFIXES, (read_picture, "the picture")),
+    **dict.fromkeys(NIFTI_SUFFIXES, (NiftiClip, "the NIfTI image")),
+    **dict.fromkeys(PICTURE_SUFFIXES, (PictureClip, "the picture")),
+    **dict.fromkeys(VIDEO_SUFFIXES, (VideoClip, "the video")),
 }
 _BT601 = (299, 587, 114)  # luminance weights of red, green and blue, in thousandths
 
@@ -53,11 +58,15 @@ class UltrasoundReader(ImageReader):
     - DICOM ultrasound, single- and multi-frame: MONOCHROME1 (inverted) and 2, RGB, YBR and PALETTE COLOR, uncompressed
       and whatever pydicom can decompress with the plugins that are installed; see
       :func:`monai_debias.data.dicom_pixels.decode_frames`. Other modalities are refused.
+    - AVI, MP4 and QuickTime videos, such as those of EchoNet-Dynamic, see :class:`~monai_debias.data.video.VideoClip`.
+    - NIfTI stills (columns, rows) and clips (columns, rows, frames), such as those of CAMUS, whose values are kept, see
+      :class:`~monai_debias.data.nifti.NiftiClip`.
     - PNG, JPEG and BMP stills (a JPEG is turned as its EXIF orientation says; transparency is ignored).
-    - ``.npy`` stills, (rows, columns) or (rows, columns, 3), whose values are kept as they are; never a pickle.
+    - ``.npy`` stills, (rows, columns) or (rows, columns, 3), and clips, (frames, rows, columns), whose values are kept,
+      see :func:`~monai_debias.data.npy.read_npy`; never a pickle.
 
     The file type follows from the suffix; everything unknown counts as DICOM, whose files often have none. All but
-    ``.npy`` give values in [0, 255]: uint8, or float32 where the file has more than 8 bits.
+    ``.npy`` and NIfTI give values in [0, 255]: uint8, or float32 where the file has more than 8 bits.
 
     The array is (rows, columns) for a still and (rows, columns, frames) for a clip, with a last dimension of 3 for
     ``color="rgb"``. Unlike MONAI's readers this one does not swap rows and columns, so that all formats agree. A
@@ -79,6 +88,8 @@ class UltrasoundReader(ImageReader):
         frames: ``"all"``, ``"middle"`` (index ``n // 2``), ``"first"``, or an index as in Python; only the frames that
             are asked for are decoded. All but ``"all"`` give a still.
         color: ``"grey"`` (luminance of ITU-R BT.601, which leaves a grey image stored as RGB as it is) or ``"rgb"``.
+        max_bytes: what the frames that are asked for may take when they are decoded, 4 GiB by default; compared with
+            what the header says before anything is decoded, so that an absurd header does not fill the memory.
 
     Raises:
         ValueError: on other arguments.
@@ -95,16 +106,16 @@ class UltrasoundReader(ImageReader):
         ((240, 320), dtype('uint8'), 1)
     """
 
-    @expects(frames=OneOf("all") | FRAME, color=OneOf("grey", "rgb"))
-    def __init__(self, frames: str | int = "all", color: str = "grey") -> None:
+    @expects(frames=OneOf("all") | FRAME, color=OneOf("grey", "rgb"), max_bytes=Integer("[1, inf)"))
+    def __init__(self, frames: str | int = "all", color: str = "grey", max_bytes: int = 2**32) -> None:
         super().__init__()
         self.frames = frames
         self.color = color
+        self.max_bytes = max_bytes
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
         """Tell whether the name of each file looks like one of the formats; a name without suffix counts as DICOM."""
-        known = (*PICTURE_SUFFIXES, *_DICOM_SUFFIXES, ".npy")
-        return all(Path(name).suffix.lower() in known for name in ensure_tuple(filename))
+        return all(_suffix(Path(name)) in (*_READERS, *_DICOM_SUFFIXES) for name in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> UltrasoundFile:
         """Open one file and check that it is ultrasound; pixels of DICOM files are decoded later.
@@ -117,12 +128,8 @@ class UltrasoundReader(ImageReader):
         if len(paths) != 1:
             raise ValueError(f"expected one file per item, got {len(paths)}: {', '.join(map(str, paths[:3]))}")
         path = paths[0]
-        if path.is_dir():
-            raise IsADirectoryError(f"{path}: is a directory, expected a file")
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file")
-        suffix = path.suffix.lower()
-        read, what = _READERS.get(suffix, (read_dicom, "the DICOM header"))
+        check_regular_file(path)
+        read, what = _READERS.get(_suffix(path), (read_dicom, "the DICOM header"))
         with reading(path, what):
             return UltrasoundFile(str(path), read(path))
 
@@ -139,6 +146,7 @@ class UltrasoundReader(ImageReader):
         whole = self.frames == "all"
         with reading(img.path, f"frame {self.frames}"):
             indices = None if whole else [frame_index(self.frames, clip.n_frames)]
+            self._check_size(clip, clip.n_frames if whole else 1)
         with reading(img.path, "the pixel data"):
             convert = _to_rgb if self.color == "rgb" else _to_grey
             frames = [convert(frame) for frame in clip.decode(indices)]
@@ -152,6 +160,19 @@ class UltrasoundReader(ImageReader):
         meta[MetaKeys.SPATIAL_SHAPE] = torch.tensor(array.shape[: array.ndim - (self.color == "rgb")])
         meta[MetaKeys.ORIGINAL_CHANNEL_DIM] = -1 if self.color == "rgb" else float("nan")  # MONAI's "no_channel"
         return array, meta
+
+    def _check_size(self, clip: Clip, n_frames: int) -> None:
+        size = clip.frame_bytes * n_frames
+        if size > self.max_bytes:
+            raise FileReadError(
+                f"takes {size / 2**30:.3g} GiB when it is decoded ({n_frames} of {clip.n_frames} frames), more than "
+                f"the {self.max_bytes / 2**30:.3g} GiB of max_bytes; raise it, or load single frames"
+            )
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix in lower case; that of a compressed NIfTI file has two parts."""
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
 
 
 def _to_grey(frame: np.ndarray) -> np.ndarray:

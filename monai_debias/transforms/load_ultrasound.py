@@ -37,6 +37,7 @@ class LoadUltrasound(Transform):
         dtype: type of the result.
         ensure_channel_first: whether the result has a channel dimension, first; without, it has none for ``"grey"`` and
             it is the last for ``"rgb"``.
+        max_bytes: limit of the decoded size, see the reader.
 
     Returns:
         A MetaTensor (C, rows, columns) for a still and (C, rows, columns, frames) for a clip; C is 1 or 3.
@@ -61,8 +62,9 @@ class LoadUltrasound(Transform):
         color: str = "grey",
         dtype: DtypeLike = np.float32,
         ensure_channel_first: bool = True,
+        max_bytes: int = 2**32,
     ) -> None:
-        self.reader = UltrasoundReader(frames=frames, color=color)
+        self.reader = UltrasoundReader(frames=frames, color=color, max_bytes=max_bytes)
         self.dtype = dtype
         self.ensure_channel_first = ensure_channel_first
 
@@ -91,6 +93,7 @@ class LoadUltrasoundd(MapTransform):
         color: see :class:`LoadUltrasound`.
         dtype: type of the result.
         allow_missing_keys: whether a sample may lack a key.
+        max_bytes: see :class:`LoadUltrasound`.
 
     Raises:
         KeyError: on calling, if a key is missing.
@@ -112,9 +115,10 @@ class LoadUltrasoundd(MapTransform):
         color: str = "grey",
         dtype: DtypeLike = np.float32,
         allow_missing_keys: bool = False,
+        max_bytes: int = 2**32,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.loader = LoadUltrasound(frames=frames, color=color, dtype=dtype)
+        self.loader = LoadUltrasound(frames=frames, color=color, dtype=dtype, max_bytes=max_bytes)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the files of a sample.

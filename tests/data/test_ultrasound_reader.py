@@ -488,7 +488,7 @@ def test_float_and_bool_npy_keep_their_values(tmp_path):
     ("array", "message"),
     [
         (np.array([{"a": 1}], dtype=object), "pickle"),
-        (np.zeros((4, 5, 6)), r"shape \(4, 5, 6\), expected a still"),
+        (np.zeros((4, 5, 6, 7)), r"shape \(4, 5, 6, 7\), expected \(rows, columns\)"),
         (np.zeros((0, 5)), "shape"),
         (np.full((4, 5), np.nan), "NaN"),
         (np.array([["a"]]), "expected numbers"),
@@ -539,5 +539,5 @@ def test_a_still_has_one_frame(tmp_path):
 def test_verify_suffix():
     reader = UltrasoundReader()
     assert reader.verify_suffix("a.dcm")
-    assert reader.verify_suffix(["IM0001", "a.PNG", "b.npy"])
-    assert not reader.verify_suffix(["a.dcm", "b.nii.gz"])
+    assert reader.verify_suffix(["IM0001", "a.PNG", "b.npy", "c.nii.gz", "d.AVI"])
+    assert not reader.verify_suffix(["a.dcm", "b.csv.gz"])

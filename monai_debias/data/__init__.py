@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
-from monai_debias.data.find_files import find_ultrasound_files
+from monai_debias.data.find_files import find_files
 from monai_debias.data.image_folder import build_folder_datalist
 from monai_debias.data.label_noise import corrupt_labels
+from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mnist import load_mnist
-from monai_debias.data.reading import FileReadError, FileReadWarning
+from monai_debias.data.reading import FileReadError, FileReadWarning, NotUltrasoundError
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
 from monai_debias.data.tmed2 import build_tmed2_datalist
 from monai_debias.data.ultrasound_reader import UltrasoundReader
@@ -17,12 +18,14 @@ from monai_debias.data.ultrasound_reader import UltrasoundReader
 __all__ = [
     "FileReadError",
     "FileReadWarning",
+    "LeftOutError",
+    "NotUltrasoundError",
     "UltrasoundReader",
     "build_folder_datalist",
     "build_tmed2_datalist",
     "check_splits",
     "corrupt_labels",
-    "find_ultrasound_files",
+    "find_files",
     "keep_mask_fraction",
     "load_datalist",
     "load_mnist",

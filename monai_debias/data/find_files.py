@@ -1,50 +1,104 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files that an inference is asked for: one file, or what a folder holds."""
+"""The files of a job over a folder, and what of the folder is not worth a try."""
 
 from __future__ import annotations
 
-import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.data.left_out import LeftOut, read_or_leave_out
+from monai_debias.data.regular_file import check_regular_file
 
-__all__ = ["find_ultrasound_files"]
+__all__ = ["FoundFiles", "candidate", "find_files"]
 
 
-def find_ultrasound_files(path: str | Path) -> list[str]:
-    """List the ultrasound files at a path: the file itself, or all below a folder, in order of their names.
+class FoundFiles(NamedTuple):
+    """What a search found.
 
-    A folder's files count when their suffix is one that ``UltrasoundReader`` reads, or when they have none, as DICOM
-    files often do. Hidden files and a ``DICOMDIR`` are passed over; other files are too, and their number is logged.
+    Attributes:
+        files: paths of the files to try, in order of their names.
+        left_out: what is not even to be tried.
+    """
+
+    files: list[str]
+    left_out: list[LeftOut]
+
+
+def find_files(path: str | Path) -> FoundFiles:
+    """List the files at a path: the file itself, or all below a folder.
+
+    Whatever may be a file of ultrasound is listed, without being opened: the names of DICOM files tell nothing, so that
+    only the reader can say which they are. Hidden files and folders, empty files, pipes, sockets, devices, folders that
+    this user cannot open and links that lead nowhere are left out. A link to a folder is followed, but not to one that
+    is searched anyway, or that the link is in.
 
     Args:
         path: a file or a folder.
 
     Returns:
-        The paths as strings, at least one.
+        The files, and what is left out.
 
     Raises:
-        FileNotFoundError: when there is nothing at the path, or no such file in the folder.
+        FileNotFoundError: when there is nothing at the path, or nothing in the folder.
+        FileReadError: when it is a pipe, a socket or a device, or an empty file.
 
     Example:
         >>> from pydicom.data import get_testdata_file
-        >>> [Path(file).name for file in find_ultrasound_files(get_testdata_file("examples_ybr_color.dcm"))]
+        >>> [Path(file).name for file in find_files(get_testdata_file("examples_ybr_color.dcm")).files]
         ['examples_ybr_color.dcm']
     """
     where = Path(path).expanduser()
-    if where.is_file():
-        return [str(where)]
     if not where.is_dir():
-        raise FileNotFoundError(f"there is no file or folder {where}.")
-    names = [p for p in sorted(where.rglob("*")) if p.is_file() and p.name != "DICOMDIR"]
-    names = [p for p in names if not any(part.startswith(".") for part in p.relative_to(where).parts)]
-    reader = UltrasoundReader()
-    found = [str(p) for p in names if reader.verify_suffix(p)]
+        check_regular_file(where)
+        return FoundFiles([str(where)], [])
+    found = list(_search(where, {where.resolve()}))
     if not found:
-        raise FileNotFoundError(f"{where} has no DICOM, PNG, JPEG or NPY files ({len(names)} others).")
-    if len(found) < len(names):
-        logging.getLogger(__name__).info(
-            "%d files of %s are not images and are left out", len(names) - len(found), where
-        )
-    return found
+        raise FileNotFoundError(f"the folder {where} has no files")
+    files = [str(entry) for entry in sorted(entry for entry in found if isinstance(entry, Path))]
+    return FoundFiles(files, [entry for entry in found if isinstance(entry, LeftOut)])
+
+
+def candidate(path: Path) -> Path | LeftOut:
+    """Tell whether a file is worth a try, without opening it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The path, or the reason for leaving the file out.
+
+    Example:
+        >>> candidate(Path("study/.DS_Store")).reason
+        'is hidden, since its name begins with a dot'
+    """
+    if path.name.startswith("."):
+        return LeftOut(str(path), "not ultrasound", "is hidden, since its name begins with a dot")
+    unreadable = read_or_leave_out(lambda: check_regular_file(path), path)
+    return unreadable or path
+
+
+def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:
+    """Search a folder; ``roots`` are the folders, links resolved, below which everything is searched."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        yield LeftOut(str(folder), "unreadable", f"the folder cannot be opened ({error.strerror})")
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or not os.path.isdir(entry):  # Path.is_dir fails where this user may not look
+            yield candidate(entry)
+        elif not entry.is_symlink() or _is_new(entry.resolve(), roots):
+            yield from _search(entry, roots)
+        else:
+            yield LeftOut(str(entry), "not ultrasound", f"is a link to {entry.resolve()}, which is searched anyway")
+
+
+def _is_new(target: Path, roots: set[Path]) -> bool:
+    """Tell whether nothing of a folder is searched yet, and if so, count it as searched."""
+    if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
+        return False
+    roots.add(target)
+    return True

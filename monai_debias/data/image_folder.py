@@ -1,21 +1,30 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder per class of DICOM, PNG, JPEG or NumPy ultrasound -> MONAI datalist."""
+"""A folder per class of ultrasound files -> MONAI datalist."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monai.utils import OptionalImportError
-
 from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, save_datalist
+from monai_debias.data.find_files import find_files
+from monai_debias.data.left_out import (
+    LEFT_OUT_NAME,
+    LeftOut,
+    check_strict,
+    log_left_out,
+    read_or_leave_out,
+    refuse_left_out,
+    save_left_out,
+)
 from monai_debias.data.splits import split_by_patient
-from monai_debias.data.ultrasound_reader import UltrasoundFile, UltrasoundReader
+from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 __all__ = ["build_folder_datalist"]
 
@@ -46,13 +55,15 @@ def build_folder_datalist(
     test_fraction: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
+    strict: bool = False,
 ) -> str:
     r"""Write the ``datalist.json`` of a data-set directory that has a folder per class.
 
     Layout: ``dataset_dir/CLASS/…/file``, split by patient; or ``dataset_dir/SPLIT/CLASS/…/file`` with SPLIT
     ``training``, ``validation`` and ``test`` (or ``train``, ``val``; more test sets as ``test_…``), which is kept.
     Files are what :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` reads. Each is opened, and its last
-    frame decoded; any that cannot be read stops the builder. Names that begin with a dot are passed over.
+    frame decoded. What is not ultrasound or cannot be read is left out of the datalist; the log says how many files
+    that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
 
     **Patients.** Without ``patient_regex``, every file must be DICOM with a Patient ID, of which the first 12
     hexadecimal digits of the SHA-256 go into the datalist. That hides the ID from a casual reader, no more: who has a
@@ -70,15 +81,17 @@ def build_folder_datalist(
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.
         overwrite: whether an existing ``datalist.json`` may be replaced.
+        strict: whether a file that would be left out is an error; then there is no new datalist.
 
     Returns:
         The path of the datalist.
 
     Raises:
-        FileNotFoundError: if the directory does not exist.
+        FileNotFoundError: if the directory does not exist, or the folder of a class has no files.
         FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
-        ValueError: if there are no class folders or only one, files that cannot be read as ultrasound, no information
-            about patients, fewer patients than splits, a section with a single class, or a patient in two splits.
+        LeftOutError: if ``strict`` and a file would be left out, or if no file of a class is left.
+        ValueError: if there are no class folders or only one, no information about patients, fewer patients than
+            splits, a section with a single class, or a patient in two splits.
 
     Example:
         >>> import tempfile
@@ -97,39 +110,53 @@ def build_folder_datalist(
     if (directory / DATALIST_NAME).exists() and not overwrite:
         # before the files are read, which may take long
         raise FileExistsError(f"{directory / DATALIST_NAME} exists already; pass overwrite=True to replace it")
-    files = _find_files(directory)
-    labels = _class_order({file.class_name for file in files}, classes, directory)
-    patients = _read_patients(files, patient_regex)
+    class_folders, left_out = _find_classes(directory)
+    searched = [_find_files(section, folder) for section, folder in class_folders]
+    files = [file for found, _ in searched for file in found]
+    left_out += [entry for _, of_folder in searched for entry in of_folder]
+    labels = _class_order({folder.name for _, folder in class_folders}, classes, directory)
+    pattern = _compile(patient_regex)
+    read = [read_or_leave_out(partial(_read_patient, file, pattern), file.path) for file in files]
+    left_out += [result for result in read if isinstance(result, LeftOut)]
+    found = [(file, result) for file, result in zip(files, read, strict=True) if not isinstance(result, LeftOut)]
+    save_left_out(directory / LEFT_OUT_NAME, left_out)
+    check_strict(strict, left_out)
+    _check_classes([file for file, _ in found], labels, left_out)
+    _check_patients(found, patient_regex)
     sections: dict[str, list[dict[str, Any]]] = {}
-    for file, patient in zip(files, patients, strict=True):
+    for file, patient in found:
         item = {"image": str(file.path), "label": labels.index(file.class_name), "patient_id": patient}
         sections.setdefault(file.section, []).append(item)
     if "" in sections:
         training_fraction = 1 - validation_fraction - test_fraction
         fractions = {"training": training_fraction, "validation": validation_fraction, "test": test_fraction}
         sections = split_by_patient(sections[""], fractions, seed)
-    description = f"{len(files)} ultrasound files of {len(set(patients))} patients, a folder per class"
-    return str(save_datalist(directory, sections, labels, description, overwrite))
+    n_patients = len({patient for _, patient in found})
+    description = f"{len(found)} ultrasound files of {n_patients} patients, a folder per class"
+    path = save_datalist(directory, sections, labels, description, overwrite)
+    log_left_out(logging.getLogger(__name__), left_out, len(found))
+    return str(path)
 
 
-def _find_files(directory: Path) -> list[_File]:
-    folders = _subfolders(directory)
+def _find_classes(directory: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
+    """Return (section, folder) of each class, the section "" without split folders, and what is in none of them."""
+    folders, outside = _subfolders(directory)
     if not folders:
         raise ValueError(f"{directory} has no folders; expected one for each class, or for each split")
     others = [folder.name for folder in folders if _section(folder) is None]
     if len(others) == len(folders):
-        return [file for folder in folders for file in _files_below(folder, "")]
+        return [("", folder) for folder in folders], outside
     if others:
         raise ValueError(f"{directory} has split folders and others ({', '.join(others[:3])}); use one of the layouts")
     sections = [_section(folder) or "" for folder in folders]
     if len(set(sections)) < len(sections):
         raise ValueError(f"{directory} has two folders for one split: {', '.join(folder.name for folder in folders)}")
-    return [
-        file
-        for split, section in zip(folders, sections, strict=True)
-        for folder in _subfolders(split)
-        for file in _files_below(folder, section)
-    ]
+    found = []
+    for split, section in zip(folders, sections, strict=True):
+        classes, outside_of_split = _subfolders(split)
+        found += [(section, folder) for folder in classes]
+        outside += outside_of_split
+    return found, outside
 
 
 def _section(folder: Path) -> str | None:
@@ -137,17 +164,18 @@ def _section(folder: Path) -> str | None:
     return folder.name if folder.name.startswith("test_") else _SPLIT_FOLDERS.get(folder.name)
 
 
-def _subfolders(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _subfolders(directory: Path) -> tuple[list[Path], list[LeftOut]]:
+    """Return the folders for classes or splits, and what lies beside them."""
+    entries = [path for path in sorted(directory.iterdir()) if path.name not in (DATALIST_NAME, LEFT_OUT_NAME)]
+    folders = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
+    outside = sorted(set(entries) - set(folders))
+    return folders, [LeftOut(str(path), "not ultrasound", "is not in the folder of a class") for path in outside]
 
 
-def _files_below(folder: Path, section: str) -> list[_File]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [_File(section, folder.name, path, path.relative_to(folder).as_posix()) for path in paths]
-    files = [file for file in files if not any(part.startswith(".") for part in file.below_class.split("/"))]
-    if not files:
-        raise ValueError(f"the folder {folder} has no files")
-    return files
+def _find_files(section: str, folder: Path) -> tuple[list[_File], list[LeftOut]]:
+    found = find_files(folder)
+    below = [(path, path.relative_to(folder).as_posix()) for path in map(Path, found.files)]
+    return [_File(section, folder.name, path, below_class) for path, below_class in below], found.left_out
 
 
 def _class_order(found: set[str], classes: str | Sequence[str] | None, directory: Path) -> list[str]:
@@ -163,45 +191,39 @@ def _class_order(found: set[str], classes: str | Sequence[str] | None, directory
     return order
 
 
-def _read_patients(files: Sequence[_File], patient_regex: str | None) -> list[str]:
-    """Open every file and return its patient."""
-    pattern = None if patient_regex is None else re.compile(patient_regex)
-    if pattern is not None and pattern.groups < 1:
+def _compile(patient_regex: str | None) -> re.Pattern[str] | None:
+    if patient_regex is None:
+        return None
+    pattern = re.compile(patient_regex)
+    if pattern.groups < 1:
         raise ValueError(f"patient_regex {patient_regex!r} has no group; put the patient in parentheses: '^(p[0-9]+)_'")
+    return pattern
+
+
+def _read_patient(file: _File, pattern: re.Pattern[str] | None) -> str:
+    """Read a file to its end, and return its patient, "" if it is unknown."""
     reader = UltrasoundReader(frames=-1)  # the last frame, which a file that was cut short does not have
-    patients: list[str] = []
-    unreadable: list[str] = []
-    for file in files:
-        try:
-            opened = reader.read(file.path)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about the spacing, which a datalist does not hold
-                reader.get_data(opened)
-        except (ValueError, OSError, OptionalImportError) as error:
-            unreadable.append(str(error))
-            continue
-        if pattern is None:
-            patients.append(_hashed_patient_id(opened))
-        else:
-            match = pattern.search(file.below_class)
-            patients.append(match.group(1) or "" if match else "")
-    if unreadable:
-        raise ValueError(
-            f"{len(unreadable)} of {len(files)} files cannot be used; repair them or move them away:\n"
-            + "\n".join(unreadable[:5])
-            + ("\n…" if len(unreadable) > 5 else "")
-        )
-    unknown = [str(file.path) for file, patient in zip(files, patients, strict=True) if not patient]
+    opened = reader.read(file.path)
+    reader.get_data(opened)
+    if pattern is not None:
+        match = pattern.search(file.below_class)
+        return match.group(1) or "" if match else ""
+    patient_id = opened.content.patient_id
+    return hashlib.sha256(patient_id.encode()).hexdigest()[:12] if patient_id else ""
+
+
+def _check_classes(found: Sequence[_File], labels: Sequence[str], left_out: Sequence[LeftOut]) -> None:
+    empty = set(labels) - {file.class_name for file in found}
+    if empty:
+        refuse_left_out(left_out, f"no file of {', '.join(sorted(empty))} is left")
+
+
+def _check_patients(found: Sequence[tuple[_File, str]], patient_regex: str | None) -> None:
+    unknown = [str(file.path) for file, patient in found if not patient]
     if unknown:
-        reason = "have no Patient ID" if pattern is None else f"do not fit the patient_regex {patient_regex!r}"
+        reason = "have no Patient ID" if patient_regex is None else f"do not fit the patient_regex {patient_regex!r}"
         raise ValueError(
-            f"{len(unknown)} of {len(files)} files {reason}, such as {', '.join(unknown[:3])}, so it is unknown which "
+            f"{len(unknown)} of {len(found)} files {reason}, such as {', '.join(unknown[:3])}, so it is unknown which "
             "belong to one patient. Pass a patient_regex with a group that finds the patient in the file name, such as "
             "'^(p[0-9]+)_'; '(.*)' makes each file a patient of its own"
         )
-    return patients
-
-
-def _hashed_patient_id(file: UltrasoundFile) -> str:
-    patient_id = file.content.patient_id
-    return hashlib.sha256(patient_id.encode()).hexdigest()[:12] if patient_id else ""

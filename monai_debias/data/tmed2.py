@@ -5,14 +5,27 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monai_debias.data.datalist import ECHO_VIEWS, save_datalist
+from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, save_datalist
+from monai_debias.data.find_files import candidate
+from monai_debias.data.left_out import (
+    LEFT_OUT_NAME,
+    LeftOut,
+    check_strict,
+    log_left_out,
+    read_or_leave_out,
+    refuse_left_out,
+    save_left_out,
+)
 from monai_debias.data.splits import split_by_patient
+from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 __all__ = ["build_tmed2_datalist"]
 
@@ -29,6 +42,7 @@ def build_tmed2_datalist(
     test_fraction: float = 0.2,
     seed: int = 0,
     overwrite: bool = False,
+    strict: bool = False,
 ) -> str:
     """Write the ``datalist.json`` of TMED-2 in the layout of the BackMix authors.
 
@@ -36,6 +50,9 @@ def build_tmed2_datalist(
     ``mask_dir``; or the same within the sub-folders ``train``, ``val`` and ``test`` of both, which then are the splits.
     (The authors' own folders: ``TMED2/{train,val,test}`` and ``TMED2/masking2/{train,val,test}``.) Access to the data
     is by application: https://tmed.cs.tufts.edu.
+
+    Each still is read. What is not a still or cannot be read is left out of the datalist; the log says how many files
+    that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
 
     **Patients.** What NNNN stands for is not stated publicly; that it is the patient is our reconstruction, and
     doubtful: 576 patients cannot have 17,270 images if each has one image of a name. Pass ``patients`` to do it right.
@@ -53,6 +70,7 @@ def build_tmed2_datalist(
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.
         overwrite: whether an existing ``datalist.json`` may be replaced.
+        strict: whether a file that would be left out is an error; then there is no new datalist.
 
     Returns:
         The path of the datalist.
@@ -60,56 +78,96 @@ def build_tmed2_datalist(
     Raises:
         FileNotFoundError: if a folder or file is missing.
         FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
+        LeftOutError: if ``strict`` and a file would be left out, or if no still is left.
         ValueError: if there are no stills, a name is not NNNN_VIEW.npy or has an unknown view, no still has a mask, a
             still lacks a patient in ``patients``, no line of ``bad_masks`` fits, a section has a single class, or a
             patient is in two splits.
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for folder in ("images", "masks"):
         ...         Path(root, folder).mkdir()
         ...         for number in range(1000, 1010):
         ...             for view in ECHO_VIEWS:
-        ...                 _ = Path(root, folder, f"{number}_{view}.npy").write_bytes(b"")
+        ...                 np.save(Path(root, folder, f"{number}_{view}.npy"), np.ones((8, 8)))
         ...     with warnings.catch_warnings():
         ...         warnings.simplefilter("ignore")
         ...         Path(build_tmed2_datalist(f"{root}/images", f"{root}/masks")).name
         'datalist.json'
     """
-    images, masks = Path(image_dir).expanduser(), Path(mask_dir).expanduser()
-    for folder in (images, masks):
+    images, masks = Path(image_dir).expanduser().absolute(), Path(mask_dir).expanduser().absolute()
+    directory = Path(out).expanduser() if out else Path(os.path.commonpath([images, masks]))
+    for folder in (images, masks, directory):
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} does not exist")
-    splits = {section: _stills(images / name) for name, section in _SPLIT_FOLDERS.items() if (images / name).is_dir()}
-    flat = _stills(images)
-    if splits and flat:
-        raise ValueError(f"{images} has both stills and the split folders {', '.join(splits)}; use one of the layouts")
-    if splits and len(splits) < len(_SPLIT_FOLDERS):
-        raise ValueError(f"{images} has only some of the split folders {', '.join(_SPLIT_FOLDERS)}")
-    stills = [path for paths in splits.values() for path in paths] or flat
+    if (directory / DATALIST_NAME).exists() and not overwrite:  # before the stills are read, which may take long
+        raise FileExistsError(f"{directory / DATALIST_NAME} exists already; pass overwrite=True to replace it")
+    ours = [
+        directory / DATALIST_NAME,
+        directory / LEFT_OUT_NAME,
+        *(Path(path) for path in (patients, bad_masks) if path),
+    ]
+    found, left_out = _find_stills(images, ours)
+    save_left_out(directory / LEFT_OUT_NAME, left_out)
+    stills = [path for paths in found.values() for path in paths]
+    check_strict(strict, left_out)
     if not stills:
-        raise ValueError(f"{images} has no .npy files, neither directly nor in {', '.join(_SPLIT_FOLDERS)}")
-
+        refuse_left_out(left_out, "no still is left")
     patient_of = _read_patients(patients, stills) if patients else _guess_patients(stills)
     bad = _read_bad_masks(bad_masks, stills) if bad_masks else set()
     items = {path: _item(path, masks / path.relative_to(images), path.stem not in bad, patient_of) for path in stills}
     if not any("mask" in item for item in items.values()):
         raise ValueError(f"none of the {len(stills)} stills has a mask of the same name in {masks}")
-    if splits:
-        sections = {section: [items[path] for path in paths] for section, paths in splits.items()}
+    if "" not in found:
+        sections = {section: [items[path] for path in paths] for section, paths in found.items()}
     else:
         training_fraction = 1 - validation_fraction - test_fraction
         fractions = {"training": training_fraction, "validation": validation_fraction, "test": test_fraction}
         sections = split_by_patient(list(items.values()), fractions, seed)
-    directory = Path(out).expanduser() if out else Path(os.path.commonpath([images.absolute(), masks.absolute()]))
     n_masks = sum("mask" in item for item in items.values())
     description = f"TMED-2 stills by view: {len(items)} images, {n_masks} with a sector mask"
-    return str(save_datalist(directory, sections, ECHO_VIEWS, description, overwrite))
+    path = save_datalist(directory, sections, ECHO_VIEWS, description, overwrite)
+    log_left_out(logging.getLogger(__name__), left_out, len(stills))
+    return str(path)
 
 
-def _stills(folder: Path) -> list[Path]:
-    return sorted(path.absolute() for path in folder.glob("*.npy"))
+def _find_stills(images: Path, ours: Sequence[Path]) -> tuple[dict[str, list[Path]], list[LeftOut]]:
+    """Return the readable stills of each section, "" without split folders, and what is left out."""
+    splits = {name: images / name for name in _SPLIT_FOLDERS if (images / name).is_dir()}
+    flat, left_out = _stills(images, ours)
+    if splits and flat:
+        raise ValueError(f"{images} has both stills and the split folders {', '.join(splits)}; use one of the layouts")
+    if splits and len(splits) < len(_SPLIT_FOLDERS):
+        raise ValueError(f"{images} has only some of the split folders {', '.join(_SPLIT_FOLDERS)}")
+    found = {_SPLIT_FOLDERS[name]: _stills(folder, ours) for name, folder in splits.items()} or {"": (flat, left_out)}
+    if not any(stills for stills, _ in found.values()):
+        raise ValueError(f"{images} has no .npy files, neither directly nor in {', '.join(_SPLIT_FOLDERS)}")
+    readable = {}
+    left_out = left_out + [entry for section, (_, others) in found.items() if section for entry in others]
+    for section, (stills, _) in found.items():
+        read = [read_or_leave_out(partial(_read, still), still) for still in stills]
+        readable[section] = [entry for entry in read if isinstance(entry, Path)]
+        left_out += [entry for entry in read if isinstance(entry, LeftOut)]
+    return readable, left_out
+
+
+def _stills(folder: Path, ours: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
+    """Return the ``.npy`` files of a folder, and its other files but ours."""
+    own = {path.resolve() for path in ours}
+    paths = [path for path in sorted(folder.iterdir()) if not path.is_dir() and path.resolve() not in own]
+    found = [candidate(path) for path in paths]
+    stills = [entry for entry in found if isinstance(entry, Path) and entry.suffix == ".npy"]
+    others = [entry for entry in found if isinstance(entry, Path) and entry.suffix != ".npy"]
+    left_out = [entry for entry in found if isinstance(entry, LeftOut)]
+    return stills, left_out + [LeftOut(str(path), "not ultrasound", "is not a still in .npy") for path in others]
+
+
+def _read(still: Path) -> Path:
+    reader = UltrasoundReader()
+    reader.get_data(reader.read(still))
+    return still
 
 
 def _item(image: Path, mask: Path, mask_is_good: bool, patient_of: dict[str, str]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
+from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
 from monai_debias.files import replace_file
-from monai_debias.parameters import BOOL, NONE, PATH, STRING, SequenceOf, expects
+from monai_debias.parameters import BOOL, NONE, PATH, STRING, Instance, SequenceOf, expects
 
 __all__ = ["PredictionSaver"]
 
@@ -34,6 +35,8 @@ class PredictionSaver:
         columns: further entries of a sample, e.g. ``["split", "label"]``, that are copied into its row.
         root: what the file names are made relative to; by default they are written as they were given.
         overwrite: replace the results of an earlier run; an existing file is an error otherwise.
+        left_out: the files that got no prediction, which are written to ``left_out.csv`` with their reasons when the
+            run ends: the list that a :class:`~monai_debias.data.readable.ReadableLoader` fills. None: no such table.
 
     Raises:
         ValueError: when fewer than two class names are given, or the predictions do not have a class each.
@@ -57,6 +60,7 @@ class PredictionSaver:
         columns=SequenceOf(STRING),
         root=NONE | PATH,
         overwrite=BOOL,
+        left_out=NONE | SequenceOf(Instance(LeftOut)),
     )
     def __init__(
         self,
@@ -65,12 +69,14 @@ class PredictionSaver:
         columns: Sequence[str] = (),
         root: str | Path | None = None,
         overwrite: bool = False,
+        left_out: Sequence[LeftOut] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names)
         self.columns = list(columns)
         self.root = None if root is None else Path(root)
         self.overwrite = overwrite
+        self.left_out = left_out
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -114,9 +120,14 @@ class PredictionSaver:
         }
 
     def _write(self, engine: Engine) -> None:
-        if not self.rows:
-            return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
+        if self.rows or self.left_out is not None:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        if self.left_out is not None:
+            save_left_out(self.output_dir / LEFT_OUT_NAME, self.left_out)
+        if self.rows:
+            self._write_predictions()
+
+    def _write_predictions(self) -> None:
         table, records = self.files
         with replace_file(table, newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")

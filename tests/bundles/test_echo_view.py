@@ -19,6 +19,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_debias.data import load_datalist
@@ -151,9 +152,9 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
     assert (tmp_path / "metrics.json").read_text() == before
 
 
-def infer(trained: Path, source: Path, out: Path, fails: bool = False) -> str:
+def infer(trained: Path, source: Path, out: Path, *options: str, fails: bool = False) -> str:
     places = ["--dataset_dir", source, "--checkpoint", trained / "model.pt", "--output_dir", out]
-    return run("run", "--config_file", configs("inference"), *places, "--image_size", "[48,48]", fails=fails)
+    return run("run", "--config_file", configs("inference"), *places, "--image_size", "[48,48]", *options, fails=fails)
 
 
 def test_isnet_logs_its_terms_and_saves_its_state(isnet):
@@ -217,16 +218,27 @@ def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
     assert [row[f"p_{view}"] for view in ("PLAX", "PSAX", "A2C", "A4C")] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_inference_keeps_what_it_has_when_a_file_is_broken(trained, cohort, tmp_path):
+def test_inference_leaves_out_what_it_cannot_read_unless_it_is_strict(trained, cohort, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     files = sorted((cohort / "test_none").glob("*.dcm"))[:3]
-    for name, file in zip(("a.dcm", "b.dcm", "d.dcm"), files, strict=True):
+    for name, file in zip(("a.dcm", "b.dcm", "e.dcm"), files, strict=True):
         shutil.copy(file, source / name)
     (source / "c.dcm").write_bytes(files[0].read_bytes()[:-2000])
-    output = infer(trained, source, tmp_path / "out", fails=True)
-    assert "c.dcm" in output
-    assert [Path(row["file"]).name for row in read(tmp_path / "out" / "predictions.csv")] == ["a.dcm", "b.dcm"]
+    shutil.copy(get_testdata_file("reportsi.dcm"), source / "d.dcm")
+    output = infer(trained, source, tmp_path / "out")
+    assert "3 files are used; 2 left out (1 not ultrasound, 1 unreadable)" in output
+    names = [Path(row["file"]).name for row in read(tmp_path / "out" / "predictions.csv")]
+    assert names == ["a.dcm", "b.dcm", "e.dcm"]
+    left_out = {Path(row["file"]).name: (row["kind"], row["reason"]) for row in read(tmp_path / "out" / "left_out.csv")}
+    assert {name: kind for name, (kind, _) in left_out.items()} == {"c.dcm": "unreadable", "d.dcm": "not ultrasound"}
+    assert "cut short" in left_out["c.dcm"][1]
+    assert "modality SR" in left_out["d.dcm"][1]
+
+    output = infer(trained, source, tmp_path / "strict", "--strict", "True", fails=True)
+    assert "c.dcm: " in output
+    assert [Path(row["file"]).name for row in read(tmp_path / "strict" / "predictions.csv")] == ["a.dcm", "b.dcm"]
+    assert [Path(row["file"]).name for row in read(tmp_path / "strict" / "left_out.csv")] == ["c.dcm"]
 
 
 def in_this_process(folder: Path, cohort: Path, *overlays: str, **options: object) -> None:

@@ -1,10 +1,14 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
+import csv
 import hashlib
 import json
+import os
 import shutil
+import warnings
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from monai.data import DataLoader, Dataset
@@ -13,6 +17,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from monai_debias.data import FileReadWarning, LeftOutError
 from monai_debias.data.datalist import load_datalist
 from monai_debias.data.image_folder import build_folder_datalist
 from monai_debias.transforms.frames import SelectFramed
@@ -134,35 +139,103 @@ def test_split_folders_are_kept(dicoms):
         build_folder_datalist(str(dicoms), overwrite=True)
 
 
-@pytest.mark.filterwarnings("ignore:End of file reached")
-def test_unusable_files_are_listed(dicoms):
-    shutil.copy(get_testdata_file("CT_small.dcm"), dicoms / "PLAX" / "ct.dcm")
-    (dicoms / "PLAX" / "notes.txt").write_text("remember the milk")
-    for name in ("IM0000", "IM0001"):
-        content_ = (dicoms / "PLAX" / name).read_bytes()
-        (dicoms / "PLAX" / name).write_bytes(content_[:-300])
-    with pytest.raises(ValueError, match="4 of 22 files cannot be used") as caught:
-        build_folder_datalist(str(dicoms))
-    for text in ("ct.dcm: is not ultrasound (modality CT", "notes.txt: is not a DICOM", "IM0000", "cut short"):
-        assert text in str(caught.value)
-    assert not (dicoms / "datalist.json").exists()
+def left_out(root):
+    """File name, kind and reason of each file that was left out."""
+    with (root / "left_out.csv").open(newline="") as file:
+        return {Path(row["file"]).name: (row["kind"], row["reason"]) for row in csv.DictReader(file)}
 
 
-def test_clips_that_lost_their_last_frames(dicoms):
-    plain, compressed = dicoms / "A4C" / "1.dcm", dicoms / "A4C" / "2.dcm"
+def make_a_mess(root):
+    """Add to the folders of the fixture ``dicoms`` what is not ultrasound, or not whole."""
+    (root / "DICOMDIR").write_bytes(Path(get_testdata_file("DICOMDIR")).read_bytes())
+    (root / ".git").mkdir()
+    for name, content_ in (
+        ("Thumbs.db", b"\xd0\xcf\x11\xe0"),
+        ("table.csv", b"a,b"),
+        (".DS_Store", b"x"),
+        ("0.dcm", b""),
+    ):
+        (root / "PLAX" / name).write_bytes(content_)
+    shutil.copy(get_testdata_file("CT_small.dcm"), root / "PLAX" / "ct.dcm")
+    shutil.copy(get_testdata_file("reportsi.dcm"), root / "PLAX" / "report")
+    os.mkfifo(root / "PLAX" / "pipe.dcm")
+    (root / "PLAX" / "again").symlink_to(root / "PLAX")
+    (root / "PLAX" / "gone.dcm").symlink_to(root / "nowhere")
+    plain, compressed, still = root / "A4C" / "1.dcm", root / "A4C" / "2.dcm", root / "PLAX" / "IM0000"
     plain.write_bytes(plain.read_bytes()[: -PIXELS.size])
+    still.write_bytes(still.read_bytes()[:-300])
     ds = dcmread(compressed)
     ds.NumberOfFrames += 1
     ds.save_as(compressed)
-    with pytest.raises(ValueError, match=r"2 of 20 files cannot be used.*\n.*1\.dcm.*\n.*2\.dcm"):
+
+
+NOT_ULTRASOUND = {"DICOMDIR", ".git", "Thumbs.db", "table.csv", ".DS_Store", "ct.dcm", "report", "pipe.dcm", "again"}
+UNREADABLE = {"0.dcm", "gone.dcm", "1.dcm", "2.dcm", "IM0000"}
+
+
+def test_what_cannot_be_used_is_left_out_and_named(dicoms, caplog):
+    make_a_mess(dicoms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build_folder_datalist(str(dicoms))
+    assert sum(map(len, sections(dicoms).values())) == 17  # 20 less two clips and a still
+    listed = left_out(dicoms)
+    assert {name for name, (kind, _) in listed.items() if kind == "not ultrasound"} == NOT_ULTRASOUND
+    assert {name for name, (kind, _) in listed.items() if kind == "unreadable"} == UNREADABLE
+    assert listed["ct.dcm"][1] == "is not ultrasound (modality CT, CT Image Storage)"
+    assert "modality SR" in listed["report"][1]
+    assert "not in the folder of a class" in listed["DICOMDIR"][1]
+    assert "which is searched anyway" in listed["again"][1]
+    assert "does not exist" in listed["gone.dcm"][1]
+    assert all(reason and str(dicoms) not in reason.partition("link to")[0] for _, reason in listed.values())
+    assert "17 files are used; 14 left out (9 not ultrasound, 5 unreadable)" in caplog.text
+    assert "MRN" not in (dicoms / "left_out.csv").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_strict_leaves_nothing_out(dicoms):
+    build_folder_datalist(str(dicoms), strict=True)
+    assert left_out(dicoms) == {}
+    before = content(dicoms)
+    make_a_mess(dicoms)
+    with pytest.raises(LeftOutError, match=r"strict.*14 left out \(9 not ultrasound, 5 unreadable\)\n.*\n.*DICOMDIR"):
+        build_folder_datalist(str(dicoms), overwrite=True, strict=True)
+    assert content(dicoms) == before
+    assert left_out(dicoms).keys() == NOT_ULTRASOUND | UNREADABLE
+
+
+def test_a_class_that_nothing_is_left_of_is_an_error(dicoms):
+    for path in (dicoms / "PLAX").iterdir():
+        path.write_text("remember the milk")
+    with pytest.raises(LeftOutError, match=r"no file of PLAX is left: 10 left out \(10 not ultrasound\)\n.*IM0000: is"):
+        build_folder_datalist(str(dicoms))
+    assert not (dicoms / "datalist.json").exists()
+
+
+def test_warnings_of_the_reader_are_shown(dicoms, write_dicom, region):
+    write_dicom(dicoms / "PLAX" / "IM0003", PIXELS, PatientID="MRN-3", regions=[region(RegionLocationMaxX1=500)])
+    with pytest.warns(FileReadWarning, match=r"IM0003: .*outside of the image"):
         build_folder_datalist(str(dicoms))
 
 
-def test_hidden_files_are_passed_over(dicoms):
-    (dicoms / "PLAX" / ".DS_Store").write_text("x")
-    (dicoms / ".git").mkdir()
-    build_folder_datalist(str(dicoms))
-    assert not any(".DS_Store" in item["image"] for part in sections(dicoms).values() for item in part)
+def test_videos_and_nifti_in_a_folder_per_class(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    clip = np.stack([PIXELS] * 4)
+    for view in ("A2C", "A4C"):
+        (tmp_path / view).mkdir()
+        for patient in range(5):
+            nib.Nifti1Image(clip.T, np.eye(4)).to_filename(tmp_path / view / f"p{patient}_0.nii.gz")
+            np.save(tmp_path / view / f"p{patient}_1.npy", clip)
+            codec = cv2.VideoWriter_fourcc(*"HFYU")
+            video = cv2.VideoWriter(str(tmp_path / view / f"p{patient}_2.avi"), cv2.CAP_FFMPEG, codec, 25.0, (32, 24))
+            for frame in clip:
+                video.write(np.repeat(frame[..., None], 3, axis=2))
+            video.release()
+    build_folder_datalist(str(tmp_path), patient_regex=r"^(p\d+)_")
+    items = load_datalist(tmp_path, "training")
+    assert {Path(item["image"]).suffix for item in items} == {".gz", ".npy", ".avi"}
+    for item in items:
+        np.testing.assert_array_equal(LoadUltrasoundd("image")(item)["image"][0], clip.transpose(1, 2, 0))
 
 
 def test_directory_errors(tmp_path, dicoms):
@@ -172,7 +245,7 @@ def test_directory_errors(tmp_path, dicoms):
     with pytest.raises(ValueError, match="has no folders"):
         build_folder_datalist(str(tmp_path / "empty"))
     (tmp_path / "empty" / "PLAX").mkdir()
-    with pytest.raises(ValueError, match=r"the folder .*PLAX has no files"):
+    with pytest.raises(FileNotFoundError, match=r"the folder .*PLAX has no files"):
         build_folder_datalist(str(tmp_path / "empty"))
     (tmp_path / "one" / "PLAX").mkdir(parents=True)
     np.save(tmp_path / "one" / "PLAX" / "a.npy", PIXELS)

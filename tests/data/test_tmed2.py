@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_debias.data import LeftOutError
 from monai_debias.data.datalist import load_datalist
 from monai_debias.data.tmed2 import build_tmed2_datalist
 from monai_debias.transforms.load_ultrasound import LoadUltrasoundd
@@ -144,6 +145,31 @@ def test_layout_errors(flat, tmp_path_factory):
     (empty / "train").mkdir()
     with pytest.raises(ValueError, match="only some of the split folders"):
         build_tmed2_datalist(str(empty), str(flat / "masks"))
+
+
+@GUESS
+def test_what_is_not_a_still_or_cannot_be_read_is_left_out(authors, caplog):
+    train = authors / "train"
+    (train / ".DS_Store").write_text("x")
+    (train / "notes.csv").write_text("a,b")
+    (authors / "DICOMDIR").write_text("x")
+    (train / "0000_PLAX.npy").write_bytes(b"")
+    (train / "0001_PLAX.npy").write_bytes((train / "0001_PLAX.npy").read_bytes()[:-50])
+    path = build_tmed2_datalist(str(authors), str(authors / "masking2"))
+    assert {name: len(part) for name, part in sections(path).items()} == {"training": 22, "validation": 8, "test": 12}
+    with (authors / "left_out.csv").open(newline="") as file:
+        listed = {Path(row["file"]).name: row["kind"] for row in csv.DictReader(file)}
+    assert listed == {
+        **dict.fromkeys((".DS_Store", "notes.csv", "DICOMDIR"), "not ultrasound"),
+        **dict.fromkeys(("0000_PLAX.npy", "0001_PLAX.npy"), "unreadable"),
+    }
+    assert "42 files are used; 5 left out (3 not ultrasound, 2 unreadable)" in caplog.text
+    with pytest.raises(LeftOutError, match=r"strict.*5 left out"):
+        build_tmed2_datalist(str(authors), str(authors / "masking2"), overwrite=True, strict=True)
+    for still in authors.glob("*/*.npy"):
+        still.write_bytes(b"no array")
+    with pytest.raises(LeftOutError, match="no still is left: 47 left out"):
+        build_tmed2_datalist(str(authors), str(authors / "masking2"), overwrite=True)
 
 
 @GUESS

@@ -13,6 +13,7 @@ from ignite.engine import Engine
 from matplotlib.image import imread
 from monai.data import MetaTensor
 
+from monai_debias.data.left_out import LeftOut
 from monai_debias.handlers import ClassificationReport, PredictionSaver
 from monai_debias.metrics import bootstrap_intervals, classification_metrics
 
@@ -74,6 +75,24 @@ def test_predictions_before_an_unreadable_file_are_kept(tmp_path):
     with pytest.raises(ValueError, match=r"broken\.dcm"):
         evaluate(PredictionSaver(tmp_path, NAMES), unreadable())
     assert len(read(tmp_path / "predictions.csv")) == 12
+
+
+def test_what_was_left_out_is_written_beside_the_predictions(tmp_path):
+    left_out: list[LeftOut] = []
+
+    def loader():
+        yield from batches()[:2]
+        left_out.append(LeftOut("b,1.dcm", "unreadable", "is empty"))
+
+    engine = Engine(lambda engine, batch: [{"pred": sample["p"]} for sample in batch])
+    PredictionSaver(tmp_path, NAMES, left_out=left_out).attach(engine)
+    engine.run(loader())
+    assert len(read(tmp_path / "predictions.csv")) == 8
+    assert read(tmp_path / "left_out.csv") == [{"file": "b,1.dcm", "kind": "unreadable", "reason": "is empty"}]
+    evaluate(PredictionSaver(tmp_path / "whole", NAMES, left_out=[]), batches()[:1])
+    assert read(tmp_path / "whole" / "left_out.csv") == []
+    evaluate(PredictionSaver(tmp_path / "plain", NAMES), batches()[:1])
+    assert not (tmp_path / "plain" / "left_out.csv").exists()
 
 
 def test_the_report_holds_what_the_metrics_say(tmp_path):

@@ -40,11 +40,11 @@ from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
-NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd"}
+NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd"}
 # transforms of a whole batch
 BATCH_LEVEL = {"FlowMixup", "FlowMixupd"}
 # dictionary transforms that are meant for samples without the key, too
-NO_KEY_NEEDED = {"BackMixWeightd"}
+NO_KEY_NEEDED = {"BackMixWeightd", "LoadMaskd"}
 
 EXCEPTIONS = public_exceptions()
 OBJECTS = public_objects()

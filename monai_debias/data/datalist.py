@@ -7,18 +7,33 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_debias.data.splits import check_splits
 from monai_debias.files import replace_file
 
-__all__ = ["DATALIST_NAME", "ECHO_VIEWS", "PATH_KEYS", "load_datalist", "save_datalist", "test_sections"]
+__all__ = [
+    "DATALIST_NAME",
+    "ECHO_VIEWS",
+    "ITEM_KEY",
+    "PATH_KEYS",
+    "item_problem",
+    "load_datalist",
+    "read_datalist",
+    "resolve_paths",
+    "save_datalist",
+    "section_problems",
+    "test_sections",
+]
 
 DATALIST_NAME = "datalist.json"
 #: keys of an item that hold a path, relative to the data-set directory in the file
 PATH_KEYS = ("image", "mask", "sector")
+#: key of a loaded item that holds its place in the file, such as "training 17": a name for messages that tells nothing
+#: of the patient
+ITEM_KEY = "item"
 #: the views of the BackMix paper in the order of their labels
 ECHO_VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 
@@ -37,7 +52,7 @@ def load_datalist(
     The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "PLAX", …}) and one list
     of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
     ``test_``. An item has ``image``, ``label`` (int), ``patient_id`` (str), and may have ``mask``, ``sector`` and other
-    keys.
+    keys. A path that is null or empty counts as none, thus some items may have a mask and others not.
 
     Args:
         dataset_dir: the directory; the paths in the file (keys of ``PATH_KEYS``) are relative to it.
@@ -46,7 +61,8 @@ def load_datalist(
             ``labels`` of the file must be the same.
 
     Returns:
-        The items, with the paths resolved to strings.
+        The items, with the paths resolved to strings, the patient as a string, and the place in the file (such as
+        ``"training 17"``, from 0) under the key ``"item"``.
 
     Raises:
         FileNotFoundError: if the directory, its ``datalist.json`` or a file of the section is missing.
@@ -64,7 +80,7 @@ def load_datalist(
         [0, 1]
     """
     directory = Path(dataset_dir).expanduser()
-    content = _read(directory)
+    content = read_datalist(directory / DATALIST_NAME)
     sections = [name for name, value in content.items() if isinstance(value, list)]
     if section not in sections:
         raise ValueError(
@@ -76,12 +92,14 @@ def load_datalist(
             f"{directory / DATALIST_NAME} has the classes {', '.join(labels.values())}, but the network is made for "
             f"{', '.join(class_names)}; set class_names to the data's (and train), or bring both to one order"
         )
-    items = [dict(item) for item in content[section]]
     where = f"section {section!r} of {directory / DATALIST_NAME}"
-    _check_items(items, labels, where)
-    items = [_resolve(item, directory) for item in items]
+    _check_items(content[section], labels, where)
+    items = [resolve_paths(item, directory) for item in content[section]]
     _check_files(items, where)
-    return items
+    return [
+        {**item, "patient_id": str(item["patient_id"]), ITEM_KEY: f"{section} {number}"}
+        for number, item in enumerate(items)
+    ]
 
 
 def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
@@ -103,7 +121,8 @@ def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
         FileNotFoundError: the data-set directory no/such/directory does not exist; build one with ...
     """
     directory = Path(dataset_dir).expanduser()
-    sections = [name for name, value in _read(directory).items() if isinstance(value, list)]
+    content = read_datalist(directory / DATALIST_NAME)
+    sections = [name for name, value in content.items() if isinstance(value, list)]
     found = [name for name in sections if name.startswith("test")]
     if not found:
         raise ValueError(f"{directory / DATALIST_NAME} has no section that begins with 'test'; it has {sections}")
@@ -159,54 +178,111 @@ def save_datalist(
         if section in ("description", "labels"):
             raise ValueError(f"a section cannot be named {section!r}")
         content[section] = [
-            {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in item.items()}
+            {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in _own(item).items()}
             for item in items
         ]
         _check_items(content[section], names, f"section {section!r}")
-        _check_files([_resolve(item, directory) for item in content[section]], f"section {section!r}")
+        _check_files([resolve_paths(item, directory) for item in content[section]], f"section {section!r}")
     check_splits(sections)
     with replace_file(target) as file:
         file.write(json.dumps(content, indent=1) + "\n")
     return target
 
 
-def _read(directory: Path) -> dict[str, Any]:
+def read_datalist(path: Path) -> dict[str, Any]:
+    """Read the file, and check that it is JSON of the layout; its items are checked by :func:`section_problems`.
+
+    Args:
+        path: the file, in the data-set directory.
+
+    Returns:
+        The content, in which ``labels`` is a dict.
+
+    Raises:
+        FileNotFoundError: if the directory or the file is missing.
+        ValueError: if the directory is empty, or the JSON is not of this layout.
+    """
+    directory = path.parent
     how = _HOW_TO_BUILD.format(directory=directory)
     if not directory.is_dir():
         raise FileNotFoundError(f"the data-set directory {directory} does not exist; {how}")
     if not any(directory.iterdir()):
         raise ValueError(f"the data-set directory {directory} is empty; {how}")
-    path = directory / DATALIST_NAME
     if not path.is_file():
-        raise FileNotFoundError(f"the data-set directory {directory} has no {DATALIST_NAME}; {how}")
+        raise FileNotFoundError(f"the data-set directory {directory} has no {path.name}; {how}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # of the JSON, or of the encoding
         raise ValueError(f"{path} is not valid JSON ({error}); {how}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {type(content).__name__}, expected an object with sections; {how}")
-    return content
+    labels = content.setdefault("labels", {}) or {}
+    if not isinstance(labels, dict):
+        raise ValueError(f'{path} has labels of type {type(labels).__name__}, expected an object like {{"0": "PLAX"}}')
+    return {**content, "labels": labels}
 
 
-def _check_items(items: Sequence[Mapping[str, Any]], labels: Mapping[str, str], where: str) -> None:
-    if not items:
-        raise ValueError(f"{where} has no items")
-    for number, item in enumerate(items):
-        missing = [key for key in ("image", "label", "patient_id") if item.get(key) in (None, "")]
-        if missing:
-            raise ValueError(f"item {number} of {where} has no {' and no '.join(missing)}")
-        if str(item["label"]) not in labels:
-            raise ValueError(
-                f"item {number} of {where} has the label {item['label']!r}, expected one of {', '.join(labels)}"
-            )
-    repeated = [image for image, count in Counter(str(item["image"]) for item in items).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{len(repeated)} images occur more than once in {where}, such as {_first(repeated)}")
-    if len({item["label"] for item in items}) < 2:
-        raise ValueError(
-            f"{where} has a single class, {labels[str(items[0]['label'])]!r}, in {len(items)} items; "
-            "to learn or to judge a classification takes two"
+def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Return the item with whole paths, and without those that are null or empty.
+
+    Args:
+        item: an item of the file.
+        directory: the data-set directory.
+    """
+    return {key: str(directory / value) if key in PATH_KEYS else value for key, value in _own(item).items()}
+
+
+def item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
+    """Say what an item lacks, or what is wrong with its label; None if nothing is.
+
+    Args:
+        item: an item of the file.
+        labels: the file's names of the classes.
+    """
+    if not isinstance(item, Mapping):
+        return f"is a JSON {type(item).__name__}, expected an object with image, label and patient_id"
+    missing = [key for key in ("image", "label", "patient_id") if item.get(key) in (None, "")]
+    if missing:
+        return f"has no {' and no '.join(missing)}"
+    wrong = [key for key in PATH_KEYS if item.get(key) is not None and not isinstance(item[key], str | os.PathLike)]
+    if wrong:
+        return f"has the {wrong[0]} {item[wrong[0]]!r}, expected a path"
+    label = item["label"]
+    if isinstance(label, str) or str(label) not in labels:
+        return (
+            f"has the label {label!r}, expected one of {', '.join(labels) or 'the labels, of which the file has none'}"
         )
+    return None
+
+
+def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str) -> Iterator[tuple[int | None, str]]:
+    """Go through what is wrong with a section, apart from its files.
+
+    Args:
+        items: the items of the section, as they are in the file.
+        labels: the file's names of the classes.
+        where: what messages call the section.
+
+    Yields:
+        The number of the item, or None for the section as a whole, and a sentence that says what is wrong.
+    """
+    if not items:
+        yield None, f"{where} has no items"
+    problems = [item_problem(item, labels) for item in items]
+    yield from ((number, f"item {number} of {where} {problem}") for number, problem in enumerate(problems) if problem)
+    sound = [item for item, problem in zip(items, problems, strict=True) if not problem]
+    repeated = [image for image, count in Counter(str(item["image"]) for item in sound).items() if count > 1]
+    if repeated:
+        yield None, f"{len(repeated)} images occur more than once in {where}, such as {_first(repeated)}"
+    found = {str(item["label"]) for item in sound}
+    if len(found) == 1:
+        only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
+        yield None, f"{only}; to learn or to judge a classification takes two"
+
+
+def _check_items(items: Sequence[Any], labels: Mapping[str, str], where: str) -> None:
+    for _, problem in section_problems(items, labels, where):
+        raise ValueError(problem)
 
 
 def _check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -225,8 +301,9 @@ def _relative(path: Any, directory: Path) -> str:
     return Path(os.path.relpath(path, directory)).as_posix()
 
 
-def _resolve(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    return {key: str(directory / value) if key in PATH_KEYS else value for key, value in item.items()}
+def _own(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file holds of an item: not its place, and no path that is none."""
+    return {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
 
 
 def _first(paths: Sequence[str]) -> str:

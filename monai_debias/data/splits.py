@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "split_by_patient"]
+__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "shared_patients", "split_by_patient"]
 
 _Item = Mapping[str, Any]
 
@@ -36,6 +36,21 @@ def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "pa
         Traceback (most recent call last):
         ValueError: 1 patient is both in 'training' and in 'test', such as the patient of a.png and b.png; ...
     """
+    problems = shared_patients(sections, patient_key)
+    if problems:
+        raise ValueError("; ".join(problems) + "; put all files of a patient into one split")
+
+
+def shared_patients(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> list[str]:
+    """Say of which two splits patients are in both; see :func:`check_splits`.
+
+    Args:
+        sections: items of each section.
+        patient_key: key of the patient in an item.
+
+    Returns:
+        A sentence for each such pair of sections.
+    """
     by_patient = {name: _group(items, patient_key) for name, items in sections.items()}
     problems = []
     for one, other in combinations(by_patient, 2):
@@ -44,8 +59,7 @@ def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "pa
             who = f"{len(shared)} patients are" if len(shared) > 1 else "1 patient is"
             files = [sections[name][by_patient[name][shared[0]][0]].get("image") for name in (one, other)]
             problems.append(f"{who} both in {one!r} and in {other!r}, such as the patient of {files[0]} and {files[1]}")
-    if problems:
-        raise ValueError("; ".join(problems) + "; put all files of a patient into one split")
+    return problems
 
 
 def split_by_patient(
@@ -131,8 +145,8 @@ def keep_mask_fraction(
         seed: seed of the choice.
         patient_key: key of the patient.
         flag_key: key of the flag that is written.
-        mask_key: if given, only items with this key can be chosen, so that the flagged items are exactly those with a
-            mask; needed where some images lack a mask file.
+        mask_key: if given, only items with a mask under this key (not None) can be chosen, so that the flagged items
+            are exactly those with a mask; needed where some images lack a mask file.
 
     Returns:
         Copies of the items, in their order, with a bool flag for :class:`~monai_debias.transforms.keep_mask.KeepMaskd`.
@@ -148,16 +162,13 @@ def keep_mask_fraction(
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, expected a number above 0 and at most 1")
-    eligible = [item for item in items if mask_key is None or mask_key in item]
+    eligible = [item for item in items if _has_mask(item, mask_key)]
     if not eligible:
         raise ValueError(f"none of the {len(items)} items {f'has the key {mask_key!r}' if items else 'is there'}")
     sizes = {patient: len(rows) for patient, rows in _group(eligible, patient_key).items()}
     order = np.random.RandomState(seed).permutation(sorted(sizes)).tolist()
     chosen = _nearest_subset(order, sizes, fraction * len(items))
-    return [
-        {**item, flag_key: str(item[patient_key]) in chosen and (mask_key is None or mask_key in item)}
-        for item in items
-    ]
+    return [{**item, flag_key: str(item[patient_key]) in chosen and _has_mask(item, mask_key)} for item in items]
 
 
 def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
@@ -181,6 +192,10 @@ def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
     if not items:
         raise ValueError("there are no items to take the mask fraction of")
     return sum(bool(item[flag_key]) for item in items) / len(items)
+
+
+def _has_mask(item: _Item, mask_key: str | None) -> bool:
+    return mask_key is None or item.get(mask_key) is not None
 
 
 def _nearest_subset(order: Sequence[str], sizes: Mapping[str, int], target: float) -> set[str]:

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 
 from monai_debias.losses.cuts import CUTS, Cuts, as_cuts
 from monai_debias.losses.rank_pooling import rank_pooling
 from monai_debias.parameters import TENSOR, Number, OneOf, expects
-from monai_debias.transforms.mask import pool_mask
+from monai_debias.transforms.mask import as_binary_masks, pool_mask, require_aspect
+from monai_debias.transforms.origin import file_names
 
 __all__ = [
     "DIVERGED",
@@ -55,8 +57,8 @@ def background_loss(
 
     Args:
         heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions.
-        mask: shape (B, 1, spatial...), 1 = region of interest, 0 = background; a mask of another size than the map is
-            pooled to it, where every position that the region touches belongs to it.
+        mask: shape (B, 1, spatial...), 1 = region of interest, 0 = background; a mask of another size than the map, but
+            of the same aspect, is pooled to it, where every position that the region touches belongs to it.
         rank_decay: d, from 0 (maximum) to 1 (mean).
         background_scale: E, above 0: the g that costs ln 2.
         normalization: ``"absRoIMean"`` divides the magnitude by its mean inside the mask, ``"RoIMean"`` the signed map
@@ -79,7 +81,7 @@ def background_loss(
         >>> background_loss(heatmap, torch.tensor([[[1, 1, 0, 0]]]), rank_decay=0)  # ln(1 + 3/3)
         tensor([0.6931])
     """
-    return MaskedHeatmap(heatmap, as_region(mask)).background_loss(rank_decay, background_scale, normalization)
+    return _masked(heatmap, mask).background_loss(rank_decay, background_scale, normalization)
 
 
 @expects(heatmap=TENSOR, mask=TENSOR, cuts=CUTS, penalty=OneOf(*FOREGROUND_PENALTIES))
@@ -118,7 +120,7 @@ def foreground_loss(
         >>> foreground_loss(heatmap, torch.tensor([[[1, 1, 0, 0]]]), cuts=(0.1, 2.5))  # (0.05/0.1 - 1)^2
         tensor([0.2500])
     """
-    return MaskedHeatmap(heatmap, as_region(mask)).foreground_loss(as_cuts(cuts), penalty)
+    return _masked(heatmap, mask).foreground_loss(as_cuts(cuts), penalty)
 
 
 class MaskedHeatmap:
@@ -192,11 +194,18 @@ class MaskedHeatmap:
         return (missing.square() + (near / low).square() + (excess - near)).mean(1)
 
 
-def as_region(mask: torch.Tensor) -> torch.Tensor:
+def _masked(heatmap: torch.Tensor, mask: torch.Tensor) -> MaskedHeatmap:
+    masked = MaskedHeatmap(heatmap, as_region(mask))
+    require_aspect(mask.shape[2:], heatmap.shape[3:], file_names(mask))
+    return masked
+
+
+def as_region(mask: torch.Tensor, files: Sequence[str] = ()) -> torch.Tensor:
     """Check a batch of masks, shape (B, 1, spatial...), and return it as a boolean tensor.
 
     Args:
         mask: shape (B, 1, spatial...) with 1 to 3 spatial dimensions, the values 0 and 1 (or boolean).
+        files: names of the B files, for the messages; by default those of a MetaTensor.
 
     Returns:
         Boolean tensor of the same shape.
@@ -209,25 +218,11 @@ def as_region(mask: torch.Tensor) -> torch.Tensor:
         >>> as_region(torch.tensor([[[0.0, 1.0]]]))
         tensor([[[False,  True]]])
     """
-    mask = mask.as_subclass(torch.Tensor)
     if not 3 <= mask.ndim <= 5 or mask.shape[1] != 1:
         raise ValueError(
             f"masks must be of shape (B, 1, spatial...) with 1 to 3 spatial dimensions, got {tuple(mask.shape)}."
         )
-    region = mask != 0
-    if not torch.equal(region.to(mask.dtype), mask):
-        raise ValueError(
-            f"the mask has values other than 0 and 1 (min {mask.min().item():g}, max {mask.max().item():g}); "
-            'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
-            "transforms."
-        )
-    filled = region.flatten(1).any(1)
-    if not bool(filled.all()):
-        raise ValueError(
-            f"the mask is 0 everywhere in row(s) {(~filled).nonzero().flatten().tolist()}: no relevance would be "
-            'allowed; set "has_mask" to False for a sample that has none.'
-        )
-    return region
+    return as_binary_masks(mask, files=files)
 
 
 def _repair(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from monai_debias.losses.rank_pooling import rank_weights
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
 from monai_debias.transforms.batch_labels import IGNORE_VALUE
+from monai_debias.transforms.mask import require_aspect
+from monai_debias.transforms.origin import file_names
 
 __all__ = ["ISNetLRPLoss"]
 
@@ -175,8 +178,9 @@ class ISNetLRPLoss(_Loss):
                 (R, maps, C, spatial...), or ``{layer: relevance}``, of the R rows that have a mask.
             target: ``{"label": what the classification loss takes}`` and, for a heatmap, ``"mask"``: shape
                 (B, 1, spatial...), 1 = region of interest; optionally ``"has_mask"``: boolean, shape (B,), which of
-                the rows have one. A mask of another size than a map is pooled to it. Rows of logits beyond the
-                masks, which Flow-Mixup appends, have none.
+                the rows have one. A mask of another size than a map is pooled to it; its aspect has to be that of
+                the largest map, up to a rounding of one position a side. Rows of logits beyond the masks, which
+                Flow-Mixup appends, have none.
 
         Returns:
             The reduced loss, or shape (B,) for ``reduction="none"``.
@@ -198,9 +202,9 @@ class ISNetLRPLoss(_Loss):
         n, each, rows = len(logits), None, None
         if heatmaps is not None:
             maps = heatmaps if isinstance(heatmaps, Mapping) else {"input": heatmaps}
-            mask, rows = _masks(target, n)
+            mask, rows, files = _masks(target, n)
             with torch.autocast(logits.device.type, enabled=False):
-                each = self._heat_of_rows(maps, mask)
+                each = self._heat_of_rows(maps, mask, files)
         count = logits.new_tensor(0 if each is None else len(each), dtype=torch.float32)
         total, n_processes = sum_over_processes(count, logits)
         if each is None or rows is None:
@@ -210,16 +214,20 @@ class ISNetLRPLoss(_Loss):
             self.terms[name] = self.terms[name] * (n_processes * len(each) / total)
         return each.new_zeros(n).masked_scatter(rows, each * (n * n_processes / total))
 
-    def _heat_of_rows(self, heatmaps: Mapping[str, torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+    def _heat_of_rows(
+        self, heatmaps: Mapping[str, torch.Tensor], mask: torch.Tensor, files: Sequence[str]
+    ) -> torch.Tensor:
         """L_heat of the R rows that have a mask, shape (R,)."""
         if not heatmaps:
             raise ValueError("the heatmap is an empty mapping; the inferer must be given at least one layer.")
-        region = as_region(mask)
+        region = as_region(mask, files)
         background, foreground = [], []
         for layer, relevance in heatmaps.items():
             heatmap = MaskedHeatmap(relevance, region, f'heatmap of "{layer}"')
             background.append(heatmap.background_loss(self.rank_decay, self.background_scale, self.normalization))
             foreground.append(heatmap.foreground_loss(self.layer_cuts.of(layer), self.foreground_penalty))
+        # the input's map, if there is one: a network may cut off as much as it likes until its last stages
+        require_aspect(region.shape[2:], max((m.shape[3:] for m in heatmaps.values()), key=math.prod), files)
         heat, background_term, foreground_term = self._pool_layers(
             torch.stack(background, 1), torch.stack(foreground, 1)
         )
@@ -262,8 +270,8 @@ def _logits_and_label(pred: Any, target: Any) -> tuple[torch.Tensor, Any]:
     return logits, label
 
 
-def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The masks of the rows that have one, and which of the n rows these are."""
+def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+    """The masks of the rows that have one, which of the n rows these are, and the masks' files."""
     if "mask" not in target:
         raise ValueError(
             'there is a heatmap, but target has no "mask"; in a trainer: prepare_batch=PrepareBatchISNet().'
@@ -277,7 +285,8 @@ def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, to
             f"has_mask must be boolean of shape ({len(mask)},), got {rows.dtype} of shape {tuple(rows.shape)}."
         )
     rows = rows.to(mask.device)
-    return mask[rows], torch.nn.functional.pad(rows, (0, n - len(rows)))
+    files = [name for name, has_mask in zip(file_names(target["mask"]), rows.tolist(), strict=False) if has_mask]
+    return mask[rows], torch.nn.functional.pad(rows, (0, n - len(rows))), files
 
 
 def _plain(value: Any) -> Any:

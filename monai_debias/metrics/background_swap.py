@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.metrics.evaluating import evaluating
 from monai_debias.transforms.backmix import backmix
-from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.mask import as_binary_masks
+from monai_debias.transforms.origin import file_names, from_files
 
 __all__ = ["BackgroundSwap", "background_swap_consistency"]
 
@@ -116,28 +117,21 @@ def _collected(
     masks: list[torch.Tensor] = []
     for i, batch in enumerate(loader):
         image, mask = (_tensor(batch, key) for key in (image_key, mask_key))
-        where = f"batch {i}"
+        where, files = f"batch {i}", file_names(batch[mask_key])
         if image.ndim < 3 or not len(image) or (images and image.shape[1:] != images[0].shape[1:]):
             expected = f"(B, {', '.join(map(str, images[0].shape[1:]))})" if images else "(B, C, spatial...)"
             raise ValueError(f"images of {where} are {tuple(image.shape)}, expected {expected}: bring all to one size.")
         if not bool(image.isfinite().all()):
             raise ValueError(f"images of {where} have NaN or infinite values; repair or leave out these samples.")
-        if mask.ndim != image.ndim or len(mask) != len(image) or mask.shape[1] not in (1, image.shape[1]):
+        sizes = [(len(image), channels, *image.shape[2:]) for channels in (1, image.shape[1])]
+        if tuple(mask.shape) not in sizes:
             raise ValueError(
-                f"masks of {where} are {tuple(mask.shape)} for images {tuple(image.shape)}, expected "
-                f"{(len(image), 1, *image.shape[2:])}."
+                f"masks of {where} are {tuple(mask.shape)} for images {tuple(image.shape)}, expected {sizes[0]}: apply "
+                f"the same spatial transforms to image and mask{from_files(files)}."
             )
-        # the check is for one image, and takes the batch as channels of one: no loop over the samples
-        region = as_binary_mask(
-            mask.flatten(0, 1), (mask.shape[0] * mask.shape[1], *image.shape[2:]), f"mask of {where}"
-        )
-        empty = (~region.reshape(len(mask), -1).any(1)).nonzero()[:, 0].tolist()
-        if empty:
-            raise ValueError(
-                f"masks of {where} are 0 everywhere in row(s) {empty}: leave out samples without a region of interest."
-            )
+        region = as_binary_masks(mask, f"mask of {where}", files)
         images.append(image)
-        masks.append(region.reshape(mask.shape).expand(image.shape))
+        masks.append(region.expand(image.shape))
     if not images:
         raise ValueError("the loader is empty: there are no images to swap.")
     return torch.cat(images), torch.cat(masks), len(images[0])

@@ -8,7 +8,8 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 
-from monai_debias.transforms.mask import as_binary_mask, pool_mask
+from monai_debias.transforms.mask import as_binary_masks, pool_mask, require_aspect
+from monai_debias.transforms.origin import file_names
 
 __all__ = ["attention_at"]
 
@@ -16,8 +17,8 @@ __all__ = ["attention_at"]
 def attention_at(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention of each position, Σ|R| over the channels, and whether the position lies in the region of interest.
 
-    A mask of another size than the map is average-pooled to it, and every value above 0 counts as region of interest,
-    as in the ISNet loss.
+    A mask of another size than the map, but of the same aspect, is average-pooled to it, and every value above 0 counts
+    as region of interest, as in the ISNet loss.
 
     Args:
         relevance: heatmaps R, shape (R, maps, C, spatial...) or (R, C, spatial...); which of the two is told by the
@@ -46,8 +47,9 @@ def attention_at(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> tuple[tor
             "expected relevance (R, maps, C, spatial...) or (R, C, spatial...) and a mask (R, 1, spatial...) for the "
             f"same R rows, got {tuple(maps.shape)} and {tuple(region.shape)}."
         )
-    rows = [as_binary_mask(row, row.shape, f"mask of row {i}") for i, row in enumerate(region)]
-    inside = pool_mask(torch.stack(rows), maps.shape[-n_dims:]).flatten(2)
+    files, size = file_names(mask), maps.shape[-n_dims:]
+    require_aspect(region.shape[2:], size, files)
+    inside = pool_mask(as_binary_masks(region, files=files), size).flatten(2)
     strength = maps.abs().flatten(-n_dims)
     largest = strength.amax((-2, -1), keepdim=True)
     for wrong, what in ((~largest.isfinite(), "is NaN or infinite"), (largest == 0, "is 0 everywhere")):

@@ -25,6 +25,7 @@ from monai_debias.transforms.frames import (
     SelectFrameDict,
 )
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
+from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
 from monai_debias.transforms.mask import as_binary_mask
 from monai_debias.transforms.mixup import FlowMixup, FlowMixupD, FlowMixupd, FlowMixupDict
@@ -50,6 +51,9 @@ __all__ = [
     "KeepMaskD",
     "KeepMaskDict",
     "KeepMaskd",
+    "LoadMaskD",
+    "LoadMaskDict",
+    "LoadMaskd",
     "LoadUltrasound",
     "LoadUltrasoundD",
     "LoadUltrasoundDict",

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from monai_debias.parameters import KEY, expects
-from monai_debias.transforms.mask import as_binary_mask
+from monai_debias.transforms.mask import as_binary_mask, mask_meta
+from monai_debias.transforms.origin import file_names
 
 __all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
 
@@ -25,14 +27,14 @@ class FillMaskd(Transform):
     classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
     it last, behind what treats a sample without a mask in another way, like BackMix and the random transforms.
 
-    All masks become uint8 of the image's kind of array and with its meta, since masks of different types, or with the
-    meta of different files, do not collate; a real mask is checked first. There is no array version: it decides about
-    keys of a dictionary.
+    All masks become uint8 of the image's kind of array, with the affine of the image and the file name of the mask (of
+    the image, where there is no mask): masks of different types or meta do not collate. A real mask is checked first.
+    There is no array version: it decides about keys of a dictionary.
 
     Args:
         mask_key: key of the mask, shape (1, spatial...), values 0 and 1; a sample may lack it, or have None under it.
         image_key: key of the image, (C, spatial...), whose spatial shape a filled mask has, and whose kind of array and
-            meta all masks take.
+            affine all masks take.
         flag_key: key that the flag is written to, a bool (a batch collates to (B,)).
 
     Raises:
@@ -72,6 +74,8 @@ class FillMaskd(Transform):
         else:
             region = as_binary_mask(mask, (1, *image.shape[1:]), name=str(self.mask_key))
         filled, _, _ = convert_to_dst_type(region, image, dtype=torch.uint8)
+        if isinstance(filled, MetaTensor):
+            filled = MetaTensor(filled.as_tensor(), meta=mask_meta(image, region.shape, file_names(mask)))
         return {**data, self.mask_key: filled, self.flag_key: has_mask}
 
 

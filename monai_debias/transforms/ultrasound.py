@@ -14,10 +14,11 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import MetaKeys, TransformBackends, convert_data_type
+from monai.utils import TransformBackends, convert_data_type
 from numpy.typing import NDArray
 
 from monai_debias.parameters import BOOL, KEY, KEYS, OneOf, constraints_of, expects
+from monai_debias.transforms.mask import mask_meta
 from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still, share_of_motion
 
 __all__ = [
@@ -58,8 +59,8 @@ class UltrasoundSectorMask(Transform):
         source: ``"auto"`` for the first source that works, or one of the three, which then has to work.
 
     Returns:
-        The mask (1, rows, columns), uint8, 1 = sector. A MetaTensor for a MetaTensor, with its meta and
-        ``meta["sector_source"]``, one of the three names; a tensor for a tensor, else an array.
+        The mask (1, rows, columns), uint8, 1 = sector. A MetaTensor for a MetaTensor, with the image's affine and file
+        name, and ``meta["sector_source"]``, one of the three names; a tensor for a tensor, else an array.
 
     Raises:
         ValueError: if ``source`` is none of these; on calling, if the image has another number of dimensions than 3 or
@@ -100,8 +101,7 @@ class UltrasoundSectorMask(Transform):
             return mask
         tensor = torch.from_numpy(mask).to(img.device)
         if isinstance(img, MetaTensor):
-            meta = {MetaKeys.SPATIAL_SHAPE: torch.tensor(mask.shape[1:]), "sector_source": source}
-            return MetaTensor(tensor, meta={**img.meta, **meta})
+            return MetaTensor(tensor, meta={**mask_meta(img, tensor.shape), "sector_source": source})
         return tensor
 
     def _from_regions(

@@ -188,7 +188,7 @@ def test_bad_input_gets_a_clear_error():
         heatmap_overlay(image, {})
     with pytest.raises(ValueError, match=r"expected a mask \(2, 1, 12, 16\)"):
         heatmap_overlay(image, relevance, mask[:1])
-    with pytest.raises(ValueError, match="mask of row 0 has values other than 0 and 1"):
+    with pytest.raises(ValueError, match=r"mask has values other than 0 and 1 .* in row\(s\) \[0, 1\]"):
         heatmap_overlay(image, relevance, 0.5 * mask)
     with pytest.raises(ValueError, match="relevance of 'relevance', row 0, is 0 everywhere"):
         heatmap_overlay(image, 0 * relevance)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from monai.utils import optional_import
 
 from monai_debias.data import build_folder_datalist, build_tmed2_datalist
+from monai_debias.data.check_command import check
 from monai_debias.demo import build_echo_cohort
 
 
@@ -17,6 +18,7 @@ def main() -> None:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'")
     fire.Fire(
         {
+            "check": check,
             "demo-data": {"echo": build_echo_cohort},
             "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
         },

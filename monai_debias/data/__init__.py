@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_debias.data.check import check_datalist
 from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
 from monai_debias.data.find_files import find_files
 from monai_debias.data.image_folder import build_folder_datalist
@@ -23,6 +24,7 @@ __all__ = [
     "UltrasoundReader",
     "build_folder_datalist",
     "build_tmed2_datalist",
+    "check_datalist",
     "check_splits",
     "corrupt_labels",
     "find_files",

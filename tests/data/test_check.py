@@ -1,0 +1,176 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A data set with a defect of each kind, and one without any; through the command as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from monai.data import NibabelReader
+from PIL import Image
+
+from monai_debias.__main__ import main
+from monai_debias.data import check_datalist
+
+_MASK = np.zeros((40, 60), np.uint8)
+_MASK[10:30, 15:45] = 255
+
+
+class Cohort:
+    """Items of a datalist with their files, to be spoilt; all sound at first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.content: dict[str, Any] = {"description": "", "labels": {"0": "PLAX", "1": "PSAX"}}
+        self.rng = np.random.default_rng(0)
+        for section, patient, n in (("training", "a", 8), ("validation", "b", 2), ("test_same", "c", 2)):
+            self.content[section] = [self.item(f"{section}{i}", i % 2, f"{patient}{i}") for i in range(n)]
+        self.content["test_none"] = [dict(item) for item in self.content["test_same"]]  # the same images: paired
+        self.training = self.content["training"]
+
+    def item(self, name: str, label: int, patient: str) -> dict[str, Any]:
+        np.save(self.folder / f"{name}.npy", self.rng.integers(0, 256, _MASK.shape, dtype=np.uint8))
+        Image.fromarray(_MASK).save(self.folder / f"{name}_mask.png")
+        return {"image": f"{name}.npy", "label": label, "patient_id": patient, "mask": f"{name}_mask.png"}
+
+    def mask(self, number: int, values: np.ndarray) -> None:
+        np.save(self.folder / f"spoilt{number}.npy", values)
+        self.training[number]["mask"] = f"spoilt{number}.npy"
+
+    def check(self) -> list[tuple[str, str, int | None, str]]:
+        (self.folder / "datalist.json").write_text(json.dumps(self.content))
+        found = check_datalist(self.folder, progress=False)
+        return [(d.kind, d.section, d.item, Path(d.file).name) for d in found]
+
+
+@pytest.fixture(name="cohort")
+def fixture_cohort(tmp_path) -> Cohort:
+    return Cohort(tmp_path)
+
+
+def test_nothing_is_wrong_with_a_sound_data_set(cohort):
+    assert cohort.check() == []
+    cohort.training[0]["mask"] = None
+    del cohort.training[1]["mask"]
+    cohort.training[2]["note"] = None
+    cohort.mask(3, _MASK // 255)
+    cohort.mask(4, _MASK > 0)
+    cohort.mask(5, _MASK.astype(np.float64))
+    assert cohort.check() == []
+
+
+def test_masks(cohort):
+    cohort.mask(0, _MASK.T)
+    cohort.mask(1, 0 * _MASK)
+    cohort.mask(2, 0 * _MASK + 255)
+    cohort.mask(3, 255 - _MASK)
+    cohort.mask(4, _MASK // 2)
+    small = 0 * _MASK
+    small[20:24, 20:24] = 1
+    cohort.mask(5, small)
+    cohort.training[6]["mask"] = "gone.png"
+    assert cohort.check() == [
+        ("shape mismatch", "training", 0, "spoilt0.npy"),
+        ("empty", "training", 1, "spoilt1.npy"),
+        ("full", "training", 2, "spoilt2.npy"),
+        ("inverted", "training", 3, "spoilt3.npy"),
+        ("not binary", "training", 4, "spoilt4.npy"),
+        ("missing", "training", 6, "gone.png"),
+        ("area outlier", "training", 5, "spoilt5.npy"),
+    ]
+
+
+def test_images(cohort):
+    (cohort.folder / cohort.training[0]["image"]).write_bytes(b"no array")
+    (cohort.folder / "training1_mask.png").write_bytes(b"no picture")
+    np.save(cohort.folder / "training2.npy", 0 * _MASK)
+    (cohort.folder / "validation0.npy").write_bytes((cohort.folder / "training3.npy").read_bytes())  # another label
+    (cohort.folder / "training5.npy").unlink()
+    Image.fromarray(np.load(cohort.folder / "training6.npy")).save(cohort.folder / "other.png")
+    cohort.training[7]["image"] = "other.png"  # the same pixels in another file
+    assert cohort.check() == [
+        ("unreadable", "training", 0, "training0.npy"),
+        ("unreadable", "training", 1, "training1_mask.png"),
+        ("constant", "training", 2, "training2.npy"),
+        ("missing", "training", 5, "training5.npy"),
+        ("duplicate", "training", 7, "other.png"),
+        ("duplicate", "validation", 0, "validation0.npy"),
+    ]
+    (duplicate,) = [d for d in check_datalist(cohort.folder, progress=False) if d.section == "validation"]
+    assert duplicate.detail.startswith("has the pixels of training 3 (")
+    assert duplicate.detail.endswith("and the labels 1 and 0")
+
+
+def test_the_datalist_itself(cohort):
+    del cohort.training[0]["patient_id"]
+    cohort.training[1]["label"] = 7
+    cohort.training[2]["label"] = "0"
+    cohort.training[3]["image"] = 4
+    cohort.training.append("p.png")
+    cohort.content["validation"] = cohort.content["validation"][:1]
+    cohort.content["validation"][0]["patient_id"] = "a5"
+    cohort.content["empty"] = []
+    found = cohort.check()
+    assert [f for f in found if f[0] == "datalist"] == [
+        *(("datalist", "training", n, "") for n in (0, 1, 2, 3, 8)),
+        ("datalist", "validation", None, ""),
+        ("datalist", "empty", None, ""),
+    ]
+    assert [f[0] for f in found if f[0] != "datalist"] == ["patient in two splits", "label missing"]
+    assert not any("a5" in defect.detail for defect in check_datalist(cohort.folder, progress=False))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Any:
+    """Type ``python -m monai_debias check …``; returns what it exits with, None for success."""
+    monkeypatch.setattr(sys, "argv", ["monai_debias", "check", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return end.code
+    return None
+
+
+def test_the_command(cohort, monkeypatch, capsys):
+    assert cohort.check() == []
+    assert run(monkeypatch, cohort.folder) is None
+    printed = capsys.readouterr()
+    assert "no defects found" in printed.out
+    assert "14/14" in printed.err  # the progress bar
+    for n in range(8):
+        cohort.mask(n, 0 * _MASK)
+    cohort.check()
+    table = cohort.folder / "defects.csv"
+    assert run(monkeypatch, cohort.folder / "datalist.json", "--out", table, "--noprogress") == 1
+    assert "8 defects in all: empty 8" in capsys.readouterr().out
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["kind"], row["section"], row["item"]) for row in rows] == [
+        ("empty", "training", str(n)) for n in range(8)
+    ]
+    assert "exists already; pass --overwrite" in run(monkeypatch, cohort.folder, "--out", table)
+    assert run(monkeypatch, cohort.folder, "--out", table, "--overwrite") == 1
+    assert "does not exist" in run(monkeypatch, cohort.folder / "gone")
+    assert "dotted name of an image reader" in run(monkeypatch, cohort.folder, "--reader", "numpy.load")
+
+
+def test_any_reader(tmp_path):
+    import nibabel
+
+    items = []
+    for n in range(4):
+        volume = np.random.default_rng(n).integers(0, 9, (8, 9, 10)).astype(np.int16)
+        nibabel.Nifti1Image(volume, np.eye(4)).to_filename(tmp_path / f"{n}.nii.gz")
+        region = np.zeros((8, 9, 10 - n // 3), np.uint8)
+        region[2:6, 2:6, 2:6] = 1
+        nibabel.Nifti1Image(region, np.eye(4)).to_filename(tmp_path / f"m{n}.nii.gz")
+        items.append({"image": f"{n}.nii.gz", "mask": f"m{n}.nii.gz", "label": n % 2, "patient_id": str(n)})
+    content = {"labels": {"0": "healthy", "1": "sick"}, "training": items}
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    (defect,) = check_datalist(tmp_path, NibabelReader(), progress=False)
+    assert (defect.kind, defect.item) == ("shape mismatch", 3)

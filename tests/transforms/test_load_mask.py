@@ -1,0 +1,163 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor, list_data_collate
+from PIL import Image, ImageFilter
+from pydicom.data import get_testdata_file
+
+from monai_debias.data.masks import binary_values, looks_inverted
+from monai_debias.transforms import LoadMaskd, LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
+from monai_debias.transforms.mask import require_aspect
+
+CLIP = str(get_testdata_file("examples_ybr_color.dcm"))
+REGION = np.zeros((24, 32), np.uint8)
+REGION[6:18, 4:28] = 1
+
+
+def save(path: Path, values: Any) -> str:
+    if path.suffix == ".npy":
+        np.save(path, values)
+    else:
+        values.save(path)
+    return str(path)
+
+
+def picture(mode: str) -> Image.Image:
+    """The region as a picture: black and white, whatever the mode."""
+    return Image.fromarray(255 * REGION).convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("a.npy", REGION),
+        ("a.npy", REGION > 0),
+        ("a.npy", REGION.astype(np.float64)),
+        ("a.npy", 255 * REGION.astype(np.int64)),
+        ("a.png", picture("L")),
+        ("a.png", picture("1")),
+        ("a.png", picture("RGB")),
+        ("a.png", Image.fromarray(REGION)),
+        ("a.png", Image.fromarray(65535 * REGION.astype(np.uint16))),
+        ("a.bmp", picture("L")),
+    ],
+)
+@pytest.mark.parametrize(
+    "image", [np.zeros((1, 24, 32)), torch.zeros(3, 24, 32), MetaTensor(torch.zeros(1, 24, 32, 5))]
+)
+def test_two_values_are_a_mask(name, values, image, tmp_path):
+    path = save(tmp_path / name, values)
+    mask = LoadMaskd()({"image": image, "mask": path})["mask"]
+    assert type(mask) is type(image)
+    assert mask.dtype in (np.uint8, torch.uint8)
+    assert np.array_equal(np.asarray(mask), REGION[None])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        (
+            "a.jpg",
+            picture("L").rotate(20, resample=Image.Resampling.BICUBIC),
+            r"has \d+ values \(.*\), expected 0 and 1",
+        ),
+        ("a.png", picture("L").filter(ImageFilter.GaussianBlur(1)), r"has \d+ values \("),
+        ("a.npy", np.where(REGION, 2, 0), r"has 2 values \(0, 2\), expected 0 and 1 or 0 and 255"),
+        ("a.npy", np.where(REGION, 1, -1), r"has 2 values \(-1, 1\)"),
+        ("a.npy", np.where(np.arange(32) < 8, 255, REGION), r"has 3 values \(0, 1, 255\)"),
+        ("a.npy", 0.5 * REGION, r"has 2 values \(0, 0.5\)"),
+        ("a.npy", 0 * REGION, "is 0 everywhere"),
+        ("a.npy", REGION.T, r"shape \(1, 32, 24\), but its image \(b.dcm\) has \(1, 24, 32\)"),
+        ("a.npy", REGION[1:], r"shape \(1, 23, 32\), but its image"),
+    ],
+)
+def test_anything_else_is_refused_with_its_files(name, values, told, tmp_path):
+    path = save(tmp_path / name, values)
+    image = MetaTensor(torch.zeros(1, 24, 32), meta={"filename_or_obj": "b.dcm"})
+    with pytest.raises(ValueError, match=told) as caught:
+        LoadMaskd()({"image": image, "mask": path, "item": "training 7", "patient_id": "Doe"})
+    assert str(caught.value).startswith(f"the mask ({path}) of item training 7 ")
+    assert "Doe" not in str(caught.value)
+
+
+def test_no_mask(tmp_path):
+    assert LoadMaskd()({"image": "a.npy", "mask": None}) == {"image": "a.npy"}
+    assert LoadMaskd()({"image": "a.npy"}) == {"image": "a.npy"}
+    path = save(tmp_path / "a.npy", REGION)
+    with pytest.raises(KeyError, match="has no image 'image'"):
+        LoadMaskd()({"mask": path})
+    with pytest.raises(TypeError, match="is a str: load it before its mask"):
+        LoadMaskd()({"image": "a.npy", "mask": path})
+
+
+def test_inverted(tmp_path):
+    path = save(tmp_path / "a.npy", 1 - REGION)
+    with pytest.warns(UserWarning, match=rf"the mask \({path}\) marks the rim"):
+        LoadMaskd()({"image": torch.zeros(1, 24, 32), "mask": path})
+    rows, columns = np.mgrid[:24, :32]
+    sector = (np.hypot(rows, columns - 16) < 24) & (abs(np.arctan2(columns - 16, rows)) < 0.7)  # from rim to rim
+    box = np.zeros((24, 32), bool)
+    box[2:6, 2:9] = True
+    band = (columns > 5) & (columns < 26)  # the field of a linear probe, as high as the image
+    assert [looks_inverted(mask) for mask in (sector, box, band, ~box & band)] == [False] * 4
+    assert [looks_inverted(~mask) for mask in (sector, box)] == [True, True]
+
+
+def test_the_meta_describes_the_mask_so_that_clips_and_stills_collate(tmp_path):
+    """A clip whose sector is found, and a still with a mask file."""
+    still, path = save(tmp_path / "s.npy", np.zeros((240, 320))), save(tmp_path / "m.npy", np.eye(240, 320))
+    load = [LoadUltrasoundd("image"), LoadMaskd(), UltrasoundSectorMaskd("image"), SelectFramed(["image", "mask"])]
+    samples: list[dict[str, Any]] = [{"image": CLIP}, {"image": still, "mask": path}]
+    for transform in load:
+        samples = [transform(sample) for sample in samples]
+    for sample, file in zip(samples, (CLIP, path), strict=True):
+        meta = sample["mask"].meta
+        assert list(meta["spatial_shape"]) == [240, 320]
+        assert meta["filename_or_obj"] == file
+        assert torch.equal(sample["mask"].affine, sample["image"].affine)
+        assert "n_frames" not in meta
+    batch = list_data_collate(samples)
+    assert batch["mask"].meta["filename_or_obj"] == [CLIP, path]
+
+
+def test_a_mask_for_each_frame(tmp_path):
+    region = np.repeat(REGION[None, ..., None], 3, axis=3)
+    sample = LoadMaskd()({"image": torch.zeros(1, 24, 32, 3), "mask": torch.from_numpy(region)})
+    assert sample["mask"].shape == (1, 24, 32, 3)
+    assert SelectFramed(["image", "mask"])(sample)["mask"].shape == (1, 24, 32)
+
+
+def test_values_in_a_full_mask():
+    assert binary_values(np.full((2, 2), 255)).all()
+    assert binary_values(np.ones((2, 2), bool)).all()
+
+
+@pytest.mark.parametrize(
+    ("mask", "map_"),
+    [
+        ((225, 224), (7, 7)),
+        ((225, 224), (8, 7)),
+        ((224, 224), (224, 224)),
+        ((448, 640), (14, 20)),
+        ((9,), (4,)),
+        ((5, 9), (1, 1)),
+    ],
+)
+def test_sides_that_differ_by_rounding_are_of_one_aspect(mask, map_):
+    require_aspect(mask, map_)
+    require_aspect(mask[::-1], map_[::-1])
+
+
+@pytest.mark.parametrize(
+    ("mask", "map_"), [((320, 240), (240, 320)), ((320, 240), (7, 10)), ((112, 112), (48, 64)), ((8, 8, 8), (8, 8, 4))]
+)
+def test_other_aspects_are_refused(mask, map_):
+    with pytest.raises(ValueError, match=rf"masks \(a.npy\) of {mask[0]} x .* relevance of {map_[0]} x"):
+        require_aspect(mask, map_, ["a.npy"])

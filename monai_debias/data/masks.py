@@ -8,6 +8,7 @@ edges come from anti-aliasing, from JPEG, or from resizing with interpolation, a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 __all__ = ["binary_values", "channel_first", "fits_image", "looks_inverted", "read_channel_first"]
 
 
-def read_channel_first(path: str | Path, reader: ImageReader) -> tuple[np.ndarray, dict[str, Any]]:
+def read_channel_first(path: str | os.PathLike, reader: ImageReader) -> tuple[np.ndarray, dict[str, Any]]:
     """Read a file, with the channels first.
 
     Args:

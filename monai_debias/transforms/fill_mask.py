@@ -75,7 +75,7 @@ class FillMaskd(Transform):
             region = as_binary_mask(mask, (1, *image.shape[1:]), name=str(self.mask_key))
         filled, _, _ = convert_to_dst_type(region, image, dtype=torch.uint8)
         if isinstance(filled, MetaTensor):
-            filled = MetaTensor(filled.as_tensor(), meta=mask_meta(image, region.shape, file_names(mask)))
+            filled = MetaTensor(filled.as_tensor(), meta=mask_meta(filled, region.shape, file_names(mask)))
         return {**data, self.mask_key: filled, self.flag_key: has_mask}
 
 

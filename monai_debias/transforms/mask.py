@@ -122,7 +122,7 @@ def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()
     Example:
         >>> import torch
         >>> image = MetaTensor(torch.zeros(1, 2, 3, 5), meta={"filename_or_obj": "clip.dcm", "n_frames": 5})
-        >>> sorted(mask_meta(image, (1, 2, 3)))
+        >>> sorted(map(str, mask_meta(image, (1, 2, 3))))
         ['affine', 'filename_or_obj', 'spatial_shape']
     """
     meta: dict[str, Any] = {MetaKeys.AFFINE: image.affine.clone(), MetaKeys.SPATIAL_SHAPE: torch.tensor(shape[1:])}

@@ -227,7 +227,7 @@ def test_multi_label():
 
 def test_layers_are_rank_pooled_for_each_sample():
     logits, label, heatmap, mask = batch(4, (8, 6))
-    layers = {"input": heatmap, "layer1": batch(4, (4, 3), seed=1)[2] * 3, "layer2.0": batch(4, (2, 3), seed=2)[2] * 9}
+    layers = {"input": heatmap, "layer1": batch(4, (4, 3), seed=1)[2] * 12, "layer2.0": batch(4, (2, 3), seed=2)[2] * 9}
     cuts = {"input": (0.3, 1.5), "layer1": (2.0, 3.0), "layer2.0": (1.0, 9.0)}
     loss = ISNetLRPLoss(relevance_weight=0.4, layer_rank_decay=0.8, cuts=cuts, background_weight=2.0, reduction="none")
     value = loss({"logits": logits, "heatmap": layers}, {"label": label, "mask": mask})

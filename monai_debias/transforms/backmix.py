@@ -243,10 +243,10 @@ class RandBackMix(RandomizableTransform):
             raise RuntimeError("nothing was drawn yet: call with randomize=True first.")
         if self.background == "noise":
             return self._noise(image)
-        outside = _outside(image, mask)
-        shuffled = image.clone()
-        shuffled[:, outside] = image[:, outside][:, torch.as_tensor(self._drawn, device=image.device)]
-        return shuffled
+        outside = _outside(image, mask).flatten()
+        places = torch.arange(len(outside), device=image.device)
+        places[outside] = places[outside][torch.as_tensor(self._drawn, device=image.device)]
+        return image.flatten(1)[:, places].reshape(image.shape)
 
     def _noise(self, image: torch.Tensor) -> torch.Tensor:
         if image.is_floating_point():

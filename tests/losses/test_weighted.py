@@ -74,5 +74,5 @@ def test_prepare_batch_hands_over_what_it_is_asked_for():
     assert set(target) == {"label", "weight"}
     with pytest.raises(KeyError, match="mask"):
         PrepareBatchTargets(["mask"])(batch)
-    with pytest.raises(ValueError, match="target_keys is empty"):
+    with pytest.raises(ValueError, match="target_keys is an empty list"):
         PrepareBatchTargets([])

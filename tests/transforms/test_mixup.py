@@ -15,6 +15,7 @@ from monai.data import MetaTensor, decollate_batch, list_data_collate
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from monai_debias.losses import FlowMixupLoss
 from monai_debias.transforms.mixup import FlowMixup, FlowMixupd
 
 LAYERS = ("input", "first", "second")
@@ -526,3 +527,67 @@ def test_config():
     mixup = parser.get_parsed_content("mixup")
     assert mixup.transform.network is parser.get_parsed_content("network")
     assert mixup({"image": torch.rand(4, 4), "label": INDEX})["image"].shape == (8, 4)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("label", "num_classes", "ignore_value", "rows"),
+    [
+        (torch.tensor([0, -1, 2, 1]), 3, -1, [[1, 0, 0], [NAN] * 3, [0, 0, 1], [0, 1, 0]]),
+        (np.array([[0], [255], [2], [255]], dtype=np.uint8), 3, 255, [[1, 0, 0], [NAN] * 3, [0, 0, 1], [NAN] * 3]),
+        (torch.tensor([0.0, NAN, 1, 0.5]), 1, NAN, [[0], [NAN], [1], [0.5]]),
+        (torch.tensor([[0, NAN], [1, -1], [1, 1], [0, 0]]), None, (-1, NAN), [[0, NAN], [1, NAN], [1, 1], [0, 0]]),
+    ],
+    ids=["index", "column", "one logit", "several labels"],
+)
+@pytest.mark.parametrize("flow", ["append", "replace"])
+def test_a_mixed_label_is_missing_if_one_of_the_two_is(label, num_classes, ignore_value, rows, flow):
+    mixup = FlowMixup(flow=flow, num_classes=num_classes, ignore_value=ignore_value).set_random_state(0)
+    _, found = mixup(torch.rand(4, 1, 6), label)
+    weight, order = mixup.mixtures[0][1:]
+    assert sum(order != np.arange(4)) > 1
+    known = np.array(rows)
+    expected = weight * known + (1 - weight) * known[order]  # NaN where one of the two is
+    expected = np.concatenate([known, expected]) if flow == "append" else expected
+    assert 0 < np.isnan(expected).sum() < expected.size
+    value = ignore_value[0] if isinstance(ignore_value, tuple) else ignore_value
+    np.testing.assert_allclose(np.asarray(found), np.where(np.isnan(expected), value, expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_sample_without_a_share_need_not_have_a_label(weight):
+    """The Beta distribution of a small α does give 0 and 1: then a mixed sample is one of the two."""
+    mixup = FlowMixup(flow="replace", num_classes=3, ignore_value=-1).set_random_state(0)
+    mixup.randomize(4)
+    order = mixup.mixtures[0].order
+    mixup._mixtures = [mixup.mixtures[0]._replace(weight=weight)]
+    label = torch.tensor([0, -1, 2, 1])
+    image = torch.rand(4, 1, 6)
+    mixed, found = mixup(image, label, randomize=False)
+    of = np.arange(4) if weight else order
+    assert torch.equal(mixed, image[of])
+    assert found.tolist() == [[-1.0] * 3 if label[i] == -1 else F.one_hot(label[i], 3).tolist() for i in of]
+
+
+def test_missing_labels_from_the_batch_to_the_loss():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    mixup = FlowMixupd.flow_mixup("image", network=network, layers=["input", "2"], ignore_value=[-1, NAN])
+    loss = FlowMixupLoss(mixup.groups, "bce", ignore_value=mixup.transform.ignore_value)
+    batch = {"image": torch.rand(4, 1, 6), "label": torch.tensor([[0, NAN], [1, -1], [NAN, NAN], [0, 0]])}
+    mixed = mixup.set_random_state(0)(batch)
+    logits, label = network(mixed["image"]), mixed["label"]
+    assert label.shape == (12, 2)
+    known, single = label >= 0, F.binary_cross_entropy_with_logits(logits, label.clamp(min=0), reduction="none")
+    means = [s[k].mean() for s, k in zip(single.chunk(3), known.chunk(3), strict=True)]
+    torch.testing.assert_close(loss(logits, label), sum(means) / 3)
+
+
+def test_arrays_of_every_layout_are_mixed():
+    image, label = np.random.default_rng(0).random((4, 1, 6)), np.array([0, 1, 2, 1])
+    wanted = FlowMixup.mixup(num_classes=3).set_random_state(0)(image[::-1].copy(), label[::-1].copy())
+    for odd in (lambda a: a[::-1], lambda a: a[::-1].astype(a.dtype.newbyteorder())):
+        found = FlowMixup.mixup(num_classes=3).set_random_state(0)(odd(image), odd(label))
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(a, b)

@@ -97,13 +97,12 @@ def motion_evidence(frames: Array, still: Array, allowed: Mask | None = None) ->
 
 
 def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | None = None) -> Evidence:
-    """Find the largest rough area of a still that is not text.
+    """Find the large rough areas of a still that are not text.
 
     Args:
         frame: (rows, columns) in grey levels from 0 to 255.
         allowed: (rows, columns), where the sector may be; everywhere by default.
-        seed: (cell rows, cell columns), what the sector is known to contain: the area with most of it is taken, not the
-            largest.
+        seed: (cell rows, cell columns), what the sector is known to contain: only the area with most of it is taken.
 
     Returns:
         The evidence; cells with texture are positive.
@@ -113,7 +112,7 @@ def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | Non
     floor = _noise_floor(rough, _LEAST_TEXTURE)
     textured = (rough > floor) & ~_text(rough, share, floor) & _allowed_cells(allowed, size, rough.shape)
     core = _dense(textured, 0.8)
-    area = _largest(core, core if seed is None else core & seed, share=0.5)
+    area = _largest(core, core, share=0.1) if seed is None else _largest(core, core & seed, share=0.5)
     textured &= ndimage.binary_dilation(area & textured, np.ones((3, 3)), iterations=6)
     strength = 1.5 * np.log2(np.maximum(rough, 1e-3) / floor)
     weight = np.where(textured, strength.clip(0.2, _TEXTURE_WEIGHT), _AGAINST).astype(np.float32)

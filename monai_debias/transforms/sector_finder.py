@@ -4,82 +4,116 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monai_debias.transforms.sector_areas import Fit, coherence, explain, scrolls, separate_areas
 from monai_debias.transforms.sector_evidence import Evidence, motion_evidence, still_frame, texture_evidence
 from monai_debias.transforms.sector_fan import Fan, fit_fan
 
-__all__ = ["find_sector_in_clip", "find_sector_in_still", "share_of_motion"]
+__all__ = ["Sector", "find_sector_in_clip", "find_sector_in_still", "share_of_motion"]
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 _HALO = 18  # pixels: two blocks of JPEG and a little
 _ABSENT = -1.0  # weight of evidence that turned out to be none
+_LEAST_AREA = 0.2  # share of the largest moving area that another needs to be a sector, or a part of one
+_LEAST_TEXTURED = 0.1  # ... of the largest textured one, to be a part of it
+_STILL = 0.6  # the most that texture is worth
 _OVERLAY_CONTRAST = 20.0  # grey levels of 255
 _OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; speckle has 0.3 and more
 
 
-def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Mask | None:
+@dataclass(frozen=True)
+class Sector:
+    """What was found.
+
+    Attributes:
+        mask: (rows, columns), one fan or the union of several.
+        confidence: 0 to 1, the smaller of two shares: how much of the fan and of what moves or has texture is in both
+            (intersection over union; what scrolls does not count), and how much of the fan's outline has tissue beside
+            it. Of a still it is 0.6 times that.
+        doubts: what speaks against it, in words.
+    """
+
+    mask: Mask
+    confidence: float
+    doubts: tuple[str, ...] = ()
+
+
+def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Sector | None:
     """Find the sector as what moves.
 
     Where only part of the tissue moves (the heart, with the rest quite still) the area of texture around it is taken,
-    if it makes clearly the better fan.
+    if it makes clearly the better fan. Several moving areas are one sector if a common fan has tissue all along its
+    outline, else sectors of their own; what scrolls sideways is none.
 
     Args:
         frames: (rows, columns, frames) of at least 2 frames, in grey levels from 0 to 255; a dozen frames are enough.
         allowed: (rows, columns), where the sector may be; everywhere by default.
 
     Returns:
-        (rows, columns), or None if nothing moves.
+        The sector, or None if nothing moves that may be one.
 
     Example:
         >>> import numpy as np
         >>> frames = np.zeros((64, 64, 8), np.float32)
         >>> frames[16:48, 8:56] = np.random.default_rng(0).uniform(0, 255, (32, 48, 8))
-        >>> int(find_sector_in_clip(frames).sum())
+        >>> int(find_sector_in_clip(frames).mask.sum())
         1536
     """
     still = still_frame(frames)
     moving = motion_evidence(frames, still, allowed)
-    if not moving.found:
+    areas = separate_areas(moving, _LEAST_AREA) if moving.found else []
+    kept = [area for area in areas if not _scrolls(frames, area)]
+    if not kept:
         return None
-    shape = moving.weight.shape
-    fan = _fit(moving)
-    textured = texture_evidence(still, allowed, seed=moving.weight > 0)
-    if (textured.weight > 0).sum() > 1.25 * (moving.weight > 0).sum():
-        both = replace(moving, weight=np.maximum(moving.weight, textured.weight))
-        larger = _fit(both)
-        if both.coherence(larger.contains(*shape)) > moving.coherence(fan.contains(*shape)) + 0.1:
-            fan = larger
-    margins = fan.margins(frames.shape[0], frames.shape[1], moving.size)
-    return _cut_overlays(margins, still, np.abs(np.diff(frames, axis=-1)).mean(axis=-1), moving.size)
+    doubts = (
+        [f"{len(areas) - len(kept)} moving areas scroll sideways, as spectra and M-mode do"]
+        if len(kept) < len(areas)
+        else []
+    )
+    fits, left_out = explain(kept, _fit, own=_LEAST_AREA)
+    if len(fits) == 1:
+        fits = [_with_texture(fits[0], still, allowed)]
+    change = np.abs(np.diff(frames, axis=-1)).mean(axis=-1)
+    masks = [
+        _cut_overlays(one.fan.margins(still.shape[0], still.shape[1], moving.size), still, change, moving.size)
+        for one in fits
+    ]
+    return Sector(np.any(masks, axis=0), _confidence(fits, left_out), (*doubts, *_in_words(left_out)))
 
 
-def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Mask | None:
-    """Find the sector as the largest area of texture that is not text.
+def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | None:
+    """Find the sector as the largest area of texture that is not text, with what lies beyond a dark gap.
 
     Args:
         frame: (rows, columns) in grey levels from 0 to 255.
         allowed: (rows, columns), where the sector may be; everywhere by default.
 
     Returns:
-        (rows, columns), or None if there is no such area.
+        The sector, or None if there is no such area. Its confidence is at most 0.6: texture is a weaker sign than
+        motion.
 
     Example:
         >>> import numpy as np
         >>> frame = np.zeros((64, 64), np.float32)
         >>> frame[16:48, 8:56] = np.random.default_rng(0).uniform(0, 255, (32, 48))
-        >>> mask = find_sector_in_still(frame)
+        >>> mask = find_sector_in_still(frame).mask
         >>> bool(mask[17:47, 9:55].all()), int(mask.sum()) < 1800
         (True, True)
     """
     textured = texture_evidence(frame, allowed)
-    return _fit(textured).contains(frame.shape[0], frame.shape[1], textured.size) if textured.found else None
+    if not textured.found:
+        return None
+    fits, left_out = explain(separate_areas(textured, _LEAST_TEXTURED), _fit, own=0.5)
+    mask = np.any([one.fan.contains(frame.shape[0], frame.shape[1], textured.size) for one in fits], axis=0)
+    return Sector(mask, _STILL * _confidence(fits, left_out), _in_words(left_out))
 
 
 def share_of_motion(frames: Array, allowed: Mask) -> float:
@@ -103,6 +137,33 @@ def share_of_motion(frames: Array, allowed: Mask) -> float:
     columns, rows = ((np.arange(n) * moving.size + moving.size // 2) for n in moving.weight.shape[::-1])
     positive = moving.weight > 0
     return float((positive & allowed[np.ix_(rows, columns)]).sum() / positive.sum()) if moving.found else 1.0
+
+
+def _confidence(fits: Sequence[Fit], left_out: Sequence[Fit]) -> float:
+    supported = sum(one.support * one.size for one in fits) / sum(one.size for one in fits)
+    return min(coherence(fits, left_out), supported)
+
+
+def _in_words(left_out: Sequence[Fit]) -> tuple[str, ...]:
+    if not left_out:
+        return ()
+    return (f"{len(left_out)} areas were left out that look like no sector, or like a part that does not fit",)
+
+
+def _scrolls(frames: Array, area: Evidence) -> bool:
+    rows, columns = (np.flatnonzero((area.weight > 0).any(axis=axis)) * area.size for axis in (1, 0))
+    return scrolls(frames[rows[0] : rows[-1] + area.size, columns[0] : columns[-1] + area.size])
+
+
+def _with_texture(found: Fit, still: Array, allowed: Mask | None) -> Fit:
+    """The fit to what has texture around it, if it is clearly the better one."""
+    moving = found.evidence
+    textured = texture_evidence(still, allowed, seed=moving.weight > 0)
+    if (textured.weight > 0).sum() <= 1.25 * found.size:
+        return found
+    both = replace(moving, weight=np.maximum(moving.weight, textured.weight))
+    larger = Fit(_fit(both), both)
+    return larger if coherence([larger]) > coherence([found]) + 0.1 else found
 
 
 def _fit(evidence: Evidence) -> Fan:

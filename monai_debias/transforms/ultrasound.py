@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from monai_debias.parameters import BOOL, KEY, KEYS, OneOf, constraints_of, expects
 from monai_debias.transforms.mask import mask_meta
-from monai_debias.transforms.sector_finder import find_sector_in_clip, find_sector_in_still, share_of_motion
+from monai_debias.transforms.sector_finder import Sector, find_sector_in_clip, find_sector_in_still, share_of_motion
 
 __all__ = [
     "SectorGuessWarning",
@@ -32,11 +33,15 @@ __all__ = [
 _SOURCES = ("auto", "regions", "clip", "still")
 _FRAMES = 17  # evenly spaced; more change nothing
 _SMALLEST = 24  # rows and columns
+_UNSURE = 0.6  # a confidence below is warned about
+_WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
+_BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
+_WHOLE_REGION = "nothing in the DICOM ultrasound region looks like a field of view, so the whole region was taken"
 _FORMAT_2D, _TISSUE_AND_FLOW = 1, (1, 2)  # of DICOM PS3.3 C.8.5.5: spatial format, data types
 
 
 class SectorGuessWarning(UserWarning):
-    """The sector was found in a still image, by texture alone: a weaker guess than from a clip."""
+    """The sector may be wrong: it was found by texture alone, or little speaks for it; the message says what."""
 
 
 class UltrasoundSectorMask(Transform):
@@ -48,19 +53,28 @@ class UltrasoundSectorMask(Transform):
        :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` writes it. The rectangles of 2-D tissue and colour
        flow bound the search; the fan inside them is found as below (the whole rectangle is taken where nothing is
        found). If any region reaches beyond the image, the image was cropped or resized after acquisition; the regions
-       are not trusted then, with a warning.
+       are not trusted then, with a warning, nor are regions that cover the whole image.
     2. ``"clip"``: what moves in most frames of a clip, fitted with the field of view of a phased, curved, linear,
        trapezoid or steered probe. Moving traces, clocks and counters do not count, dark edges are completed by the
        geometry. Where an edge is black along its whole length the mask ends at the visible tissue.
     3. ``"still"``: the largest textured area of a still (or of a clip in which nothing moves) that is not text. A
-       weaker guess: a :class:`SectorGuessWarning` says so.
+       weaker guess.
+
+    Several areas are one sector with a dark gap if a common field of view has tissue all along its outline; else each
+    is fitted by itself, and the mask is the union, such as for two planes side by side. What scrolls sideways, and wide
+    rectangles under another area, are taken for spectra and M-mode strips and left out.
+
+    A :class:`SectorGuessWarning` says what is in doubt: a sector found by texture alone, also inside of regions; areas
+    that were left out; a confidence below 0.6.
 
     Args:
         source: ``"auto"`` for the first source that works, or one of the three, which then has to work.
 
     Returns:
         The mask (1, rows, columns), uint8, 1 = sector. A MetaTensor for a MetaTensor, with the image's affine and file
-        name, and ``meta["sector_source"]``, one of the three names; a tensor for a tensor, else an array.
+        name, ``meta["sector_source"]``, one of the three names, ``meta["sector_confidence"]`` from 0 to 1, see
+        :class:`~monai_debias.transforms.sector_finder.Sector`, and ``meta["sector_doubts"]`` in words, "" if there are
+        none; a tensor for a tensor, else an array.
 
     Raises:
         ValueError: if ``source`` is none of these; on calling, if the image has another number of dimensions than 3 or
@@ -90,34 +104,30 @@ class UltrasoundSectorMask(Transform):
         """
         frames = _grey_frames(img)
         regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
-        found = None
-        if self.source in ("auto", "regions"):
-            found = self._from_regions(frames, regions)
+        found = self._from_regions(frames, regions) if self.source in ("auto", "regions") else None
         source = "regions"
         if found is None:
             found, source = self._from_pixels(frames)
-        mask = found[None].astype(np.uint8)
+        _tell_doubts(found)
+        mask = found.mask[None].astype(np.uint8)
         if not isinstance(img, torch.Tensor):
             return mask
         tensor = torch.from_numpy(mask).to(img.device)
-        if isinstance(img, MetaTensor):
-            return MetaTensor(tensor, meta={**mask_meta(img, tensor.shape), "sector_source": source})
-        return tensor
+        if not isinstance(img, MetaTensor):
+            return tensor
+        meta = {
+            **mask_meta(img, tensor.shape),
+            "sector_source": source,
+            "sector_confidence": found.confidence,
+            "sector_doubts": "; ".join(_doubts(found)),
+        }
+        return MetaTensor(tensor, meta=meta)
 
-    def _from_regions(
-        self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]
-    ) -> NDArray[np.bool_] | None:
+    def _from_regions(self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]) -> Sector | None:
         """The sector inside the regions, or None if these are of no use and need not be."""
         boxes, problem = _usable_boxes(regions, frames)
         if problem is None:
-            mask = np.zeros(frames.shape[:2], bool)
-            for box in boxes:
-                allowed = _allowed([box], *frames.shape[:2])
-                inside = find_sector_in_clip(frames, allowed) if frames.shape[-1] > 1 else None
-                if inside is None:
-                    inside = find_sector_in_still(frames[..., 0], allowed)
-                mask |= allowed if inside is None else inside & allowed
-            return mask
+            return _joined([_inside_box(frames, box) for box in boxes])
         if self.source == "regions":
             raise ValueError(
                 f"the sector was to be taken from the ultrasound regions, but {problem}; load the image with "
@@ -127,32 +137,26 @@ class UltrasoundSectorMask(Transform):
             warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}", stacklevel=4)
         return None
 
-    def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[NDArray[np.bool_], str]:
+    def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[Sector, str]:
         """The sector by motion or texture, and which it was."""
         count = frames.shape[-1]
         if self.source != "still" and count > 1:
-            mask = find_sector_in_clip(frames)
-            if mask is not None:
-                return mask, "clip"
+            sector = find_sector_in_clip(frames)
+            if sector is not None:
+                return sector, "clip"
         if self.source == "clip":
             seen = "it is a still" if count == 1 else f"nothing moves in the {count} of its frames that were looked at"
             raise ValueError(
                 f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, "
                 'frames), or use source="auto" to guess from a still'
             )
-        mask = find_sector_in_still(frames[..., 0])
-        if mask is None:
+        sector = find_sector_in_still(frames[..., 0])
+        if sector is None:
             raise ValueError(
                 "no ultrasound sector found: nothing moves, and no area beside text and lines looks like tissue; "
                 "give a mask for this image, or leave it out"
             )
-        warnings.warn(
-            "the ultrasound sector was found in a still image, by texture alone: a guess, look at the mask; a clip or "
-            "DICOM ultrasound regions make it reliable",
-            SectorGuessWarning,
-            stacklevel=4,
-        )
-        return mask, "still"
+        return _guessed(sector, _BY_TEXTURE), "still"
 
 
 class UltrasoundSectorMaskd(MapTransform):
@@ -236,6 +240,45 @@ def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
     return (frames - np.float32(low)) * np.float32(255 / (high - low))
 
 
+def _doubts(sector: Sector) -> tuple[str, ...]:
+    """What speaks against a sector, or that too little speaks for it."""
+    unsure = sector.confidence < _UNSURE and not sector.doubts
+    return ("a field of view explains little of what moves",) if unsure else sector.doubts
+
+
+def _tell_doubts(sector: Sector) -> None:
+    if doubts := _doubts(sector):
+        warnings.warn(
+            f"the ultrasound sector is a guess, look at the mask (confidence {sector.confidence:.2f}): "
+            + "; ".join(doubts),
+            SectorGuessWarning,
+            stacklevel=4,
+        )
+
+
+def _guessed(sector: Sector, doubt: str) -> Sector:
+    return replace(sector, doubts=(doubt, *sector.doubts))
+
+
+def _inside_box(frames: NDArray[np.float32], box: tuple[slice, slice]) -> Sector:
+    """The sector in one region: by motion, by texture, or the whole region where there is neither."""
+    allowed = _allowed([box], *frames.shape[:2])
+    sector = find_sector_in_clip(frames, allowed) if frames.shape[-1] > 1 else None
+    if sector is None:
+        sector = find_sector_in_still(frames[..., 0], allowed)
+        sector = _guessed(sector, _BY_TEXTURE) if sector else Sector(allowed, 0.0, (_WHOLE_REGION,))
+    return replace(sector, mask=sector.mask & allowed)
+
+
+def _joined(sectors: Sequence[Sector]) -> Sector:
+    """The union of what was found in several regions, as sure as the least sure of them."""
+    return Sector(
+        np.any([sector.mask for sector in sectors], axis=0),
+        min(sector.confidence for sector in sectors),
+        tuple(dict.fromkeys(doubt for sector in sectors for doubt in sector.doubts)),
+    )
+
+
 def _usable_boxes(
     regions: Sequence[Mapping[str, Any]], frames: NDArray[np.float32]
 ) -> tuple[list[tuple[slice, slice]], str | None]:
@@ -255,6 +298,8 @@ def _usable_boxes(
         others = [corner for corner in corners if corner != (x0, y0, x1, y1)]
         if not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in others):
             boxes.append((slice(y0, y1 + 1), slice(x0, x1 + 1)))
+    if problem is None and _allowed(boxes, rows, columns).mean() > _WHOLE:
+        problem = "they cover the whole image, so they do not tell the sector from what is around it"
     # a region may fit by chance
     if problem is None and count > 1 and share_of_motion(frames, _allowed(boxes, rows, columns)) < 0.5:
         problem = "most of what moves is outside of them, the image was cropped or resized after acquisition"

@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 
 from monai_debias.parameters import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import LRP
+from monai_debias.relevance.surroundings import logits_of
 
 __all__ = ["ISNetInferer"]
 
@@ -42,6 +43,8 @@ class ISNetInferer(Inferer):
         interval: how many training iterations there are for one with a heatmap.
         input_range: lowest and highest value of an input, for the zᴮ rule.
         allow: names of operations without a relevance rule whose ordinary gradient is accepted.
+        output: which of several outputs of the network the logits are, as in :class:`monai_debias.relevance.LRP`:
+            a place in a tuple, or a name. Training and evaluation go on with them alone.
 
     Raises:
         ValueError: when ``target`` is unknown or needs labels that are not given, ``interval`` is below 1, ``LRP``
@@ -82,6 +85,7 @@ class ISNetInferer(Inferer):
         interval: int = 1,
         input_range: Sequence[float] = (0.0, 1.0),
         allow: Sequence[str] = (),
+        output: int | str | None = None,
     ) -> None:
         super().__init__()
         self.target = target
@@ -90,6 +94,7 @@ class ISNetInferer(Inferer):
             "input_rule": input_rule,
             "input_range": tuple(input_range),
             "allow": tuple(allow),
+            "output": output,
         }
         LRP(torch.nn.Identity(), **self.rules)  # refuses a bad range now, and not in the first iteration
         self.layers = tuple(layers)
@@ -108,7 +113,7 @@ class ISNetInferer(Inferer):
 
         Args:
             inputs: shape (B, C, spatial...).
-            network: classifier that returns logits of shape (B, K).
+            network: classifier that returns logits of shape (B, K), or several outputs with them.
             rows: indices (R,) of the samples to explain, int64; None for all.
             labels: class indices (B,), int64, or a row for each sample, (B, K); a target that asks for labels explains
                 the indices, and a selective one refuses rows of several labels.
@@ -123,18 +128,21 @@ class ISNetInferer(Inferer):
         if inputs.ndim < 3:
             raise ValueError(f"expected an input of shape (B, C, spatial...), got {tuple(inputs.shape)}.")
         if not (network.training and torch.is_grad_enabled()):
-            return network(inputs)
+            return self._logits(inputs, network)
         # a MetaTensor's bookkeeping would follow every operation of the relevance pass
         inputs = inputs.as_subclass(torch.Tensor)
         turn = self.active and self._calls % self.interval == 0
         self._calls += self.active
         if not turn or (rows is not None and len(rows) == 0):
-            return {"logits": network(inputs)}
+            return {"logits": self._logits(inputs, network)}
         self._refuse_sigmoid_task(labels)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
         lrp = LRP(network, **self.rules)
         logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
         return {"logits": logits, "heatmap": heatmap}
+
+    def _logits(self, inputs: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
+        return logits_of(network(inputs), self.rules["output"], network)
 
     def _refuse_sigmoid_task(self, labels: torch.Tensor | None) -> None:
         if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:

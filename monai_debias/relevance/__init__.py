@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from monai_debias.relevance.lrp import LRP
-from monai_debias.relevance.propagation import UncoveredOperationError
+from monai_debias.relevance.tags import UncoveredOperationError
 from monai_debias.relevance.targets import eta, explained_scalars
 
 __all__ = ["LRP", "UncoveredOperationError", "eta", "explained_scalars"]

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import rules
+from monai_debias.relevance.companions import known_of_linear
 from monai_debias.relevance.kernels import SplitGradient
-from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, bare_name, in_place
+from monai_debias.relevance.norms import NORMS
+from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, GATING, bare_name, in_place
 from monai_debias.relevance.passes import Rule, before_change
-from monai_debias.relevance.propagation import Fold, LinearLayer, RelevanceMode, Role, Stem, Tag
+from monai_debias.relevance.propagation import RelevanceMode
+from monai_debias.relevance.tags import Fold, LinearLayer, Role, Stem, Tag
 
 __all__ = ["HANDLERS"]
 
@@ -67,7 +70,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
         return rules.positive_relevance(g, kept if is_relu else output(kept).relu(), z, epsilon)
 
     rule = Rule(epsilon_rule, positive_rule, (True, True, False))
-    tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"))
+    tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"), activated=name in GATING)
     out = mode.fork(a, [u_before], rule, (a if is_relu else u_before, z, fold.made_with), tag)
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
@@ -161,167 +164,6 @@ def _linear_layer(
     return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), (x, weight), tag)
 
 
-def batch_norm(
-    mode: RelevanceMode,
-    function: Callable,
-    input: torch.Tensor,
-    running_mean: torch.Tensor | None,
-    running_var: torch.Tensor | None,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> torch.Tensor:
-    """Batch norm: a fixed affine map; where it directly follows a convolution, its scale belongs to the weight."""
-    if training:
-        # what batch_norm itself calls; this way the statistics of the batch need not be computed twice
-        result, mean, inverse, *_ = torch._batch_norm_impl_index(
-            input, weight, bias, running_mean, running_var, True, momentum, eps, torch.backends.cudnn.enabled
-        )
-    elif running_mean is None or running_var is None:
-        raise ValueError("batch norm in evaluation mode without running statistics.")
-    else:
-        result = function(input, running_mean, running_var, weight, bias, False, momentum, eps)
-        mean, inverse = running_mean.clone(), (running_var + eps).rsqrt()
-    return _affine(mode, result, input, mean.detach(), inverse.detach(), weight, bias)
-
-
-def _affine(
-    mode: RelevanceMode,
-    result: torch.Tensor,
-    x: torch.Tensor,
-    mean: torch.Tensor,
-    inverse: torch.Tensor,
-    weight: torch.Tensor | None,
-    bias: torch.Tensor | None,
-) -> torch.Tensor:
-    scale = inverse if weight is None else weight * inverse
-    shift = -mean * scale if bias is None else bias - mean * scale
-    before, tag = mode.use(x), Tag(Role.FLOWS)
-    fold, layer, signed = before.fold, before.layer, not before.nonnegative
-    foldable = (
-        layer is not None
-        and layer.scale is None
-        and fold.scale is None
-        and not layer.linear.transposed
-        and x.ndim == layer.weight.ndim
-    )
-    if layer is not None and foldable:
-        fold.scale, fold.less_work = scale, 4 * layer.weight.numel() < x.numel()
-        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)
-    elif mode.passes.positive:
-        s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
-        tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.relu()
-
-    def in_weight() -> bool:
-        return foldable and fold.valid and fold.less_work
-
-    own = tag.fold
-    own.made_with, own.elsewhere = scale, in_weight
-
-    def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
-        return g if in_weight() or own.in_relu else rules.affine_relevance(g, scale)
-
-    def positive_rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        if foldable and fold.valid:
-            return g
-        return rules.positive_input(_times, g, x, rules.per_channel(scale, g), signed)
-
-    saved = (x if mode.passes.positive else None, scale)
-    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), saved, tag)
-
-
-def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-    return g * scale
-
-
-def instance_norm(
-    mode: RelevanceMode,
-    function: Callable,
-    input: torch.Tensor,
-    running_mean: torch.Tensor | None = None,
-    running_var: torch.Tensor | None = None,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> torch.Tensor:
-    """Instance norm: its denominators are constants; with running statistics it is a fixed affine map."""
-    result = function(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
-    if not use_input_stats and running_mean is not None and running_var is not None:
-        return _affine(mode, result, input, running_mean.clone(), (running_var + eps).rsqrt(), weight, bias)
-    return _centered(mode, result, input, (*input.shape[:2], -1), weight, bias, eps, channels_first=True)
-
-
-def group_norm(
-    mode: RelevanceMode,
-    function: Callable,
-    input: torch.Tensor,
-    num_groups: int,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    eps: float = 1e-5,
-) -> torch.Tensor:
-    """Group norm: its denominators are constants."""
-    result = function(input, num_groups, weight, bias, eps)
-    return _centered(mode, result, input, (len(input), num_groups, -1), weight, bias, eps, channels_first=True)
-
-
-def layer_norm(
-    mode: RelevanceMode,
-    function: Callable,
-    input: torch.Tensor,
-    normalized_shape: Any,
-    weight: torch.Tensor | None = None,
-    bias: torch.Tensor | None = None,
-    eps: float = 1e-5,
-) -> torch.Tensor:
-    """Layer norm: its denominators are constants."""
-    result = function(input, normalized_shape, weight, bias, eps)
-    lead = input.shape[: input.ndim - len(normalized_shape)]
-    return _centered(mode, result, input, (*lead, -1), weight, bias, eps, channels_first=False)
-
-
-def _centered(
-    mode: RelevanceMode,
-    result: torch.Tensor,
-    x: torch.Tensor,
-    groups: tuple[int, ...],
-    weight: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    eps: float,
-    channels_first: bool,
-) -> torch.Tensor:
-    def along(values: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | None:
-        return rules.per_channel(values, like) if channels_first and values is not None else values
-
-    grouped = x.detach().reshape(groups)
-    variance, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
-    inverse = (variance + eps).rsqrt()
-    signed, tag = not mode.use(x).nonnegative, Tag(Role.FLOWS)
-    scale = shift = None
-    if mode.passes.positive:
-        w, b = along(weight, x), along(bias, x)
-        scale = inverse.expand_as(grouped).reshape(x.shape)
-        scale = scale if w is None else scale * w
-        shift = -mean.expand_as(grouped).reshape(x.shape) * scale
-        shift = shift if b is None else shift + b
-        tag.companion = rules.positive_output(torch.mul, x, scale, signed) + shift.relu()
-
-    def epsilon_rule(
-        g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None, *_: torch.Tensor | None
-    ) -> torch.Tensor:
-        return rules.centered_relevance(g, along(weight, g), inverse, (len(g), *groups[1:]))
-
-    def positive_rule(g: torch.Tensor, _: torch.Tensor, __: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        return rules.positive_input(_times, g, x, scale, signed)
-
-    saved = (inverse, weight, x if mode.passes.positive else None, scale)
-    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False, True, True)), saved, tag)
-
-
 def attention(
     mode: RelevanceMode,
     function: Callable,
@@ -335,29 +177,62 @@ def attention(
     **kwargs: Any,
 ) -> torch.Tensor:
     """Fused attention: the attention weights are constants, relevance flows through the values."""
-    if is_causal or kwargs or dropout_p or not mode.flows(value):
-        raise mode.uncovered(function, f"with is_causal, dropout or {sorted(kwargs) or 'constant values'} has no rule")
-    result = function(query, key, value, attn_mask, 0.0, scale=scale)
+    if any(kwargs.values()):
+        raise mode.uncovered(function, f"with {sorted(kwargs)} has no rule")
+    if not mode.flows(value):
+        arguments = (query, key, value, attn_mask, dropout_p, is_causal)
+        return mode.constant(function, arguments, {"scale": scale}, "chooses among constant values")
     size = query.shape[-1] ** -0.5 if scale is None else scale
-    tags = [mode.use(t) for t in (query, key, value) if mode.flows(t)]
+    mask = attn_mask
+    if is_causal:
+        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+    if dropout_p:
+        return mode.see_inside(_attention_with_dropout, query, key, value, mask, dropout_p, size)
+    result = function(query, key, value, attn_mask, 0.0, is_causal, scale=scale)
+    before = mode.use(value)
+    tag = Tag(Role.FLOWS, nonnegative=before.nonnegative)
+    if mode.passes.positive and not before.nonnegative:
+        tag.companion = function(query, key, mode.companion(value), attn_mask, 0.0, is_causal, scale=scale)
 
     def rule(g: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-        scores = query @ key.transpose(-1, -2) * size
-        if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-        return scores.softmax(-1).transpose(-1, -2) @ g
+        return _attention_weights(query, key, mask, size).transpose(-1, -2) @ g
 
-    if mode.passes.positive and not tags[-1].nonnegative:
-        raise mode.uncovered(function, "of values that may be negative has no rule in the positive pass")
-    tag = Tag(Role.FLOWS, nonnegative=tags[-1].nonnegative)
     return mode.fork(result, [value], Rule(rule, rule, (True, True)), (query, key), tag)
+
+
+def _attention_weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, size: float) -> torch.Tensor:
+    scores = (query * size**0.5) @ (key * size**0.5).transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1)
+
+
+def _attention_with_dropout(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, p: float, size: float
+) -> torch.Tensor:
+    """What fused attention draws cannot be seen, so it is computed step by step."""
+    return F.dropout(_attention_weights(query, key, mask, size), p) @ value
+
+
+def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """One half is the gate of the other."""
+    before, dim = mode.use(input), dim % input.ndim
+    result = function(input, dim)
+
+    def rule(g: torch.Tensor, input: torch.Tensor) -> torch.Tensor:
+        return torch.cat([g * input.chunk(2, dim)[1].sigmoid(), torch.zeros_like(g)], dim)
+
+    tag = Tag(Role.FLOWS, nonnegative=before.nonnegative)
+    if mode.passes.positive and not before.nonnegative:
+        tag.companion = mode.companion(input).chunk(2, dim)[0] * input.chunk(2, dim)[1].sigmoid()
+    return mode.fork(result, [input], Rule(rule, rule, (True,)), (input,), tag)
 
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
     """Concatenation, of which every part gets its part of the gradient."""
     if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):
         raise mode.uncovered(function, f"with {sorted(kwargs)} or parts of unequal dimensions has no rule")
-    known = mode.positive(function, (tensors, dim), {}) if mode.passes.positive else {}
+    known = known_of_linear(mode, function, (tensors, dim), {}) if mode.passes.positive else {}
     for t in tensors:
         if mode.flows(t):
             mode.use(t)
@@ -372,13 +247,11 @@ def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: in
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {
     **dict.fromkeys(ACTIVATIONS, activation),
     **dict.fromkeys(CONVOLUTIONS, convolution),
-    "batch_norm": batch_norm,
+    **NORMS,
     "cat": concatenation,
     "concat": concatenation,
     "concatenate": concatenation,
-    "group_norm": group_norm,
-    "instance_norm": instance_norm,
-    "layer_norm": layer_norm,
+    "glu": gated_linear_unit,
     "linear": dense,
     "scaled_dot_product_attention": attention,
 }

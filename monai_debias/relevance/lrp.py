@@ -16,8 +16,10 @@ from monai_debias.parameters import MODULE, NONE, STRING, Number, OneOf, Sequenc
 from monai_debias.relevance import rules
 from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
-from monai_debias.relevance.propagation import RelevanceMode, Role, Stem, UncoveredOperationError
+from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.rows import take_rows
+from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, unwrapped
+from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
 from monai_debias.relevance.targets import Target, explained_scalars
 
 __all__ = ["LRP"]
@@ -32,12 +34,15 @@ class LRP:
 
     Args:
         network: maps (B, C, spatial...) with 1, 2 or 3 spatial dimensions to logits (B, K). Its activations may be
-            modules or functions, reused or in place. It may be wrapped in ``DistributedDataParallel``.
+            modules or functions, reused or in place. It may be wrapped in ``DistributedDataParallel``, compiled or
+            checkpointed (it runs without either then), and its weights may be of half precision (it runs in float32).
         epsilon: ε of the rules, 0 or more; 1e-2 for training, 1e-5 … 1e-1 for explaining. 0 is Gradient × Input.
         input_rule: None, or ``"zb"`` for the zᴮ rule at the first layer, for inputs within ``input_range``; the network
             must begin with a convolution or dense layer, an optional batch norm, and an activation.
         input_range: lowest and highest value of an input.
         allow: names of operations without a rule whose ordinary gradient is accepted, as the error about them says.
+        output: which of several outputs the logits are: None where the network returns one tensor, a place in a tuple
+            (0 for MONAI's ``ViT``), or the name of a dictionary's entry or an attribute.
 
     Raises:
         ValueError: when ``epsilon`` is negative, or the input rule or range does not exist.
@@ -70,6 +75,7 @@ class LRP:
         input_rule: str | None = None,
         input_range: tuple[float, float] = (0.0, 1.0),
         allow: Sequence[str] = (),
+        output: int | str | None = None,
     ) -> None:
         if not input_range[0] < input_range[1]:
             raise ValueError(f"input_range must be (lowest, highest), got {tuple(input_range)}.")
@@ -78,6 +84,7 @@ class LRP:
         self.input_rule = input_rule
         self.input_range = (float(input_range[0]), float(input_range[1]))
         self.allow = tuple(allow)
+        self.output = output
 
     def __call__(
         self,
@@ -100,14 +107,17 @@ class LRP:
 
         Returns:
             Logits (B, K), and the relevance (R, maps, C, spatial...); with ``layers`` a dictionary of the relevance of
-            the ``"input"`` and of each layer, (R, maps, C_layer, spatial_layer...).
+            the ``"input"`` and of each layer, (R, maps, C_layer, spatial_layer...). They are float32 where network or
+            input are of half precision.
 
         Raises:
             TypeError: when ``x`` is not of a floating-point type, ``layers`` is a string, or the network returns no
-                tensor.
-            ValueError: when the logits are not (B, K) or do not depend on the input, a layer does not exist, ``x`` lies
-                outside of the range of the zᴮ rule, or the target does not fit.
-            UncoveredOperationError: when the network contains an operation without a rule.
+                tensor (see ``output``).
+            ValueError: when the logits are not (B, K) or do not depend on the input, a layer or output does not exist,
+                ``x`` lies outside of the range of the zᴮ rule, the target does not fit, or the network is wrapped in
+                ``DistributedDataParallel(static_graph=True)``.
+            UncoveredOperationError: when relevance would get lost between input and logits: at an operation without a
+                rule, a tensor without gradients (``detach``, ``torch.no_grad``), a softmax or sigmoid as last layer.
         """
         self._check_input(x)
         if isinstance(layers, str):
@@ -121,9 +131,10 @@ class LRP:
             image = leaf.clone()  # which a network may change in place
             passes = Passes(self.epsilon, dual, _checked_rows(rows, leaf), len(leaf))
             mode = RelevanceMode(passes, image, HANDLERS, self.allow)
-            with mode, _captured(self.network, layers, mode) as outputs:
-                logits = self.network(image)
-            logits = _checked_logits(logits, mode, self.network)
+            network = outermost_eager(self.network)
+            with eager_operations(), mode, _captured(network, layers, mode) as outputs:
+                returned = network(image)
+            logits = _checked_logits(logits_of(returned, self.output, network), mode, network)
             stem = _stem(mode, image) if self.input_rule == "zb" else None
             sources = {"input": leaf if stem is None else stem.output}
             sources |= {name: _unchanged(name, mode, outputs) for name in layers}
@@ -221,33 +232,34 @@ def _dual_starts(
 ) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
     """Dual ISNet: all logits at once, each one's relevance its own value; ε in the last layer's denominator too."""
     positive = mode.companion(logits)
-    by_epsilon = logits / rules.away_from_zero(logits, epsilon)
-    return [(Backward.POSITIVE, logits, positive / (positive + epsilon)), (Backward.EPSILON, logits, by_epsilon)]
+    by_epsilon = rules.stabilised(logits, logits, epsilon)
+    return [
+        (Backward.POSITIVE, logits, rules.stabilised(positive, positive, epsilon)),
+        (Backward.EPSILON, logits, by_epsilon),
+    ]
 
 
-def _checked_logits(logits: Any, mode: RelevanceMode, network: torch.nn.Module) -> torch.Tensor:
-    if not isinstance(logits, torch.Tensor):
-        raise TypeError(
-            f"{type(network).__name__} returned {type(logits).__name__}, expected a tensor of logits (B, K): wrap it "
-            "in a module that returns the logits alone."
-        )
+def _checked_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn.Module) -> torch.Tensor:
+    name = type(unwrapped(network)).__name__
     logits = mode.current(logits)
     n = mode.passes.batch_size
     if logits.ndim != 2 or len(logits) < n or (len(logits) > n and mode.passes.rows is None):
         raise ValueError(
-            f"{type(network).__name__} returned shape {tuple(logits.shape)}, expected logits (B, K) for the {n} "
+            f"{name} returned shape {tuple(logits.shape)}, expected logits (B, K) for the {n} "
             "samples. Where rows are appended to those of the input (Flow-Mixup), name the rows to explain."
         )
     if logits.requires_grad and isinstance(network, DistributedDataParallel):
         mode.adopt(logits)
-    role = mode.tag(logits, "the explanation of the logits").role if logits.requires_grad else Role.CONSTANT
-    if role is Role.PRODUCT:
-        raise UncoveredOperationError("the logits are a product of two tensors that both depend on the input; no rule.")
-    if role is not Role.FLOWS:
-        raise ValueError(
-            f"the logits of {type(network).__name__} do not depend on the input by a path of gradients (a detach, "
-            "no_grad inside of the network, or nothing but gates): there is nothing to explain."
+    tag = mode.tag(logits, "the explanation of the logits")
+    if tag is not None and tag.role is Role.FACTOR:
+        raise UncoveredOperationError(
+            f"{name} does not return logits: {tag.error} If the network ends with softmax or sigmoid, let it return "
+            "logits: losses take logits, and target=lambda z: z.softmax(1) explains probabilities."
         )
+    if tag is not None and tag.error is not None:
+        raise tag.error
+    if tag is None or tag.role is not Role.FLOWS:
+        raise ValueError(f"the logits of {name} do not depend on the input: there is nothing to explain.")
     return logits
 
 
@@ -256,8 +268,7 @@ def _captured(
     network: torch.nn.Module, layers: Sequence[str], mode: RelevanceMode
 ) -> Iterator[dict[str, tuple[torch.Tensor, int]]]:
     """Keep the outputs of the named modules of this thread's forward pass, and the versions of their memory."""
-    inner = network.module if isinstance(network, DistributedDataParallel) else network
-    modules = dict(inner.named_modules())
+    modules = dict(unwrapped(network).named_modules())
     unknown = [name for name in layers if name not in modules or not name]
     if unknown:
         raise ValueError(f"the network has no layers {unknown}; it has {', '.join(name for name in modules if name)}.")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,14 +12,25 @@ from torch.nn import functional as F  # noqa: N812
 
 __all__ = [
     "ACTIVATIONS",
+    "BORROWING",
     "CONVOLUTIONS",
+    "DEVIATIONS",
+    "DIVISIONS",
     "GATES",
+    "GATING",
+    "KEEPS_SQUARES",
+    "LEAVING",
     "LINEAR",
     "NEGATING",
+    "POWERS",
     "PRODUCTS",
+    "SQUARES",
     "bare_name",
+    "flowing_factors",
+    "gives_shape",
     "in_place",
     "keeps_batch",
+    "may_stand_beside",
 ]
 
 # element-wise f with f(0) = 0, in the form that does not change its input
@@ -40,11 +51,32 @@ ACTIVATIONS: dict[str, Callable] = {
     "tanh": F.tanh,
 }
 
-# their results are constants of a relevance pass: squeeze-excitation gates, attention weights
-GATES = frozenset({"hardsigmoid", "sigmoid", "softmax"})
+# of these the output may be a gate of something linear: SwiGLU, GEGLU, a hard sigmoid made of ReLU6
+GATING = frozenset({"gelu", "hardswish", "hardtanh", "mish", "relu6", "silu", "tanh"})
 
-# one operand must be a constant of the relevance pass (a gate, a parameter), else the product is a gate's raw material
-PRODUCTS = frozenset({"mul", "matmul", "bmm", "mm", "einsum", "baddbmm", "multiply"})
+# their results are constants of a relevance pass: squeeze-excitation gates, attention weights, and denominators
+GATES = frozenset({"hardsigmoid", "sigmoid", "softmax", "special_expit", "special_softmax"})
+DEVIATIONS = frozenset({"frobenius_norm", "linalg_norm", "linalg_vector_norm", "norm", "std", "vector_norm"})
+
+# a root of what is made of squares by the operations in KEEPS_SQUARES is a deviation too
+SQUARES = frozenset({"square", "var"})
+POWERS = frozenset({"pow", "rsqrt", "sqrt"})
+
+# of which an argument gives only its shape or type; of those that give nothing else see gives_shape
+BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
+
+# bring values out of torch's sight, by their whole names
+LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "item", "numpy", "tolist"})
+
+# arguments of which one may depend on the input beside constants of the relevance pass (a gate, a parameter)
+_FACTORS: dict[str, tuple[tuple[int, ...], ...]] = {
+    **dict.fromkeys(["bmm", "dot", "inner", "matmul", "mm", "mul", "multiply", "mv", "tensordot"], ((0,), (1,))),
+    **dict.fromkeys(["addbmm", "addcmul", "addmm", "addmv", "baddbmm"], ((1,), (2,))),
+    "grid_sample": ((0,), (1,)),
+    "lerp": ((0, 1), (2,)),
+}
+PRODUCTS = frozenset({*_FACTORS, "einsum"})
+DIVISIONS = frozenset({"div", "divide", "true_divide", "truediv"})
 
 CONVOLUTIONS = {
     "conv1d": 1,
@@ -55,22 +87,44 @@ CONVOLUTIONS = {
     "conv_transpose3d": 3,
 }
 
-# linear in what depends on the network's input (max pooling: given the winner): their own gradient is the rule
+# where a gate, an index or a mask may stand beside what relevance flows through
+_BESIDE: dict[str, tuple[int, ...]] = {
+    **{name: tuple(i for group in groups for i in group) for name, groups in _FACTORS.items()},
+    **dict.fromkeys([*DIVISIONS, *CONVOLUTIONS, "linear", "getitem", "setitem", "repeat_interleave"], (1,)),
+    **dict.fromkeys(["masked_fill", "masked_scatter", "masked_select", "take", "take_along_dim"], (1,)),
+    **dict.fromkeys(["max_unpool1d", "max_unpool2d", "max_unpool3d"], (1,)),
+    **dict.fromkeys(["gather", "index_add", "index_select", "lerp", "scatter", "scatter_add"], (2,)),
+    "einsum": tuple(range(20)),
+    "scaled_dot_product_attention": (0, 1, 3),
+    "where": (0,),
+}
+_BESIDE_BY_NAME = frozenset({"condition", "grid", "index", "indices", "mask", "mat2", "other", "repeats", "weight"})
+
+# linear in what depends on the network's input (maxima, sorting: given the order): their own gradient is the rule
 _LINEAR = {
     "shapes and selections": (
-        "as_strided atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk contiguous diagonal "
-        "expand expand_as flatten flip fold gather get getitem index_select moveaxis movedim narrow permute "
-        "pixel_shuffle pixel_unshuffle repeat repeat_interleave reshape reshape_as roll select split "
-        "split_with_sizes squeeze swapaxes swapdims t tensor_split tile transpose unbind unflatten unfold "
-        "unsqueeze view view_as"
+        "H T adjoint as_strided as_tensor asarray atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk "
+        "contiguous diagonal dsplit expand expand_as flatten flip fliplr flipud fold gather getitem hsplit "
+        "index_select mH mT masked_select moveaxis movedim narrow permute pixel_shuffle pixel_unshuffle ravel repeat "
+        "repeat_interleave requires_grad reshape reshape_as roll rot90 select split split_with_sizes squeeze "
+        "squeeze_copy swapaxes swapdims t take take_along_dim tensor_split tile transpose tril triu unbind unflatten "
+        "unfold unsqueeze view view_as vsplit"
     ),
-    "copies": "clone copy cpu cuda double float setitem to type type_as",
-    "joins": "cat concat concatenate dstack hstack masked_fill pad stack vstack where",
-    "sums": "add cumsum mean neg rsub sub subtract sum",
-    "divisions": "div divide true_divide truediv",
+    "copies": (
+        "bfloat16 clone copy cpu cuda double float half index_add masked_scatter max_unpool1d max_unpool2d "
+        "max_unpool3d scatter scatter_add setitem to type type_as"
+    ),
+    "joins": "cat column_stack concat concatenate dstack hstack masked_fill pad row_stack stack vstack where",
+    "sums": "add cumsum mean neg positive rsub sub subtract sum",
+    "divisions": " ".join(DIVISIONS),
+    "maxima": (
+        "adaptive_max_pool1d adaptive_max_pool1d_with_indices adaptive_max_pool2d adaptive_max_pool2d_with_indices "
+        "adaptive_max_pool3d adaptive_max_pool3d_with_indices amax amin cummax cummin kthvalue max max_pool1d "
+        "max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices median min "
+        "msort sort topk"
+    ),
     "pools": (
-        "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-        "adaptive_max_pool3d amax avg_pool1d avg_pool2d avg_pool3d interpolate max_pool1d max_pool2d max_pool3d "
+        "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d interpolate "
         "upsample"
     ),
     "dropout": "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout feature_dropout",
@@ -80,8 +134,24 @@ LINEAR = frozenset(" ".join(_LINEAR.values()).split())
 # linear, but with a minus sign: no positive companion comes out of them
 NEGATING = frozenset({"neg", "rsub", "sub", "subtract"})
 
+# what leaves a sum of squares one, and the output of an activation a gate
+KEEPS_SQUARES = frozenset(
+    " ".join(
+        [
+            *(_LINEAR[kind] for kind in ("shapes and selections", "pools", "divisions")),
+            "add clamp clamp_min clone float mean mul multiply pad sub sum to",
+        ]
+    ).split()
+)
+
 _IN_PLACE_OPERATORS = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
 _OPERATORS = {**_IN_PLACE_OPERATORS, "radd": "add", "rmul": "mul"}
+_MOVING = (
+    "H T adjoint column_stack cummax cummin dstack flip flipud gather index_add index_select kthvalue mH mT "
+    "masked_scatter masked_select max median min msort ravel repeat_interleave roll rot90 row_stack scatter "
+    "scatter_add sort stack t take take_along_dim tensordot topk tril triu unbind unfold vsplit vstack where"
+)
+_MAY_MOVE_THE_BATCH = frozenset(_MOVING.split())
 
 
 def bare_name(function: Callable) -> str:
@@ -89,11 +159,47 @@ def bare_name(function: Callable) -> str:
 
     Example:
         >>> import torch
-        >>> bare_name(torch.Tensor.relu_), bare_name(torch.Tensor.__iadd__), bare_name(torch.nn.functional.conv2d)
-        ('relu', 'add', 'conv2d')
+        >>> bare_name(torch.Tensor.relu_), bare_name(torch.Tensor.__iadd__), bare_name(torch.Tensor.mT.__get__)
+        ('relu', 'add', 'mT')
     """
-    name = getattr(function, "__name__", type(function).__name__).strip("_")
+    name = getattr(function, "__name__", type(function).__name__)
+    if name == "__get__":  # an attribute
+        name = getattr(getattr(function, "__self__", None), "__name__", name)
+    name = name.strip("_")
     return _OPERATORS.get(name, name)
+
+
+def gives_shape(name: str) -> bool:
+    """Whether the result of an operation depends on no value of a tensor, but on shapes and types alone.
+
+    Example:
+        >>> [gives_shape(name) for name in ("zeros_like", "new_empty", "new_tensor", "clone")]
+        [True, True, False, False]
+    """
+    return name.endswith("_like") or (name.startswith("new_") and name != "new_tensor")
+
+
+def may_stand_beside(name: str, where: int | str) -> bool:
+    """Whether a constant of the relevance pass may be that argument of an operation, beside one that relevance reaches.
+
+    It may be a factor, a denominator, a mask or an index; where it is added its own relevance would be lost.
+
+    Example:
+        >>> [may_stand_beside(*argument) for argument in (("mul", 0), ("div", 1), ("add", 1), ("getitem", 1))]
+        [True, True, False, True]
+    """
+    return where in _BESIDE.get(name, ()) if isinstance(where, int) else name in _BESIDE and where in _BESIDE_BY_NAME
+
+
+def flowing_factors(name: str, flows: Sequence[bool]) -> int:
+    """How many factors of an operation in :data:`PRODUCTS` flow, of its arguments the given ones.
+
+    Example:
+        >>> flowing_factors("lerp", [True, True, False]), flowing_factors("addmm", [True, True, True])
+        (1, 2)
+    """
+    groups = _FACTORS.get(name, tuple((i,) for i in range(len(flows))))
+    return sum(any(flows[i] for i in group if i < len(flows)) for group in groups)
 
 
 def in_place(function: Callable) -> bool:
@@ -119,24 +225,12 @@ def keeps_batch(name: str, args: tuple, kwargs: dict[str, Any], result: torch.Te
         >>> [keeps_batch("transpose", (tokens, *dims), {}, tokens.transpose(*dims), 2) for dims in ((1, 2), (0, 2))]
         [True, False]
     """
-    if result.ndim == 0 or len(result) != batch_size:
-        return False
-    if name in (
-        "flip",
-        "repeat_interleave",
-        "roll",
-        "unfold",
-        "gather",
-        "get",
-        "index_select",
-        "stack",
-        "unbind",
-        "where",
-    ):
+    if result.ndim == 0 or len(result) != batch_size or not args or name in _MAY_MOVE_THE_BATCH:
         return False
     x, *others = args
     if name in (
         "amax",
+        "amin",
         "cumsum",
         "mean",
         "movedim",

@@ -32,6 +32,7 @@ __all__ = [
     "positive_output",
     "positive_relevance",
     "relu_relevance",
+    "stabilised",
     "zb_relevance",
 ]
 
@@ -39,6 +40,14 @@ __all__ = [
 def away_from_zero(z: torch.Tensor, epsilon: float) -> torch.Tensor:
     r""":math:`z + \varepsilon\,\mathrm{sign}(z)`, with :math:`\mathrm{sign}(0) = 1`: a denominator that is never 0."""
     return torch.where(z < 0, z - epsilon, z + epsilon)
+
+
+def stabilised(numerator: torch.Tensor, z: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r""":math:`n / (z + \varepsilon\,\mathrm{sign}(z))`; with ε = 0 it is 0 where z is, since nothing came in there."""
+    if epsilon > 0:
+        return numerator / away_from_zero(z, epsilon)
+    zero = z == 0
+    return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, z))
 
 
 def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float, scale: torch.Tensor | None = None) -> torch.Tensor:
@@ -56,10 +65,7 @@ def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, ep
 
     It is our generalisation of the rule for ReLU, which it equals where :math:`f` is one.
     """
-    if epsilon > 0:
-        return g * a / away_from_zero(u, epsilon)
-    zero = u == 0
-    return torch.where(zero, 0.0, g * a / torch.where(zero, 1.0, u))
+    return stabilised(g * a, u, epsilon)
 
 
 def affine_relevance(g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -158,7 +164,7 @@ class Dense:
 
 def positive_relevance(g: torch.Tensor, a: torch.Tensor, positive: torch.Tensor, epsilon: float) -> torch.Tensor:
     r"""LRP-z⁺ at an activation with output :math:`a \ge 0`: :math:`g_{in} = g\,a/(z^+ + \varepsilon)`."""
-    return g * a / (positive + epsilon)
+    return stabilised(g * a, positive, epsilon)
 
 
 def positive_output(
@@ -222,7 +228,7 @@ def zb_relevance(
         b = per_channel(bias.detach(), z)
         z = z + b
         offset = offset + low * b.relu() - high * (-b).relu()
-    s = relevance / away_from_zero(z - offset, epsilon)
+    s = stabilised(relevance, z - offset, epsilon)
     out = x * linear.transpose(s, weight, x)
     if low:
         out = out - low * linear.transpose(s, positive, x)

@@ -8,6 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from monai_debias.relevance import LRP
+
+Activation = Callable[[torch.Tensor], torch.Tensor]
+
 
 def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     assert found.shape == expected.shape
@@ -54,3 +58,56 @@ def conv(inputs: int, outputs: int, kernel: int = 3, **options: Any) -> nn.Conv2
 def head(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Logits of pooled features, by the network's ``fc``."""
     return m.fc(x.mean((2, 3)))
+
+
+class RuleOfReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, u: torch.Tensor, epsilon: float) -> torch.Tensor:
+        a = u * (u > 0)
+        ctx.save_for_backward(a)
+        ctx.epsilon = epsilon
+        return a
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (a,) = ctx.saved_tensors
+        return torch.where(a > 0, g * a / (a + ctx.epsilon), 0.0), None
+
+
+def check(
+    fancy: Callable[[nn.Module, torch.Tensor], torch.Tensor],
+    plain: Callable[[nn.Module, torch.Tensor, Activation], torch.Tensor],
+    shape: tuple[int, ...] = (4, 2, 8, 8),  # as many samples as channels: one must not be taken for the other
+    training: bool = False,
+    **layers: nn.Module,
+) -> None:
+    """Logits and relevance for ε = 0 and above, and of some rows, with the gradients of a loss of theirs."""
+    network = Functional(fancy, **layers).double().train(training)
+    x = torch.randn(shape, dtype=torch.double)
+    for epsilon in (0.0, 0.05):
+        network.function = lambda m, v, e=epsilon: plain(m, v, lambda u: RuleOfReLU.apply(u, e))
+        torch.manual_seed(1)
+        expected = gradient_times_input(network, x)
+        network.function = fancy
+        torch.manual_seed(1)
+        ordinary = network(x.clone())
+        torch.manual_seed(1)
+        logits, relevance = LRP(network, epsilon)(x, "all", create_graph=True)
+        assert torch.equal(logits, ordinary)
+        assert expected.abs().max() > 1e-6
+        assert relative_error(relevance, expected) < 1e-10
+        rows, found = torch.tensor([len(x) - 1, 0]), []
+        torch.manual_seed(1)
+        logits, of_rows = LRP(network, epsilon)(x, "all", rows=rows, create_graph=True)
+        assert torch.equal(logits, ordinary)
+        assert relative_error(of_rows, expected[rows]) < 1e-10
+        for maps in (relevance[rows], of_rows):
+            network.zero_grad()
+            maps.abs().pow(1.5).sum().backward()
+            found.append(torch.cat([_gradient(p).flatten() for p in network.parameters()]))
+        assert found[0].isfinite().all()
+        assert relative_error(found[1], found[0]) < 1e-6
+
+
+def _gradient(parameter: nn.Parameter) -> torch.Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad

@@ -9,31 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 import torch
-from lrp_helpers import Functional, conv, gradient_times_input, head, relative_error, without_biases
+from lrp_helpers import Activation, Functional, check, conv, head, relative_error, without_biases
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import LRP
-
-Activation = Callable[[torch.Tensor], torch.Tensor]
-
-
-class RuleOfReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, u: torch.Tensor, epsilon: float) -> torch.Tensor:
-        a = u * (u > 0)
-        ctx.save_for_backward(a)
-        ctx.epsilon = epsilon
-        return a
-
-    @staticmethod
-    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (a,) = ctx.saved_tensors
-        return torch.where(a > 0, g * a / (a + ctx.epsilon), 0.0), None
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
@@ -43,45 +26,6 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.3, 3)
     return norm
-
-
-def check(
-    fancy: Callable[[nn.Module, torch.Tensor], torch.Tensor],
-    plain: Callable[[nn.Module, torch.Tensor, Activation], torch.Tensor],
-    shape: tuple[int, ...] = (4, 2, 8, 8),  # as many samples as channels: one must not be taken for the other
-    training: bool = False,
-    **layers: nn.Module,
-) -> None:
-    """Logits and relevance for ε = 0 and above, and of some rows, with the gradients of a loss of theirs."""
-    network = Functional(fancy, **layers).double().train(training)
-    x = torch.randn(shape, dtype=torch.double)
-    for epsilon in (0.0, 0.05):
-        network.function = lambda m, v, e=epsilon: plain(m, v, lambda u: RuleOfReLU.apply(u, e))
-        torch.manual_seed(1)
-        expected = gradient_times_input(network, x)
-        network.function = fancy
-        torch.manual_seed(1)
-        ordinary = network(x.clone())
-        torch.manual_seed(1)
-        logits, relevance = LRP(network, epsilon)(x, "all", create_graph=True)
-        assert torch.equal(logits, ordinary)
-        assert expected.abs().max() > 1e-6
-        assert relative_error(relevance, expected) < 1e-10
-        rows, found = torch.tensor([len(x) - 1, 0]), []
-        torch.manual_seed(1)
-        logits, of_rows = LRP(network, epsilon)(x, "all", rows=rows, create_graph=True)
-        assert torch.equal(logits, ordinary)
-        assert relative_error(of_rows, expected[rows]) < 1e-10
-        for maps in (relevance[rows], of_rows):
-            network.zero_grad()
-            maps.abs().pow(1.5).sum().backward()
-            found.append(torch.cat([_gradient(p).flatten() for p in network.parameters()]))
-        assert found[0].isfinite().all()
-        assert relative_error(found[1], found[0]) < 1e-6
-
-
-def _gradient(parameter: nn.Parameter) -> torch.Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 @pytest.fixture(autouse=True)
@@ -266,6 +210,12 @@ def test_convolutions_of_other_dimensions(dimensions: int, transposed: bool) -> 
     check(lambda m, x: forward(m, x, F.relu), forward, (2, 2, *[9] * dimensions), fc=nn.Linear(6, 3), **layers)
 
 
+def _written(x: torch.Tensor) -> torch.Tensor:
+    out = torch.zeros_like(x)
+    out.narrow(1, 1, 3).copy_(x[:, :3])
+    return out
+
+
 BETWEEN = {
     "F.pad": lambda x: F.pad(x, (1, 2, 0, 1)),
     "F.pad with a value": lambda x: F.pad(x, (1, 2), value=0.7),
@@ -289,6 +239,28 @@ BETWEEN = {
     "arithmetic": lambda x: (2 * x / 3 - 0.1) + (1 - x) * 0.5 + -x,
     "in-place arithmetic": lambda x: x.mul(2).add_(0.1).div_(3).sub_(0.2).mul_(-1.5),
     "mean and expand": lambda x: x.mean((2, 3), keepdim=True).expand_as(x) + x,
+    "max over channels": lambda x: 0.5 * x + x.max(1, keepdim=True).values,
+    "min over channels": lambda x: x + x.min(dim=1, keepdim=True)[0],
+    "topk": lambda x: x.topk(4, 1).values,
+    "sort": lambda x: torch.sort(x, 1)[0],
+    "median": lambda x: x + x.median(1, keepdim=True)[0],
+    "pooled with indices": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    "as_tensor": lambda x: torch.as_tensor(x) + torch.asarray(x),
+    "attributes": lambda x: x.flatten(2).mT.reshape(x.shape),
+    "turned": lambda x: x.rot90(1, (2, 3)).fliplr() + x.flipud(),
+    "ravel": lambda x: x.ravel().view(x.shape),
+    "taken": lambda x: x.take_along_dim(x.argsort(2), 2) + x.gather(3, x.argmax(3, keepdim=True)),
+    "where and masks": lambda x: torch.where(x > 0.3, x, 0.1 * x).masked_fill(x > 0.7, 0.0),
+    "scatter_add": lambda x: torch.zeros_like(x).scatter_add(
+        1, torch.tensor([0, 0, 3, 1]).view(1, 4, 1, 1).expand(x.shape), x
+    ),
+    "addmm": lambda x: torch.addmm(x.flatten(1), x.flatten(1), torch.eye(256, dtype=x.dtype)).view_as(x),
+    "lerp": lambda x: torch.lerp(x, x.flip(1), 0.3),
+    "grid_sample": lambda x: F.grid_sample(
+        x, torch.linspace(-0.9, 0.9, 128, dtype=x.dtype).view(1, 8, 8, 2).expand(4, 8, 8, 2)
+    ),
+    "shapes alone": lambda x: x + torch.ones_like(x) * 0.1 + x.new_full((1, 4, 1, 1), 0.2),
+    "written into a buffer": lambda x: _written(x),
     "dropout": lambda x: F.dropout(x, 0.3, training=True),
     "dropout2d": lambda x: F.dropout2d(x, 0.3, training=True),
 }
@@ -476,7 +448,7 @@ def test_activation_in_place_seen_by_a_detached_alias() -> None:
         (nn.SiLU(inplace=True), "all"),
     ):
         network = Functional(forward, conv=conv(2, 4), act=act, fc=nn.Linear(4, 3))
-        assert torch.equal(LRP(network)(x, target)[0], network(x)), (act, target)
+        assert torch.equal(LRP(network, allow=["detach"])(x, target)[0], network(x)), (act, target)
 
 
 def test_positive_pass_adds_nothing_negative_of_a_constant() -> None:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from monai.networks.nets import DenseNet121
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from monai_debias.relevance import LRP, eta, explained_scalars
+from monai_debias.relevance import LRP, UncoveredOperationError, eta, explained_scalars
 
 
 @pytest.fixture
@@ -106,11 +108,54 @@ class Wrong(nn.Module):
         return self.change(self.network(x))
 
 
-@pytest.mark.parametrize("change", [lambda z: (z, []), lambda z: {"logits": z}, lambda z: [z], lambda z: None])
+class Named(NamedTuple):
+    features: torch.Tensor
+    logits: torch.Tensor
+
+
+OUTPUTS = {
+    "tuple": (lambda z: (z, []), 0),
+    "list": (lambda z: [None, z], -1),
+    "dictionary": (lambda z: {"loss": z.exp(), "logits": z}, "logits"),
+    "named tuple": (lambda z: Named(z.exp(), z), "logits"),
+    "place in a named tuple": (lambda z: Named(z.exp(), z), 1),
+    "attribute": (lambda z: SimpleNamespace(logits=z), "logits"),
+}
+
+
+@pytest.mark.parametrize(("change", "output"), OUTPUTS.values(), ids=OUTPUTS)
+def test_logits_among_other_outputs(network, x, change, output) -> None:
+    logits, expected = LRP(network)(x)
+    found, relevance = LRP(Wrong(network, change), output=output)(x)
+    assert torch.equal(found, logits)
+    assert torch.equal(relevance, expected)
+
+
+@pytest.mark.parametrize("change", [o[0] for o in OUTPUTS.values()], ids=OUTPUTS)
 def test_network_that_does_not_return_a_tensor(network, x, change) -> None:
-    kind = type(change(0)).__name__
-    with pytest.raises(TypeError, match=rf"Wrong returned {kind}, expected a tensor of logits \(B, K\).*wrap"):
+    kind = type(change(torch.zeros(1))).__name__
+    with pytest.raises(TypeError, match=rf"Wrong returned {kind}, expected a tensor of logits.*output=.*wrap"):
         LRP(Wrong(network, change))(x)
+
+
+@pytest.mark.parametrize(
+    ("change", "output", "message"),
+    [
+        (lambda z: z, 0, "returned Tensor without an output 0; e.g. output=None"),
+        (lambda z: (z,), 1, "returned tuple without an output 1"),
+        (
+            lambda z: {"a": z, "b": z},
+            "logits",
+            "returned dict without an output 'logits'; e.g. output='a' or output='b'",
+        ),
+        (lambda z: (z,), "logits", "returned tuple without an output 'logits'; e.g. output=0"),
+        (lambda z: None, 0, "returned NoneType without an output 0"),
+        (lambda z: ([z],), 0, "output 0 of Wrong is list, expected a tensor"),
+    ],
+)
+def test_output_that_does_not_exist(network, x, change, output, message) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        LRP(Wrong(network, change), output=output)(x)
 
 
 @pytest.mark.parametrize("change", [lambda z: z[:, :, None], lambda z: z.sum(), lambda z: z[:, 0], lambda z: z[:2]])
@@ -121,23 +166,21 @@ def test_network_that_does_not_return_logits(network, x, change) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [torch.Tensor.detach, torch.Tensor.round, lambda z: z.softmax(1), torch.sigmoid, torch.zeros_like],
-    ids=["detach", "round", "softmax", "sigmoid", "constant"],
+    [torch.Tensor.detach, torch.Tensor.round, torch.zeros_like, lambda z: torch.rand(len(z), 3)],
+    ids=["detach", "round", "constant", "random"],
 )
 def test_no_path_from_input_to_logits(network, x, change) -> None:
-    with pytest.raises((ValueError, RuntimeError), match=r"path of gradients|no relevance rule"):
+    with pytest.raises((ValueError, RuntimeError), match=r"without a gradient|no relevance rule|do not depend on"):
         LRP(Wrong(network, change))(x)
 
 
 def test_no_path_inside_of_the_network(x) -> None:
     network = Functional(lambda m, x: m.fc(m.conv(x).detach().relu().mean((2, 3))), conv=nn.Conv2d(1, 4, 3))
     network.fc = nn.Linear(4, 3)
-    with pytest.raises(ValueError, match="path of gradients"):
+    with pytest.raises(UncoveredOperationError, match="detach returns a tensor without a gradient"):
         LRP(network)(x)
-    network.function = lambda m, x: m.fc(F.relu(m.conv(x)).mean((2, 3)) * 0 + F.sigmoid(m.conv(x)).mean((2, 3)))
-    assert LRP(network)(x)[1].abs().max() == 0  # a path, but what comes along it is nothing
     network.function = lambda m, x: m.fc(F.sigmoid(m.conv(x)).mean((2, 3)))
-    with pytest.raises(ValueError, match="gates"):
+    with pytest.raises(UncoveredOperationError, match="sigmoid makes a gate"):
         LRP(network)(x)
 
 

@@ -1,0 +1,222 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Normalisations: a batch norm is a fixed affine map, the others have constant denominators.
+
+Every function takes the mode, the operation of torch and the operation's own arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from monai_debias.relevance import rules
+from monai_debias.relevance.passes import Rule
+from monai_debias.relevance.propagation import RelevanceMode
+from monai_debias.relevance.tags import Role, Tag
+
+__all__ = ["NORMS"]
+
+
+def batch_norm(
+    mode: RelevanceMode,
+    function: Callable,
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """Batch norm: a fixed affine map; where it directly follows a convolution, its scale belongs to the weight."""
+    if training:
+        # what batch_norm itself calls; this way the statistics of the batch need not be computed twice
+        result, mean, inverse, *_ = torch._batch_norm_impl_index(
+            input, weight, bias, running_mean, running_var, True, momentum, eps, torch.backends.cudnn.enabled
+        )
+    elif running_mean is None or running_var is None:
+        raise ValueError("batch norm in evaluation mode without running statistics.")
+    else:
+        result = function(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        mean, inverse = running_mean.clone(), (running_var + eps).rsqrt()
+    return _affine(mode, result, input, mean.detach(), inverse.detach(), weight, bias)
+
+
+def _affine(
+    mode: RelevanceMode,
+    result: torch.Tensor,
+    x: torch.Tensor,
+    mean: torch.Tensor,
+    inverse: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    scale = inverse if weight is None else weight * inverse
+    shift = -mean * scale if bias is None else bias - mean * scale
+    before, tag = mode.use(x), Tag(Role.FLOWS)
+    fold, layer, signed = before.fold, before.layer, not before.nonnegative
+    foldable = (
+        layer is not None
+        and layer.scale is None
+        and fold.scale is None
+        and not layer.linear.transposed
+        and x.ndim == layer.weight.ndim
+    )
+    if layer is not None and foldable:
+        fold.scale, fold.less_work = scale, 4 * layer.weight.numel() < x.numel()
+        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)
+    elif mode.passes.positive:
+        s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
+        tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.relu()
+
+    def in_weight() -> bool:
+        return foldable and fold.valid and fold.less_work
+
+    own = tag.fold
+    own.made_with, own.elsewhere = scale, in_weight
+
+    def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
+        return g if in_weight() or own.in_relu else rules.affine_relevance(g, scale)
+
+    def positive_rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        if foldable and fold.valid:
+            return g
+        return rules.positive_input(_times, g, x, rules.per_channel(scale, g), signed)
+
+    saved = (x if mode.passes.positive else None, scale)
+    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), saved, tag)
+
+
+def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return g * scale
+
+
+def instance_norm(
+    mode: RelevanceMode,
+    function: Callable,
+    input: torch.Tensor,
+    running_mean: torch.Tensor | None = None,
+    running_var: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """Instance norm: its denominators are constants; with running statistics it is a fixed affine map."""
+    result = function(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    if not use_input_stats and running_mean is not None and running_var is not None:
+        return _affine(mode, result, input, running_mean.clone(), (running_var + eps).rsqrt(), weight, bias)
+    return _centered(mode, result, input, (*input.shape[:2], -1), weight, bias, eps, channels_first=True)
+
+
+def group_norm(
+    mode: RelevanceMode,
+    function: Callable,
+    input: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """Group norm: its denominators are constants."""
+    result = function(input, num_groups, weight, bias, eps)
+    return _centered(mode, result, input, (len(input), num_groups, -1), weight, bias, eps, channels_first=True)
+
+
+def layer_norm(
+    mode: RelevanceMode,
+    function: Callable,
+    input: torch.Tensor,
+    normalized_shape: Any,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
+) -> torch.Tensor:
+    """Layer norm: its denominators are constants."""
+    result = function(input, normalized_shape, weight, bias, eps)
+    lead = input.shape[: input.ndim - len(normalized_shape)]
+    return _centered(mode, result, input, (*lead, -1), weight, bias, eps, channels_first=False)
+
+
+def _centered(
+    mode: RelevanceMode,
+    result: torch.Tensor,
+    x: torch.Tensor,
+    groups: tuple[int, ...],
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    eps: float,
+    channels_first: bool,
+) -> torch.Tensor:
+    def along(values: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | None:
+        return rules.per_channel(values, like) if channels_first and values is not None else values
+
+    grouped = x.detach().reshape(groups)
+    variance, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
+    inverse = (variance + eps).rsqrt()
+    signed, tag = not mode.use(x).nonnegative, Tag(Role.FLOWS)
+    scale = shift = None
+    if mode.passes.positive:
+        w, b = along(weight, x), along(bias, x)
+        scale = inverse.expand_as(grouped).reshape(x.shape)
+        scale = scale if w is None else scale * w
+        shift = -mean.expand_as(grouped).reshape(x.shape) * scale
+        shift = shift if b is None else shift + b
+        tag.companion = rules.positive_output(torch.mul, x, scale, signed) + shift.relu()
+
+    def epsilon_rule(
+        g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None, *_: torch.Tensor | None
+    ) -> torch.Tensor:
+        return rules.centered_relevance(g, along(weight, g), inverse, (len(g), *groups[1:]))
+
+    def positive_rule(g: torch.Tensor, _: torch.Tensor, __: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return rules.positive_input(_times, g, x, scale, signed)
+
+    saved = (inverse, weight, x if mode.passes.positive else None, scale)
+    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False, True, True)), saved, tag)
+
+
+def rms_norm(
+    mode: RelevanceMode,
+    function: Callable,
+    input: torch.Tensor,
+    normalized_shape: Any,
+    weight: torch.Tensor | None = None,
+    eps: float | None = None,
+) -> torch.Tensor:
+    """Root mean square norm: its denominators are constants."""
+    result = function(input, normalized_shape, weight, eps)
+    dims = tuple(range(-len(normalized_shape), 0))
+    squares = input.detach().square().mean(dims, keepdim=True)
+    inverse = (squares + (torch.finfo(input.dtype).eps if eps is None else eps)).rsqrt()
+    signed, tag = not mode.use(input).nonnegative, Tag(Role.FLOWS)
+    if mode.passes.positive:
+        tag.companion = rules.positive_output(torch.mul, input, _scaled(inverse, weight), signed)
+
+    def epsilon_rule(g: torch.Tensor, _: Any, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        return g * _scaled(inverse, weight)
+
+    def positive_rule(g: torch.Tensor, x: torch.Tensor, inverse: torch.Tensor, weight: Any) -> torch.Tensor:
+        return rules.positive_input(_times, g, x, _scaled(inverse, weight), signed)
+
+    saved = (input if mode.passes.positive else None, inverse, weight)
+    return mode.fork(result, [input], Rule(epsilon_rule, positive_rule, (True, True, False)), saved, tag)
+
+
+def _scaled(inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    return inverse if weight is None else inverse * weight
+
+
+NORMS: dict[str, Callable[..., torch.Tensor]] = {
+    "batch_norm": batch_norm,
+    "group_norm": group_norm,
+    "instance_norm": instance_norm,
+    "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
+}

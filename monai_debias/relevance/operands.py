@@ -1,0 +1,97 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The tensors among the arguments of an operation, and operations that are written in Python of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from monai_debias.relevance.operations import BORROWING, SQUARES
+
+__all__ = [
+    "broadcast",
+    "is_composed",
+    "is_square",
+    "low_precision",
+    "replaced",
+    "shares_storage",
+    "tensors_in",
+    "that_matter",
+    "widened",
+    "without_override",
+]
+
+_OVERRIDES = {"has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"}
+_LOW_PRECISION = (torch.float16, torch.bfloat16)
+
+
+def that_matter(name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The arguments of an operation of which more matters than shape and type."""
+    return args[:1] if name in BORROWING else (args, kwargs)
+
+
+def is_square(name: str, args: tuple) -> bool:
+    """Whether an operation makes squares of its argument."""
+    if name in ("mul", "multiply"):
+        return len(args) == 2 and args[0] is args[1]
+    return name in SQUARES or (name == "pow" and len(args) == 2 and isinstance(args[1], int | float) and args[1] == 2)
+
+
+def is_composed(function: Callable) -> bool:
+    """Whether an operation is written in Python, of other operations."""
+    return isinstance(function, FunctionType) and bool(_OVERRIDES & {*function.__code__.co_names})
+
+
+def without_override(function: Callable) -> Callable:
+    """The same Python code, which does not hand itself over to a mode."""
+    names = {**function.__globals__, **dict.fromkeys(_OVERRIDES, lambda *_: False)}
+    twin = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    return twin
+
+
+def broadcast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Tensors expanded to their common shape."""
+    shape = torch.broadcast_shapes(*[t.shape for t in tensors])
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def low_precision(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is of a type that is too coarse for relevance."""
+    return tensor.dtype in _LOW_PRECISION
+
+
+def widened(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in at least single precision."""
+    return tensor.float() if low_precision(tensor) else tensor
+
+
+def shares_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors see the same memory."""
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def tensors_in(values: Any) -> Iterator[torch.Tensor]:
+    """The tensors in tuples, lists and dictionaries."""
+    if isinstance(values, torch.Tensor):
+        yield values
+    elif isinstance(values, tuple | list):
+        for value in values:
+            yield from tensors_in(value)
+    elif isinstance(values, dict):
+        yield from tensors_in(list(values.values()))
+
+
+def replaced(values: Any, replacement: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """The same values with every tensor in tuples, lists and dictionaries replaced."""
+    if isinstance(values, torch.Tensor):
+        return replacement(values)
+    if isinstance(values, dict):
+        return {key: replaced(value, replacement) for key, value in values.items()}
+    if type(values) in (tuple, list):
+        return type(values)(replaced(value, replacement) for value in values)
+    return values

@@ -1,0 +1,162 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Networks as they come: compiled, checkpointed, distributed, with logits among other outputs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.utils import checkpoint
+
+__all__ = ["eager_operations", "logits_of", "outermost_eager", "unwrapped"]
+
+
+def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
+    """The network itself, without what ``torch.compile`` and ``DistributedDataParallel`` put around it."""
+    while (inner := _compiled(network) or _distributed(network)) is not None:
+        network = inner
+    return network
+
+
+def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
+    """What to call: a wrapper by ``DistributedDataParallel``, which has work to do, but none by ``torch.compile``.
+
+    Raises:
+        ValueError: for ``DistributedDataParallel(static_graph=True)``.
+    """
+    while (inner := _compiled(network)) is not None:
+        network = inner
+    if isinstance(network, DistributedDataParallel) and network.static_graph:
+        raise ValueError(
+            "DistributedDataParallel(static_graph=True) averages the gradients in the first backward pass, which here "
+            "is the relevance pass, and not those of the loss: use static_graph=False."
+        )
+    return network
+
+
+def _compiled(network: torch.nn.Module) -> torch.nn.Module | None:
+    """What ``torch.compile`` was given, if the network comes from it."""
+    return network.get_submodule("_orig_mod") if "_orig_mod" in network._modules else None
+
+
+def _distributed(network: torch.nn.Module) -> torch.nn.Module | None:
+    return network.module if isinstance(network, DistributedDataParallel | DataParallel) else None
+
+
+def logits_of(returned: Any, output: int | str | None, network: torch.nn.Module) -> torch.Tensor:
+    """The logits among what a network returns.
+
+    Args:
+        returned: what it returned.
+        output: None for a tensor; the place in a sequence, or the name in a mapping or of an attribute.
+        network: for the error.
+
+    Raises:
+        TypeError: when that is not a tensor.
+        ValueError: when there is no such output.
+    """
+    name = type(unwrapped(network)).__name__
+    if output is None:
+        if not isinstance(returned, torch.Tensor):
+            raise TypeError(
+                f"{name} returned {type(returned).__name__}, expected a tensor of logits (B, K): say which of its "
+                f"outputs they are, e.g. {_advice(returned)}, or wrap it in a module that returns the logits alone."
+            )
+        return returned
+    try:
+        found = _selected(returned, output)
+    except (LookupError, AttributeError, TypeError):
+        raise ValueError(
+            f"{name} returned {type(returned).__name__} without an output {output!r}; e.g. {_advice(returned)}."
+        ) from None
+    if not isinstance(found, torch.Tensor):
+        raise TypeError(f"output {output!r} of {name} is {type(found).__name__}, expected a tensor of logits (B, K).")
+    return found
+
+
+def _selected(returned: Any, output: int | str) -> Any:
+    if isinstance(returned, torch.Tensor):
+        raise TypeError
+    if isinstance(output, str) and not isinstance(returned, Mapping):
+        return getattr(returned, output)
+    return returned[output]
+
+
+def _advice(returned: Any) -> str:
+    if isinstance(returned, torch.Tensor):
+        return "output=None for a tensor"
+    if isinstance(returned, Mapping) and returned:
+        return " or ".join(f"output={key!r}" for key in returned)
+    return "output=0"
+
+
+class _Shared:
+    """A change of the process that lasts while any thread needs it."""
+
+    def __init__(self, change: Callable[[ExitStack], None]) -> None:
+        self.change, self.users, self.lock, self.undo = change, 0, threading.Lock(), ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self.lock:
+            if self.users == 0:
+                self.change(self.undo)
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if self.users == 0:
+                    self.undo.close()
+
+
+_here = threading.local()  # .explaining: whether this thread's forward pass is one of the relevance mode
+
+
+def _without_compiler_and_checkpoints(undo: ExitStack) -> None:
+    # compiled code would be traced, and cached, with the rules in it; importing the compiler would take seconds
+    if "torch._dynamo" in sys.modules:
+        undo.enter_context(torch.compiler.set_stance("force_eager"))
+    # the rules keep what a checkpoint throws away, and do not run again when it is computed anew
+    _replace_while(undo, checkpoint.CheckpointFunction, "apply", _apply_at_once)
+    _replace_while(undo, checkpoint, "_checkpoint_without_reentrant_generator", _no_checkpoint)
+
+
+_shared = _Shared(_without_compiler_and_checkpoints)
+
+
+def _replace_while(undo: ExitStack, owner: Any, name: str, replacement: Callable) -> None:
+    original = getattr(owner, name)
+
+    def either(*args: Any, **kwargs: Any) -> Any:
+        return (replacement if getattr(_here, "explaining", False) else original)(*args, **kwargs)
+
+    inherited = name not in vars(owner)
+    setattr(owner, name, either)
+    undo.callback(delattr, owner, name) if inherited else undo.callback(setattr, owner, name, original)
+
+
+def _apply_at_once(function: Callable, _: bool, *args: Any) -> Any:
+    return function(*args)
+
+
+def _no_checkpoint(*_: Any, **__: Any) -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def eager_operations() -> Iterator[None]:
+    """Every operation of this thread's forward pass comes from Python once: no compiled code, no checkpoints."""
+    with _shared():
+        outer, _here.explaining = getattr(_here, "explaining", False), True
+        try:
+            yield
+        finally:
+            _here.explaining = outer

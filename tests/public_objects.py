@@ -186,6 +186,7 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "network": [NETWORK],
         "normalization": ["absRoIMean", "RoIMean"],
         "objects": [{"network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}}],
+        "output": [None],
         "output_dir": [str(folder)],
         "overwrite": [True],
         "penalty_weight": [0.1, [0.1, 0.2]],

@@ -75,6 +75,7 @@ class ISNetInferer(Inferer):
         interval=Integer("[1, inf)"),
         input_range=SequenceOf(Number(), length=2),
         allow=SequenceOf(STRING),
+        output=NONE | Integer() | STRING,
     )
     def __init__(
         self,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.parameters import MODULE, NONE, STRING, Number, OneOf, SequenceOf, expects
+from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import rules
 from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
@@ -67,6 +67,7 @@ class LRP:
         input_rule=NONE | OneOf("zb"),
         input_range=SequenceOf(Number(), length=2),
         allow=SequenceOf(STRING),
+        output=NONE | Integer() | STRING,
     )
     def __init__(
         self,

@@ -6,21 +6,40 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from lrp_helpers import Functional, relative_error, without_biases
-from monai.networks.nets import DenseNet, DenseNet121, EfficientNetBN, ResNet, SEResNet50, ViT
+from monai.networks.nets import (
+    DenseNet,
+    DenseNet121,
+    EfficientNetBN,
+    HighResNet,
+    ResNet,
+    SegResNetVAE,
+    SENet,
+    SEResNet50,
+    VarAutoEncoder,
+    ViT,
+)
 from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
 
 from monai_debias.relevance import LRP
+
+
+def vit() -> ViT:
+    size = {"hidden_size": 24, "mlp_dim": 32, "num_layers": 2, "num_heads": 4, "spatial_dims": 2}
+    return ViT(1, (32, 32), (8, 8), **size, classification=True, num_classes=3, post_activation=None)
 
 
 class LogitsOfViT(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        size = {"hidden_size": 24, "mlp_dim": 32, "num_layers": 2, "num_heads": 4, "spatial_dims": 2}
-        self.vit = ViT(1, (32, 32), (8, 8), **size, classification=True, num_classes=3, post_activation=None)
+        self.vit = vit()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.vit(x)[0]
@@ -222,3 +241,95 @@ def test_positive_relevance_is_conserved(name) -> None:
     expected = (features[0] @ network.fc.weight.clamp(min=0).T).sum(1)
     for layer, values in relevance.items():
         torch.testing.assert_close(values[:, 0].flatten(1).sum(1), expected, rtol=1e-3, atol=0, msg=layer)
+
+
+class Pooled(nn.Module):
+    """Logits of the channels of what a network of MONAI's for images returns, and of what else it returns."""
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.network, self.fc = network, nn.Linear(channels, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        found = self.network(x)
+        features, *others = found if isinstance(found, tuple) else (found,)
+        return self.fc(features.flatten(2).mean(2)), others
+
+
+class Variational(nn.Module):
+    """Classification of the latent means of an autoencoder, whose sampling and decoder are side branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network, self.fc = VarAutoEncoder(2, (1, 16, 16), 1, 4, (4, 8), (2, 2)), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        reconstruction, mean, log_variance, _ = self.network(x)
+        return {"reconstruction": reconstruction, "spread": log_variance.exp(), "logits": self.fc(mean)}
+
+
+class ConvNeXtV2(nn.Module):
+    """A stem, a block with both kinds of layer norm and global response normalisation, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(1, 8, 4, stride=4), nn.Conv2d(8, 8, 7, padding=3, groups=8)
+        self.norm, self.up, self.down = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
+        self.response, self.scale, self.fc = nn.Parameter(torch.rand(16)), nn.Parameter(torch.rand(8)), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        centered = x - x.mean(1, keepdim=True)
+        x = centered / torch.sqrt(centered.pow(2).mean(1, keepdim=True) + 1e-6) * self.scale[:, None, None]
+        y = F.gelu(self.up(self.norm(self.depthwise(x).permute(0, 2, 3, 1))))
+        norm = torch.norm(y, p=2, dim=(1, 2), keepdim=True)
+        y = self.response * (y * (norm / (norm.mean(-1, keepdim=True) + 1e-6))) + y
+        return self.fc((x + self.down(y).permute(0, 3, 1, 2)).mean((2, 3)))
+
+
+class MemoryEfficientDenseLayers(nn.Module):
+    """Every layer concatenates all before it, and does so again in the backward pass instead of keeping it."""
+
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.first, self.reentrant = nn.Conv2d(1, 4, 3, padding=1), reentrant
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(c), nn.ReLU(inplace=True), nn.Conv2d(c, 4, 3, padding=1)) for c in (4, 8, 12)
+        )
+        self.fc = nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = [self.first(x)]
+        for layer in self.layers:
+            joined = partial(lambda layer, *parts: layer(torch.cat(parts, 1)), layer)
+            parts.append(checkpoint(joined, *parts, use_reentrant=self.reentrant))
+        return self.fc(torch.cat(parts, 1).mean((2, 3)))
+
+
+OTHERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int | str | None]] = {
+    "ViT": (vit, (1, 32, 32), 0),
+    "HighResNet": (lambda: Pooled(HighResNet(2, 1, 4), 4), (1, 16, 16), 0),
+    "SENet154's block": (
+        lambda: SENet(2, 1, "se_bottleneck", (1, 1, 1, 1), 16, 16, 0.2, inplanes=16, num_classes=3),
+        (1, 32, 32),
+        None,
+    ),
+    "SegResNetVAE": (
+        lambda: Pooled(SegResNetVAE((16, 16), 8, 2, spatial_dims=2, init_filters=8, in_channels=1, out_channels=4), 4),
+        (1, 16, 16),
+        0,
+    ),
+    "VarAutoEncoder": (Variational, (1, 16, 16), "logits"),
+    "ConvNeXt V2": (ConvNeXtV2, (1, 16, 16), None),
+    "memory-efficient DenseNet": (lambda: MemoryEfficientDenseLayers(False), (1, 12, 12), None),
+    "memory-efficient DenseNet, reentrant": (lambda: MemoryEfficientDenseLayers(True), (1, 12, 12), None),
+}
+
+
+@pytest.mark.parametrize(("make", "shape", "output"), OTHERS.values(), ids=OTHERS)
+def test_relevance_of_other_networks_is_conserved(make, shape, output) -> None:
+    torch.manual_seed(0)
+    network, x = without_biases(make().double().eval()), torch.rand(2, *shape, dtype=torch.double)
+    logits, relevance = LRP(network, epsilon=0, output=output)(x, "all")
+    assert logits.abs().min() > 0
+    assert ((relevance.flatten(2).sum(2) - logits).abs() / logits.abs()).max() < 1e-9

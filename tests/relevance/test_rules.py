@@ -258,6 +258,23 @@ def test_two_layers_by_hand_dual() -> None:
     torch.testing.assert_close(relevance, expected)
 
 
+def test_zero_divisions_without_epsilon() -> None:
+    """A unit into which nothing comes has z⁺ = a = 0, and a logit of 0 no relevance; by hand, with ε = 0.
+
+    a = (2, 0), logits (2, 0). Map 0: R of the logits z⁺ = (2, 0), of the hidden units (2, 0), of the input (2, 0).
+    """
+    network = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2, bias=False)).double()
+    network[0].weight.data = torch.tensor([[2.0, 0.0], [-1.0, 0.0]], dtype=torch.double)
+    network[2].weight.data = torch.tensor([[1.0, 3.0], [0.0, 1.0]], dtype=torch.double)
+    x = torch.tensor([[1.0, 1.0]], dtype=torch.double)
+    _, relevance = LRP(network, epsilon=0)(x, "dual", create_graph=True)
+    assert torch.equal(relevance.detach(), torch.tensor([[[2.0, 0.0], [2.0, 0.0]]], dtype=torch.double))
+    relevance.square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
+    _, relevance = LRP(network, epsilon=0, input_rule="zb")(torch.zeros_like(x), "all")
+    assert torch.equal(relevance, torch.zeros_like(relevance))
+
+
 def positive_maps(network: nn.Sequential, x: torch.Tensor, epsilon: float) -> torch.Tensor:
     """LRP-z⁺ from layer to layer, as METHODS states it: of (convolution, norm, ReLU) twice, a pool, a dense layer."""
     layers = []

@@ -162,7 +162,7 @@ LOST = {
     "tensor": (lambda x: x + torch.tensor(x), ["tensor"]),
     "new_tensor": (lambda x: x + x.new_tensor(x), ["new_tensor"]),
     "numpy": (lambda x: x + torch.from_numpy(x.detach().numpy().copy()), ["numpy", "detach"]),
-    "asarray": (lambda x: x + torch.from_numpy(np.array(x.detach())), ["array", "detach"]),
+    "asarray": (lambda x: x + torch.from_numpy(np.asarray(x.detach()).copy()), ["array", "detach"]),
     "item": (lambda x: x + x.sum().item(), ["item"]),
     "float": (lambda x: x + float(x.sum()), ["float"]),
     "tolist": (lambda x: x + torch.tensor(x.tolist()), ["tolist"]),

@@ -198,9 +198,9 @@ class _Text(Instance):
 class _ArrayLike(Instance):
     kinds = "biuf"  # of numpy's dtypes
 
-    def _in_range(self, value: Any) -> bool:
+    def _has_type(self, value: Any) -> bool:
         try:
-            return isinstance(value, torch.Tensor) or np.asarray(value).dtype.kind in self.kinds
+            return super()._has_type(value) and (torch.is_tensor(value) or np.asarray(value).dtype.kind in self.kinds)
         except ValueError:  # lists of different lengths
             return False
 
@@ -357,6 +357,7 @@ STRING = _Text(str, name="a string")
 PATH = _Text(str, os.PathLike, name="a path")
 KEY = _Key()  # of a sample
 KEYS = KEY | SequenceOf(KEY, least=1)  # MONAI's KeysCollection
+ITEMS = SequenceOf(MappingOf(ANY)).called("a list of items, each a dictionary")  # of a datalist
 SEED = Integer("[0, 4294967295]")  # what numpy, torch and scikit-learn take
 FUNCTION = _Function()  # or an object that can be called, but no class
 MODULE = Instance(torch.nn.Module)

@@ -13,6 +13,7 @@ from typing import Any
 
 from monai_debias.data.splits import check_splits
 from monai_debias.files import replace_file
+from monai_debias.parameters import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf, expects
 
 __all__ = [
     "DATALIST_NAME",
@@ -44,6 +45,7 @@ _HOW_TO_BUILD = (
 )
 
 
+@expects(dataset_dir=PATH, section=STRING, class_names=NONE | SequenceOf(STRING, least=2))
 def load_datalist(
     dataset_dir: str | os.PathLike, section: str, class_names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
@@ -102,6 +104,7 @@ def load_datalist(
     ]
 
 
+@expects(dataset_dir=PATH)
 def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
     """List the sections of a ``datalist.json`` to test on: those whose names begin with ``test``.
 
@@ -129,6 +132,13 @@ def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
     return found
 
 
+@expects(
+    dataset_dir=PATH,
+    sections=MappingOf(ITEMS, key=STRING),
+    labels=SequenceOf(STRING) | MappingOf(STRING),
+    description=Instance(str, name="a string"),
+    overwrite=BOOL,
+)
 def save_datalist(
     dataset_dir: str | os.PathLike,
     sections: Mapping[str, Sequence[Mapping[str, Any]]],

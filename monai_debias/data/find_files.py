@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from monai_debias.data.left_out import LeftOut, read_or_leave_out
 from monai_debias.data.regular_file import check_regular_file
+from monai_debias.parameters import PATH, expects
 
 __all__ = ["FoundFiles", "candidate", "find_files"]
 
@@ -27,6 +28,7 @@ class FoundFiles(NamedTuple):
     left_out: list[LeftOut]
 
 
+@expects(path=PATH)
 def find_files(path: str | Path) -> FoundFiles:
     """List the files at a path: the file itself, or all below a folder.
 

@@ -25,6 +25,7 @@ from monai_debias.data.left_out import (
 )
 from monai_debias.data.splits import split_by_patient
 from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.parameters import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf, expects
 
 __all__ = ["build_folder_datalist"]
 
@@ -47,6 +48,16 @@ _SPLIT_FOLDERS = {
 }
 
 
+@expects(
+    dataset_dir=PATH,
+    patient_regex=NONE | STRING,
+    classes=NONE | STRING | SequenceOf(STRING, least=2),
+    validation_fraction=Number("(0, 1)"),
+    test_fraction=Number("(0, 1)"),
+    seed=SEED,
+    overwrite=BOOL,
+    strict=BOOL,
+)
 def build_folder_datalist(
     dataset_dir: str,
     patient_regex: str | None = None,

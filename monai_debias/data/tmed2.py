@@ -26,12 +26,25 @@ from monai_debias.data.left_out import (
 )
 from monai_debias.data.splits import split_by_patient
 from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.parameters import BOOL, NONE, PATH, SEED, Number, expects
 
 __all__ = ["build_tmed2_datalist"]
 
 _SPLIT_FOLDERS = {"train": "training", "val": "validation", "test": "test"}
 
 
+@expects(
+    image_dir=PATH,
+    mask_dir=PATH,
+    out=NONE | PATH,
+    bad_masks=NONE | PATH,
+    patients=NONE | PATH,
+    validation_fraction=Number("(0, 1)"),
+    test_fraction=Number("(0, 1)"),
+    seed=SEED,
+    overwrite=BOOL,
+    strict=BOOL,
+)
 def build_tmed2_datalist(
     image_dir: str,
     mask_dir: str,

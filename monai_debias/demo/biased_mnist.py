@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from monai_debias.data.mnist import load_mnist
+from monai_debias.parameters import SEED, Number, OneOf, constraints_of, expects
 
 __all__ = ["BiasedMNIST", "biased_mnist"]
 
@@ -41,6 +42,12 @@ class BiasedMNIST(NamedTuple):
         ]
 
 
+@expects(
+    **constraints_of(load_mnist),
+    bias=Number(f"[{1 / _CLASSES}, 1]"),
+    cue=OneOf("same", "none", "deceiving"),
+    seed=SEED,
+)
 def biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: int = 0) -> BiasedMNIST:
     """Return MNIST with a planted shortcut, after the biased MNIST of the ISNet papers (Bassi et al. 2024).
 
@@ -80,15 +87,6 @@ def biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: int =
         >>> sorted(Dataset(test.items())[0])
         ['image', 'label', 'mask']
     """
-    if cue not in ("same", "none", "deceiving"):
-        raise ValueError(f"unknown cue {cue!r}; expected 'same', 'none' or 'deceiving'")
-    if not 1 / _CLASSES <= bias <= 1:
-        raise ValueError(
-            f"bias must lie between {1 / _CLASSES} (chance: the mark says nothing about the class) and 1 (always the "
-            f"own class), got {bias}"
-        )
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
     digits, labels = load_mnist(section)
     if cue == "same":
         cues = _own_class_cues(labels, bias, seed)

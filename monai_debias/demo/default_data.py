@@ -10,10 +10,12 @@ from typing import Any
 
 from monai_debias.data.datalist import DATALIST_NAME
 from monai_debias.demo.echo import build_echo_cohort
+from monai_debias.parameters import PATH, SEED, Number, expects
 
 __all__ = ["echo_demo_cohort"]
 
 
+@expects(directory=PATH, bias=Number("[0.25, 1]"), seed=SEED)
 def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, **options: Any) -> str:
     """Return the directory of the echo demo cohort, after generating it there if it does not exist.
 

@@ -29,6 +29,7 @@ from monai_debias.demo.echo_overlay import SCANNERS, draw_screen, draw_sector, o
 from monai_debias.demo.echo_patients import draw_heart, draw_pose, draw_window
 from monai_debias.demo.echo_phantom import ScanConverter, render_clip
 from monai_debias.files import new_folder
+from monai_debias.parameters import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf, expects
 
 __all__ = ["SECTIONS", "assign_cues", "build_echo_cohort"]
 
@@ -63,6 +64,15 @@ class _Patient(NamedTuple):
     cues: dict[str, tuple[int, ...]]  # section -> cue of each view
 
 
+@expects(
+    out=PATH,
+    bias=Number("[0.25, 1]"),
+    seed=SEED,
+    patients=SequenceOf(Integer("[1, inf)"), length=3),
+    frames=Integer("[1, inf)"),
+    workers=NONE | Integer("[1, inf)"),
+    progress=BOOL,
+)
 def build_echo_cohort(
     out: str | Path,
     bias: float = 0.95,
@@ -112,15 +122,6 @@ def build_echo_cohort(
         ['datalist.json', 'masks', 'test_none']
     """
     out = Path(out)
-    if len(patients) != 3 or min(patients) < 1:
-        raise ValueError(f"patients must be three numbers of at least 1 (training, validation, test), got {patients}")
-    if frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, got {seed}")
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1 or None, got {workers}")
-    _check_bias(bias)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty directory; nothing was written, choose another one")
 

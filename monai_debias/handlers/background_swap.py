@@ -12,7 +12,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 
 from monai_debias.metrics import background_swap_consistency
-from monai_debias.parameters import BOOL, FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
+from monai_debias.parameters import constraints_of, expects
 
 __all__ = ["BackgroundSwapConsistency"]
 
@@ -60,16 +60,7 @@ class BackgroundSwapConsistency(Metric):
         0.5
     """
 
-    @expects(
-        network=MODULE,
-        loader=LOADER,
-        normalize=NONE | FUNCTION,
-        n_swaps=Integer("[1, inf)"),
-        multi_label=BOOL,
-        image_key=KEY,
-        mask_key=KEY,
-        seed=SEED,
-    )
+    @expects(**constraints_of(background_swap_consistency))
     def __init__(
         self,
         network: torch.nn.Module,

@@ -8,10 +8,12 @@ import torch
 from monai.config import NdarrayOrTensor
 
 from monai_debias.metrics.heatmaps import attention_at
+from monai_debias.parameters import ARRAY, expects
 
 __all__ = ["background_relevance"]
 
 
+@expects(relevance=ARRAY, mask=ARRAY)
 def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
     """Share of the absolute relevance that lies in the background: Σ|R|(1 - M) / Σ|R|, over channels and positions.
 

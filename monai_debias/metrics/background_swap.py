@@ -13,6 +13,7 @@ from monai.utils import convert_to_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.metrics.evaluating import evaluating
+from monai_debias.parameters import BOOL, FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
 from monai_debias.transforms.backmix import backmix
 from monai_debias.transforms.mask import as_binary_masks
 from monai_debias.transforms.origin import file_names, from_files
@@ -27,6 +28,16 @@ class BackgroundSwap(NamedTuple):
     probability_change: float
 
 
+@expects(
+    network=MODULE,
+    loader=LOADER,
+    n_swaps=Integer("[1, inf)"),
+    multi_label=BOOL,
+    normalize=NONE | FUNCTION,
+    image_key=KEY,
+    mask_key=KEY,
+    seed=SEED,
+)
 def background_swap_consistency(
     network: torch.nn.Module,
     loader: Iterable[Mapping[str, Any]],
@@ -89,7 +100,7 @@ def background_swap_consistency(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner):
         images, masks, batch_size = _collected(loader, image_key, mask_key)
         n = len(images)
-        if not 1 <= n_swaps < n:
+        if n_swaps >= n:
             raise ValueError(f"n_swaps is {n_swaps}, expected 1 to the number of other images, which is {n - 1}.")
         order = np.random.default_rng(seed).permutation(n)
         donors = np.empty((n_swaps, n), dtype=np.int64)

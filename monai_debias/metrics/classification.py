@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from monai_debias.parameters import KEY, NONE, NUMBERS, SEED, Integer, Number, SequenceOf, expects
+
 __all__ = ["bootstrap_intervals", "classification_metrics"]
 
 
+@expects(labels=NUMBERS, probabilities=NUMBERS)
 def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
     """Accuracy, balanced accuracy, macro F1 and macro one-versus-rest ROC AUC of a single-label classifier.
 
@@ -37,6 +40,14 @@ def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[
     return _metrics(y, p)
 
 
+@expects(
+    labels=NUMBERS,
+    probabilities=NUMBERS,
+    groups=NONE | SequenceOf(KEY),
+    n_resamples=Integer("[1, inf)"),
+    confidence=Number("(0, 1)"),
+    seed=SEED,
+)
 def bootstrap_intervals(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -74,8 +85,6 @@ def bootstrap_intervals(
         (1.0, 1.0)
     """
     y, p = _checked(labels, probabilities)
-    if not 0.0 < confidence < 1.0 or n_resamples < 1:
-        raise ValueError(f"expected 0 < confidence < 1 and n_resamples > 0, got {confidence} and {n_resamples}.")
     names = np.arange(len(y)) if groups is None else np.asarray(groups)
     if len(names) != len(y):
         raise ValueError(f"groups has {len(names)} entries for {len(y)} samples.")

@@ -16,10 +16,19 @@ from sklearn.cluster import KMeans
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.metrics.evaluating import evaluating
+from monai_debias.parameters import ARRAY, KEY, LOADER, MODULE, SEED, STRING, Integer, SequenceOf, expects
 
 __all__ = ["cluster_r2", "cluster_separation"]
 
 
+@expects(
+    network=MODULE,
+    loader=LOADER,
+    layers=SequenceOf(STRING, least=1),
+    n_clusters=Integer("[2, inf)"),
+    image_key=KEY,
+    seed=SEED,
+)
 def cluster_separation(
     network: torch.nn.Module,
     loader: Iterable[Mapping[str, Any]],
@@ -67,10 +76,6 @@ def cluster_separation(
         >>> {name: round(r2, 4) for name, r2 in cluster_separation(network, loader, ["input", "1"], 2).items()}
         {'input': 0.9282, '1': 0.9962}
     """
-    if isinstance(layers, str):
-        raise TypeError(f"layers must be a sequence of names, e.g. [{layers!r}], got a string.")
-    if not layers:
-        raise ValueError('layers is empty; name the hidden states to measure, e.g. ["input"].')
     inner = network.module if isinstance(network, DistributedDataParallel) else network
     states: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
     # a DataLoader draws its base seed from the state that the training goes on with
@@ -86,6 +91,7 @@ def cluster_separation(
     return {name: _r2_of(name, parts, n_clusters, seed) for name, parts in states.items()}
 
 
+@expects(features=ARRAY, n_clusters=Integer("[2, inf)"), seed=SEED)
 def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> float:
     """Compute R² = SSB / SST = 1 - SSW / SST of the clusters that k-means finds in features.
 
@@ -120,7 +126,7 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
         raise TypeError(f"features must be of a floating-point type, got {tensor.dtype}: convert them.")
     if tensor.ndim < 2 or not tensor.numel():
         raise ValueError(f"expected features of shape (N, ...), got {tuple(tensor.shape)}.")
-    if not 2 <= n_clusters <= len(tensor):
+    if n_clusters > len(tensor):
         raise ValueError(f"n_clusters is {n_clusters}, expected 2 to the number of samples, which is {len(tensor)}.")
     if not bool(tensor.isfinite().all()):
         raise ValueError("features are NaN or infinite in some samples: they have no R².")

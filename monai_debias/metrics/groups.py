@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
+from monai_debias.parameters import LABELS, NUMBERS, SEED, Integer, Number, expects
+
 __all__ = ["PairedDifference", "group_accuracy", "paired_difference"]
 
 
@@ -22,6 +24,7 @@ class PairedDifference(NamedTuple):
     high: float
 
 
+@expects(labels=LABELS, predictions=LABELS, groups=LABELS)
 def group_accuracy(labels: ArrayLike, predictions: ArrayLike, groups: ArrayLike) -> dict[Hashable, float]:
     """Accuracy of each group of samples, e.g. of each combination of class and shortcut, or each hospital.
 
@@ -67,6 +70,7 @@ def group_accuracy(labels: ArrayLike, predictions: ArrayLike, groups: ArrayLike)
     return dict(zip(names.tolist(), (hits / np.bincount(index)).tolist(), strict=True))
 
 
+@expects(first=NUMBERS, second=NUMBERS, n_resamples=Integer("[1, inf)"), seed=SEED, confidence=Number("(0, 1)"))
 def paired_difference(
     first: ArrayLike, second: ArrayLike, n_resamples: int = 10000, seed: int = 0, confidence: float = 0.95
 ) -> PairedDifference:
@@ -103,8 +107,6 @@ def paired_difference(
     a, b = _values("first", first), _values("second", second)
     if a.shape != b.shape or a.ndim != 1 or len(a) < 2:
         raise ValueError(f"expected two arrays of one shape (n,) with n of at least 2, got {a.shape} and {b.shape}.")
-    if not 0.0 < confidence < 1.0 or n_resamples < 1:
-        raise ValueError(f"expected 0 < confidence < 1 and n_resamples > 0, got {confidence} and {n_resamples}.")
     interval = bootstrap(
         (a - b,),
         np.mean,

@@ -8,10 +8,12 @@ import torch
 from monai.config import NdarrayOrTensor
 
 from monai_debias.metrics.heatmaps import attention_at
+from monai_debias.parameters import ARRAY, Number, expects
 
 __all__ = ["pointing_game", "relevance_focus"]
 
 
+@expects(relevance=ARRAY, mask=ARRAY)
 def pointing_game(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
     """Whether the position of the largest relevance lies in the region of interest. Its mean is the pointing accuracy.
 
@@ -46,6 +48,7 @@ def pointing_game(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Te
     return (~strongest | inside).all(-1)
 
 
+@expects(relevance=ARRAY, mask=ARRAY, quantile=Number("(0, 1]"))
 def relevance_focus(relevance: NdarrayOrTensor, mask: NdarrayOrTensor, quantile: float = 0.05) -> torch.Tensor:
     """Share of the positions with the largest relevance that lie in the region of interest.
 
@@ -75,8 +78,6 @@ def relevance_focus(relevance: NdarrayOrTensor, mask: NdarrayOrTensor, quantile:
         >>> relevance_focus(relevance, torch.tensor([[[1, 0, 0, 0]]]), quantile=0.5)
         tensor([0.5000])
     """
-    if not 0 < quantile <= 1:
-        raise ValueError(f"quantile is {quantile}, expected the share of strongest positions, above 0 and up to 1.")
     attention, inside = attention_at(relevance, mask)
     n_top = max(1, round(quantile * attention.shape[-1]))
     weakest = attention.topk(n_top).values[..., -1:]

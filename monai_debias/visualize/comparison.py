@@ -12,9 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from monai_debias.parameters import ANY, NONE, NUMBERS, STRING, MappingOf, Number, SequenceOf, expects
+
 __all__ = ["method_comparison"]
 
 
+@expects(
+    results=MappingOf(SequenceOf(MappingOf(MappingOf(ANY), key=STRING), least=1), key=STRING, least=1),
+    examples=SequenceOf(SequenceOf(NUMBERS, length=3)),
+    metric=STRING,
+    chance=NONE | Number("[0, 1]"),
+)
 def method_comparison(
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     examples: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike]] = (),
@@ -45,7 +53,10 @@ def method_comparison(
     """
     splits = {tuple(run) for runs in results.values() for run in runs}
     if len(splits) != 1:
-        raise ValueError(f"expected runs that all have the same splits, got {sorted(splits) or 'no runs'}.")
+        raise ValueError(f"expected runs that all have the same splits, got {sorted(splits)}.")
+    for method, runs in results.items():
+        if not all(metric in split.get("metrics", {}) for run in runs for split in run.values()):
+            raise ValueError(f"a run of {method!r} has a split without the metric {metric!r}.")
     figure = Figure(figsize=(6.4 + 4.4 * bool(examples), 4.2), layout="constrained")
     panels = figure.subfigures(1, 1 + bool(examples), squeeze=False, width_ratios=[6.4, 4.4][: 1 + bool(examples)])[0]
     _bars(panels[0].subplots(), results, next(iter(splits)), metric, chance)

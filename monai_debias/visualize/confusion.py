@@ -11,9 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from monai_debias.parameters import NUMBERS, STRING, MappingOf, SequenceOf, expects
+
 __all__ = ["confusion_matrices"]
 
 
+@expects(matrices=MappingOf(NUMBERS, key=STRING, least=1), class_names=SequenceOf(STRING, least=1))
 def confusion_matrices(matrices: Mapping[str, ArrayLike], class_names: Sequence[str]) -> Figure:
     """Draw one confusion matrix per split, coloured by the share of the true class, with counts written in.
 
@@ -31,8 +34,6 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], class_names: Sequence[
         >>> figure = confusion_matrices({"test": [[8, 2], [1, 9]]}, ["A2C", "A4C"])
         >>> figure.savefig("/dev/null", format="png")
     """
-    if not matrices:
-        raise ValueError("there is no confusion matrix to draw.")
     size = len(class_names)
     figure = Figure(figsize=(0.6 + 3.2 * len(matrices), 3.4), layout="constrained")
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]

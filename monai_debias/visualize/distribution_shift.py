@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from monai_debias.parameters import NONE, NUMBERS, STRING, MappingOf, expects
+
 __all__ = ["distribution_shift"]
 
 _COLORS = ("#555555", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -18,6 +20,11 @@ _SMALLEST_RANGE = 0.1  # of an axis of R²: a state that does not change must lo
 _STEPS_A_ROW = 4
 
 
+@expects(
+    curves=MappingOf(MappingOf(NUMBERS, key=STRING, least=1), key=STRING, least=1),
+    iterations=NONE | NUMBERS,
+    title=NONE | STRING,
+)
 def distribution_shift(
     curves: Mapping[str, Mapping[str, ArrayLike]], iterations: ArrayLike | None = None, title: str | None = None
 ) -> Figure:
@@ -104,11 +111,7 @@ def _draw(panel: Axes, layer: str, of_method: Iterable[NDArray], at: NDArray) ->
 
 def _checked(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[str, NDArray]]:
     """Values as arrays (runs, points)."""
-    if not curves:
-        raise ValueError("there are no methods to draw; expected {method: {layer: values}}.")
     layers = list(next(iter(curves.values())))
-    if not layers:
-        raise ValueError(f"{next(iter(curves))!r} has no layers to draw; expected {{method: {{layer: values}}}}.")
     checked: dict[str, dict[str, NDArray]] = {}
     n_points = None
     for method, of_layer in curves.items():
@@ -117,10 +120,7 @@ def _checked(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[st
         checked[method] = {}
         for layer in layers:
             where = f"values of {method!r} at {layer!r}"
-            try:
-                values = np.atleast_2d(np.asarray(of_layer[layer], dtype=float))
-            except ValueError as error:
-                raise ValueError(f"{where} are no array of numbers; do all runs have the same points?") from error
+            values = np.atleast_2d(np.asarray(of_layer[layer], dtype=float))
             n_points = values.shape[-1] if n_points is None else n_points
             if values.ndim != 2 or not len(values) or values.shape[1] < 2:
                 raise ValueError(

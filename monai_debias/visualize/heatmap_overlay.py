@@ -19,6 +19,7 @@ from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
 from monai_debias.metrics.background_relevance import background_relevance
+from monai_debias.parameters import ARRAY, NONE, STRING, MappingOf, Number, SequenceOf, expects
 
 __all__ = ["heatmap_overlay"]
 
@@ -29,6 +30,13 @@ _OUTLINE = "#e8ff3a"
 _PANEL = {1: (7.0, 1.2), 2: (2.8, 2.8), 3: (2.2, 2.2)}  # inches, by the number of spatial dimensions
 
 
+@expects(
+    image=ARRAY,
+    relevance=ARRAY | MappingOf(ARRAY, key=STRING, least=1),
+    mask=NONE | ARRAY,
+    titles=NONE | SequenceOf(STRING),
+    percentile=Number("(0, 100]"),
+)
 def heatmap_overlay(
     image: NdarrayOrTensor,
     relevance: NdarrayOrTensor | Mapping[str, NdarrayOrTensor],
@@ -80,8 +88,6 @@ def heatmap_overlay(
     n_dims = images.ndim - 2
     if n_dims not in _PANEL or not images.numel():
         raise ValueError(f"expected images (B, C, spatial...) with 1 to 3 spatial dimensions, got {_shape(images)}.")
-    if not 0 < percentile <= 100:
-        raise ValueError(f"expected a percentile in (0, 100], got {percentile}.")
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"got {len(titles)} titles for {len(images)} images; give one for each image.")
     if mask is not None and tuple(mask.shape) != (len(images), 1, *images.shape[2:]):
@@ -141,8 +147,6 @@ def _by_column(
         heat = heat if n_lead == 3 else heat.unsqueeze(1)
         for m in range(heat.shape[1]):
             columns[name if heat.shape[1] == 1 else f"{name}, map {m}"] = heat[:, m]
-    if not columns:
-        raise ValueError("relevance is an empty mapping; give the heatmaps of at least one model.")
     return columns
 
 

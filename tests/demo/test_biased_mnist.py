@@ -128,19 +128,3 @@ def test_items_are_a_monai_datalist(tests):
     marks = batch["image"] * (1 - mask)
     assert torch.equal(marks.sum((1, 2, 3)), torch.full((64,), 4.0))  # a whole mark from the donor, no digit of it
     assert not torch.equal(marks, tests["same"].image[8:72] * (1 - mask))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"section": "train"}, "unknown section 'train'"),
-        ({"cue": "reversed"}, "unknown cue 'reversed'; expected 'same', 'none' or 'deceiving'"),
-        ({"bias": 0.05}, "bias must lie between 0.1 .* got 0.05"),
-        ({"bias": 1.1}, "got 1.1"),
-        ({"bias": float("nan")}, "got nan"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
-    ],
-)
-def test_bad_input(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        biased_mnist(**{"section": "test", **arguments})

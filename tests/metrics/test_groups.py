@@ -50,7 +50,6 @@ def test_kinds_of_classes_and_groups():
         ([], [], [], "N > 0"),
         ([[0, 1]], [[0, 1]], [["a", "b"]], r"'labels': \(1, 2\)"),
         ([0, 1], [0, 1], [("a", 1), ("b", 2)], r"'groups': \(2, 2\)"),
-        (0, 0, 0, r"'labels': \(\)"),
     ],
 )
 def test_wrong_shapes_get_a_clear_error(labels, predictions, groups, message):
@@ -64,7 +63,7 @@ def test_wrong_shapes_get_a_clear_error(labels, predictions, groups, message):
         ([0, 1], [0.2, 0.9], ["a", "b"], "predictions must be integers, .*, got float64: give classes rather than"),
         ([0.0, np.nan], [0, 1], ["a", "b"], "labels must be integers"),
         ([0, 1], [0, 1], [0.0, np.nan], "groups must be integers"),
-        ([0, 1], [0, 1], ["a", None], "groups must be integers, .*, got object"),
+        ([0, 1], [0, 1], ["a", None], "groups is of type list and length 2, expected an array of numbers or strings"),
         ([0, 1], ["0", "1"], ["a", "b"], "labels are int64 and predictions <U1"),
         (["0", "1"], [0, 1], ["a", "b"], "labels are <U1 and predictions int64"),
     ],
@@ -131,7 +130,6 @@ def test_the_seed_decides_and_nothing_warns():
         ([0.5], [0.5], "n of at least 2"),
         ([], [], "n of at least 2"),
         ([[0.5, 0.6]] * 2, [[0.5, 0.6]] * 2, r"got \(2, 2\)"),
-        (0.5, 0.5, r"got \(\)"),
         ([0.5, np.nan, 0.5], [0.5, 0.5, 0.5], "first has 1 NaN or infinite"),
         ([0.5, np.inf], [0.5, 0.5], "first has 1 NaN or infinite"),
         ([0.5, 0.5], [np.inf, np.nan], "second has 2 NaN or infinite"),
@@ -140,9 +138,3 @@ def test_the_seed_decides_and_nothing_warns():
 def test_bad_values_get_a_clear_error(first, second, message):
     with pytest.raises(ValueError, match=message):
         paired_difference(first, second)
-
-
-def test_bad_bootstrap_arguments_get_a_clear_error():
-    for arguments in ({"confidence": 0.0}, {"confidence": 1.0}, {"confidence": 95}, {"n_resamples": 0}):
-        with pytest.raises(ValueError, match="expected 0 < confidence < 1 and n_resamples > 0"):
-            paired_difference([0.5, 0.6], [0.4, 0.5], **arguments)

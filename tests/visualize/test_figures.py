@@ -32,11 +32,7 @@ def test_one_run_shows_its_interval_and_several_their_spread():
 
 
 def test_bad_input_gets_a_clear_error():
-    with pytest.raises(ValueError, match="no confusion matrix"):
-        confusion_matrices({}, ["A", "B"])
     with pytest.raises(ValueError, match=r"expected counts of shape \(2, 2\), got \(1, 2\)"):
         confusion_matrices({"same": [[1, 2]]}, ["A", "B"])
-    with pytest.raises(ValueError, match="no runs"):
-        method_comparison({})
     with pytest.raises(ValueError, match="same splits"):
         method_comparison({"a": [run(0.5)], "b": [{"other": {}}]})

@@ -15,7 +15,14 @@ from monai_debias.data.dicom_layout import PixelLayout, read_layout
 from monai_debias.data.dicom_palette import Palette
 from monai_debias.data.dicom_values import whole_number
 from monai_debias.data.encapsulation import split_frames
-from monai_debias.data.image_stream import StreamHeader, bare_codestream, read_stream_header, with_rgb_marker
+from monai_debias.data.image_stream import (
+    StreamHeader,
+    bare_codestream,
+    is_rle,
+    read_stream_header,
+    rle_pixels,
+    with_rgb_marker,
+)
 from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
@@ -59,6 +66,7 @@ class DicomPixels:
         self._decoder = _get_decoder(dataset)
         self._palette = Palette(dataset) if self._layout.interpretation == "PALETTE COLOR" else None
         self._said: set[str] = set()
+        self._is_rle_checked = False
         declared = whole_number(dataset, "NumberOfFrames") or 0
         data = _pixel_bytes(dataset)
         if self._decoder.is_encapsulated:
@@ -81,13 +89,12 @@ class DicomPixels:
 
     @property
     def frame_bytes(self) -> int:
-        """Size of the largest decoded frame in bytes, as the headers of the file and of its compressed frames say."""
+        """Size of the largest decoded frame in bytes; of compressed frames as they say it themselves."""
         streams = self._streams if self._decoder.is_encapsulated else []
-        headers = [read_stream_header(bare_codestream(stream)) for stream in streams]
-        areas = [header.rows * header.columns for header in headers if header is not None]
+        sizes = [read_stream_header(bare_codestream(stream)) or self._layout for stream in streams] or [self._layout]
         samples = self._layout.samples if self._palette is None else 3
         bytes_per_sample = 1 if self._layout.bits_stored <= 8 else 4
-        return max([self._layout.rows * self._layout.columns, *areas]) * samples * bytes_per_sample
+        return max(size.rows * size.columns for size in sizes) * samples * bytes_per_sample
 
     def frame(self, index: int) -> np.ndarray:
         """Decode one frame.
@@ -125,6 +132,7 @@ class DicomPixels:
         except RuntimeError as error:
             raise self._decoding_error(index, header, error) from error
         if header is None:
+            self._check_rle(stream)
             return self._without_unused_bits(pixels), layout.bits_stored
         if is_lossy_color and not self._is_rgb(header, pixels):
             pixels = convert_color_space(pixels, "YBR_FULL", "RGB")
@@ -177,6 +185,16 @@ class DicomPixels:
             bits_stored=min(layout.bits_stored, header.precision),
             interpretation=interpretation,
         )
+
+    def _check_rle(self, stream: bytes) -> None:
+        """Warn if a frame has more rows or columns than the header says, of which RLE itself says nothing."""
+        if self._is_rle_checked or not is_rle(stream):
+            return
+        self._is_rle_checked = True  # counting takes time, and frames of one file are alike
+        rows, columns = self._layout.rows, self._layout.columns
+        excess = rle_pixels(stream) - rows * columns
+        if excess >= min(rows, columns):
+            warn(f"a frame has {excess} pixels more than {rows} rows x {columns} columns; they are ignored")
 
     def _is_rgb(self, header: StreamHeader, pixels: np.ndarray) -> bool:
         """Tell whether the decoded components of a lossy JPEG are red, green and blue, or luminance and two colours.

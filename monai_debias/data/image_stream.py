@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["StreamHeader", "bare_codestream", "begins_image", "read_stream_header", "with_rgb_marker"]
+__all__ = ["StreamHeader", "bare_codestream", "begins_image", "read_stream_header", "rle_pixels", "with_rgb_marker"]
 
 _JPEG = b"\xff\xd8\xff"
 _JPEG_2000 = b"\xff\x4f\xff\x51"
@@ -43,8 +43,12 @@ class StreamHeader(NamedTuple):
 
 def begins_image(fragment: bytes) -> bool:
     """Tell whether a JPEG, JPEG-LS, JPEG 2000 or DICOM RLE image begins here, or goes on from an earlier fragment."""
-    is_rle = 0 < fragment[0] < 16 and fragment[1:8] == b"\0\0\0\x40\0\0\0" if len(fragment) >= 64 else False
-    return is_rle or fragment.startswith((_JPEG, _JPEG_2000, _JP2_BOX))
+    return is_rle(fragment) or fragment.startswith((_JPEG, _JPEG_2000, _JP2_BOX))
+
+
+def is_rle(fragment: bytes) -> bool:
+    """Tell whether this begins with the header of DICOM RLE: 1 to 15 segments, of which the first follows it."""
+    return len(fragment) >= 64 and 0 < fragment[0] < 16 and fragment[1:8] == b"\0\0\0\x40\0\0\0"
 
 
 def bare_codestream(stream: bytes) -> bytes:
@@ -67,6 +71,29 @@ def read_stream_header(stream: bytes) -> StreamHeader | None:
         return _read_jpeg_2000(stream) if stream.startswith(_JPEG_2000) else None
     except IndexError:  # it ends in its header, which the decoder will say
         return None
+
+
+def rle_pixels(stream: bytes) -> int:
+    """Count the pixels of a DICOM RLE image (PS3.5 annex G), as its first segment has them.
+
+    Args:
+        stream: a frame that is compressed by RLE.
+
+    Returns:
+        The number of values; it may include a few that pad the segment.
+    """
+    count, start, end = (int.from_bytes(stream[i : i + 4], "little") for i in (0, 4, 8))
+    segment = stream[start : end if count > 1 else len(stream)]
+    position, pixels = 0, 0
+    while position < len(segment):
+        control = segment[position]
+        if control < 128:  # as many values follow, and one more
+            pixels += min(control + 1, len(segment) - position - 1)
+            position += 2 + control
+        else:  # the next value is repeated; 128 does nothing
+            pixels += 257 - control if control > 128 else 0
+            position += 2 if control > 128 else 1
+    return pixels
 
 
 def with_rgb_marker(stream: bytes) -> bytes:

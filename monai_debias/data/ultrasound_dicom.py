@@ -91,8 +91,13 @@ def read_dicom(path: Path) -> DicomClip:
     from pydicom.uid import UID
 
     dataset = _open(path)
-    modality, sop_class = optional(text, dataset, "Modality") or "none", optional(text, dataset, "SOPClassUID")
-    found = f"modality {modality:.40}, {UID(sop_class).name if sop_class else 'no SOP class'}"
+    modality = optional(text, dataset, "Modality")
+    # what a header that was cut short or damaged has lost is left in the part of the file before it
+    sop_class = optional(text, dataset, "SOPClassUID") or optional(text, dataset.file_meta, "MediaStorageSOPClassUID")
+    class_name = UID(sop_class or "").name  # a UID that is not in the standard is its own name
+    if modality is None and class_name == (sop_class or ""):
+        raise FileReadError("has neither a modality nor a known SOP class: the file was cut short, or is damaged")
+    found = f"modality {modality or 'none':.40}, {class_name or 'no SOP class'}"
     if modality not in _MODALITIES and sop_class not in _SOP_CLASSES:
         raise NotUltrasoundError(f"is not ultrasound ({found})")
     if sop_class == _ENHANCED_VOLUME:

@@ -56,8 +56,9 @@ class UltrasoundReader(ImageReader):
     """Read ultrasound stills and clips in display order.
 
     - DICOM ultrasound, single- and multi-frame: MONOCHROME1 (inverted) and 2, RGB, YBR and PALETTE COLOR, uncompressed
-      and whatever pydicom can decompress with the plugins that are installed; see
-      :func:`monai_debias.data.dicom_pixels.decode_frames`. Other modalities are refused.
+      and whatever pydicom can decompress with the plugins that are installed; with or without the preamble and the
+      file meta. Where the header contradicts the pixels there is a warning, see
+      :class:`~monai_debias.data.dicom_pixels.DicomPixels`. Other modalities are refused.
     - AVI, MP4 and QuickTime videos, such as those of EchoNet-Dynamic, see :class:`~monai_debias.data.video.VideoClip`.
     - NIfTI stills (columns, rows) and clips (columns, rows, frames), such as those of CAMUS, whose values are kept, see
       :class:`~monai_debias.data.nifti.NiftiClip`.
@@ -82,7 +83,11 @@ class UltrasoundReader(ImageReader):
     - ``ultrasound_regions``: the JSON text of a list of regions, see :mod:`~monai_debias.data.ultrasound_regions`;
       ``"[]"`` if the file has none. Text, because it passes through batches and caches, where lists of different length
       cannot.
-    - ``n_frames``: number of frames of the file; ``frame_time``: milliseconds between them, only if the file gives it.
+    - ``n_frames``: number of frames of the file; ``frame_time``: milliseconds between them, only if the file gives it:
+      Frame Time, the mean of the Frame Time Vector, or the inverse of the Cine Rate.
+
+    A value of the header that an image can do without, such as its spacing, is unknown if it makes no sense (two values
+    or none for one, text, infinite, not above 0); a :class:`~monai_debias.data.reading.FileReadWarning` names the file.
 
     Args:
         frames: ``"all"``, ``"middle"`` (index ``n // 2``), ``"first"``, or an index as in Python; only the frames that

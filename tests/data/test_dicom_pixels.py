@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataelem import DataElement
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.uid import JPEGExtended12Bit, RLELossless
 
 from monai_debias.data.encapsulation import split_frames
 from monai_debias.data.image_stream import read_stream_header
@@ -181,6 +181,7 @@ def test_size_of_a_compressed_frame_is_right(tmp_path, write_dicom, size):
         array, _ = load(path)
     np.testing.assert_array_equal(array, truth)
     assert len([w for w in warned if w.category is FileReadWarning]) == 1  # not one for each frame
+    assert UltrasoundReader().read(path).content.frame_bytes == 16 * 24
 
 
 def test_size_of_a_jpeg_2000_frame_is_right(tmp_path):
@@ -192,6 +193,24 @@ def test_size_of_a_jpeg_2000_frame_is_right(tmp_path):
     with pytest.warns(FileReadWarning, match=rf"compressed frame has {rows} x {columns}"):
         array, _ = load(path, color="rgb")
     np.testing.assert_array_equal(array, truth)
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "Columns"])
+def test_size_of_an_rle_frame_that_contradicts_the_header(tmp_path, write_dicom, keyword):
+    path = write_dicom(tmp_path / "a.dcm", CLIP)
+    ds = pydicom.dcmread(path)
+    ds.compress(RLELossless)
+    ds.save_as(path)
+    np.testing.assert_array_equal(np.moveaxis(silently(path)[0], 2, 0), CLIP)
+    change(path, **{keyword: 12})
+    with pytest.warns(
+        FileReadWarning, match=r"a\.dcm: a frame has \d+ pixels more than \d+ rows x \d+ columns"
+    ) as warned:
+        load(path)
+    assert len([w for w in warned if w.category is FileReadWarning]) == 1
+    change(path, **{keyword: 32})
+    with pytest.raises(FileReadError, match=r"frame 0 of 3 cannot be decoded .*384 vs\. \d+ bytes"):
+        load(path)
 
 
 # ---------------------------------------------------------------- bits
@@ -459,6 +478,17 @@ def test_no_preamble_but_file_meta(tmp_path, write_dicom):
         truth, _ = silently(path)
         path.write_bytes(path.read_bytes()[132:])
         np.testing.assert_array_equal(silently(path)[0], truth)
+
+
+@pytest.mark.parametrize("jpeg", [False, True])
+def test_header_that_was_cut_short_is_not_another_modality(tmp_path, write_dicom, jpeg):
+    content = write_dicom(tmp_path / "a.dcm", CLIP, jpeg=jpeg).read_bytes()
+    path = tmp_path / "b.dcm"
+    for size in range(0, len(content), 23):
+        path.write_bytes(content[:size])
+        with pytest.raises(FileReadError, match=r"b\.dcm: ") as error:
+            load(path)
+        assert type(error.value) is FileReadError or size < 132, size  # which begin without DICM
 
 
 def test_compression_that_nothing_tells_of(tmp_path, write_dicom):

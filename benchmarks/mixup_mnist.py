@@ -50,6 +50,7 @@ from torch import nn
 
 from monai_debias.data.mnist import load_mnist
 from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
+from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.losses.flow_mixup import FlowMixupLoss
 from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
 from monai_debias.transforms.mixup import FlowMixupd
@@ -159,7 +160,7 @@ def train(method: str, seed: int, images: int, epochs: int, sample: int, alpha: 
         loss_function=nn.CrossEntropyLoss() if mixup is None else FlowMixupLoss(mixup.groups),
         prepare_batch=PrepareBatchDefault() if mixup is None else PrepareBatchFlowMixup(mixup),
         decollate=False,
-        train_handlers=[as_trained],
+        train_handlers=[FiniteLoss(), as_trained],
     )
     iterations = epochs * (images // BATCH)
     validation = DataLoader(items("validation", sample), batch_size=EVALUATED)

@@ -17,7 +17,7 @@ from torch import nn
 
 from monai_debias.data import keep_mask_fraction, mask_fraction
 from monai_debias.engines import PrepareBatchFlowMixup, PrepareBatchISNet, PrepareBatchTargets
-from monai_debias.handlers import GradientClipping
+from monai_debias.handlers import FiniteLoss, GradientClipping
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
 from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
@@ -245,7 +245,7 @@ def fit(
         decollate=False,
         **parts.arguments(),
     )
-    for handler in handlers:
+    for handler in (FiniteLoss(), *handlers):
         handler.attach(trainer)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
     trainer.run()

@@ -57,6 +57,7 @@ class BestModel:
     @expects(network=MODULE)
     def __init__(self, network: torch.nn.Module) -> None:
         self.network = network
+        self.evaluator: Evaluator | None = None
         self.metric: str | None = None
         self.score: float | None = None
         self.epoch = 0
@@ -65,7 +66,7 @@ class BestModel:
 
     def attach(self, engine: Evaluator) -> None:
         """Attach to a MONAI evaluator."""
-        self.metric = engine.state.key_metric_name
+        self.evaluator, self.metric = engine, engine.state.key_metric_name
         if self.metric is None:
             raise ValueError("the evaluator has no key_val_metric to choose the best model by.")
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
@@ -79,6 +80,8 @@ class BestModel:
         if state["metric"] != self.metric:
             raise ValueError(f"its best model was chosen by {state['metric']}, and now {self.metric} is to choose.")
         self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
+        if self.evaluator is not None and self.score is not None:  # for what its log says of the best epoch
+            self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = self.score, self.epoch
 
     def _compare(self, engine: Evaluator) -> None:
         value = engine.state.metrics[self.metric]

@@ -89,6 +89,16 @@ def test_any_error_in_the_block_leaves_the_old_file(tmp_path):
     assert [(entry, entry.read_text()) for entry in tmp_path.iterdir()] == [(path, "old")]
 
 
+def test_whoever_reads_the_old_file_reads_it_to_the_end(tmp_path):
+    """A renamed file is another one; a file that is written over would change under the reader."""
+    path = tmp_path / "notes.txt"
+    path.write_text("old")
+    with path.open() as reader:
+        write(path, "w", "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
 def test_the_new_file_has_the_permissions_and_the_place_of_the_old_one(tmp_path):
     umask = os.umask(0o027)
     try:

@@ -40,8 +40,8 @@ class ResumableTraining:
     Options that have changed hold from the next epoch on, see
     :class:`~monai_debias.handlers.schedule_settings.ScheduleSettings`; the epochs are counted whatever their length.
 
-    Attach it after the handlers that validate and that step the learning rate. The folder is locked while a training
-    runs, until its process ends. In distributed training the first process writes.
+    Attach it after the handlers that validate and that step the learning rate. The folder is locked until the training
+    is complete or its process has ended. In distributed training the first process writes.
 
     Args:
         ckpt_dir: directory of the two files; made where it is missing.
@@ -195,11 +195,12 @@ class ResumableTraining:
 
     def _load(self, engine: Engine, state: dict[str, Any]) -> None:
         wanted = self._state(engine)
+        wanted["record"].load_state_dict(state.get("record", {}))  # which says most about another training
         if state.keys() != wanted.keys():
             raise ValueError(f"it has the entries {sorted(state)}, expected {sorted(wanted)}")
         epoch, length = _position(state["trainer"])
         for name, value in wanted.items():
-            if name != "trainer":
+            if name not in ("record", "trainer"):
                 Checkpoint.load_objects({name: value}, {name: state[name]})
         # what is asked for now, not what was asked for then
         engine.state.epoch_length = engine.state.epoch_length or length

@@ -69,6 +69,7 @@ class Training:
     metric: str = "score"
     record: dict[str, Any] = field(default_factory=lambda: {"method": "mixup"})
     transforms: list[Any] = field(default_factory=lambda: [RandGaussianNoised("image", 1.0), RandFlipd("image", 0.5)])
+    more: list[str] = field(default_factory=list)  # further objects
     loss: torch.nn.Module = field(default_factory=torch.nn.CrossEntropyLoss)
     schedule: Callable[[torch.optim.Optimizer, int], LRScheduler] = CosineAnnealingLR
     at: dict[int, Callable[[Engine], None]] = field(default_factory=dict)  # what happens after an iteration
@@ -90,6 +91,7 @@ class Training:
             val_handlers=[best],
         )  # fmt: skip
         objects = {"network": network, "optimizer": optimizer, "lr_scheduler": schedule}
+        objects |= dict.fromkeys(self.more, self.loss)
         by_metric = isinstance(schedule, ReduceLROnPlateau)
         resumable = ResumableTraining(self.folder, objects, best, self.record)
         trainer = SupervisedTrainer(
@@ -362,6 +364,8 @@ def test_a_second_training_in_the_folder_is_refused_until_the_first_has_ended(tm
             "random parts there and not here: RandGaussianNoise, RandGaussianNoised, here",
         ),
         ({"classes": 3}, r"size mismatch for 2.weight.*\[2, 16\]\) from checkpoint.*\[3, 16\]"),
+        ({"record": {"method": "isnet"}, "more": ["loss"]}, "method is 'mixup' there and 'isnet' here"),
+        ({"more": ["loss"]}, "loss is None there and 'CrossEntropyLoss' here"),
         ({"metric": "auc"}, "its best model was chosen by score, and now auc is to choose"),
     ],
 )

@@ -84,8 +84,7 @@ class LoadUltrasound(Transform):
 class LoadUltrasoundd(MapTransform):
     """Dictionary version of :class:`LoadUltrasound`; each key holds a file name and becomes an image.
 
-    A mask of the same pixels (PNG or ``.npy``) may be loaded in the same way, its values are not changed: to make a
-    mask of 0 and 255 binary is up to the next transform, e.g. ``AsDiscreted(keys="mask", threshold=0.5)``.
+    For a mask take :class:`~monai_debias.transforms.load_mask.LoadMaskd`, which checks it against its image.
 
     Args:
         keys: keys of the files to load.

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor, list_data_collate
+from monai.data import MetaTensor, PersistentDataset, list_data_collate
+from monai.transforms import Compose
 from PIL import Image, ImageFilter
 from pydicom.data import get_testdata_file
 
@@ -125,6 +126,16 @@ def test_the_meta_describes_the_mask_so_that_clips_and_stills_collate(tmp_path):
         assert "n_frames" not in meta
     batch = list_data_collate(samples)
     assert batch["mask"].meta["filename_or_obj"] == [CLIP, path]
+
+
+def test_a_persistent_data_set_keeps_loaded_masks(tmp_path):
+    sample = {"image": save(tmp_path / "i.npy", 200 * REGION), "mask": save(tmp_path / "m.npy", REGION)}
+    load = Compose([LoadUltrasoundd("image"), LoadMaskd()])
+    first = PersistentDataset([sample], load, tmp_path / "cache", track_meta=True)[0]["mask"]
+    Path(sample["mask"]).unlink()
+    again = PersistentDataset([sample], load, tmp_path / "cache", track_meta=True)[0]["mask"]  # only weights are loaded
+    assert torch.equal(first, again)
+    assert again.meta["filename_or_obj"] == sample["mask"]
 
 
 def test_a_mask_for_each_frame(tmp_path):

@@ -200,7 +200,9 @@ def test_it_survives_json_and_a_datalist_of_the_package(tmp_path):
         (tmp_path / item["image"]).write_bytes(b"")
     save_datalist(tmp_path, {"training": items}, list("ABCD"), "noisy")
     loaded = load_datalist(tmp_path, "training")
-    assert [{**item, "image": item["image"].split("/")[-1]} for item in loaded] == items
+    assert [{**item, "image": item["image"].split("/")[-1]} for item in loaded] == [
+        {**item, "item": f"training {n}"} for n, item in enumerate(items)
+    ]
 
 
 def test_it_collates():

@@ -131,6 +131,7 @@ def build_folder_datalist(
     left_out += [result for result in read if isinstance(result, LeftOut)]
     found = [(file, result) for file, result in zip(files, read, strict=True) if not isinstance(result, LeftOut)]
     save_left_out(directory / LEFT_OUT_NAME, left_out)
+    log_left_out(logging.getLogger(__name__), left_out, len(found))
     check_strict(strict, left_out)
     _check_classes([file for file, _ in found], labels, left_out)
     _check_patients(found, patient_regex)
@@ -144,9 +145,7 @@ def build_folder_datalist(
         sections = split_by_patient(sections[""], fractions, seed)
     n_patients = len({patient for _, patient in found})
     description = f"{len(found)} ultrasound files of {n_patients} patients, a folder per class"
-    path = save_datalist(directory, sections, labels, description, overwrite)
-    log_left_out(logging.getLogger(__name__), left_out, len(found))
-    return str(path)
+    return str(save_datalist(directory, sections, labels, description, overwrite))
 
 
 def _find_classes(directory: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:

@@ -156,6 +156,8 @@ def save_left_out(path: str | os.PathLike[str], left_out: Sequence[LeftOut]) -> 
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(LeftOut._fields)
         writer.writerows(left_out)
+    if left_out:
+        logging.getLogger(__name__).warning("what is left out is listed in %s", path)
 
 
 def _count(left_out: Sequence[LeftOut]) -> str:

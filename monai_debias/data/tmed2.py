@@ -123,8 +123,9 @@ def build_tmed2_datalist(
         *(Path(path) for path in (patients, bad_masks) if path),
     ]
     found, left_out = _find_stills(images, ours)
-    save_left_out(directory / LEFT_OUT_NAME, left_out)
     stills = [path for paths in found.values() for path in paths]
+    save_left_out(directory / LEFT_OUT_NAME, left_out)
+    log_left_out(logging.getLogger(__name__), left_out, len(stills))
     check_strict(strict, left_out)
     if not stills:
         refuse_left_out(left_out, "no still is left")
@@ -141,9 +142,7 @@ def build_tmed2_datalist(
         sections = split_by_patient(list(items.values()), fractions, seed)
     n_masks = sum("mask" in item for item in items.values())
     description = f"TMED-2 stills by view: {len(items)} images, {n_masks} with a sector mask"
-    path = save_datalist(directory, sections, ECHO_VIEWS, description, overwrite)
-    log_left_out(logging.getLogger(__name__), left_out, len(stills))
-    return str(path)
+    return str(save_datalist(directory, sections, ECHO_VIEWS, description, overwrite))
 
 
 def _find_stills(images: Path, ours: Sequence[Path]) -> tuple[dict[str, list[Path]], list[LeftOut]]:

@@ -22,7 +22,7 @@ class ClipInferer(Inferer):
     output gives the mean probabilities themselves. An input that has no frame dimension is a clip of one frame.
 
     Args:
-        spatial_dims: number of spatial dimensions of one frame; frames are the dimension behind them.
+        spatial_dims: number of spatial dimensions of one frame; frames are the dimension after them.
         frame_batch_size: how many frames the network sees at once.
 
     Raises:
@@ -61,7 +61,7 @@ class ClipInferer(Inferer):
         extra = inputs.ndim - 2 - self.spatial_dims
         if extra not in (0, 1):
             raise ValueError(
-                f"expected (B, C, {self.spatial_dims} spatial dimensions) or the same with frames behind, "
+                f"expected (B, C, {self.spatial_dims} spatial dimensions) or the same with frames at the end, "
                 f"got shape {tuple(inputs.shape)}."
             )
         clips = inputs if extra else inputs.unsqueeze(-1)

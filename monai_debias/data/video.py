@@ -50,10 +50,11 @@ class VideoClip:
         with _open(path) as video:
             declared, self._fps = _get(video, "FRAME_COUNT"), _get(video, "FPS")
             self.frame_bytes = 3 * int(_get(video, "FRAME_HEIGHT")) * int(_get(video, "FRAME_WIDTH"))
-        self._times, only_key_frames = _scan(path)
-        rising = all(earlier < later for earlier, later in zip(self._times, self._times[1:], strict=False))
-        self._has_exact_times = only_key_frames and rising  # otherwise frames may be stored in another order
-        self.n_frames = len(self._times)
+        times, self._only_key_frames = _scan(path)
+        self._times = sorted(times)  # frames that refer to later ones are stored after them
+        is_avi = path.suffix.lower() == ".avi"  # which knows when a frame is decoded, but not when it is shown
+        self._has_exact_times = len(set(times)) == len(times) and (self._only_key_frames or not is_avi)
+        self.n_frames = len(times)
         if self.n_frames == 0 or self.n_frames != declared:
             raise FileReadError(f"the header of the video tells of {declared:g} frames, but it holds {self.n_frames}")
 
@@ -88,7 +89,7 @@ class VideoClip:
         """Go to a frame if that is exact; return the position, from which the caller goes on frame by frame."""
         import cv2
 
-        if index == 0 or not self._has_exact_times:
+        if index == 0 or not (self._only_key_frames and self._has_exact_times):
             return 0
         # one frame early, so that the time of that frame tells whether the video stands where it should
         video.set(cv2.CAP_PROP_POS_FRAMES, index - 1)

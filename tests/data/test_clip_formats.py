@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
+from monai.utils import OptionalImportError
 from PIL import Image
 
 from monai_debias.data import FileReadError, FileReadWarning, UltrasoundReader
@@ -94,6 +96,19 @@ def test_frames_that_are_not_asked_for_are_not_decoded(tmp_path):
             load(path, frames=frames)
 
 
+def test_a_frame_is_not_taken_for_another_when_one_before_it_is_damaged(tmp_path):
+    """OpenCV goes on to the next frame that it can decode."""
+    path = write_video(tmp_path / "a.mp4", "mp4v")
+    content = bytearray(path.read_bytes())
+    size_table = content.index(b"stsz") + 4 + 12
+    sizes = struct.unpack(">40I", content[size_table : size_table + 160])
+    start = content.index(b"mdat") + 4 + sum(sizes[:10])
+    content[start : start + sizes[10]] = bytes(sizes[10])
+    path.write_bytes(content)
+    with pytest.raises(FileReadError, match=r"a\.mp4: frame 10 of the 40 of the video cannot be decoded"):
+        load(path, frames="middle")
+
+
 def test_video_that_is_cut_short(tmp_path):
     avi = write_video(tmp_path / "a.avi", "MJPG")
     content = avi.read_bytes()
@@ -126,6 +141,13 @@ def test_what_only_has_the_name_of_a_video_is_not_handed_to_ffmpeg(tmp_path, nam
     (tmp_path / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{target}\n#EXT-X-ENDLIST\n")
     with pytest.raises(FileReadError, match=rf"{name}: is not an AVI, MP4 or QuickTime video"):
         load(tmp_path / name)
+
+
+def test_without_opencv_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", "MJPG")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(OptionalImportError, match=r"clip\.avi: needs OpenCV; pip install \"monai-debias\[video\]\""):
+        load(path)
 
 
 @pytest.mark.parametrize("units", ["mm", "micron", "unknown"])

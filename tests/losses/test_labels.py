@@ -221,6 +221,8 @@ def test_minus_100_is_not_missing_unless_somebody_says_so():
     for loss in (ISNetLRPLoss(), ISNetLRPLoss(ignore_value=-1)):
         with pytest.raises(ValueError, match=r"label -100 of sample 1 .*ignore_value=-100"):
             loss({"logits": draw()}, {"label": label})
+    with pytest.raises(ValueError, match=r"label 255 of sample 1"):  # which torch takes for a -1 of 8 bits
+        ISNetLRPLoss(ignore_value=-1)({"logits": draw()}, {"label": label.byte().index_fill(0, torch.tensor(1), 255)})
 
 
 def test_other_targets_of_other_losses_are_taken_as_they_are():

@@ -561,8 +561,8 @@ def test_a_sample_without_a_share_need_not_have_a_label(weight):
     """The Beta distribution of a small α does give 0 and 1: then a mixed sample is one of the two."""
     mixup = FlowMixup(flow="replace", num_classes=3, ignore_value=-1).set_random_state(0)
     mixup.randomize(4)
-    order = mixup.mixtures[0].order
-    mixup._mixtures = [mixup.mixtures[0]._replace(weight=weight)]
+    order = np.array([1, 2, 3, 0])
+    mixup._mixtures = [mixup.mixtures[0]._replace(weight=weight, order=order)]
     label = torch.tensor([0, -1, 2, 1])
     image = torch.rand(4, 1, 6)
     mixed, found = mixup(image, label, randomize=False)

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from pathlib import Path
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
@@ -34,29 +32,19 @@ def part(rank: int) -> dict[str, torch.Tensor]:
     }
 
 
-def train(rank: int, processes: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
-    try:
-        for setting, give_wrapped in SETTINGS.items():
-            plain = network()
-            wrapped = DistributedDataParallel(plain)
-            make = getattr(FlowMixupd, setting)
-            mixup = make("image", network=wrapped if give_wrapped else plain, layers=LAYERS, num_classes=3)
-            prepare, loss = PrepareBatchFlowMixup(mixup), FlowMixupLoss(mixup.groups)
-            torch.manual_seed(10 + rank)
-            steps = []
-            for _ in range(STEPS):
-                wrapped.zero_grad()
-                image, label = prepare(part(rank), "cpu")
-                loss(wrapped(image), label).backward()
-                mixtures = [(m.layer, m.weight, m.order.tolist()) for m in mixup.transform.mixtures]
-                steps.append({"mixtures": mixtures, "gradients": [p.grad.clone() for p in plain.parameters()]})
-            torch.save(steps, Path(folder) / f"{setting}_{rank}.pt")
-            del wrapped, mixup, make, prepare  # before the process group: its reducer has a thread that waits for it
-            gc.collect()
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way
+def train(rank: int, folder: Path) -> None:
+    for setting, give_wrapped in SETTINGS.items():
+        plain = network()
+        wrapped = DistributedDataParallel(plain)
+        make = getattr(FlowMixupd, setting)
+        mixup = make("image", network=wrapped if give_wrapped else plain, layers=LAYERS, num_classes=3)
+        prepare, loss = PrepareBatchFlowMixup(mixup), FlowMixupLoss(mixup.groups)
+        torch.manual_seed(10 + rank)
+        steps = []
+        for _ in range(STEPS):
+            wrapped.zero_grad()
+            image, label = prepare(part(rank), "cpu")
+            loss(wrapped(image), label).backward()
+            mixtures = [(m.layer, m.weight, m.order.tolist()) for m in mixup.transform.mixtures]
+            steps.append({"mixtures": mixtures, "gradients": [p.grad.clone() for p in plain.parameters()]})
+        torch.save(steps, folder / f"{setting}_{rank}.pt")

@@ -233,10 +233,9 @@ def test_arguments():
     assert label.shape == (2, 2)
 
 
-def test_two_processes(tmp_path: Path):
-    torch.multiprocessing.spawn(mixup_ddp.train, (2, str(tmp_path)), nprocs=2)
+def test_two_processes(of_two_processes: Path):
     for setting in mixup_ddp.SETTINGS:
-        ranks = [torch.load(tmp_path / f"{setting}_{rank}.pt") for rank in range(2)]
+        ranks = [torch.load(of_two_processes / f"{setting}_{rank}.pt") for rank in range(2)]
         drawn = [[one["mixtures"] for one in steps] for steps in ranks]
         assert len({weight for steps in drawn for step in steps for _, weight, _ in step}) > mixup_ddp.STEPS
         for step in range(mixup_ddp.STEPS):

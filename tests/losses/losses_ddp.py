@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.inferers import ISNetInferer
@@ -88,28 +86,17 @@ def backward(case: Case, network: nn.Module, loss: nn.Module, inferer: ISNetInfe
     loss(pred, target).backward()
 
 
-def train(rank: int, processes: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
-    try:
-        gradients = {}
-        for name, case in CASES.items():
-            plain = network()
-            wrapped = DistributedDataParallel(plain)
-            loss, inferer = case.loss(), ISNetInferer(interval=case.interval)
-            for step in range(case.steps):
-                batch = part(case, rank, step)
-                backward(case, wrapped, loss, inferer, batch)
-                if rank == 0 and case.has_mask is None:  # a validation in one process waits for no other
-                    with torch.no_grad():
-                        target = batch if isinstance(loss, SampleWeightedLoss) else batch["label"]
-                        loss(plain(batch["image"]), target)
-            gradients[name] = torch.cat([p.grad.flatten() for p in plain.parameters()])
-            del wrapped  # before the process group: its reducer has a thread that waits for it
-            gc.collect()
-        torch.save(gradients, Path(folder) / f"{rank}.pt")
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way
+def train(rank: int, folder: Path) -> None:
+    gradients = {}
+    for name, case in CASES.items():
+        plain = network()
+        wrapped, loss, inferer = DistributedDataParallel(plain), case.loss(), ISNetInferer(interval=case.interval)
+        for step in range(case.steps):
+            batch = part(case, rank, step)
+            backward(case, wrapped, loss, inferer, batch)
+            if rank == 0 and case.has_mask is None:  # a validation in one process waits for no other
+                with torch.no_grad():
+                    target = batch if isinstance(loss, SampleWeightedLoss) else batch["label"]
+                    loss(plain(batch["image"]), target)
+        gradients[name] = torch.cat([p.grad.flatten() for p in plain.parameters()])
+    torch.save(gradients, folder / f"losses_{rank}.pt")

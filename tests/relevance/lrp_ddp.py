@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from pathlib import Path
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.relevance import LRP
@@ -33,22 +31,12 @@ def loss(logits: torch.Tensor, relevance: torch.Tensor) -> torch.Tensor:
 TARGETS = {"all": False, "selective": False, "dual": True}  # whether to look for parameters that are not used
 
 
-def train(rank: int, processes: int, folder: str) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
-    try:
-        for target, unused in TARGETS.items():
-            wrapped = DistributedDataParallel(network(), find_unused_parameters=unused)
-            part, gradients = images().chunk(processes)[rank], []
-            for _ in range(2):  # the second step is another one than the first for the reducer
-                wrapped.zero_grad()
-                loss(*LRP(wrapped)(part, target, create_graph=True)).backward()
-                gradients.append([p.grad.clone() for p in wrapped.parameters()])
-            torch.save(gradients, Path(folder) / f"{target}_{rank}.pt")
-            del wrapped  # before the process group: its reducer has a thread that waits for it
-            gc.collect()
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way
+def train(rank: int, folder: Path) -> None:
+    for target, unused in TARGETS.items():
+        wrapped = DistributedDataParallel(network(), find_unused_parameters=unused)
+        part, gradients = images().chunk(2)[rank], []
+        for _ in range(2):  # the second step is another one than the first for the reducer
+            wrapped.zero_grad()
+            loss(*LRP(wrapped)(part, target, create_graph=True)).backward()
+            gradients.append([p.grad.clone() for p in wrapped.parameters()])
+        torch.save(gradients, folder / f"{target}_{rank}.pt")

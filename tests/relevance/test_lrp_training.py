@@ -37,13 +37,12 @@ def step(network: nn.Module, x: torch.Tensor, target: object = "all", scale: flo
     return gradients(network).clone()
 
 
-def test_distributed_data_parallel(network, tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(lrp_ddp.train, (2, str(tmp_path)), nprocs=2)
+def test_distributed_data_parallel(network, of_two_processes: Path) -> None:
     for target in lrp_ddp.TARGETS:
         network.zero_grad()
         expected = step(network, images(), target)
         for rank in range(2):
-            for found in torch.load(tmp_path / f"{target}_{rank}.pt"):
+            for found in torch.load(of_two_processes / f"{target}_{rank}.pt"):
                 assert relative_error(torch.cat([g.flatten() for g in found]), expected) < 1e-6, target
 
 

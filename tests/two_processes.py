@@ -1,0 +1,37 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Two processes of a distributed training, for tests of several parts: starting them takes longer than their steps."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+# modules with a function ``train(rank, folder)``, which leaves its results in the folder
+PARTS = {"relevance": "lrp_ddp", "engines": "mixup_ddp", "losses": "losses_ddp"}
+
+
+def start(folder: Path) -> None:
+    """Let two processes do the steps of all parts."""
+    torch.multiprocessing.spawn(_train, (2, str(folder)), nprocs=2)
+
+
+def _train(rank: int, processes: int, folder: str) -> None:
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
+    try:
+        for directory, name in PARTS.items():
+            sys.path.append(str(Path(__file__).parent / directory))
+            importlib.import_module(name).train(rank, Path(folder))
+            gc.collect()  # a reducer has a thread that waits for the process group, so it must go first
+        distributed.barrier()
+    finally:
+        distributed.destroy_process_group()
+    os._exit(0)  # gloo's threads sometimes abort a process that takes itself apart in the usual way

@@ -18,6 +18,7 @@ from monai_debias.data.encapsulation import split_frames
 from monai_debias.data.image_stream import (
     StreamHeader,
     bare_codestream,
+    begins_image,
     is_rle,
     read_stream_header,
     rle_pixels,
@@ -122,6 +123,8 @@ class DicomPixels:
         from pydicom.pixels import convert_color_space
 
         stream = bare_codestream(self._streams[index])
+        if not begins_image(stream):  # what is none crashes one of the decoders
+            raise FileReadError(f"frame {index} of {self.n_frames} is not a JPEG, JPEG 2000 or RLE image")
         header = read_stream_header(stream)
         layout = self._layout if header is None else self._conform(header)
         is_lossy_color = header is not None and layout.samples == 3 and _is_lossy_jpeg(self._decoder)
@@ -136,9 +139,10 @@ class DicomPixels:
             return self._without_unused_bits(pixels), layout.bits_stored
         if is_lossy_color and not self._is_rgb(header, pixels):
             pixels = convert_color_space(pixels, "YBR_FULL", "RGB")
-        if pixels.max() < 2**layout.bits_stored:
-            return pixels, layout.bits_stored
-        self._warn_once(f"BitsStored is {layout.bits_stored}, but a frame has {header.precision} bits, which are used")
+        bits = min(self._layout.bits_stored, header.precision)
+        if pixels.max() < 2**bits:
+            return pixels, bits
+        self._warn_once(f"BitsStored is {bits}, but a frame has {header.precision} bits, which are used")
         return pixels, header.precision
 
     def _decode(self, data: bytes | memoryview, index: int, layout: PixelLayout, **options: Any) -> np.ndarray:
@@ -182,7 +186,7 @@ class DicomPixels:
             rows=header.rows,
             columns=header.columns,
             bits_allocated=8 if header.precision <= 8 else 16,
-            bits_stored=min(layout.bits_stored, header.precision),
+            bits_stored=header.precision,
             interpretation=interpretation,
         )
 
@@ -223,7 +227,7 @@ class DicomPixels:
         others = "; ".join(self._decoder.missing_dependencies)
         if header is not None and header.precision > 8 and others:
             return OptionalImportError(f"{found}; frames of {header.precision} bits may need another plugin: {others}")
-        return FileReadError(f"{found}: it is cut short or damaged")
+        return FileReadError(found)
 
     def _warn_once(self, message: str) -> None:
         if message not in self._said:

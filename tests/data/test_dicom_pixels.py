@@ -16,6 +16,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataelem import DataElement
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGExtended12Bit, RLELossless
 
 from monai_debias.data.encapsulation import split_frames
@@ -129,7 +130,7 @@ def test_fragments_that_do_not_tell_where_they_begin_need_the_table():
 def test_compressed_frames_that_are_none(tmp_path, write_dicom):
     path = write_dicom(tmp_path / "a.dcm", CLIP, jpeg=True)
     change(path, PixelData=encapsulate([b"\1\2\3\4", b"\5\6\7\x08", b"\1\1\1\1"]))
-    with pytest.raises(FileReadError, match=r"a\.dcm: frame 0 of 3 cannot be decoded \(pillow: cannot identify image"):
+    with pytest.raises(FileReadError, match=r"a\.dcm: frame 0 of 3 is not a JPEG, JPEG 2000 or RLE image"):
         load(path)
 
 
@@ -451,7 +452,8 @@ def test_jpeg_2000_in_a_jp2_file(tmp_path, box):
 
 def test_12_bit_jpeg_names_the_plugins_that_may_help(tmp_path, write_dicom):
     ds = pydicom.dcmread(get_testdata_file("JPEG-lossy.dcm"))
-    assert ds.file_meta.TransferSyntaxUID == JPEGExtended12Bit
+    if get_decoder(JPEGExtended12Bit).available_plugins != ("pillow",):
+        pytest.skip("a plugin for 12 bits is installed")
     ds.Modality, ds.SOPClassUID = "US", "1.2.840.10008.5.1.4.1.1.6.1"
     ds.save_as(tmp_path / "a.dcm")
     with pytest.raises(OptionalImportError, match=r"a\.dcm: frame 0 .* 12 bits may need another plugin: .*pylibjpeg"):

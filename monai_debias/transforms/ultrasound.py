@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from monai_debias.parameters import BOOL, KEY, KEYS, OneOf, constraints_of, expects
 from monai_debias.transforms.mask import mask_meta
+from monai_debias.transforms.origin import file_names, from_files
 from monai_debias.transforms.sector_finder import Sector, find_sector_in_clip, find_sector_in_still, share_of_motion
 
 __all__ = [
@@ -102,13 +103,12 @@ class UltrasoundSectorMask(Transform):
         Args:
             img: a still (C, rows, columns) or a clip (C, rows, columns, frames) in display order, of any value range.
         """
-        frames = _grey_frames(img)
-        regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
-        found = self._from_regions(frames, regions) if self.source in ("auto", "regions") else None
-        source = "regions"
-        if found is None:
-            found, source = self._from_pixels(frames)
-        _tell_doubts(found)
+        file = from_files(file_names(img))
+        try:
+            found, source = self._find(img)
+        except ValueError as error:
+            raise ValueError(f"{error}{file}") from error
+        _tell_doubts(found, file)
         mask = found.mask[None].astype(np.uint8)
         if not isinstance(img, torch.Tensor):
             return mask
@@ -123,6 +123,13 @@ class UltrasoundSectorMask(Transform):
         }
         return MetaTensor(tensor, meta=meta)
 
+    def _find(self, img: NdarrayOrTensor) -> tuple[Sector, str]:
+        """The sector, and the source that told it."""
+        frames = _grey_frames(img)
+        regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
+        found = self._from_regions(frames, regions) if self.source in ("auto", "regions") else None
+        return self._from_pixels(frames) if found is None else (found, "regions")
+
     def _from_regions(self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]) -> Sector | None:
         """The sector inside the regions, or None if these are of no use and need not be."""
         boxes, problem = _usable_boxes(regions, frames)
@@ -134,7 +141,7 @@ class UltrasoundSectorMask(Transform):
                 'LoadUltrasoundd to keep its regions, or use source="auto" to find the sector in the pixels'
             )
         if boxes:
-            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}", stacklevel=4)
+            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}", stacklevel=5)
         return None
 
     def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[Sector, str]:
@@ -246,11 +253,12 @@ def _doubts(sector: Sector) -> tuple[str, ...]:
     return ("a field of view explains little of what moves",) if unsure else sector.doubts
 
 
-def _tell_doubts(sector: Sector) -> None:
+def _tell_doubts(sector: Sector, file: str) -> None:
     if doubts := _doubts(sector):
         warnings.warn(
             f"the ultrasound sector is a guess, look at the mask (confidence {sector.confidence:.2f}): "
-            + "; ".join(doubts),
+            + "; ".join(doubts)
+            + file,
             SectorGuessWarning,
             stacklevel=4,
         )

@@ -34,7 +34,7 @@ PLAIN, BACKMIX, ISNET = ["train"], ["train", "backmix", "select_by_swap"], ["tra
 FEW_MASKS = (["train", "wbackmix"], ["train", "isnet", "isnet_few_masks"])
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:the ultrasound sector was found in a still"),
+    pytest.mark.filterwarnings("ignore:the ultrasound sector is a guess"),
     pytest.mark.filterwarnings("ignore:.*is taken as the patient"),
 ]
 
@@ -184,6 +184,14 @@ def test_a_bad_mask_stops_a_training_with_its_file_and_the_place_in_the_datalist
     if "128, 96" in message:
         assert f"its image ({item['image']}) has (1, 96, 128)" in text
     run(tmed2, PLAIN)  # needs no mask, and opens none
+
+
+def test_an_image_in_which_no_sector_is_found_is_named(tmed2):
+    item = load_datalist(tmed2, "training")[3]
+    edit(tmed2, none)
+    np.save(item["image"], np.full((96, 128), 7, np.uint8))
+    assert f"check the file and the transforms before this one ({item['image']})" in refusal(tmed2, BACKMIX)
+    run(tmed2, PLAIN)
 
 
 def test_an_inverted_mask_gets_a_warning_that_names_it(tmed2):

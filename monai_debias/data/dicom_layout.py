@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from monai_debias.data.dicom_values import optional, text, whole_number
 from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.pixels.decoders.base import Decoder
 
 __all__ = ["PixelLayout", "read_layout"]
 
@@ -55,6 +58,41 @@ class PixelLayout:
         """Size of a frame that is not compressed, in bits; two pixels of YBR_FULL_422 share their colour."""
         size = self.rows * self.columns * self.samples * self.bits_allocated
         return size // 3 * 2 if self.interpretation == "YBR_FULL_422" else size
+
+    def decode(self, decoder: Decoder, data: bytes | memoryview, index: int = 0, **options: Any) -> np.ndarray:
+        """Let pydicom decode one frame to (rows, columns) or (rows, columns, 3).
+
+        Args:
+            decoder: that of pydicom.
+            data: the value of Pixel Data.
+            index: which frame.
+            options: others than the layout has.
+        """
+        known = {
+            "rows": self.rows,
+            "columns": self.columns,
+            "samples_per_pixel": self.samples,
+            "bits_allocated": self.bits_allocated,
+            "bits_stored": self.bits_stored,
+            "photometric_interpretation": self.interpretation,
+            "planar_configuration": int(self.planar),
+            "pixel_representation": 0,
+            "pixel_keyword": "PixelData",
+            "number_of_frames": 1,
+            "correct_unused_bits": False,
+        }
+        pixels, properties = decoder.as_array(data, index=index, **{**known, **options})
+        if properties["photometric_interpretation"] in ("YBR_ICT", "YBR_RCT"):
+            raise FileReadError(f"the type {self.interpretation} belongs to JPEG 2000, which this is not")
+        return pixels
+
+    def without_unused_bits(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1)."""
+        largest = pixels.dtype.type(2**self.bits_stored - 1)
+        if pixels.max() > largest:
+            warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored")
+            pixels = pixels & largest
+        return pixels, self.bits_stored
 
     def __str__(self) -> str:
         samples = f" x {self.samples} samples" if self.samples > 1 else ""

@@ -18,7 +18,8 @@ from monai.utils import OptionalImportError
 
 __all__ = ["FileReadError", "FileReadWarning", "NotUltrasoundError", "reading", "warn"]
 
-_file: ContextVar[str] = ContextVar("file that is being read", default="")
+# the file that is being read, and what was said about it
+_file: ContextVar[tuple[str, set[str]]] = ContextVar("file")
 
 
 class FileReadError(ValueError):
@@ -52,7 +53,7 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
         Traceback (most recent call last):
         monai_debias.data.reading.FileReadError: a.dcm: the header cannot be read: KeyError: 'Rows'
     """
-    token = _file.set(str(path))
+    token = _file.set((str(path), set()))
     try:
         yield
     except OptionalImportError as error:
@@ -66,13 +67,15 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
 
 
 def warn(message: str) -> None:
-    """Warn about the file that is being read.
+    """Warn about the file that is being read, once for each thing that is wrong with many of its frames.
 
     Args:
         message: what is wrong with it, and what follows from that.
     """
-    path = _file.get()
-    warnings.warn(f"{path}: {message}" if path else message, FileReadWarning, stacklevel=3)
+    path, said = _file.get(("", set()))
+    if message not in said:
+        said.add(message)
+        warnings.warn(f"{path}: {message}" if path else message, FileReadWarning, stacklevel=3)
 
 
 def _reason(error: Exception) -> str:

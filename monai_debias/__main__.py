@@ -9,6 +9,7 @@ from monai.utils import optional_import
 from monai_debias.data import build_folder_datalist, build_tmed2_datalist
 from monai_debias.data.check_command import check
 from monai_debias.demo import build_echo_cohort
+from monai_debias.sectors import sectors
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
             "check": check,
             "demo-data": {"echo": build_echo_cohort},
             "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
+            "sectors": sectors,
         },
         name="monai_debias",
     )

@@ -67,6 +67,7 @@ LEVEL = {
     "engines": 4,
     "handlers": 4,
     "inferers": 4,
+    "sectors": 4,
     "demo": 5,
     "__main__": 6,
 }

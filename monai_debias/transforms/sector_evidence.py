@@ -87,7 +87,7 @@ def motion_evidence(frames: Array, still: Array, allowed: Mask | None = None) ->
     floor = _noise_floor(change, _LEAST_MOTION)
     moving = (change > floor) & _allowed_cells(allowed, size, change.shape)
     bulk = _bulk(moving)
-    bulk = _largest(bulk, bulk & moving, share=0.2)
+    bulk = _largest(bulk, bulk & moving, share=0.08)
     weight = np.full(change.shape, _AGAINST, np.float32)
     weight[_roughness(still, size)[0] > _LEAST_TEXTURE] = _STILL_TEXTURE
     weight[moving & ndimage.maximum_filter(bulk, 5)] = 0  # corners of the sector and what sticks out of it
@@ -112,7 +112,7 @@ def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | Non
     floor = _noise_floor(rough, _LEAST_TEXTURE)
     textured = (rough > floor) & ~_text(rough, share, floor) & _allowed_cells(allowed, size, rough.shape)
     core = _dense(textured, 0.8)
-    area = _largest(core, core, share=0.1) if seed is None else _largest(core, core & seed, share=0.5)
+    area = _largest(core, core, share=0.08) if seed is None else _largest(core, core & seed, share=0.5)
     textured &= ndimage.binary_dilation(area & textured, np.ones((3, 3)), iterations=6)
     strength = 1.5 * np.log2(np.maximum(rough, 1e-3) / floor)
     weight = np.where(textured, strength.clip(0.2, _TEXTURE_WEIGHT), _AGAINST).astype(np.float32)

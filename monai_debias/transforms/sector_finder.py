@@ -22,8 +22,9 @@ Mask = NDArray[np.bool_]
 
 _HALO = 18  # pixels: two blocks of JPEG and a little
 _ABSENT = -1.0  # weight of evidence that turned out to be none
-_LEAST_AREA = 0.2  # share of the largest moving area that another needs to be a sector, or a part of one
-_LEAST_TEXTURED = 0.1  # ... of the largest textured one, to be a part of it
+_OWN_MOVING = 0.2  # share of the largest moving area that another needs to be a sector of its own
+_OWN_TEXTURED = 0.5  # ... of the largest textured one
+_LEAST_PART = 0.08  # ... to be a part of a sector
 _STILL = 0.6  # the most that texture is worth
 _OVERLAY_CONTRAST = 20.0  # grey levels of 255
 _OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; speckle has 0.3 and more
@@ -69,7 +70,7 @@ def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Sector | 
     """
     still = still_frame(frames)
     moving = motion_evidence(frames, still, allowed)
-    areas = separate_areas(moving, _LEAST_AREA) if moving.found else []
+    areas = separate_areas(moving, _LEAST_PART) if moving.found else []
     kept = [area for area in areas if not _scrolls(frames, area)]
     if not kept:
         return None
@@ -78,7 +79,7 @@ def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Sector | 
         if len(kept) < len(areas)
         else []
     )
-    fits, left_out = explain(kept, _fit, own=_LEAST_AREA)
+    fits, left_out = explain(kept, _fit, _OWN_MOVING)
     if len(fits) == 1:
         fits = [_with_texture(fits[0], still, allowed)]
     change = np.abs(np.diff(frames, axis=-1)).mean(axis=-1)
@@ -111,7 +112,7 @@ def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | 
     textured = texture_evidence(frame, allowed)
     if not textured.found:
         return None
-    fits, left_out = explain(separate_areas(textured, _LEAST_TEXTURED), _fit, own=0.5)
+    fits, left_out = explain(separate_areas(textured, _LEAST_PART), _fit, _OWN_TEXTURED)
     mask = np.any([one.fan.contains(frame.shape[0], frame.shape[1], textured.size) for one in fits], axis=0)
     return Sector(mask, _STILL * _confidence(fits, left_out), _in_words(left_out))
 

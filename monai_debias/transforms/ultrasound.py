@@ -36,6 +36,7 @@ _FRAMES = 17  # evenly spaced; more change nothing
 _SMALLEST = 24  # rows and columns
 _UNSURE = 0.6  # a confidence below is warned about
 _WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
+_LEAST_FILLED = 0.35  # of a region, by a sector in it; half is usual
 _BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
 _WHOLE_REGION = "nothing in the DICOM ultrasound region looks like a field of view, so the whole region was taken"
 _FORMAT_2D, _TISSUE_AND_FLOW = 1, (1, 2)  # of DICOM PS3.3 C.8.5.5: spatial format, data types
@@ -152,7 +153,8 @@ class UltrasoundSectorMask(Transform):
             if sector is not None:
                 return sector, "clip"
         if self.source == "clip":
-            seen = "it is a still" if count == 1 else f"nothing moves in the {count} of its frames that were looked at"
+            moves = "nothing moves, or what moves scrolls sideways,"
+            seen = "it is a still" if count == 1 else f"{moves} in the {count} of its frames that were looked at"
             raise ValueError(
                 f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, "
                 'frames), or use source="auto" to guess from a still'
@@ -275,7 +277,11 @@ def _inside_box(frames: NDArray[np.float32], box: tuple[slice, slice]) -> Sector
     if sector is None:
         sector = find_sector_in_still(frames[..., 0], allowed)
         sector = _guessed(sector, _BY_TEXTURE) if sector else Sector(allowed, 0.0, (_WHOLE_REGION,))
-    return replace(sector, mask=sector.mask & allowed)
+    mask = sector.mask & allowed
+    filled = float(mask.sum() / allowed.sum())
+    if filled < _LEAST_FILLED:
+        sector = _guessed(sector, f"it fills {filled:.0%} of the DICOM ultrasound region, where a sector fills half")
+    return replace(sector, mask=mask, confidence=min(sector.confidence, filled / _LEAST_FILLED))
 
 
 def _joined(sectors: Sequence[Sector]) -> Sector:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from monai_debias.transforms.ultrasound import SectorGuessWarning, UltrasoundSec
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sector_phantoms import DISTURBANCES, SHAPES, phantom
+from sector_screens import screen
 
 # Development used seeds below 50,000; the thresholds below are promises, not what these seeds happen to give.
 _FIRST_SEED = 60_000
@@ -230,7 +232,7 @@ def test_still_where_a_clip_is_needed() -> None:
         with pytest.raises(ValueError, match="it is a still"):
             UltrasoundSectorMask("clip")(still)
     frozen = np.repeat(clip[..., :1], 5, axis=-1)
-    with pytest.raises(ValueError, match="nothing moves in the 5"):
+    with pytest.raises(ValueError, match=r"nothing moves.* in the 5"):
         UltrasoundSectorMask("clip")(frozen)
     with pytest.warns(SectorGuessWarning):
         mask = UltrasoundSectorMask()(MetaTensor(torch.from_numpy(frozen)))
@@ -270,3 +272,86 @@ def test_pydicom_regions_are_read() -> None:
     assert mask.meta["sector_source"] == "regions"
     assert not mask[0, :60].any()
     assert not mask[0, :, :120].any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        ("biplane", 0.8),
+        ("quad", 0.65),
+        ("thumbnail", 0.65),
+        ("scrolling_spectrum", 0.9),
+        ("sweeping_spectrum", 0.9),
+        ("scrolling_mmode", 0.9),
+        ("shadow", 0.75),
+        ("grey_interface", 0.8),
+    ],
+)
+def test_several_areas_are_sectors_of_their_own_or_none(kind: str, least: float) -> None:
+    for seed in (_FIRST_SEED, _FIRST_SEED + 1):
+        made = screen(kind, seed, shape="phased" if kind == "shadow" else None)
+        found = UltrasoundSectorMask("clip")(made.clip)[0] > 0
+        assert (found & made.sector).sum() / (found | made.sector).sum() > least
+        assert (found & ~made.sector).sum() / found.sum() < 0.1
+
+
+@pytest.mark.parametrize("kind", ["scrolling_spectrum", "biplane", "shadow", "grey_interface"])
+def test_several_areas_of_a_still(kind: str) -> None:
+    made = screen(kind, _FIRST_SEED)
+    with pytest.warns(SectorGuessWarning, match="by texture alone"):
+        found = UltrasoundSectorMask()(made.clip[..., 0])[0] > 0
+    assert (found & made.sector).sum() / (found | made.sector).sum() > 0.85
+
+
+def test_what_only_scrolls_is_no_sector() -> None:
+    made = screen("scrolling_mmode", _FIRST_SEED)
+    strip = np.where(made.sector[None, ..., None], np.uint8(0), made.clip)
+    with pytest.raises(ValueError, match="scrolls sideways"):
+        UltrasoundSectorMask("clip")(strip)
+
+
+def test_confidence_tells_a_field_of_view_from_what_is_none() -> None:
+    clip = torch.from_numpy(a_clip())
+    sure = UltrasoundSectorMask()(MetaTensor(clip)).meta
+    assert sure["sector_confidence"] > 0.8
+    assert sure["sector_doubts"] == ""
+    cross = torch.zeros(1, 120, 160, 6)
+    noise = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (120, 160, 6))).float()
+    cross[0, 50:70], cross[0, :, 70:90] = noise[50:70], noise[:, 70:90]
+    with pytest.warns(SectorGuessWarning, match="explains little"):
+        assert UltrasoundSectorMask()(MetaTensor(cross)).meta["sector_confidence"] < 0.6
+
+
+def test_region_that_covers_the_whole_image_is_no_sector(real_clip: np.ndarray, real_mask: np.ndarray) -> None:
+    image = MetaTensor(torch.from_numpy(real_clip), meta=_regions(_region(0, 0, 319, 239)))
+    with pytest.warns(UserWarning, match="cover the whole image"):
+        mask = UltrasoundSectorMask()(image)
+    assert mask.meta["sector_source"] == "clip"
+    np.testing.assert_array_equal(mask[0].numpy() > 0, real_mask)
+    with pytest.raises(ValueError, match="cover the whole image"):
+        UltrasoundSectorMask("regions")(image)
+
+
+def test_still_inside_a_region_is_a_guess_too() -> None:
+    with pytest.warns(SectorGuessWarning, match="by texture alone") as caught:
+        mask = UltrasoundSectorMask()(LoadUltrasound()(get_testdata_file("OBXXXX1A.dcm")))
+    assert mask.meta["sector_source"] == "regions"
+    assert mask.meta["sector_confidence"] < 0.6
+    assert "of the DICOM ultrasound region" in str(
+        caught[-1].message
+    )  # an air scan: only the nearest depths are bright
+
+
+def test_time_grows_with_the_pixels() -> None:
+    taken = []
+    for rows, columns in ((360, 480), (1080, 1440)):  # marks and pixels both grow nine times
+        rng = np.random.default_rng(0)
+        row, column = np.mgrid[:rows, :columns] / rows
+        inside = np.hypot(row - 0.05, column - 0.67) < 0.85
+        inside &= np.abs(column - 0.67) < row
+        still = rng.rayleigh(40, (rows, columns))
+        clip = [(inside * (still + rng.normal(0, 4, still.shape))).clip(0, 255).astype(np.uint8) for _ in range(6)]
+        start = time.process_time()
+        UltrasoundSectorMask()(np.stack(clip, axis=-1)[None])
+        taken.append(time.process_time() - start)
+    assert taken[1] < 9 * 3 * taken[0]

@@ -1,0 +1,112 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``python -m monai_debias sectors``: masks, a contact sheet to check them by, a table, a datalist."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_debias.data.datalist import DATALIST_NAME, read_datalist
+from monai_debias.data.find_files import find_files
+from monai_debias.files import replace_file
+from monai_debias.sectors.masks import SectorRow, find_sector_masks
+from monai_debias.visualize.sector_sheet import sector_sheet
+
+__all__ = ["sectors"]
+
+_COLUMNS = ("number", "image", "mask", "method", "confidence", "area", "doubts")
+_PER_SHEET = 40
+
+
+def sectors(source: str, out: str, mask: str | None = None, progress: bool = True) -> None:
+    """Find the ultrasound sector of every image, and write masks, contact sheets and a table to check them by.
+
+    Writes OUT/masks/….png, OUT/sectors.csv, and OUT/contact_sheet_1.png and so on with the least sure masks first. To
+    mend a mask, edit its PNG (white = sector) and run the command again: a mask that was edited is kept, and counts
+    from then on. Where SOURCE has a datalist.json, its items are completed with the paths of the masks, so that a
+    bundle trains with them; items with a mask of their own keep it. The sheets show the images as they are, with
+    whatever text is burned into them. The exit code is 1 if an image has no mask.
+
+    Args:
+        source: a data-set directory with a datalist.json, such a file, or any folder or file of ultrasound.
+        out: the folder to write to.
+        mask: a mask file for all images of the source, such as those of one scanner, instead of finding sectors.
+        progress: whether to show a progress bar.
+    """
+    target, where = Path(out).expanduser(), Path(source).expanduser()
+    datalist = where if where.suffix == ".json" else where / DATALIST_NAME
+    try:
+        content = read_datalist(datalist) if datalist.is_file() else None
+        files = _files_of(content, datalist.parent, target) if content is not None else _files_below(where, target)
+        directory = datalist.parent if content is not None or where.is_dir() else where.parent
+        rows = find_sector_masks(files, directory, target, mask, progress)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error  # exit code 1, without a traceback
+    target.mkdir(parents=True, exist_ok=True)
+    _write_table(rows, target)
+    _write_sheets(rows, target)
+    if content is not None:
+        _complete(content, rows, datalist)
+    without = [row for row in rows if row.mask is None]
+    print(f"{len(rows) - len(without)} masks of {len(rows)} images in {target}; look at contact_sheet_1.png first")
+    if without or not rows:
+        reasons = "".join(f"\n  {row.image}: {row.doubts}" for row in without[:5])
+        raise SystemExit(f"{len(without)} of {len(rows)} images have no mask{reasons}")
+
+
+def _items(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for section in content.values():
+        if isinstance(section, list):
+            yield from (item for item in section if isinstance(item, dict) and item.get("image"))
+
+
+def _files_of(content: Mapping[str, Any], directory: Path, out: Path) -> list[str]:
+    """The images of a datalist that have no mask, or one that this command wrote."""
+    own = (out / "masks").resolve()
+    wanted = [
+        item["image"]
+        for item in _items(content)
+        if not item.get("mask") or (directory / item["mask"]).resolve().is_relative_to(own)
+    ]
+    return [str(directory / image) for image in dict.fromkeys(wanted)]
+
+
+def _files_below(where: Path, out: Path) -> list[str]:
+    """The files of a folder, without what this command wrote there."""
+    return [file for file in find_files(where).files if not Path(file).resolve().is_relative_to(out.resolve())]
+
+
+def _write_table(rows: Sequence[SectorRow], out: Path) -> None:
+    with replace_file(out / "sectors.csv", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for number, row in enumerate(rows, 1):
+            mask = "" if row.mask is None else row.mask.relative_to(out).as_posix()
+            shares = (f"{row.confidence:.3f}", f"{row.area:.4f}")
+            writer.writerow([number, row.image, mask, row.method, *shares, row.doubts])
+
+
+def _write_sheets(rows: Sequence[SectorRow], out: Path) -> None:
+    for old in out.glob("contact_sheet_*.png"):
+        old.unlink()
+    for page, first in enumerate(range(0, len(rows), _PER_SHEET), 1):
+        figure = sector_sheet(rows[first : first + _PER_SHEET], first + 1)
+        with replace_file(out / f"contact_sheet_{page}.png", "wb") as file:
+            figure.savefig(file, dpi=100, format="png")
+
+
+def _complete(content: Mapping[str, Any], rows: Iterable[SectorRow], datalist: Path) -> None:
+    """Write the paths of the masks into the items of the datalist."""
+    masks = {row.image: row.mask for row in rows if row.mask is not None}
+    for item in _items(content):
+        image = Path(os.path.abspath(datalist.parent / item["image"]))
+        name = os.path.relpath(image, os.path.abspath(datalist.parent))
+        if Path(name).as_posix() in masks:
+            item["mask"] = Path(os.path.relpath(masks[Path(name).as_posix()], datalist.parent)).as_posix()
+    with replace_file(datalist) as file:
+        file.write(json.dumps(content, indent=1) + "\n")

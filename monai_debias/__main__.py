@@ -9,7 +9,7 @@ from monai.utils import optional_import
 from monai_debias.data import build_folder_datalist, build_tmed2_datalist
 from monai_debias.data.check_command import check
 from monai_debias.demo import build_echo_cohort
-from monai_debias.sectors import sectors
+from monai_debias.sectors.command import sectors
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.data import load_datalist, save_datalist
-from monai_debias.sectors import find_sector_masks, sectors
+from monai_debias.sectors.command import sectors
 from monai_debias.sectors.mask_file import read_mask
+from monai_debias.sectors.masks import find_sector_masks
 
 CLIP, STILL, CT = (get_testdata_file(n) for n in ("examples_ybr_color.dcm", "examples_rgb_color.dcm", "CT_small.dcm"))
 

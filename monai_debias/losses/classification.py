@@ -174,7 +174,7 @@ def _totals(
             return (logits * 0).sum(1)
         values = _values(loss, logits[whole], label[whole], reduction)
         return values.new_zeros(len(whole)).masked_scatter(whole, values) * known.shape[1]
-    values = loss(logits, label.masked_fill(~known, 0))
+    values = loss(logits, label.reshape(logits.shape).masked_fill(~known, 0))
     if values.shape != logits.shape:
         raise ValueError(
             f"some labels of a sample are missing, and {type(loss).__name__} returned shape {tuple(values.shape)}: "

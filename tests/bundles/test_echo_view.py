@@ -12,11 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import run_bundle
 from monai.bundle import ConfigWorkflow
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -38,9 +40,11 @@ def command(*arguments: object) -> list[str]:
 
 def run(*arguments: object, fails: bool = False) -> str:
     """Run ``python -m monai.bundle`` in the bundle's folder; returns what it printed."""
-    done = subprocess.run(command(*arguments), cwd=BUNDLE, capture_output=True, text=True, timeout=300)
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output[-6000:]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "output.txt")
+        code = run_bundle(list(map(str, arguments)), BUNDLE, log)
+        output = log.read_text(encoding="utf-8", errors="replace")
+    assert (code != 0) == fails, output[-6000:]
     return output
 
 

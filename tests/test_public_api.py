@@ -62,16 +62,18 @@ def test_discovery_finds_the_package():
     assert "monai_debias.relevance.UncoveredOperationError" in EXCEPTIONS
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
-def test_every_part_of_monai_is_exported_by_its_sub_package(module):
-    for name in getattr(module, "__all__", []):
-        value = getattr(module, name)
-        is_part = inspect.isclass(value) and (
-            issubclass(value, Transform | _Loss | Inferer | ImageReader) or hasattr(value, "attach")
-        )
-        if is_part:
-            package = importlib.import_module(".".join(value.__module__.split(".")[:2]))
-            assert getattr(package, name) is value, f"{name} of {module.__name__} is not exported by {package.__name__}"
+def test_every_part_of_monai_is_exported_by_its_sub_package():
+    missing = []
+    for module in modules():
+        for name in getattr(module, "__all__", []):
+            value = getattr(module, name)
+            is_part = inspect.isclass(value) and (
+                issubclass(value, Transform | _Loss | Inferer | ImageReader) or hasattr(value, "attach")
+            )
+            if is_part:
+                package = importlib.import_module(".".join(value.__module__.split(".")[:2]))
+                missing += [] if getattr(package, name, None) is value else [f"{name} of {module.__name__}"]
+    assert missing == []
 
 
 def section(doc: str, title: str) -> str:
@@ -85,17 +87,21 @@ def call_doc(value: Any) -> str:
     return (method.__doc__ or "") if inspect.isclass(value) else ""
 
 
-@each(OBJECTS)
-def test_docstring(path):
-    value = OBJECTS[path]
+def test_docstrings():
+    assert {path: lacking for path, value in OBJECTS.items() if (lacking := lacks(value))} == {}
+
+
+def lacks(value: Any) -> list[str]:
+    """What the docstring of a public class or function does not have."""
     doc = value.__doc__ or ""
     documented = section(doc, "Args")
-    missing = [name for name in parameters(value) if not re.search(rf"^\s+{name}: \S", documented, flags=re.MULTILINE)]
-    assert not missing, f"Args: of the docstring lacks {missing}"
-    assert re.search(r"^\s+\w+(Error|Exception): \S", section(doc, "Raises"), flags=re.MULTILINE), "no Raises:"
-    assert ">>> " in section(doc, "Example"), "no Example: that runs"
-    if inspect.isfunction(value) and value.__annotations__.get("return") not in (None, "None"):
-        assert section(doc, "Returns").strip(), "no Returns:"
+    lacking = [n for n in parameters(value) if not re.search(rf"^\s+{n}: \S", documented, flags=re.MULTILINE)]
+    if not re.search(r"^\s+\w+(Error|Exception): \S", section(doc, "Raises"), flags=re.MULTILINE):
+        lacking.append("Raises:")
+    if ">>> " not in section(doc, "Example"):
+        lacking.append("an Example: that runs")
+    returns = inspect.isfunction(value) and value.__annotations__.get("return") not in (None, "None")
+    return lacking if not returns or section(doc, "Returns").strip() else [*lacking, "Returns:"]
 
 
 @each(EXCEPTIONS)
@@ -112,16 +118,19 @@ def test_exception_can_be_raised_in_a_worker(path):
 WITH_SHAPES = ("transforms", "relevance", "losses", "inferers", "metrics")
 
 
-@each({path: value for path, value in OBJECTS.items() if path.split(".")[1] in WITH_SHAPES})
-def test_docstring_tells_shapes(path):
+def test_docstrings_tell_shapes():
     """In words, or as (B, K), (N,), (1, rows, columns), (C, spatial...); a dictionary version may refer to its twin."""
-    value = OBJECTS[path]
+    with_shapes = {path: value for path, value in OBJECTS.items() if path.split(".")[1] in WITH_SHAPES}
+    del with_shapes["monai_debias.transforms.backmix_weight"]  # numbers only
+    assert [path for path, value in with_shapes.items() if not tells_shapes(path, value)] == []
+
+
+def tells_shapes(path: str, value: Any) -> bool:
     text = (value.__doc__ or "") + call_doc(value)
     twin = TWINS.get(path)
     if twin is not None and f"`{twin.__name__}`" in text:
         text += (twin.__doc__ or "") + call_doc(twin)
-    takes_arrays = path != "monai_debias.transforms.backmix_weight"  # numbers only
-    assert not takes_arrays or re.search(r"\bshapes?\b|\([BCNHWK1], ?[\w. ]*", text), "no shape is named"
+    return bool(re.search(r"\bshapes?\b|\([BCNHWK1], ?[\w. ]*", text))
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
@@ -143,7 +152,8 @@ def test_config_and_pickle(path, tmp_path):
         second = pickle.loads(pickle.dumps(first))  # noqa: S301
         assert type(second) is cls
         assert vars(second).keys() == vars(first).keys()
-        results = [[use(thing, tmp_path) for _ in range(3)] for thing in (first, second)]
+        times = 1 if hasattr(first, "attach") else 3  # a use of a handler is two trainings, and it draws nothing
+        results = [[use(thing, tmp_path) for _ in range(times)] for thing in (first, second)]
         assert results[0] == results[1]
 
 

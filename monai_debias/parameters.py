@@ -57,7 +57,10 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         kinds = inspect.signature(function).parameters
         positional = [n for n, p in kinds.items() if p.kind is not p.KEYWORD_ONLY]
+        named = {n for n, p in kinds.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
         owner = function.__qualname__.removesuffix(".__init__")
+        if named != constraints.keys():
+            raise TypeError(f"{owner}: {sorted(named ^ constraints.keys())} in the signature or in expects() only.")
 
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:

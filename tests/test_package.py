@@ -166,7 +166,7 @@ def test_imports_point_one_way():
 
 
 def wrong_imports(file: Path) -> list[str]:
-    """What a file of the package must not import: relative names, what is outside of the package, a higher level."""
+    """What a file of the package must not import: relative names, what is outside of it, and a higher level."""
     names = imports(file)
     outside = [name for name in names if name.partition(".")[0] in ("", "bundles", "benchmarks", "tests")]
     own = file.relative_to(PACKAGE).with_suffix("").parts[0]

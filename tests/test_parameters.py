@@ -42,6 +42,7 @@ from monai_debias.parameters import (
     OneOf,
     SequenceOf,
     constraints_of,
+    expects,
 )
 from monai_debias.transforms import RandBackMix
 
@@ -110,7 +111,7 @@ def test_constraint(constraint, allowed, refused):
         (
             {"dim_factor": torch.ones(2)},
             TypeError,
-            "RandBackMix: dim_factor is of type Tensor and shape (2,), expected a finite number.",
+            "RandBackMix: dim_factor is of type Tensor and shape (2,), expected a number in [0, inf).",
         ),
         ({"prob": dict}, TypeError, "RandBackMix: prob is the class dict, expected a number in [0, 1]."),
         ({"prob": 10**400}, ValueError, "RandBackMix: prob is an integer of 1329 bits, expected a number in [0, 1]."),
@@ -146,6 +147,14 @@ def test_the_decorated_keeps_its_signature_pickles_and_can_be_a_parent():
     with pytest.raises(ValueError, match=r"prob is 1\.5"):
         Child(1.5, 1)
     assert pickle.loads(pickle.dumps(RandBackMix(0.25))).prob == 0.25  # noqa: S301
+
+
+def test_every_parameter_must_be_declared_and_nothing_else():
+    with pytest.raises(TypeError, match=r"^test.*f: \['b', 'c'\] in the signature or in expects\(\) only"):
+
+        @expects(a=NONE, b=NONE)
+        def f(a, c=1, *args, **kwargs):
+            pass
 
 
 WRONG: dict[str, Any] = {

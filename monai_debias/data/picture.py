@@ -72,4 +72,5 @@ def _open(path: Path) -> Iterator[Image]:
     except Image.DecompressionBombError as error:
         raise FileReadError(f"the picture is too large: {error}") from error
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on broken PNG chunks
-        raise FileReadError(f"the picture cannot be decoded, is the file cut short? ({error})") from error
+        reason = "the file is cut short" if "truncated" in str(error).lower() else "it is damaged or not supported"
+        raise FileReadError(f"the picture cannot be decoded, {reason} ({error})") from error

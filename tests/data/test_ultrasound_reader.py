@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.data.frame_index import frame_index
-from monai_debias.data.reading import FileReadWarning
+from monai_debias.data.reading import FileReadError, FileReadWarning
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")
@@ -521,6 +521,15 @@ def test_truncated_stills(tmp_path):
         (tmp_path / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(ValueError, match=rf"{name}: .*cut short"):
             load(tmp_path / name)
+
+
+def test_damaged_picture_is_not_called_cut_short(tmp_path):
+    Image.fromarray(np.tile(RGB, (8, 8, 1))).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(FileReadError, match=r"a\.png: the picture cannot be decoded, it is damaged or not supported"):
+        load(tmp_path / "a.png")
 
 
 def test_wrong_suffix(tmp_path):

@@ -65,9 +65,9 @@ class Fit:
     @property
     def is_strip(self) -> bool:
         """Whether this is an upright rectangle that is more than twice as wide as high."""
-        rows, columns = (np.flatnonzero(self.inside.any(axis=axis)) for axis in (1, 0))
-        parallel = abs(self.fan.slope) < 0.1 and abs(self.fan.spread) * len(rows) < 0.2
-        return parallel and len(columns) > 2 * len(rows) > 0
+        high, wide = (int(self.inside.any(axis=axis).sum()) for axis in (1, 0))
+        upright = abs(self.fan.slope) < 0.1 and abs(self.fan.spread) * high < 0.2
+        return upright and wide > 2 * high > 0
 
 
 def separate_areas(evidence: Evidence, least: float) -> list[Evidence]:

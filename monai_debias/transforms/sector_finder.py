@@ -87,7 +87,7 @@ def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Sector | 
         _cut_overlays(one.fan.margins(still.shape[0], still.shape[1], moving.size), still, change, moving.size)
         for one in fits
     ]
-    return Sector(np.any(masks, axis=0), _confidence(fits, left_out), (*doubts, *_in_words(left_out)))
+    return Sector(np.any(masks, axis=0), _confidence(fits, left_out), (*doubts, *_in_words(fits, left_out)))
 
 
 def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | None:
@@ -114,7 +114,7 @@ def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | 
         return None
     fits, left_out = explain(separate_areas(textured, _LEAST_PART), _fit, _OWN_TEXTURED)
     mask = np.any([one.fan.contains(frame.shape[0], frame.shape[1], textured.size) for one in fits], axis=0)
-    return Sector(mask, _STILL * _confidence(fits, left_out), _in_words(left_out))
+    return Sector(mask, _STILL * _confidence(fits, left_out), _in_words(fits, left_out))
 
 
 def share_of_motion(frames: Array, allowed: Mask) -> float:
@@ -145,10 +145,10 @@ def _confidence(fits: Sequence[Fit], left_out: Sequence[Fit]) -> float:
     return min(coherence(fits, left_out), supported)
 
 
-def _in_words(left_out: Sequence[Fit]) -> tuple[str, ...]:
-    if not left_out:
-        return ()
-    return (f"{len(left_out)} areas were left out that look like no sector, or like a part that does not fit",)
+def _in_words(fits: Sequence[Fit], left_out: Sequence[Fit]) -> tuple[str, ...]:
+    several = f"{len(fits)} areas were taken for sectors of their own"
+    less = f"{len(left_out)} areas were left out that look like no sector, or like a part that does not fit"
+    return (*[several] * (len(fits) > 1), *[less] * bool(left_out))
 
 
 def _scrolls(frames: Array, area: Evidence) -> bool:

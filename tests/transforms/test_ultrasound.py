@@ -303,6 +303,11 @@ def test_several_areas_of_a_still(kind: str) -> None:
     assert (found & made.sector).sum() / (found | made.sector).sum() > 0.85
 
 
+def test_several_sectors_are_told() -> None:
+    with pytest.warns(SectorGuessWarning, match="2 areas were taken for sectors of their own"):
+        UltrasoundSectorMask()(screen("biplane", _FIRST_SEED).clip)
+
+
 def test_what_only_scrolls_is_no_sector() -> None:
     made = screen("scrolling_mmode", _FIRST_SEED)
     strip = np.where(made.sector[None, ..., None], np.uint8(0), made.clip)

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 import torch
 
-from monai_debias.relevance.operations import BORROWING, SQUARES
+from monai_debias.relevance.operations import SQUARES
 
 __all__ = [
     "broadcast",
@@ -20,18 +20,13 @@ __all__ = [
     "replaced",
     "shares_storage",
     "tensors_in",
-    "that_matter",
     "widened",
     "without_override",
 ]
 
 _OVERRIDES = {"has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"}
+_NESTS = (tuple, list, dict)
 _LOW_PRECISION = (torch.float16, torch.bfloat16)
-
-
-def that_matter(name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """The arguments of an operation of which more matters than shape and type."""
-    return args[:1] if name in BORROWING else (args, kwargs)
 
 
 def is_square(name: str, args: tuple) -> bool:
@@ -75,15 +70,15 @@ def shares_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
-def tensors_in(values: Any) -> Iterator[torch.Tensor]:
+def tensors_in(values: Any) -> list[torch.Tensor]:
     """The tensors in tuples, lists and dictionaries."""
-    if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, tuple | list):
-        for value in values:
-            yield from tensors_in(value)
-    elif isinstance(values, dict):
-        yield from tensors_in(list(values.values()))
+    found: list[torch.Tensor] = []
+    for value in values.values() if isinstance(values, dict) else values if isinstance(values, _NESTS) else (values,):
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, _NESTS):
+            found += tensors_in(value)
+    return found
 
 
 def replaced(values: Any, replacement: Callable[[torch.Tensor], torch.Tensor]) -> Any:

@@ -14,6 +14,7 @@ __all__ = [
     "ACTIVATIONS",
     "BORROWING",
     "CONVOLUTIONS",
+    "COVERED",
     "DEVIATIONS",
     "DIVISIONS",
     "GATES",
@@ -131,6 +132,8 @@ _LINEAR = {
 }
 LINEAR = frozenset(" ".join(_LINEAR.values()).split())
 
+COVERED = LINEAR | PRODUCTS
+
 # linear, but with a minus sign: no positive companion comes out of them
 NEGATING = frozenset({"neg", "rsub", "sub", "subtract"})
 
@@ -163,7 +166,7 @@ def bare_name(function: Callable) -> str:
         ('relu', 'add', 'mT')
     """
     name = getattr(function, "__name__", type(function).__name__)
-    if name == "__get__":  # an attribute
+    if name in ("__get__", "__set__"):  # an attribute
         name = getattr(getattr(function, "__self__", None), "__name__", name)
     name = name.strip("_")
     return _OPERATORS.get(name, name)
@@ -212,7 +215,7 @@ def in_place(function: Callable) -> bool:
     """
     name = getattr(function, "__name__", "")
     if name.startswith("__"):
-        return name.strip("_") in (*_IN_PLACE_OPERATORS, "setitem")
+        return name.strip("_") in (*_IN_PLACE_OPERATORS, "set", "setitem")
     return name.endswith("_")
 
 

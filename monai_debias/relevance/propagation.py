@@ -28,17 +28,17 @@ from monai_debias.relevance.operands import (
     replaced,
     shares_storage,
     tensors_in,
-    that_matter,
     widened,
     without_override,
 )
 from monai_debias.relevance.operations import (
+    BORROWING,
+    COVERED,
     DEVIATIONS,
     DIVISIONS,
     GATES,
     KEEPS_SQUARES,
     LEAVING,
-    LINEAR,
     POWERS,
     PRODUCTS,
     bare_name,
@@ -91,7 +91,9 @@ class RelevanceMode(TorchFunctionMode):
         """Compute an operation, with its rule where it has one."""
         args, kwargs = self.current(args), self.current(kwargs or {})
         name = bare_name(function)
-        tags = [tag for t in tensors_in(that_matter(name, args, kwargs)) if (tag := self.tag(t, function)) is not None]
+        tensors = tensors_in((args, kwargs))
+        mattering = tensors[:1] if name in BORROWING else tensors
+        tags = [tag for t in mattering if (tag := self.tag(t, function)) is not None]
         roles = {tag.role for tag in tags}
         if roles <= {Role.CONSTANT} or gives_shape(name):
             result = function(*args, **kwargs)
@@ -100,7 +102,7 @@ class RelevanceMode(TorchFunctionMode):
             return self.see_inside(broadcast, *args)
         if name not in self.allow:
             self._refuse_to_leave(function, args)
-        low = [t for t in tensors_in((args, kwargs)) if low_precision(t)]
+        low = [t for t in tensors if low_precision(t)]
         if not low:
             return self._compute(function, name, args, kwargs, tags, roles)
         wide = {id(t): t.float() for t in low}
@@ -125,6 +127,8 @@ class RelevanceMode(TorchFunctionMode):
             error = next(tag.error for tag in tags if tag.role is Role.FACTOR)
             return self._mark(function(*args, **kwargs), Role.FACTOR, function, args, error=error)
         try:
+            if Role.FACTOR in roles:
+                self._refuse_added_factors(name, args, kwargs)
             return self._by_rule(function, name, args, kwargs)
         except UncoveredOperationError as error:
             broken = error.with_traceback(None)
@@ -136,10 +140,6 @@ class RelevanceMode(TorchFunctionMode):
             if "no_grad" in self.allow:
                 return function(*args, **kwargs)
             raise self.uncovered(function, _NO_GRADIENT, "no_grad", "that")
-        arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-        for where, value in arguments:
-            if not may_stand_beside(name, where) and (error := self._error_of_factor(value)) is not None:
-                raise error
         if name in DEVIATIONS:
             return self.constant(function, args, kwargs, "makes a deviation")
         if name in ("std_mean", "var_mean"):
@@ -150,7 +150,7 @@ class RelevanceMode(TorchFunctionMode):
             args = self._with_gate(args)
         if name in self.handlers:
             return self.handlers[name](self, function, *args, **kwargs)
-        if name not in LINEAR | PRODUCTS and is_composed(function):
+        if name not in COVERED and is_composed(function):
             return self.see_inside(without_override(function), *args, **kwargs)
         return self._linear(function, name, args, kwargs)
 
@@ -328,24 +328,29 @@ class RelevanceMode(TorchFunctionMode):
             return args
         return tuple(self._stopped(a) if is_gate else a for a, is_gate in zip(args, gates, strict=True))
 
-    def _error_of_factor(self, value: Any) -> UncoveredOperationError | None:
-        tags = [self.tags.get(t) for t in tensors_in(value)]
-        return next((tag.error for tag in tags if tag is not None and tag.role is Role.FACTOR), None)
+    def _refuse_added_factors(self, name: str, args: tuple, kwargs: dict[str, Any]) -> None:
+        arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+        for where, value in arguments:
+            tags = [] if may_stand_beside(name, where) else [self.tags.get(t) for t in tensors_in(value)]
+            for tag in tags:
+                if tag is not None and tag.role is Role.FACTOR and tag.error is not None:
+                    raise tag.error
 
     def _linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Operations that are linear in what depends on the input: their ordinary gradient is the rule."""
-        flowing = [self.tags[t] for t in tensors_in(that_matter(name, args, kwargs)) if self.flows(t)]
+        tensors = tensors_in((args, kwargs))
+        flowing = [self.tags[t] for t in (tensors[:1] if name in BORROWING else tensors) if self.flows(t)]
         if name not in self.allow:
             self._refuse_unless_linear(function, name, args, kwargs)
         known: dict[str, Any] = {}
-        if self.passes.positive and name in LINEAR | PRODUCTS:
+        if self.passes.positive and name in COVERED:
             known = known_of_linear(self, function, args, kwargs)
         result = function(*args, **kwargs)
         if not any(t.requires_grad for t in tensors_in((result, args[:1] if in_place(function) else ()))):
             return self._without_gradient(function, name, result, args)
         for tag in flowing:
             tag.fold.uses += 1
-        if name not in LINEAR | PRODUCTS | self.allow:
+        if name not in COVERED and name not in self.allow:
             why = _ADVICE.get(name, "has no relevance rule")
             return self._mark(result, Role.BROKEN, function, args, error=self.uncovered(function, why))
         result = replaced(result, widened)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -32,6 +33,8 @@ TARGETS = {"all": False, "selective": False, "dual": True}  # whether to look fo
 
 
 def train(rank: int, folder: Path) -> None:
+    with pytest.raises(ValueError, match="use static_graph=False"):
+        LRP(DistributedDataParallel(network(), static_graph=True))(images())
     for target, unused in TARGETS.items():
         wrapped = DistributedDataParallel(network(), find_unused_parameters=unused)
         part, gradients = images().chunk(2)[rank], []

@@ -151,10 +151,17 @@ def straight_through(x: torch.Tensor) -> torch.Tensor:
     return x + ((x * 4).round() / 4 - x).detach()
 
 
+def set_data(x: torch.Tensor) -> torch.Tensor:
+    y = torch.empty_like(x)
+    y.data = x
+    return x + y
+
+
 LOST = {
     "detach": (lambda x: x + 2 * x.detach(), ["detach"]),
     "detach in place": (lambda x: x + x.flip(1).detach_(), ["detach"]),
     "data": (lambda x: torch.cat([x.data, x], 1)[:, 2:6], ["data"]),
+    "data that is set": (set_data, ["data"]),
     "no_grad": (lambda x: x + without_gradients(x), ["no_grad"]),
     "changed in no_grad": (changed_without_gradients, ["no_grad"]),
     "changed by an alias": (changed_by_an_alias, ["detach"]),

@@ -108,7 +108,6 @@ class Tag:
         square: whether it is broken as a sum of squares is, of which a root makes a deviation.
         activated: whether it is the output of an activation that is used as a gate (SiLU, GELU, ...).
         without_gradient: whether it was made without a gradient.
-        source: the tag of the tensor of whose memory it is an alias without a gradient.
         nonnegative: whether it is known to have no negative value (asked only where a positive pass is prepared).
         layer: the linear layer that it comes from.
         companion: z⁺ where it comes from more than one layer (only where a positive pass is prepared).
@@ -124,7 +123,6 @@ class Tag:
     square: bool = False
     activated: bool = False
     without_gradient: bool = False
-    source: Tag | None = None
     nonnegative: bool = False
     layer: LinearLayer | None = None
     companion: torch.Tensor | None = None

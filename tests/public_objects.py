@@ -87,7 +87,7 @@ UNUSED: dict[str, set[str]] = {
     "save_datalist": {"labels"},  # any names of classes
 }
 # handlers that leave a sound training alone, and take no arguments
-GUARDS = {"FiniteLoss"}
+GUARDS = {"FiniteLoss", "RequireMasks"}
 
 
 def make_network() -> torch.nn.Module:

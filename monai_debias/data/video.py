@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips in AVI and MP4 files, such as those of EchoNet-Dynamic, decoded by OpenCV (the extra ``video``).
 
-OpenCV and not PyAV or imageio-ffmpeg, whose wheels bring encoders under the GPL; MONAI reads its videos with it, too.
+OpenCV and not PyAV, whose wheels bring encoders under the GPL; MONAI reads its videos with it, too.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.predictions import PredictionSaver
 from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
 from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
+from monai_debias.handlers.require_masks import RequireMasks
 from monai_debias.handlers.resumable_training import ResumableTraining
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "PredictionSaver",
     "RelevanceCutTuning",
     "RelevanceWeightSchedule",
+    "RequireMasks",
     "ResumableTraining",
 ]

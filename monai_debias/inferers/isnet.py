@@ -149,9 +149,8 @@ class ISNetInferer(Inferer):
         if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:
             return
         rows = labels.as_subclass(torch.Tensor).float()
-        totals = rows[((rows >= 0) & (rows <= 1)).all(1)].sum(
-            1
-        )  # what lies elsewhere is missing, or for the loss to refuse
+        whole = ((rows >= 0) & (rows <= 1)).all(1)  # of others a label is missing, or it is for the loss to refuse
+        totals = rows[whole].sum(1)
         if not bool(((totals - 1).abs() < 1e-3).all()):
             raise ValueError(
                 f"target {self.target!r} explains softmax probabilities, but the labels of shape {tuple(labels.shape)} "

@@ -201,3 +201,10 @@ def test_an_inverted_mask_gets_a_warning_that_names_it(tmed2):
     edit(tmed2, lambda section, n, item: item.update(mask=str(path)) if (section, n) == ("training", 5) else None)
     with pytest.warns(UserWarning, match=rf"the mask \({path}\) of item training 5 marks the rim .* is it inverted"):
         run(tmed2, ["train", "backmix"])
+
+
+def test_an_isnet_without_any_mask_is_not_trained_as_a_plain_network(tmed2):
+    edit(tmed2, none)
+    with pytest.raises(RuntimeError) as error:
+        run(tmed2, ISNET, find_sectors=False)
+    assert "none of the images of epoch 1 has a mask" in str(error.value.__cause__ or error.value)

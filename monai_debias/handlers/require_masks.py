@@ -1,0 +1,73 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Stop a training that is meant to use masks and has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from monai.utils import CommonKeys
+
+from monai_debias.parameters import KEY, expects
+
+__all__ = ["RequireMasks"]
+
+
+class RequireMasks:
+    """Raise an error after the first epoch if no image of it had a mask.
+
+    An ISNet of which no image has a mask is trained as a plain classifier. Attach it to a ``SupervisedTrainer`` with
+    ``PrepareBatchISNet``. In distributed training a mask in one of the processes is enough.
+
+    Args:
+        flag_key: key in the target of the flags that tell which images have a mask, bool of shape (B,); a target
+            without it has a mask for each.
+
+    Raises:
+        ValueError: after an epoch without any mask.
+
+    Example:
+        >>> from monai.engines import SupervisedTrainer
+        >>> from monai_debias.engines import PrepareBatchISNet
+        >>> from monai_debias.inferers import ISNetInferer
+        >>> from monai_debias.losses import ISNetLRPLoss
+        >>> batch = {"image": torch.rand(2, 1, 4), "label": torch.tensor([0, 1])}
+        >>> batch |= {"mask": torch.zeros(2, 1, 4), "has_mask": torch.tensor([False, False])}
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> trainer = SupervisedTrainer(
+        ...     device="cpu", max_epochs=1, train_data_loader=[batch], network=network, loss_function=ISNetLRPLoss(),
+        ...     optimizer=torch.optim.SGD(network.parameters()), prepare_batch=PrepareBatchISNet(),
+        ...     inferer=ISNetInferer(), train_handlers=[RequireMasks()],
+        ... )
+        >>> trainer.run()
+        Traceback (most recent call last):
+        ValueError: none of the images of epoch 1 has a mask, ...
+    """
+
+    @expects(flag_key=KEY)
+    def __init__(self, flag_key: str = "has_mask") -> None:
+        self.flag_key = flag_key
+        self._seen: torch.Tensor | bool = False
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a MONAI trainer."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._look)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._check)
+
+    def _look(self, engine: Engine) -> None:
+        output: Any = engine.state.output  # ignite leaves the types open
+        target = output[CommonKeys.LABEL]
+        flags = target.get(self.flag_key) if isinstance(target, Mapping) else None
+        self._seen = self._seen | (flags.any() if flags is not None else True)  # on the device: nothing waits for it
+
+    def _check(self, engine: Engine) -> None:
+        if not idist.all_reduce(int(self._seen)):
+            raise ValueError(
+                f"none of the images of epoch {engine.state.epoch} has a mask, so that nothing but the classification "
+                "would be trained: give masks, or train without this method."
+            )

@@ -23,7 +23,7 @@ class _LabelNumber(Number):
     """A finite number or NaN."""
 
     def _in_range(self, value: float) -> bool:
-        return math.isnan(value) or super()._in_range(value)
+        return super()._in_range(value) or value != value
 
 
 IGNORE_VALUE = (NONE | _LabelNumber() | SequenceOf(_LabelNumber())).called(

@@ -165,7 +165,7 @@ def find_sectors(folder: str, name: str, items: Sequence[dict[str, Any]], image_
 
 def training_samples(parser: ConfigParser, section: Section) -> Dataset:
     """What the bundle's cached data set of a method holds, without decoding the clips again."""
-    items = parser.get_parsed_content("train_items")
+    items = map(parser.get_parsed_content("train#take_keys"), parser.get_parsed_content("train_items"))
     samples = [{**item, "image": image} for item, image in zip(items, section.image, strict=True)]
     if not parser["mask_transforms"]:
         return Dataset(samples)

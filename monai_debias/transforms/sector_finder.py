@@ -245,6 +245,8 @@ def _cut_overlays(margins: Array, still: Array, change: Array, size: int) -> Mas
     depth = margins.min(axis=0) * size
     near = 0.01 * max(mask.shape)
     labels, count = ndimage.label(overlay & (depth < 3 * near))
+    if count == 0:
+        return mask
     inked = labels > 0
     total, within = (np.bincount(labels[where], minlength=count + 1) for where in (inked, mask & inked))
     deepest = ndimage.maximum(depth[inked], labels[inked], np.arange(count + 1))

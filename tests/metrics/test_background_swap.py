@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from monai.networks.nets import DenseNet
 from monai.transforms import NormalizeIntensity
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.overrides import TorchFunctionMode
 
 from monai_debias.metrics.background_swap import background_swap_consistency
 from monai_debias.transforms import backmix
@@ -283,12 +285,26 @@ def test_distributed_networks_run_without_the_wrapper(tmp_path, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
-def test_many_images_take_little_time():
-    images, masks = cohort(32, 32, n=10_000)
-    network, loader = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()), batches(images, masks, 64)
-    start = time.process_time()
-    background_swap_consistency(network, loader)
-    assert time.process_time() - start < 5
+class Operations(TorchFunctionMode):
+    """Counts the operations of torch."""
+
+    count = 0
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_many_images_are_swapped_batch_by_batch():
+    """As many operations for a batch of any size: an image at a time would make a large cohort slow."""
+    counts = []
+    for n, batch_size in ((24, 8), (192, 64), (48, 8)):
+        loader = batches(*cohort(8, 8, n=n), batch_size)
+        with Operations() as operations:
+            background_swap_consistency(nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()), loader)
+        counts.append(operations.count)
+    assert counts[0] == counts[1]
+    assert counts[2] <= 2 * counts[0]
 
 
 # ---------------------------------------------------------------- what is refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from monai_debias.metrics import bootstrap_intervals, classification_metrics
@@ -42,11 +43,16 @@ def test_a_class_that_does_not_occur_is_left_out():
     assert np.isfinite(list(metrics.values())).all()
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    truth = classification_metrics(*predictions(200_000))["accuracy"]
-    intervals = [bootstrap_intervals(*predictions(80, seed=s), n_resamples=200)["accuracy"] for s in range(1, 61)]
-    covered = np.mean([low <= truth <= high for low, high in intervals])
-    assert 0.85 <= covered <= 1.0
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+def test_the_interval_of_an_accuracy_is_that_of_the_binomial_distribution(confidence):
+    """Of 400 samples with 280 hits, a resample has as many hits as 400 draws that each hit with probability 0.7."""
+    labels = np.arange(400) % 2
+    hit = np.arange(400) < 280
+    interval = bootstrap_intervals(
+        labels, np.eye(2)[np.where(hit, labels, 1 - labels)], n_resamples=2000, confidence=confidence
+    )["accuracy"]
+    expected = binom.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 400, 0.7)
+    assert np.multiply(interval, 400) == pytest.approx(expected, abs=1.5)  # the ends of the next interval are 3 away
 
 
 def test_whole_patients_are_resampled():

@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["StreamHeader", "bare_codestream", "begins_image", "read_stream_header", "rle_pixels", "with_rgb_marker"]
+__all__ = [
+    "StreamHeader",
+    "bare_codestream",
+    "begins_image",
+    "is_rle",
+    "read_stream_header",
+    "rle_pixels",
+    "with_rgb_marker",
+]
 
 _JPEG = b"\xff\xd8\xff"
 _JPEG_2000 = b"\xff\x4f\xff\x51"

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "shared_patients", "split_by_patient"]
 from monai_debias.parameters import ITEMS, KEY, NONE, SEED, STRING, MappingOf, Number, expects
 
-__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "split_by_patient"]
+__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "shared_patients", "split_by_patient"]
 
 _Item = Mapping[str, Any]
 

@@ -32,7 +32,7 @@ from monai_debias.transforms.batch_labels import IGNORE_VALUE, check_batch, igno
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
 from monai_debias.transforms.pixels import native
 
-__all__ = ["FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
+__all__ = ["INPUT", "FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
 
 INPUT = "input"
 

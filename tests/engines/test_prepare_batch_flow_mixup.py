@@ -235,7 +235,7 @@ def test_arguments():
 
 def test_two_processes(of_two_processes: Path):
     for setting in mixup_ddp.SETTINGS:
-        ranks = [torch.load(of_two_processes / f"{setting}_{rank}.pt") for rank in range(2)]
+        ranks = [torch.load(of_two_processes / f"{setting}_{rank}.pt", weights_only=True) for rank in range(2)]
         drawn = [[one["mixtures"] for one in steps] for steps in ranks]
         assert len({weight for steps in drawn for step in steps for _, weight, _ in step}) > mixup_ddp.STEPS
         for step in range(mixup_ddp.STEPS):

@@ -42,7 +42,7 @@ def test_distributed_data_parallel(network, of_two_processes: Path) -> None:
         network.zero_grad()
         expected = step(network, images(), target)
         for rank in range(2):
-            for found in torch.load(of_two_processes / f"{target}_{rank}.pt"):
+            for found in torch.load(of_two_processes / f"{target}_{rank}.pt", weights_only=True):
                 assert relative_error(torch.cat([g.flatten() for g in found]), expected) < 1e-6, target
 
 

@@ -10,19 +10,21 @@ writes in place of an older file goes through :func:`replace_file`.
 from __future__ import annotations
 
 import contextlib
+import csv
+import json
 import os
 import re
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["new_folder", "remove_leftovers", "replace_file"]
+__all__ = ["new_folder", "remove_leftovers", "replace_file", "write_csv", "write_json"]
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.incomplete")
 
@@ -81,6 +83,47 @@ def replace_file(path: str | os.PathLike, mode: str = "w", newline: str | None =
             error.filename = str(path)
         raise
     _sync_folder(target.parent)
+
+
+def write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table in place of an older one, in UTF-8, with a line feed after each row.
+
+    Args:
+        path: the file; see :func:`replace_file`.
+        columns: their names, the first row.
+        rows: the others.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_csv(Path(folder, "table.csv"), ["file", "area"], [["a.dcm", 0.5]])
+        ...     print(Path(folder, "table.csv").read_text())
+        file,area
+        a.dcm,0.5
+        <BLANKLINE>
+    """
+    with replace_file(path, newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Write plain values as JSON in place of an older file.
+
+    Args:
+        path: the file; see :func:`replace_file`.
+        content: what JSON has.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json(Path(folder, "labels.json"), {"0": "PLAX"})
+        ...     json.loads(Path(folder, "labels.json").read_text())
+        {'0': 'PLAX'}
+    """
+    with replace_file(path) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
 
 
 @contextlib.contextmanager

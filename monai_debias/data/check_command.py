@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from pydoc import locate
@@ -12,7 +11,7 @@ from pydoc import locate
 from monai.data import ImageReader
 
 from monai_debias.data.check import Defect, check_datalist
-from monai_debias.files import replace_file
+from monai_debias.files import write_csv
 
 __all__ = ["check", "defect_table"]
 
@@ -50,10 +49,7 @@ def check(
         raise SystemExit(str(error)) from error  # exit code 1, without a traceback
     print(defect_table(defects))
     if target is not None:
-        with replace_file(target, newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(Defect._fields)
-            writer.writerows(defects)
+        write_csv(target, Defect._fields, defects)
     if defects:
         raise SystemExit(1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.data.splits import check_splits
-from monai_debias.files import replace_file
+from monai_debias.files import write_json
 from monai_debias.parameters import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf, expects
 
 __all__ = [
@@ -194,8 +194,7 @@ def save_datalist(
         _check_items(content[section], names, f"section {section!r}")
         _check_files([resolve_paths(item, directory) for item in content[section]], f"section {section!r}")
     check_splits(sections)
-    with replace_file(target) as file:
-        file.write(json.dumps(content, indent=1) + "\n")
+    write_json(target, content)
     return target
 
 

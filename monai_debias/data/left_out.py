@@ -8,7 +8,6 @@ the labels. A job over a folder leaves them out, and what is damaged, and says s
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 from monai.utils import OptionalImportError
 
 from monai_debias.data.reading import FileReadError, NotUltrasoundError
-from monai_debias.files import replace_file
+from monai_debias.files import write_csv
 
 __all__ = [
     "LEFT_OUT_NAME",
@@ -152,10 +151,7 @@ def save_left_out(path: str | os.PathLike[str], left_out: Sequence[LeftOut]) -> 
         path: the CSV file.
         left_out: the files.
     """
-    with replace_file(path, newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LeftOut._fields)
-        writer.writerows(left_out)
+    write_csv(path, LeftOut._fields, left_out)
     if left_out:
         logging.getLogger(__name__).warning("what is left out is listed in %s", path)
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Engine, Events
 
-from monai_debias.files import replace_file
+from monai_debias.files import replace_file, write_csv, write_json
 from monai_debias.handlers.predictions import PredictionSaver
 from monai_debias.metrics import bootstrap_intervals, classification_metrics
 from monai_debias.parameters import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf, expects
@@ -107,15 +105,13 @@ class ClassificationReport:
         splits = list(dict.fromkeys(row[self.split_key] for row in self.saver.rows))
         results = {split: self._evaluate(split) for split in splits}
         folder, names = self.saver.output_dir, self.saver.class_names
-        with replace_file(folder / "metrics.json") as file:
-            file.write(json.dumps(results, indent=1) + "\n")
-        with replace_file(folder / "metrics.csv", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["split", "samples", "patients", "metric", "value", "low", "high"])
-            for split, result in results.items():
-                for metric, (value, low, high) in result["metrics"].items():
-                    numbers = [f"{x:.4f}" for x in (value, low, high)]
-                    writer.writerow([split, result["samples"], result["patients"], metric, *numbers])
+        write_json(folder / "metrics.json", results)
+        table = [
+            [split, result["samples"], result["patients"], metric, *(f"{number:.4f}" for number in numbers)]
+            for split, result in results.items()
+            for metric, numbers in result["metrics"].items()
+        ]
+        write_csv(folder / "metrics.csv", ["split", "samples", "patients", "metric", "value", "low", "high"], table)
         figure = confusion_matrices({split: result["confusion"] for split, result in results.items()}, names)
         with replace_file(folder / "confusion_matrix.png", "wb") as file:
             figure.savefig(file, format="png", dpi=110)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
-from monai_debias.files import replace_file
+from monai_debias.files import write_csv, write_json
 from monai_debias.parameters import BOOL, NONE, PATH, STRING, Instance, SequenceOf, expects
 
 __all__ = ["PredictionSaver"]
@@ -129,13 +127,9 @@ class PredictionSaver:
 
     def _write_predictions(self) -> None:
         table, records = self.files
-        with replace_file(table, newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
-            writer.writeheader()
-            for row in self.rows:
-                writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
-        with replace_file(records) as file:
-            file.write(json.dumps(self.rows, indent=1) + "\n")
+        rounded = [[f"{v:.6f}" if isinstance(v, float) else v for v in row.values()] for row in self.rows]
+        write_csv(table, list(self.rows[0]), rounded)
+        write_json(records, self.rows)
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
         self._write(engine)

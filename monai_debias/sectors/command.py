@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 from monai_debias.data.datalist import DATALIST_NAME, read_datalist
 from monai_debias.data.find_files import find_files
-from monai_debias.files import replace_file
+from monai_debias.files import replace_file, write_csv, write_json
 from monai_debias.sectors.masks import SectorRow, find_sector_masks
 from monai_debias.visualize.sector_sheet import sector_sheet
 
@@ -82,13 +80,11 @@ def _files_below(where: Path, out: Path) -> list[str]:
 
 
 def _write_table(rows: Sequence[SectorRow], out: Path) -> None:
-    with replace_file(out / "sectors.csv", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for number, row in enumerate(rows, 1):
-            mask = "" if row.mask is None else row.mask.relative_to(out).as_posix()
-            shares = (f"{row.confidence:.3f}", f"{row.area:.4f}")
-            writer.writerow([number, row.image, mask, row.method, *shares, row.doubts])
+    table = []
+    for number, row in enumerate(rows, 1):
+        mask = "" if row.mask is None else row.mask.relative_to(out).as_posix()
+        table.append([number, row.image, mask, row.method, f"{row.confidence:.3f}", f"{row.area:.4f}", row.doubts])
+    write_csv(out / "sectors.csv", _COLUMNS, table)
 
 
 def _write_sheets(rows: Sequence[SectorRow], out: Path) -> None:
@@ -108,5 +104,4 @@ def _complete(content: Mapping[str, Any], rows: Iterable[SectorRow], datalist: P
         name = os.path.relpath(image, os.path.abspath(datalist.parent))
         if Path(name).as_posix() in masks:
             item["mask"] = Path(os.path.relpath(masks[Path(name).as_posix()], datalist.parent)).as_posix()
-    with replace_file(datalist) as file:
-        file.write(json.dumps(content, indent=1) + "\n")
+    write_json(datalist, content)

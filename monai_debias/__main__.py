@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
-from monai.utils import optional_import
+import sys
+import traceback
+from pathlib import Path
+
+from monai.utils import OptionalImportError, optional_import
 
 from monai_debias.data import build_folder_datalist, build_tmed2_datalist
 from monai_debias.data.check_command import check
@@ -13,19 +17,38 @@ from monai_debias.sectors.command import sectors
 
 
 def main() -> None:
-    """Run the command that the arguments name; each is the function of the same arguments."""
+    """Run the command that the arguments name; each is the function of the same arguments.
+
+    The exit code is 2 after what a user can mend, said in one sentence; a bug shows its traceback.
+    """
     fire, has_fire = optional_import("fire")
     if not has_fire:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'")
-    fire.Fire(
-        {
-            "check": check,
-            "demo-data": {"echo": build_echo_cohort},
-            "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
-            "sectors": sectors,
-        },
-        name="monai_debias",
-    )
+    commands = {
+        "check": check,
+        "demo-data": {"echo": build_echo_cohort},
+        "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
+        "sectors": sectors,
+    }
+    try:
+        fire.Fire(commands, name="monai_debias")
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Whether the file system refused, a package is missing, or a ``raise`` of ours says what is wrong with the input.
+
+    A ValueError or TypeError that Python or a library raised inside our code was not foreseen: that is a bug.
+    """
+    if isinstance(error, OSError | OptionalImportError):
+        return True
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(raised.filename).is_relative_to(Path(__file__).parent)
+    return isinstance(error, ValueError | TypeError) and ours and (raised.line or "").startswith("raise ")
 
 
 if __name__ == "__main__":

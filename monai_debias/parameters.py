@@ -69,7 +69,7 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
                     constraints[name].check(f"{owner}: {name}", value)
             return function(*args, **kwargs)
 
-        checked.constraints = constraints  # type: ignore[attr-defined]
+        checked._constraints = constraints  # type: ignore[attr-defined] # no command of the command line by its name
         return checked
 
     return decorate
@@ -78,7 +78,7 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
 def constraints_of(declaring: Callable) -> dict[str, Constraint]:
     """What a class's constructor or a function declares by :func:`expects`, for another that passes it on."""
     function = declaring.__init__ if inspect.isclass(declaring) else declaring
-    return dict(getattr(function, "constraints", {}))
+    return dict(getattr(function, "_constraints", {}))
 
 
 class Constraint(ABC):

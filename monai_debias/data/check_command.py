@@ -30,7 +30,8 @@ def check(
 
     Files that are unreadable, masks that do not fit their image, are not binary, empty, full, inverted or of unlikely
     area, duplicates, patients in two splits, labels that a split lacks, items without label or patient. See
-    monai_debias.data.check_datalist for the rules. The exit code is 0 if nothing was found, else 1.
+    monai_debias.data.check_datalist for the rules. The exit code is 0 if nothing was found, 1 if
+    something was, 2 if there is no such datalist.
 
     Args:
         datalist: the data-set directory, or its JSON file.
@@ -41,12 +42,9 @@ def check(
         overwrite: whether an existing CSV file may be replaced.
     """
     target = None if out is None else Path(out).expanduser()
-    try:
-        if target is not None and target.exists() and not overwrite:
-            raise FileExistsError(f"{target} exists already; pass --overwrite to replace it")
-        defects = check_datalist(datalist, _reader(reader), num_workers, progress)
-    except (OSError, ValueError, TypeError) as error:
-        raise SystemExit(str(error)) from error  # exit code 1, without a traceback
+    if target is not None and target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; pass --overwrite to replace it")
+    defects = check_datalist(datalist, _reader(reader), num_workers, progress)
     print(defect_table(defects))
     if target is not None:
         write_csv(target, Defect._fields, defects)

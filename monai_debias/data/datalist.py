@@ -39,9 +39,9 @@ ITEM_KEY = "item"
 ECHO_VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 
 _HOW_TO_BUILD = (
-    "build one with `python -m monai_debias demo-data echo --out {directory}` (demo cohort), "
-    "monai_debias.data.image_folder.build_folder_datalist (own images) or "
-    "monai_debias.data.tmed2.build_tmed2_datalist (TMED-2)"
+    "build one with `python -m monai_debias datalist folder {directory}` (own images, in a folder for each class), "
+    "`python -m monai_debias datalist tmed2` (TMED-2) or "
+    "`python -m monai_debias demo-data echo {directory}` (demo cohort)"
 )
 
 
@@ -178,7 +178,7 @@ def save_datalist(
         raise FileNotFoundError(f"the data-set directory {directory} does not exist")
     target = directory / DATALIST_NAME
     if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists already; pass overwrite=True to replace it")
+        raise FileExistsError(f"{target} exists already; pass overwrite=True (--overwrite) to replace it")
     if not sections:
         raise ValueError("there are no sections to save")
     names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))

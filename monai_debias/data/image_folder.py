@@ -82,8 +82,8 @@ def build_folder_datalist(
 
     Args:
         dataset_dir: the directory; ``datalist.json`` is written there.
-        patient_regex: regular expression that finds the patient in the path below the class folder (with ``/``; for
-            files directly in it: the file name); its first group is the patient. Examples: ``"^(p\d+)_"`` for
+        patient_regex: regular expression that finds the patient in the path below the class folder, with ``/``, which
+            for files directly in it is the file name; its first group is the patient. Examples: ``"^(p\d+)_"`` for
             ``p012_frame3.png``, ``"^([^/]+)/"`` for a folder per patient; ``"(.*)"`` makes each file a patient. If
             given, it counts for DICOM files, too.
         classes: class names in the order of their labels (or one string with commas); default: the views PLAX, PSAX,
@@ -120,7 +120,9 @@ def build_folder_datalist(
         raise FileNotFoundError(f"the data-set directory {directory} does not exist")
     if (directory / DATALIST_NAME).exists() and not overwrite:
         # before the files are read, which may take long
-        raise FileExistsError(f"{directory / DATALIST_NAME} exists already; pass overwrite=True to replace it")
+        raise FileExistsError(
+            f"{directory / DATALIST_NAME} exists already; pass overwrite=True (--overwrite) to replace it"
+        )
     class_folders, left_out = _find_classes(directory)
     searched = [_find_files(section, folder) for section, folder in class_folders]
     files = [file for found, _ in searched for file in found]
@@ -204,7 +206,10 @@ def _class_order(found: set[str], classes: str | Sequence[str] | None, directory
 def _compile(patient_regex: str | None) -> re.Pattern[str] | None:
     if patient_regex is None:
         return None
-    pattern = re.compile(patient_regex)
+    try:
+        pattern = re.compile(patient_regex)
+    except re.error as error:
+        raise ValueError(f"patient_regex {patient_regex!r} is no regular expression: {error}") from error
     if pattern.groups < 1:
         raise ValueError(f"patient_regex {patient_regex!r} has no group; put the patient in parentheses: '^(p[0-9]+)_'")
     return pattern

@@ -116,7 +116,9 @@ def build_tmed2_datalist(
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} does not exist")
     if (directory / DATALIST_NAME).exists() and not overwrite:  # before the stills are read, which may take long
-        raise FileExistsError(f"{directory / DATALIST_NAME} exists already; pass overwrite=True to replace it")
+        raise FileExistsError(
+            f"{directory / DATALIST_NAME} exists already; pass overwrite=True (--overwrite) to replace it"
+        )
     ours = [
         directory / DATALIST_NAME,
         directory / LEFT_OUT_NAME,

@@ -38,13 +38,10 @@ def sectors(source: str, out: str, mask: str | None = None, progress: bool = Tru
     """
     target, where = Path(out).expanduser(), Path(source).expanduser()
     datalist = where if where.suffix == ".json" else where / DATALIST_NAME
-    try:
-        content = read_datalist(datalist) if datalist.is_file() else None
-        files = _files_of(content, datalist.parent, target) if content is not None else _files_below(where, target)
-        directory = datalist.parent if content is not None or where.is_dir() else where.parent
-        rows = find_sector_masks(files, directory, target, mask, progress)
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from error  # exit code 1, without a traceback
+    content = read_datalist(datalist) if datalist.is_file() else None
+    files = _files_of(content, datalist.parent, target) if content is not None else _files_below(where, target)
+    directory = datalist.parent if content is not None or where.is_dir() else where.parent
+    rows = find_sector_masks(files, directory, target, mask, progress)
     target.mkdir(parents=True, exist_ok=True)
     _write_table(rows, target)
     _write_sheets(rows, target)

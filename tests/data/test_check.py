@@ -153,10 +153,13 @@ def test_the_command(cohort, monkeypatch, capsys):
     assert [(row["kind"], row["section"], row["item"]) for row in rows] == [
         ("empty", "training", str(n)) for n in range(8)
     ]
-    assert "exists already; pass --overwrite" in run(monkeypatch, cohort.folder, "--out", table)
     assert run(monkeypatch, cohort.folder, "--out", table, "--overwrite") == 1
-    assert "does not exist" in run(monkeypatch, cohort.folder / "gone")
-    assert "dotted name of an image reader" in run(monkeypatch, cohort.folder, "--reader", "numpy.load")
+    assert run(monkeypatch, cohort.folder, "--out", table) == 2
+    assert "exists already; pass --overwrite" in capsys.readouterr().err
+    assert run(monkeypatch, cohort.folder / "gone") == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert run(monkeypatch, cohort.folder, "--reader", "numpy.load") == 2
+    assert "dotted name of an image reader" in capsys.readouterr().err
 
 
 def test_any_reader(tmp_path):

@@ -82,9 +82,9 @@ def test_given_mask_has_to_fit_and_a_missing_mask_is_an_error(data, tmp_path):
     ):
         run(data, tmp_path / "other", mask=tmp_path / "small.png")
     Image.fromarray(mask * 77).save(tmp_path / "grey.png")
-    with pytest.raises(SystemExit, match=r"grey\.png: has 2 values"):
+    with pytest.raises(ValueError, match=r"grey\.png: has 2 values"):
         run(data, tmp_path / "other", mask=tmp_path / "grey.png")
-    with pytest.raises(SystemExit, match="nowhere"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         run(data / "nowhere", tmp_path / "other")
 
 

@@ -1,0 +1,65 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a user reads who types a command wrongly, and what stays a bug."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from monai_debias import __main__ as command_line
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["monai_debias", *map(str, arguments)])
+    command_line.main()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of one file each."""
+    for view in ("A2C", "A4C"):
+        (tmp_path / view).mkdir()
+        np.save(tmp_path / view / "p1_0.npy", np.zeros((8, 8), np.uint8))
+    (tmp_path / "datalist.json").write_text("no JSON")
+    (tmp_path / "table.csv").write_bytes(b"\xff\xfe")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("datalist", "folder", "{0}/gone"), "gone does not exist"),
+        (("datalist", "folder", "{0}"), "pass overwrite=True (--overwrite) to replace it"),
+        (("datalist", "folder", "{0}", "--seed", "many"), "seed is 'many', expected an integer"),
+        (("datalist", "folder", "{0}", "--overwrite"), "2 of 2 files have no Patient ID"),
+        (("datalist", "folder", "{0}", "--overwrite", "--patient_regex", "(p"), "is no regular expression: missing )"),
+        (("datalist", "folder", "{0}", "--overwrite", "--patient_regex", "(p1)", "--test_fraction", "2"), "in (0, 1)"),
+        (("datalist", "tmed2", "{0}/A2C", "{0}/gone"), "gone does not exist"),
+        (("demo-data", "echo", "{0}/new", "--bias", "5"), "bias is 5, expected a number in [0.25, 1]"),
+        (("demo-data", "echo", "{0}"), "is not an empty directory"),
+        (("check", "{0}"), "is not valid JSON"),
+        (("check", "{0}/A2C"), "python -m monai_debias datalist folder"),
+        (("sectors", "{0}/gone", "{0}/out"), "gone"),
+        (("sectors", "{0}/A2C", "{0}/out", "--mask", "{0}/table.csv"), "table.csv"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(folder, monkeypatch, capsys, arguments, said):
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, *(argument.format(folder) for argument in arguments))
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") or "\nerror: " in error  # after what was logged
+    assert said in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "bug", [lambda datalist: np.ones(2) + np.ones(3), lambda datalist: int("x"), lambda datalist: {}["key"]]
+)
+def test_a_bug_keeps_its_traceback(monkeypatch, bug):
+    monkeypatch.setattr(command_line, "check", bug)
+    with pytest.raises((ValueError, KeyError)):
+        run(monkeypatch, "check", "data")

@@ -23,6 +23,7 @@ __all__ = [
     "item_problem",
     "load_datalist",
     "read_datalist",
+    "refuse_existing",
     "resolve_paths",
     "save_datalist",
     "section_problems",
@@ -176,9 +177,7 @@ def save_datalist(
     directory = Path(dataset_dir).expanduser()
     if not directory.is_dir():
         raise FileNotFoundError(f"the data-set directory {directory} does not exist")
-    target = directory / DATALIST_NAME
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists already; pass overwrite=True (--overwrite) to replace it")
+    target = refuse_existing(directory, overwrite)
     if not sections:
         raise ValueError("there are no sections to save")
     names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))
@@ -195,6 +194,25 @@ def save_datalist(
         _check_files([resolve_paths(item, directory) for item in content[section]], f"section {section!r}")
     check_splits(sections)
     write_json(target, content)
+    return target
+
+
+def refuse_existing(directory: Path, overwrite: bool) -> Path:
+    """Check that a datalist may be written, which a builder asks before it reads the files, since that may take long.
+
+    Args:
+        directory: the data-set directory.
+        overwrite: whether an existing ``datalist.json`` may be replaced.
+
+    Returns:
+        The path of the ``datalist.json``.
+
+    Raises:
+        FileExistsError: if there is one and ``overwrite`` is False.
+    """
+    target = directory / DATALIST_NAME
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; pass overwrite=True (--overwrite) to replace it")
     return target
 
 

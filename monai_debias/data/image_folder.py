@@ -5,25 +5,22 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, save_datalist
+from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, refuse_existing, save_datalist
 from monai_debias.data.find_files import find_files
 from monai_debias.data.left_out import (
     LEFT_OUT_NAME,
     LeftOut,
-    check_strict,
-    log_left_out,
     read_or_leave_out,
     refuse_left_out,
-    save_left_out,
+    report_left_out,
 )
-from monai_debias.data.splits import split_by_patient
+from monai_debias.data.splits import split_in_three
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.parameters import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf, expects
 
@@ -118,11 +115,7 @@ def build_folder_datalist(
     directory = Path(dataset_dir).expanduser().absolute()
     if not directory.is_dir():
         raise FileNotFoundError(f"the data-set directory {directory} does not exist")
-    if (directory / DATALIST_NAME).exists() and not overwrite:
-        # before the files are read, which may take long
-        raise FileExistsError(
-            f"{directory / DATALIST_NAME} exists already; pass overwrite=True (--overwrite) to replace it"
-        )
+    refuse_existing(directory, overwrite)
     class_folders, left_out = _find_classes(directory)
     searched = [_find_files(section, folder) for section, folder in class_folders]
     files = [file for found, _ in searched for file in found]
@@ -132,9 +125,7 @@ def build_folder_datalist(
     read = [read_or_leave_out(partial(_read_patient, file, pattern), file.path) for file in files]
     left_out += [result for result in read if isinstance(result, LeftOut)]
     found = [(file, result) for file, result in zip(files, read, strict=True) if not isinstance(result, LeftOut)]
-    save_left_out(directory / LEFT_OUT_NAME, left_out)
-    log_left_out(logging.getLogger(__name__), left_out, len(found))
-    check_strict(strict, left_out)
+    report_left_out(directory, left_out, len(found), strict)
     _check_classes([file for file, _ in found], labels, left_out)
     _check_patients(found, patient_regex)
     sections: dict[str, list[dict[str, Any]]] = {}
@@ -142,9 +133,7 @@ def build_folder_datalist(
         item = {"image": str(file.path), "label": labels.index(file.class_name), "patient_id": patient}
         sections.setdefault(file.section, []).append(item)
     if "" in sections:
-        training_fraction = 1 - validation_fraction - test_fraction
-        fractions = {"training": training_fraction, "validation": validation_fraction, "test": test_fraction}
-        sections = split_by_patient(sections[""], fractions, seed)
+        sections = split_in_three(sections[""], validation_fraction, test_fraction, seed)
     n_patients = len({patient for _, patient in found})
     description = f"{len(found)} ultrasound files of {n_patients} patients, a folder per class"
     return str(save_datalist(directory, sections, labels, description, overwrite))

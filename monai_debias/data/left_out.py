@@ -28,6 +28,7 @@ __all__ = [
     "log_left_out",
     "read_or_leave_out",
     "refuse_left_out",
+    "report_left_out",
     "save_left_out",
 ]
 
@@ -154,6 +155,23 @@ def save_left_out(path: str | os.PathLike[str], left_out: Sequence[LeftOut]) -> 
     write_csv(path, LeftOut._fields, left_out)
     if left_out:
         logging.getLogger(__name__).warning("what is left out is listed in %s", path)
+
+
+def report_left_out(directory: Path, left_out: Sequence[LeftOut], used: int, strict: bool) -> None:
+    """Say in every way what a data set is built without.
+
+    Args:
+        directory: where ``left_out.csv`` is written.
+        left_out: the files.
+        used: number of the others.
+        strict: whether a file that is left out is an error.
+
+    Raises:
+        LeftOutError: if ``strict`` and there are such files; the table is written nevertheless.
+    """
+    save_left_out(directory / LEFT_OUT_NAME, left_out)
+    log_left_out(logging.getLogger(__name__), left_out, used)
+    check_strict(strict, left_out)
 
 
 def _count(left_out: Sequence[LeftOut]) -> str:

@@ -13,7 +13,14 @@ import numpy as np
 
 from monai_debias.parameters import ITEMS, KEY, NONE, SEED, STRING, MappingOf, Number, expects
 
-__all__ = ["check_splits", "keep_mask_fraction", "mask_fraction", "shared_patients", "split_by_patient"]
+__all__ = [
+    "check_splits",
+    "keep_mask_fraction",
+    "mask_fraction",
+    "shared_patients",
+    "split_by_patient",
+    "split_in_three",
+]
 
 _Item = Mapping[str, Any]
 
@@ -133,6 +140,25 @@ def split_by_patient(
         lacking[best] -= counts[patient]
         section_of[patient] = names[best]
     return {name: [dict(item) for item in items if section_of[str(item[patient_key])] == name] for name in names}
+
+
+def split_in_three(
+    items: Sequence[_Item], validation_fraction: float, test_fraction: float, seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Split items into ``training``, ``validation`` and ``test``, as :func:`split_by_patient` does.
+
+    Args:
+        items: dicts with a patient and a label.
+        validation_fraction: share of validation.
+        test_fraction: share of test; training gets the rest.
+        seed: seed of the choice.
+
+    Raises:
+        ValueError: as :func:`split_by_patient`; if nothing is left for training.
+    """
+    training_fraction = 1 - validation_fraction - test_fraction
+    fractions = {"training": training_fraction, "validation": validation_fraction, "test": test_fraction}
+    return split_by_patient(items, fractions, seed)
 
 
 @expects(items=ITEMS, fraction=Number("(0, 1]"), seed=SEED, patient_key=KEY, flag_key=KEY, mask_key=NONE | KEY)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -13,18 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monai_debias.data.datalist import DATALIST_NAME, ECHO_VIEWS, save_datalist
+from monai_debias.data.datalist import ECHO_VIEWS, refuse_existing, save_datalist
 from monai_debias.data.find_files import candidate
 from monai_debias.data.left_out import (
     LEFT_OUT_NAME,
     LeftOut,
-    check_strict,
-    log_left_out,
     read_or_leave_out,
     refuse_left_out,
-    save_left_out,
+    report_left_out,
 )
-from monai_debias.data.splits import split_by_patient
+from monai_debias.data.splits import split_in_three
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.parameters import BOOL, NONE, PATH, SEED, Number, expects
 
@@ -115,20 +112,14 @@ def build_tmed2_datalist(
     for folder in (images, masks, directory):
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} does not exist")
-    if (directory / DATALIST_NAME).exists() and not overwrite:  # before the stills are read, which may take long
-        raise FileExistsError(
-            f"{directory / DATALIST_NAME} exists already; pass overwrite=True (--overwrite) to replace it"
-        )
     ours = [
-        directory / DATALIST_NAME,
+        refuse_existing(directory, overwrite),
         directory / LEFT_OUT_NAME,
         *(Path(path) for path in (patients, bad_masks) if path),
     ]
     found, left_out = _find_stills(images, ours)
     stills = [path for paths in found.values() for path in paths]
-    save_left_out(directory / LEFT_OUT_NAME, left_out)
-    log_left_out(logging.getLogger(__name__), left_out, len(stills))
-    check_strict(strict, left_out)
+    report_left_out(directory, left_out, len(stills), strict)
     if not stills:
         refuse_left_out(left_out, "no still is left")
     patient_of = _read_patients(patients, stills) if patients else _guess_patients(stills)
@@ -139,9 +130,7 @@ def build_tmed2_datalist(
     if "" not in found:
         sections = {section: [items[path] for path in paths] for section, paths in found.items()}
     else:
-        training_fraction = 1 - validation_fraction - test_fraction
-        fractions = {"training": training_fraction, "validation": validation_fraction, "test": test_fraction}
-        sections = split_by_patient(list(items.values()), fractions, seed)
+        sections = split_in_three(list(items.values()), validation_fraction, test_fraction, seed)
     n_masks = sum("mask" in item for item in items.values())
     description = f"TMED-2 stills by view: {len(items)} images, {n_masks} with a sector mask"
     return str(save_datalist(directory, sections, ECHO_VIEWS, description, overwrite))

@@ -17,7 +17,7 @@ import numpy as np
 from monai.data import ImageReader
 from monai.utils import optional_import
 
-from monai_debias.data.datalist import DATALIST_NAME, item_problem, read_datalist, resolve_paths, section_problems
+from monai_debias.data.datalist import DATALIST_NAME, keys_without_path, read_datalist, resolve_paths, section_problems
 from monai_debias.data.masks import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.data.splits import shared_patients
 from monai_debias.data.ultrasound_reader import UltrasoundReader
@@ -84,7 +84,7 @@ def check_datalist(
     - ``area outlier``: a mask covers less than half or more than twice the median share of the image, and is more than
       5 robust standard deviations (1.4826 times the median absolute deviation) from it; judged with 5 masks or more;
     - ``duplicate``: images have the same pixels, within a section or in two; test sections may share images with each
-      other. Labels that contradict each other are told.
+      other. The defect says where their labels contradict each other.
 
     Args:
         datalist: the data-set directory, or its JSON file; see :func:`~monai_debias.data.datalist.load_datalist`.
@@ -114,7 +114,7 @@ def check_datalist(
     path = path / DATALIST_NAME if path.is_dir() or path.suffix != ".json" else path
     content = read_datalist(path)
     sections = {name: value for name, value in content.items() if isinstance(value, list)}
-    items = list(_sound_items(sections, content["labels"], path.parent))
+    items = list(_sound_items(sections, path.parent))
     look = _Look(UltrasoundReader() if reader is None else reader)
     with ThreadPoolExecutor(num_workers) as pool:
         looked = pool.map(look, items)
@@ -128,12 +128,11 @@ def check_datalist(
     ]
 
 
-def _sound_items(sections: Mapping[str, Sequence[Any]], labels: Mapping[str, str], directory: Path) -> Iterator[_Item]:
+def _sound_items(sections: Mapping[str, Sequence[Any]], directory: Path) -> Iterator[_Item]:
     """The items whose files can be looked at: those with an image, whatever else they lack."""
     for section, entries in sections.items():
         for number, entry in enumerate(entries):
-            problem = item_problem(entry, labels) or ""
-            if isinstance(entry, Mapping) and isinstance(entry.get("image"), str) and "expected a path" not in problem:
+            if isinstance(entry, Mapping) and not keys_without_path(entry):
                 item = resolve_paths(entry, directory)
                 if "image" in item:
                     yield _Item(section, number, item["image"], item.get("mask"), str(item.get("label")))

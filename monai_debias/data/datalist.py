@@ -20,7 +20,7 @@ __all__ = [
     "ECHO_VIEWS",
     "ITEM_KEY",
     "PATH_KEYS",
-    "item_problem",
+    "keys_without_path",
     "load_datalist",
     "read_datalist",
     "refuse_existing",
@@ -259,19 +259,23 @@ def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     return {key: str(directory / value) if key in PATH_KEYS else value for key, value in _own(item).items()}
 
 
-def item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
-    """Say what an item lacks, or what is wrong with its label; None if nothing is.
+def keys_without_path(item: Mapping[str, Any]) -> list[str]:
+    """Which of the keys that are to hold a path hold something else.
 
     Args:
         item: an item of the file.
-        labels: the file's names of the classes.
     """
+    return [key for key in PATH_KEYS if item.get(key) is not None and not isinstance(item[key], str | os.PathLike)]
+
+
+def _item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
+    """Say what an item lacks, or what is wrong with its label; None if nothing is."""
     if not isinstance(item, Mapping):
         return f"is a JSON {type(item).__name__}, expected an object with image, label and patient_id"
     missing = [key for key in ("image", "label", "patient_id") if item.get(key) in (None, "")]
     if missing:
         return f"has no {' and no '.join(missing)}"
-    wrong = [key for key in PATH_KEYS if item.get(key) is not None and not isinstance(item[key], str | os.PathLike)]
+    wrong = keys_without_path(item)
     if wrong:
         return f"has the {wrong[0]} {item[wrong[0]]!r}, expected a path"
     label = item["label"]
@@ -295,7 +299,7 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
     """
     if not items:
         yield None, f"{where} has no items"
-    problems = [item_problem(item, labels) for item in items]
+    problems = [_item_problem(item, labels) for item in items]
     yield from ((number, f"item {number} of {where} {problem}") for number, problem in enumerate(problems) if problem)
     sound = [item for item, problem in zip(items, problems, strict=True) if not problem]
     repeated = [image for image, count in Counter(str(item["image"]) for item in sound).items() if count > 1]
@@ -329,7 +333,7 @@ def _relative(path: Any, directory: Path) -> str:
 
 
 def _own(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file holds of an item: not its place, and no path that is none."""
+    """What the file holds of an item: not its place, and no path that is null or empty."""
     return {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
 
 

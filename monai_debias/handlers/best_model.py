@@ -18,7 +18,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from monai_debias.parameters import MODULE, expects
 
-__all__ = ["BestModel"]
+__all__ = ["BestModel", "plain_network"]
 
 
 class BestModel:
@@ -96,9 +96,13 @@ class BestModel:
             self.score, self.epoch, self.weights = score, engine.state.epoch, _weights(self.network)
 
 
+def plain_network(network: torch.nn.Module) -> torch.nn.Module:
+    """The network itself, of one that is wrapped for several processes or devices."""
+    return network.module if isinstance(network, DataParallel | DistributedDataParallel) else network
+
+
 def _weights(network: torch.nn.Module) -> dict[str, Any]:
-    plain = network.module if isinstance(network, DataParallel | DistributedDataParallel) else network
-    state = plain.state_dict()
+    state = plain_network(network).state_dict()
     for name, value in state.items():
         state[name] = value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)
     return state

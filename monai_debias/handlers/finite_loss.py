@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
-from monai.data import MetaTensor
 from monai.engines.utils import IterationEvents
-from monai.utils import CommonKeys, ImageMetaKey
+from monai.utils import CommonKeys
+
+from monai_debias.transforms.origin import file_names
 
 __all__ = ["FiniteLoss"]
 
@@ -59,8 +60,6 @@ def _cause(images: torch.Tensor) -> str:
     finite = images.detach().flatten(1).isfinite().all(1).tolist()
     if all(finite):
         return "the images are finite, so lower the learning rate or the weights of the loss's terms."
-    names: Any = images.meta.get(ImageMetaKey.FILENAME_OR_OBJ) if isinstance(images, MetaTensor) else None
-    if not isinstance(names, list) or len(names) != len(finite):
-        names = [f"number {i}" for i in range(len(finite))]
-    bad = [str(name) for name, good in zip(names, finite, strict=True) if not good]
+    names = file_names(images) or [f"number {i}" for i in range(len(finite))]
+    bad = [name for name, good in zip(names, finite, strict=True) if not good]
     return f"{len(bad)} of its {len(finite)} images have NaN or infinite values: {', '.join(bad[:3])}."

@@ -14,10 +14,9 @@ import torch
 from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from monai_debias.files import remove_leftovers
-from monai_debias.handlers.best_model import BestModel
+from monai_debias.handlers.best_model import BestModel, plain_network
 from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint, write_checkpoint
 from monai_debias.handlers.random_states import RandomStates
 from monai_debias.handlers.schedule_settings import ScheduleSettings
@@ -114,7 +113,8 @@ class ResumableTraining:
 
     def _state(self, engine: Engine) -> dict[str, Any]:
         """What ``last.pt`` is made of, in the order in which it is restored."""
-        networks = {name: _plain(value) for name, value in self.objects.items() if isinstance(value, torch.nn.Module)}
+        modules = {name: value for name, value in self.objects.items() if isinstance(value, torch.nn.Module)}
+        networks = {name: plain_network(module) for name, module in modules.items()}
         return {
             "record": TrainingRecord(engine, self.record, networks),
             **self.objects,
@@ -256,7 +256,3 @@ def _problem(path: Path, weights: Mapping[str, Any]) -> str:
 
 def _equal(a: Any, b: Any) -> bool:
     return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
-
-
-def _plain(network: torch.nn.Module) -> torch.nn.Module:
-    return network.module if isinstance(network, DataParallel | DistributedDataParallel) else network

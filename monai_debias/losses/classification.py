@@ -12,7 +12,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn import functional as F  # noqa: N812
 
-from monai_debias.losses.labels import Task, check_finite, known_labels, refuse_no_distributions
+from monai_debias.losses.labels import Task, check_finite, known_labels, refuse_no_distributions, without_meta
 from monai_debias.losses.reduction import sum_over_processes
 from monai_debias.parameters import MODULE, NONE, STRING, OneOf
 from monai_debias.transforms.batch_labels import ignored_values
@@ -151,7 +151,7 @@ def sample_losses(
     if hasattr(loss, "ignore_value"):
         values = _values(loss, logits, label, reduction)
     else:
-        logits, label = _plain(logits), _plain(label)
+        logits, label = without_meta(logits), without_meta(label)
         check_finite(logits, "logits")
         known = known_labels(logits, label, Task.of(loss), ignored)
         counts = known.reshape(len(known), -1).sum(1).to(torch.promote_types(logits.dtype, torch.float32))
@@ -204,8 +204,3 @@ def _values(loss: torch.nn.Module, logits: torch.Tensor, label: Any, reduction: 
     if len(values) != len(logits):
         raise ValueError(f"the classification loss gave shape {tuple(values.shape)} for {len(logits)} samples.")
     return values.reshape(len(values), -1).mean(1)
-
-
-def _plain(value: Any) -> Any:
-    """Without meta data, which would follow every operation."""
-    return value.as_subclass(torch.Tensor) if isinstance(value, torch.Tensor) else value

@@ -21,6 +21,7 @@ from monai_debias.losses.classification import (
 )
 from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
+from monai_debias.losses.labels import without_meta
 from monai_debias.losses.rank_pooling import rank_weights
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
@@ -262,11 +263,9 @@ def _logits_and_label(pred: Any, target: Any) -> tuple[torch.Tensor, Any]:
             'target must be a mapping with "label" and "mask"; in a trainer: prepare_batch=PrepareBatchISNet(). '
             f"Got {type(target).__name__}."
         )
-    logits, label = _plain(pred["logits"]), _plain(target["label"])
+    logits, label = without_meta(pred["logits"]), without_meta(target["label"])
     if logits.ndim != 2:
         raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
-    if isinstance(label, torch.Tensor) and label.shape[:1] != logits.shape[:1]:
-        raise ValueError(f"there are {len(logits)} rows of logits, but labels of shape {tuple(label.shape)}.")
     return logits, label
 
 
@@ -276,10 +275,10 @@ def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, to
         raise ValueError(
             'there is a heatmap, but target has no "mask"; in a trainer: prepare_batch=PrepareBatchISNet().'
         )
-    mask = _plain(target["mask"])
+    mask = without_meta(target["mask"])
     if len(mask) > n:
         raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(mask.shape)}.")
-    rows = _plain(target.get("has_mask", torch.ones(len(mask), dtype=torch.bool)))
+    rows = without_meta(target.get("has_mask", torch.ones(len(mask), dtype=torch.bool)))
     if rows.dtype != torch.bool or rows.shape != mask.shape[:1]:
         raise ValueError(
             f"has_mask must be boolean of shape ({len(mask)},), got {rows.dtype} of shape {tuple(rows.shape)}."
@@ -287,11 +286,6 @@ def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, to
     rows = rows.to(mask.device)
     files = [name for name, has_mask in zip(file_names(target["mask"]), rows.tolist(), strict=False) if has_mask]
     return mask[rows], torch.nn.functional.pad(rows, (0, n - len(rows))), files
-
-
-def _plain(value: Any) -> Any:
-    """Without meta data, which would follow every operation."""
-    return value.as_subclass(torch.Tensor) if isinstance(value, torch.Tensor) else value
 
 
 def _require_finite(value: torch.Tensor, name: str) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from monai_debias.transforms.batch_labels import is_missing, refuse_labels
 
-__all__ = ["Task", "check_finite", "class_shares", "known_labels", "refuse_no_distributions"]
+__all__ = ["Task", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
 
 ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
@@ -32,6 +32,11 @@ class Task(NamedTuple):
         if isinstance(loss, monai.losses.FocalLoss):
             return cls(softmax=True if loss.use_softmax else None, bounded=True)
         return getattr(loss, "task", cls(softmax=None, bounded=False))
+
+
+def without_meta(value: Any) -> Any:
+    """A MetaTensor as a plain tensor, since meta data would follow every operation; anything else as it is."""
+    return value.as_subclass(torch.Tensor) if isinstance(value, torch.Tensor) else value
 
 
 def check_finite(values: torch.Tensor, name: str) -> None:

@@ -13,12 +13,11 @@ from torch.nn.modules.loss import _Loss
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
-    CrossEntropy,
     ignored_by,
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.labels import class_shares
+from monai_debias.losses.labels import Task, class_shares
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import BOOL, NONE, Number, OneOf, SequenceOf, expects
 from monai_debias.transforms.batch_labels import IGNORE_VALUE
@@ -119,7 +118,8 @@ class SpectralDecouplingLoss(_Loss):
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss, self.reduction)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
-        known = _is_multi_label(self.classification_loss)
+        softmax = Task.of(self.classification_loss).softmax
+        known = None if softmax is None else not softmax
         if None not in (known, multi_label) and known != multi_label:
             raise ValueError(
                 f"multi_label={multi_label} contradicts the classification loss "
@@ -205,15 +205,6 @@ class SpectralDecouplingLoss(_Loss):
         return not self.multi_label
 
 
-def _is_multi_label(loss: torch.nn.Module) -> bool | None:
-    """What is known of a classification loss; a single logit is no matter."""
-    if isinstance(loss, CrossEntropy):
-        return loss.multi_label
-    if isinstance(loss, torch.nn.CrossEntropyLoss):
-        return False
-    return True if isinstance(loss, torch.nn.BCEWithLogitsLoss) else None
-
-
 def _check(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and labels as plain tensors: meta data would follow every operation."""
     for name, value in (("pred (logits)", pred), ("target (labels)", target)):
@@ -226,6 +217,4 @@ def _check(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torc
     logits, label = pred.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)
     if logits.ndim != 2 or logits.numel() == 0:
         raise ValueError(f"logits must be of shape (B, K), for a single logit (B, 1), got {tuple(logits.shape)}.")
-    if label.shape[:1] != logits.shape[:1]:
-        raise ValueError(f"there are {len(logits)} rows of logits, but labels of shape {tuple(label.shape)}.")
     return logits, label

@@ -102,7 +102,7 @@ def test_save_refuses(directory, sections, error, message):
 
 def test_load_refuses_directories_without_datalist(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match="does not exist; build one with `python -m monai_debias demo-data echo"
+        FileNotFoundError, match="does not exist; build one with `python -m monai_debias datalist folder"
     ):
         load_datalist(tmp_path / "gone", "training")
     (tmp_path / "empty").mkdir()

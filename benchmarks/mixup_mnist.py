@@ -95,8 +95,8 @@ class ClustersAsTrained:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
-        for layer, behind in _NEXT.items():
-            self.network.get_submodule(behind).register_forward_pre_hook(partial(self._measure, layer))
+        for layer, following in _NEXT.items():
+            self.network.get_submodule(following).register_forward_pre_hook(partial(self._measure, layer))
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._record)
 
     def _measure(self, layer: str, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:

@@ -54,7 +54,7 @@ def flops(network: nn.Module, image: torch.Tensor) -> int:
 def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32) -> None:
     """Time whole training steps, on all cores.
 
-    The theoretical share is that of the arithmetic of a forward pass: with it, only what lies behind a state sees the
+    The theoretical share is that of the arithmetic of a forward pass: with it, only what comes after a state sees the
     rows that Flow-Mixup appends there.
 
     Args:

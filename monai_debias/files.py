@@ -227,7 +227,8 @@ def _lock(path: Path) -> Iterator[bool]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a renaming to the disk, where the system can open a folder."""
+    """Bring a renaming to the disk."""
+    # some systems and network drives cannot do that with a folder; the file is whole without it, under either name
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -125,7 +125,7 @@ class Number(Constraint):
     def __init__(self, interval: str = "(-inf, inf)") -> None:
         parts = re.fullmatch(r"([\[(])(\S+), (\S+)([\])])", interval)
         if parts is None:
-            raise ValueError(f"{interval!r} is no interval such as '(0, 1]'.")
+            raise ValueError(f"{interval!r} is not an interval such as '(0, 1]'.")
         self.interval = interval
         self.low, self.high = float(parts[2]), float(parts[3])
         self.has_low, self.has_high = parts[1] == "[", parts[4] == "]"

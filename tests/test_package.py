@@ -86,7 +86,7 @@ def imports(file: Path) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            # `from monai_debias import data` names its sub-package behind the import
+            # `from monai_debias import data` names its sub-package after the import
             names += [f"{module}.{alias.name}" for alias in node.names] if module == "monai_debias" else [module]
     return names
 

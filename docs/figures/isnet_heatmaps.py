@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/isnet_heatmaps.png: what a plain network and an ISNet look at, on the same digits of biased MNIST.
 
-Run from the root of the repository, with the extra ``dev`` and the digits installed, behind ``python
+Run from the root of the repository, with the extra ``dev`` and the digits installed, after ``python
 benchmarks/isnet_curves.py --out FOLDER``, whose networks it takes: ``python docs/figures/isnet_heatmaps.py FOLDER``.
 The digits are the first of each of four classes in the test set.
 """

@@ -68,7 +68,7 @@ class CompressedFrames:
     def decode(self, index: int) -> tuple[np.ndarray, int]:
         """Return the values of a frame, red, green and blue if it has colours, and how many of their bits count."""
         stream = self._streams[index]
-        if not begins_image(stream):  # what is none crashes one of the decoders
+        if not begins_image(stream):  # anything else crashes one of the decoders
             raise FileReadError(f"frame {index} of {len(self)} is not a JPEG, JPEG 2000 or RLE image")
         header = read_stream_header(stream)
         if header is None:
@@ -93,7 +93,7 @@ class CompressedFrames:
             raise self._decoding_error(index, header, error) from error
 
     def _lossy_colors(self, stream: bytes, index: int, header: StreamHeader, layout: PixelLayout) -> np.ndarray:
-        """Decode the components of a JPEG as they are stored, and convert them if they are no red, green and blue."""
+        """Decode the components of a JPEG as they are stored, and convert them if they are not red, green and blue."""
         from pydicom.pixels import convert_color_space
 
         pixels = self._decode(with_rgb_marker(stream), index, header, replace(layout, interpretation="RGB"))

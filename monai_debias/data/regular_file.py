@@ -22,7 +22,7 @@ _KINDS = {
 
 
 def check_regular_file(path: str | os.PathLike[str]) -> None:
-    """Refuse what is no file with something in it; nothing is opened.
+    """Refuse anything but a file with something in it; nothing is opened.
 
     Args:
         path: the file; symbolic links are followed.

@@ -71,7 +71,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         >>> with tempfile.NamedTemporaryFile() as file:
         ...     read_checkpoint(Path(file.name))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: ... is no checkpoint, or a damaged one: File is not a zip file
+        ValueError: ... is not a checkpoint, or is damaged: File is not a zip file
     """
     content = io.BytesIO(path.read_bytes())
     try:
@@ -84,7 +84,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary")
     except Exception as error:  # a changed byte can lead to any
-        raise ValueError(f"{path} is no checkpoint, or a damaged one: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {_first_line(error)}") from error
     names = names_of_nan(state)
     if names:
         raise ValueError(f"{path} has NaN in {len(names)} of its tensors, such as {', '.join(names[:3])}")

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Stop a training whose loss is no number any more."""
+"""Stop a training whose loss is NaN or infinite."""
 
 from __future__ import annotations
 

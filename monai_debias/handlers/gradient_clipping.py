@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Clip gradients in a stock MONAI trainer, and stop where they are no numbers any more."""
+"""Clip gradients in a stock MONAI trainer, and stop where they are NaN or infinite."""
 
 from __future__ import annotations
 

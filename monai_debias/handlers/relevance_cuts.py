@@ -32,7 +32,7 @@ class RelevanceCutTuning:
     for every map and every supervised layer on its own. Then P and the heatmaps are what they were before.
 
     Attach it in front of ``ResumableTraining``, and give that both this handler and the loss, which holds the cuts,
-    among its ``objects``. A ``RelevanceWeightSchedule`` must begin behind it: ``delay=epochs``.
+    among its ``objects``. A ``RelevanceWeightSchedule`` must begin after it: ``delay=epochs``.
 
     Args:
         inferer: the trainer's ``ISNetInferer``.
@@ -45,7 +45,7 @@ class RelevanceCutTuning:
         TypeError: when the loss has no ``relevance_weight`` or no ``set_cuts``.
         FloatingPointError: when a sample's relevance is not finite.
         RuntimeError: when P is not 0 in a plain epoch because something else sets it, or when a training is resumed
-            behind the plain epochs without the state of this handler.
+            after the plain epochs without the state of this handler.
 
     Reference:
         Bassi et al., Nature Communications 2024 (ISNet), which tunes the cuts by these formulas.
@@ -100,7 +100,7 @@ class RelevanceCutTuning:
         if engine.state.epoch > self.epochs:
             raise RuntimeError(
                 f"epoch {engine.state.epoch} begins, and the cuts should have been tuned in epoch {self.epochs}: give "
-                "ResumableTraining this handler and the loss among its objects, behind which it must be attached."
+                "ResumableTraining this handler and the loss among its objects, after which it must be attached."
             )
         self.loss.relevance_weight = 0.0
         self.inferer.active = engine.state.epoch == self.epochs
@@ -178,6 +178,6 @@ class _Moments:
             raise ValueError(
                 f"the total relevance at {layer!r} is {mean.tolist()} on average, with a standard deviation of "
                 f"{std.tolist()} over {self.count} samples: with relevance that is 0 or the same for all samples there "
-                "is no 0 < C1 < C2. Has the plain classifier learned anything?"
+                "is not 0 < C1 < C2. Has the plain classifier learned anything?"
             )
         return torch.stack([low, high], 1)

@@ -19,7 +19,7 @@ __all__ = ["RelevanceWeightSchedule"]
 class RelevanceWeightSchedule:
     """Set ``loss.relevance_weight`` (P) from a schedule {epochs done: P}.
 
-    Between two points P is interpolated in every iteration, or keeps the value of the earlier one; behind the last it
+    Between two points P is interpolated in every iteration, or keeps the value of the earlier one; after the last it
     stays. P depends on the trainer's iteration only, so that a resumed training needs no state of this handler.
 
     Behind ``RelevanceCutTuning`` the schedule begins when the tuning has ended: give its number of epochs as ``delay``.
@@ -84,7 +84,7 @@ class RelevanceWeightSchedule:
 
 
 def _number(epoch: str | float) -> float:
-    """The number that a key of the schedule is; NaN, which is no point of it, for what is none."""
+    """A key of the schedule as a number; NaN, which cannot be a point of it, where it is not one."""
     try:
         return float(epoch)
     except ValueError:

@@ -24,7 +24,7 @@ class TrainingRecord:
         parts: further parts of the training, whose types are recorded.
 
     Raises:
-        TypeError: when a setting is no plain value, such as JSON has.
+        TypeError: when a setting is not a plain value such as JSON has.
         ValueError: on loading, when the record is of another training; it says in what.
 
     Example:

@@ -37,7 +37,7 @@ class CrossEntropy(torch.nn.Module):
         multi_label: whether every logit is a label of its own. One logit always is.
 
     Raises:
-        ValueError: in a call, when labels are rows that are no distribution over the classes.
+        ValueError: in a call, when labels are rows that are not a distribution over the classes.
     """
 
     reduction = "none"
@@ -105,7 +105,7 @@ def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | No
         ignore_value: of the loss around it.
 
     Raises:
-        ValueError: when ``ignore_value`` is no number, or another one than that of a loss of this package inside.
+        ValueError: when ``ignore_value`` is not a number, or another one than that of a loss of this package inside.
     """
     given = ignored_values(ignore_value)
     if not hasattr(loss, "ignore_value"):

@@ -46,8 +46,8 @@ class FlowMixupLoss(_Loss):
 
     Raises:
         ValueError: when there is no group, two have the same name, the weights do not fit, or in a call, when the rows
-            are not those of as many groups, or labels are no classes or out of their range.
-        TypeError: when ``groups`` is a string, the classification loss is none, or labels are not a tensor.
+            are not those of as many groups, or labels are not classes or out of range.
+        TypeError: when ``groups`` is a string, ``classification_loss`` is not a loss, or labels are not a tensor.
         FloatingPointError: when logits or losses are NaN or infinite; the message names the rows.
 
     Reference:

@@ -190,7 +190,7 @@ class MaskedHeatmap:
         excess = (self.foreground_relevance - high).clamp(min=0)
         if penalty == "l2":
             return (missing.square() + (excess / low).square()).mean(1)
-        near = torch.minimum(excess, low)  # the square up to C1 + C2, and the straight line behind it
+        near = torch.minimum(excess, low)  # the square up to C1 + C2, and the straight line after it
         return (missing.square() + (near / low).square() + (excess - near)).mean(1)
 
 

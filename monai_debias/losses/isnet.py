@@ -82,7 +82,7 @@ class ISNetLRPLoss(_Loss):
 
     Raises:
         ValueError: when an argument is out of its range, or in a call: when pred or target lacks something, shapes do
-            not fit, labels are no classes or out of their range, or a mask has other values than 0 and 1 or is 0
+            not fit, labels are not classes or out of range, or a mask has other values than 0 and 1 or is 0
             everywhere.
         TypeError: in a call, when labels are not a tensor.
         FloatingPointError: when logits or a term of the loss are NaN or infinite; the message names the term or rows.

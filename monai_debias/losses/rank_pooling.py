@@ -81,6 +81,6 @@ def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
 
 
 def _n_ranks(values: torch.Tensor, decay: float) -> int:
-    """How many ranks carry weight: those behind them have the share ``decay**n`` of it."""
+    """How many ranks carry weight: those after them have the share ``decay**n`` of it."""
     share = torch.finfo(values.dtype).eps / 16  # 7e-9 in float32
     return min(values.shape[-1], math.ceil(math.log(share) / math.log(decay)))

@@ -72,7 +72,7 @@ class SpectralDecouplingLoss(_Loss):
 
     Raises:
         ValueError: when an argument is out of its range, or in a call: when there are not as many values as classes,
-            shapes do not fit, the task is unknown, labels are no classes or out of their range, or are no
+            shapes do not fit, the task is unknown, labels are not classes or out of range, or are not
             distributions over the classes although values are per class.
         TypeError: in a call, when logits or labels are not a tensor.
         FloatingPointError: when the logits or a term of the loss are NaN or infinite.

@@ -22,8 +22,8 @@ def background_relevance(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> t
     region of interest, as in the ISNet loss.
 
     Args:
-        relevance: heatmaps R, shape (R, maps, C, spatial...) or (R, C, spatial...); which of the two is told by the
-            number of dimensions of ``mask``. Any number of spatial dimensions; up to 3 if the mask has to be pooled.
+        relevance: heatmaps R, shape (R, maps, C, spatial...) or (R, C, spatial...); which of the two follows from
+            the number of dimensions of ``mask``. Any number of spatial dimensions; up to 3 where the mask is pooled.
         mask: region of interest M of each row, shape (R, 1, spatial...), 1 = region of interest, 0 = background.
 
     Returns:

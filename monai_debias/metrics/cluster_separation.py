@@ -167,7 +167,7 @@ def _captured(network: torch.nn.Module, layers: Iterable[str]) -> Iterator[dict[
 
 
 def _kept(state: torch.Tensor) -> torch.Tensor:
-    """A copy, since a layer behind it may work in place."""
+    """A copy, since the next layer may work in place."""
     dtype = torch.float32 if state.is_floating_point() else state.dtype
     return state.detach().as_subclass(torch.Tensor).to("cpu", dtype, copy=True)
 

@@ -55,7 +55,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
     fold = before.fold
     fold.by_relu = is_relu
 
-    # the output of a ReLU is kept by its own derivative too; that of others may be changed in place behind them
+    # the output of a ReLU is kept by its own derivative too; that of others may be changed in place after them
     def output(kept: torch.Tensor) -> torch.Tensor:
         return kept if is_relu else f(kept, *args, **kwargs)
 

@@ -293,14 +293,13 @@ def _captured(
 
 
 def _unchanged(name: str, mode: RelevanceMode, outputs: Mapping[str, tuple[torch.Tensor, int]]) -> torch.Tensor:
-    """A layer's output, if what came behind it left it as it was."""
+    """A layer's output, if what came after it left it as it was."""
     if name not in outputs:
         raise ValueError(f"layer {name!r} took no part in the forward pass: name another.")
     output, version = outputs[name]
     if output._version != version or not mode.flows(output):
         raise ValueError(
-            f"the output of layer {name!r} is changed in place behind it, or does not depend on the input: name "
-            "another."
+            f"the output of layer {name!r} is changed in place after it, or does not depend on the input: name another."
         )
     if mode.passes.rows is not None and not mode.tags[output].batch_first:
         raise ValueError(

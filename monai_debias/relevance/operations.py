@@ -155,6 +155,9 @@ _MOVING = (
     "scatter_add sort stack t take take_along_dim tensordot topk tril triu unbind unfold vsplit vstack where"
 )
 _MAY_MOVE_THE_BATCH = frozenset(_MOVING.split())
+# which leave the batch alone if it is not one of the dimensions that they are given
+_ALONG = "amax amin cumsum mean movedim moveaxis narrow select sum swapaxes swapdims transpose"
+_ALONG_DIMENSIONS = frozenset(_ALONG.split())
 
 
 def bare_name(function: Callable) -> str:
@@ -231,20 +234,7 @@ def keeps_batch(name: str, args: tuple, kwargs: dict[str, Any], result: torch.Te
     if result.ndim == 0 or len(result) != batch_size or not args or name in _MAY_MOVE_THE_BATCH:
         return False
     x, *others = args
-    if name in (
-        "amax",
-        "amin",
-        "cumsum",
-        "mean",
-        "movedim",
-        "moveaxis",
-        "narrow",
-        "select",
-        "sum",
-        "swapaxes",
-        "swapdims",
-        "transpose",
-    ):
+    if name in _ALONG_DIMENSIONS:
         dims = [d for v in (*others, *kwargs.values()) for d in (v if isinstance(v, tuple | list) else [v])]
         numbers = [d for d in dims if isinstance(d, int) and not isinstance(d, bool)]
         return bool(numbers) and all(d % x.ndim != 0 for d in numbers)

@@ -214,7 +214,7 @@ def zb_relevance(
         relevance: relevance of the layer's output, shape (R, C, spatial...).
         x: the input, shape (R, channels, spatial...).
         linear: the layer.
-        weight: its weight, a normalisation behind it folded in.
+        weight: its weight, the normalisation after it folded in.
         bias: its bias, shape (C,), likewise; a constant here.
         input_range: lowest and highest value that an input can have, :math:`(l, h)`.
         epsilon: :math:`\varepsilon`.

@@ -25,7 +25,7 @@ class Fold:
 
     Args:
         uses: how many operations take the tensor.
-        scale: of the normalisation behind it, if it comes from a linear layer. The ε pass takes it into the layer's
+        scale: of the normalisation after it, if it comes from a linear layer. The ε pass takes it into the layer's
             weight where this is less work than to multiply the gradient by it; the positive pass always does, since
             there it makes a difference.
         less_work: whether it is less work.
@@ -55,7 +55,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class LinearLayer:
-    """A linear layer, and the normalisation behind it: where a tensor comes from.
+    """A linear layer, and the normalisation after it: where a tensor comes from.
 
     Args:
         linear: the layer as a map.
@@ -63,7 +63,7 @@ class LinearLayer:
         weight: its weight.
         bias: its bias, (C,), or None.
         signed: whether ``x`` may be negative.
-        scale: of the normalisation behind it, (C,), or None.
+        scale: of the normalisation after it, (C,), or None.
         shift: likewise.
     """
 

@@ -54,13 +54,7 @@ class SectorRow:
     outline: NDArray[np.bool_] | None = None
 
 
-@expects(
-    files=SequenceOf(PATH),
-    directory=PATH,
-    out=PATH,
-    mask=NONE | PATH,
-    progress=BOOL,
-)
+@expects(files=SequenceOf(PATH), directory=PATH, out=PATH, mask=NONE | PATH, progress=BOOL)
 def find_sector_masks(
     files: Iterable[str | Path],
     directory: str | Path,
@@ -84,7 +78,7 @@ def find_sector_masks(
         A row for each image, the least sure first.
 
     Raises:
-        ValueError: if the file ``mask`` is no mask.
+        ValueError: if the file ``mask`` is not a mask.
 
     Example:
         >>> import tempfile

@@ -263,7 +263,7 @@ class RandBackMix(RandomizableTransform):
 class RandBackMixd(MapTransform, Randomizable):
     """Dictionary version of :class:`RandBackMix`, which draws its donor from a data set.
 
-    Put it behind the random spatial transforms (which move image and mask together) and before any z-score. Donors
+    Put it after the random spatial transforms (which move image and mask together) and before any z-score. Donors
     are drawn uniformly from all samples of ``donors`` that have a mask: any class, possibly the sample itself. They are
     taken as ``donors`` returns them; give it the data set of cached, not augmented samples, and no file is decoded
     twice. In a DataLoader use MONAI's own, which seeds every worker differently (torch's gives all the same donors).

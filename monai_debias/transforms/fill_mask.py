@@ -25,7 +25,7 @@ class FillMaskd(Transform):
 
     ``PrepareBatchISNet`` and ``ISNetLRPLoss`` read the flag: a sample without a mask of its own contributes its
     classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
-    it last, behind what treats a sample without a mask in another way, like BackMix and the random transforms.
+    it last, after whatever treats a sample without a mask in another way, like BackMix and the random transforms.
 
     All masks become uint8 of the image's kind of array, with the affine of the image and the file name of the mask (of
     the image, where there is no mask): masks of different types or meta do not collate. A real mask is checked first.

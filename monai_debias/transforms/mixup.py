@@ -57,7 +57,7 @@ class FlowMixup(Randomizable, Transform):
     ======================= =================== =============== ============== =========================
 
     With ``flow="append"`` the un-mixed rows come first, then the rows mixed at each state in turn; a later state mixes
-    the un-mixed rows again. Un-mixed and mixed rows go on together, and only the layers behind a state see its rows.
+    the un-mixed rows again. Un-mixed and mixed rows go on together, and only the layers after a state see its rows.
     The paper leaves open how rows are carried on; this is our reading. Its loss is the mean over the groups of rows,
     see ``FlowMixupLoss``.
 

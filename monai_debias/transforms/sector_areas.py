@@ -75,7 +75,7 @@ def separate_areas(evidence: Evidence, least: float) -> list[Evidence]:
 
     Args:
         evidence: of the whole image.
-        least: areas that have less than this share of the largest are no areas of their own and left out.
+        least: areas that have less than this share of the largest are left out.
 
     Returns:
         The areas, the largest first, each with the others' evidence made negative.

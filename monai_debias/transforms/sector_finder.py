@@ -194,9 +194,8 @@ def _without_halo(evidence: Evidence, fan: Fan) -> Evidence:
         count = np.bincount(bins, minlength=deepest + 9)
         profile = np.bincount(bins, level, minlength=deepest + 9) / np.maximum(count, 1)
         pairs = (profile[1:] + profile[:-1]) / 2
-        rise = (
-            pairs[4 : deepest + 5] - pairs[2 : deepest + 3]
-        )  # between two cells inside and two outside, from depth -1 on
+        # between two cells inside and two outside, from depth -1 on
+        rise = pairs[4 : deepest + 5] - pairs[2 : deepest + 3]
         step = int(rise.argmax()) - 1
         if step < 1 or rise.max() < 1.5:
             continue

@@ -22,7 +22,7 @@ def run_bundle(arguments: Sequence[str], folder: Path, log: Path, timeout: float
     """Run ``python -m monai.bundle`` with the arguments in a folder.
 
     Args:
-        arguments: what is typed behind ``monai.bundle``.
+        arguments: what is typed after ``monai.bundle``.
         folder: where it runs.
         log: file that its output, of both kinds, is appended to.
         timeout: seconds after which it is killed.

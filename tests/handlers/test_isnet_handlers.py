@@ -230,7 +230,7 @@ def test_a_cohort_without_a_spread_is_an_error():
         ).run()
 
 
-def test_a_schedule_begins_behind_the_tuning():
+def test_a_schedule_begins_after_the_tuning():
     with pytest.raises(RuntimeError, match=r"P\) is 0\.5 in the plain epoch 1.*needs delay=1"):
         run_tuning(make_images(8), schedule={"0": 0.5})
     inferer, loss = ISNetInferer(), ISNetLRPLoss(relevance_weight=WEIGHT)
@@ -244,7 +244,7 @@ def test_a_schedule_begins_behind_the_tuning():
     ("ramp", "expected"),
     [(True, [0.2, 0.3, 0.4, 0.5, 0.35, 0.2, 0.2, 0.2]), (False, [0.2, 0.2, 0.2, 0.5, 0.5, 0.2, 0.2, 0.2])],
 )
-def test_a_schedule_between_and_behind_its_points(ramp, expected):
+def test_a_schedule_between_and_after_its_points(ramp, expected):
     config = {
         "_target_": "monai_debias.handlers.relevance_schedule.RelevanceWeightSchedule",
         "loss": "$loss",

@@ -249,11 +249,11 @@ def in_the_weights(path: Path) -> int:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda content, place: b"", "is no checkpoint, or a damaged one"),
-        (lambda content, place: b"not what it should be", "is no checkpoint, or a damaged one"),
-        (lambda content, place: content[:-100], "is no checkpoint, or a damaged one"),
-        (lambda content, place: content[: len(content) // 2], "is no checkpoint, or a damaged one"),
-        (flip, "is no checkpoint, or a damaged one: the checksum"),
+        (lambda content, place: b"", "is not a checkpoint, or is damaged"),
+        (lambda content, place: b"not what it should be", "is not a checkpoint, or is damaged"),
+        (lambda content, place: content[:-100], "is not a checkpoint, or is damaged"),
+        (lambda content, place: content[: len(content) // 2], "is not a checkpoint, or is damaged"),
+        (flip, "is not a checkpoint, or is damaged: the checksum"),
     ],
     ids=["empty", "text", "cut", "half", "flipped"],
 )

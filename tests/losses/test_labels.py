@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels that are missing or wrong, and logits that are no numbers, in every loss."""
+"""Labels that are missing or wrong, and logits that are not finite, in every loss."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_other_targets_of_other_losses_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("bad", [NAN, math.inf, -math.inf])
-def test_logits_that_are_no_numbers_stop_every_loss(bad):
+def test_logits_that_are_not_finite_stop_every_loss(bad):
     for inner, label in ((None, torch.tensor(INDEX)), ("bce", torch.tensor(LABELS))):
         logits = draw()
         logits[1, 2] = logits[3, 0] = bad

@@ -34,7 +34,7 @@ def densenet(spatial_dims: int) -> nn.Module:
 
 
 class Both(nn.Module):
-    """States of all kinds that cannot be measured, and one that is changed in place behind it."""
+    """States of all kinds that cannot be measured, and one that is changed in place after it."""
 
     def __init__(self) -> None:
         super().__init__()

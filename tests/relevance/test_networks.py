@@ -205,7 +205,7 @@ def test_rows_are_those_of_all(name, training, target) -> None:
     network, x = network.double().train(training), x.double()
     state, rows = copy.deepcopy(network.state_dict()), torch.tensor([2, 0])
     layers, found = NETWORKS.get(name, (None, None, ()))[2][:2], []
-    if name == "ViT":  # behind the attention it is not known that samples come first
+    if name == "ViT":  # after the attention it is not known that samples come first
         with pytest.raises(ValueError, match="explain all rows"):
             LRP(network)(x, target, rows=rows, layers=layers)
         layers = ()

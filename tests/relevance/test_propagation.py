@@ -135,7 +135,7 @@ def test_convolution_that_its_norm_does_not_own(kernel: int) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 8])
-def test_two_norms_behind_a_convolution(size: int) -> None:
+def test_two_norms_after_a_convolution(size: int) -> None:
     def forward(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
         return head(m, act(m.norm2(m.norm(m.conv(x)))))
 
@@ -143,7 +143,7 @@ def test_two_norms_behind_a_convolution(size: int) -> None:
     check(lambda m, x: forward(m, x, F.relu), forward, shape=(3, 2, size, size), **layers)
 
 
-def test_two_norms_behind_a_convolution_are_no_stem_of_the_zb_rule() -> None:
+def test_two_norms_after_a_convolution_are_no_stem_of_the_zb_rule() -> None:
     layers = {"conv": conv(2, 4), "norm": batch_norm(4), "norm2": batch_norm(4), "fc": nn.Linear(4, 3)}
     network = Functional(lambda m, x: head(m, F.relu(m.norm2(m.norm(m.conv(x))))), **layers).eval()
     with pytest.raises(ValueError, match="zB rule needs a network that begins with"):

@@ -23,7 +23,7 @@ CLIP, STILL, CT = (get_testdata_file(n) for n in ("examples_ybr_color.dcm", "exa
 
 @pytest.fixture
 def data(tmp_path):
-    """Two images of 240 x 320 in folders, and a file that is no ultrasound."""
+    """Two images of 240 x 320 in folders, and a file that is not ultrasound."""
     for path in ("a/clip.dcm", "b/still.dcm", "b/ct.dcm"):
         (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
     for source, path in ((CLIP, "a/clip.dcm"), (STILL, "b/still.dcm"), (CT, "b/ct.dcm")):
@@ -62,7 +62,7 @@ def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys):
     edited[:100] = False
     Image.fromarray(edited.astype(np.uint8) * 255).save(path)
     (out / still["mask"]).unlink()
-    run(data, out)  # the masks and sheets below the folder are no images
+    run(data, out)  # the masks and sheets below the folder are not images
     again = {row["image"]: row for row in table(out)}
     assert again["a/clip.dcm"]["method"] == "by hand"
     np.testing.assert_array_equal(read_mask(path), edited)

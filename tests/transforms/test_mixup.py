@@ -40,7 +40,7 @@ class Stages(nn.Module):
 def by_hand(
     network: Stages, x: torch.Tensor, y: torch.Tensor, mixtures: dict, append: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and labels by the equations: λh + (1 − λ)h[π] row by row, the un-mixed rows first and mixed ones behind.
+    """Logits and labels by the equations: λh + (1 − λ)h[π] row by row, the un-mixed rows first and mixed ones after.
 
     Batch norm has the statistics of all rows that flow through it, un-mixed and mixed.
     """

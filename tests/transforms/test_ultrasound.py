@@ -345,9 +345,8 @@ def test_still_inside_a_region_is_a_guess_too() -> None:
         mask = UltrasoundSectorMask()(LoadUltrasound()(get_testdata_file("OBXXXX1A.dcm")))
     assert mask.meta["sector_source"] == "regions"
     assert mask.meta["sector_confidence"] < 0.6
-    assert "of the DICOM ultrasound region" in str(
-        caught[-1].message
-    )  # an air scan: only the nearest depths are bright
+    # an air scan: only the nearest depths are bright
+    assert "of the DICOM ultrasound region" in str(caught[-1].message)
 
 
 def number_of_calls(function: Callable[[], Any]) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 from monai.utils import OptionalImportError, optional_import
@@ -51,5 +52,11 @@ def _is_for_the_user(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError) and ours and (raised.line or "").startswith("raise ")
 
 
+def _plain(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning without the line of code that gave it, which says nothing to who types a command."""
+    return f"warning: {message}\n"
+
+
 if __name__ == "__main__":
+    warnings.formatwarning = _plain
     main()

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import runpy
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -63,3 +65,11 @@ def test_a_bug_keeps_its_traceback(monkeypatch, bug):
     monkeypatch.setattr(command_line, "check", bug)
     with pytest.raises((ValueError, KeyError)):
         run(monkeypatch, "check", "data")
+
+
+def test_a_warning_is_one_line_without_code(folder, monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # restored in the end
+    monkeypatch.setattr(sys, "argv", ["monai_debias", "check", str(folder)])
+    with pytest.raises(SystemExit):
+        runpy.run_module("monai_debias", run_name="__main__")
+    assert warnings.formatwarning("a.dcm: odd", UserWarning, "code.py", 1) == "warning: a.dcm: odd\n"

@@ -93,7 +93,8 @@ def load_datalist(
     if class_names is not None and labels != {str(k): name for k, name in enumerate(class_names)}:
         raise ValueError(
             f"{directory / DATALIST_NAME} has the classes {', '.join(labels.values())}, but the network is made for "
-            f"{', '.join(class_names)}; set class_names to the data's (and train), or bring both to one order"
+            f"{', '.join(class_names)}; train with the data's class_names (a bundle: "
+            f'--class_names "{list(labels.values())}"), or bring both to one order'
         )
     where = f"section {section!r} of {directory / DATALIST_NAME}"
     _check_items(content[section], labels, where)

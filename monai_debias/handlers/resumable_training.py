@@ -50,8 +50,8 @@ class ResumableTraining:
             values; the types of the network, the loss, the random transforms and the like are recorded without it.
 
     Raises:
-        ValueError: when ``objects`` has a name that is taken; on resuming, when ``last.pt`` is damaged, or
-            of another training, network or method; it says of which.
+        ValueError: when ``objects`` has a name that is taken; when the trainer's data loader has no batch; on resuming,
+            when ``last.pt`` is damaged, or of another training, network or method; it says of which.
         TypeError: when ``record`` has values that JSON does not have.
         FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a
             model of which it cannot be told where it comes from; raised before the first epoch.
@@ -107,6 +107,13 @@ class ResumableTraining:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
+        if engine.state.epoch_length == 0:  # a trainer of MONAI would run nothing, and end as if all were well
+            loader = engine.data_loader  # type: ignore[attr-defined]
+            raise ValueError(
+                f"the data loader of the training has {len(loader.sampler)} samples and a batch_size of "
+                f"{loader.batch_size}, which is no batch where drop_last leaves out what is less than a whole one. "
+                "Lower the batch_size."
+            )
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
         engine.add_event_handler(Events.COMPLETED, self._unlock)

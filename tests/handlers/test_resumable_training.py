@@ -63,6 +63,7 @@ class Training:
     max_epochs: int = 3
     lr: float = 0.01
     batch_size: int = 4
+    drop_last: bool = False
     num_workers: int = 0
     classes: int = 2
     scores: list[float] = field(default_factory=lambda: SCORES)
@@ -84,7 +85,9 @@ class Training:
         pixels = torch.arange(192.0).reshape(12, 1, 4, 4).sin()
         items = [{"image": image, "label": i % 2} for i, image in enumerate(pixels)]
         dataset = Dataset(items, Compose(self.transforms))
-        loader = DataLoader(dataset, batch_size=self.batch_size, shuffle=True, num_workers=self.num_workers)
+        loader = DataLoader(
+            dataset, self.num_workers, batch_size=self.batch_size, shuffle=True, drop_last=self.drop_last
+        )
         best = BestModel(network)
         validator = SupervisedEvaluator(
             "cpu", DataLoader(Dataset(items[:1])), network, key_val_metric={self.metric: GivenScore(self.scores)},
@@ -183,6 +186,12 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(num_workers
     assert_same(*states)
     assert_same(cut.model(), whole.model())
     assert whole.last()["best"]["epoch"] == 4  # 0.9 again: the later one of equals
+
+
+def test_a_training_without_a_batch_is_an_error(tmp_path):
+    """MONAI's trainer would run nothing, and the command would end with exit code 0 and without a model."""
+    with pytest.raises(ValueError, match="12 samples and a batch_size of 32, which is no batch"):
+        Training(tmp_path, batch_size=32, drop_last=True).run()
 
 
 def kill_at(event: int) -> None:

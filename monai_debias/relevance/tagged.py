@@ -1,0 +1,165 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The tensors of one forward pass and what each is to relevance: the record that a relevance mode keeps and asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.overrides import resolve_name
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from monai_debias.relevance.operands import replaced, shares_storage, tensors_in, widened
+from monai_debias.relevance.operations import bare_name, in_place
+from monai_debias.relevance.passes import Passes, Rule, fork
+from monai_debias.relevance.tags import Role, Stem, Tag, UncoveredOperationError
+
+__all__ = ["LOST", "TaggedTensors"]
+
+LOST = ", a constant of the relevance pass: it may multiply or select, but added to a value it would lose relevance"
+
+
+class TaggedTensors:
+    """What is known of the tensors of one forward pass.
+
+    Args:
+        passes: the state of the pass.
+        x: the network's input, a tensor that requires a gradient.
+        allow: names of operations without a rule whose ordinary gradient is to be used.
+    """
+
+    def __init__(self, passes: Passes, x: torch.Tensor, allow: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.passes = passes
+        self.allow = frozenset(allow)
+        self.stem: Stem | None = None
+        self.latest = Tag(Role.CONSTANT)
+        self.tags = WeakTensorKeyDictionary()
+        self.renamed = WeakTensorKeyDictionary()
+        self.tags[x] = Tag(Role.FLOWS, nonnegative=passes.positive and bool((x >= 0).all()))
+
+    def flows(self, value: Any) -> bool:
+        """Whether relevance flows through a value."""
+        tag = self.tags.get(value) if isinstance(value, torch.Tensor) else None
+        return tag is not None and tag.role is Role.FLOWS
+
+    def tag(self, tensor: torch.Tensor, user: Callable | str) -> Tag | None:
+        """The tag of a tensor, None for a plain constant; ``user`` is the operation that an error says takes it."""
+        tag = self.tags.get(tensor)
+        if tag is not None and not (tag.without_gradient and tensor.requires_grad):
+            return tag
+        if not tensor.requires_grad:
+            return None
+        if tensor.is_leaf or (tensor._is_view() and tensor._base is not None and tensor._base.is_leaf):
+            return Tag(Role.CONSTANT)  # a parameter
+        made_by = type(tensor.grad_fn).__name__
+        if made_by in self.allow:
+            self.tags[tensor] = Tag(Role.FLOWS)
+            return self.tags[tensor]
+        error = UncoveredOperationError(
+            f"{user if isinstance(user, str) else resolve_name(user) or bare_name(user)} gets a tensor that {made_by} "
+            "made out of sight of the relevance rules (a custom autograd function, scripted code, an earlier forward "
+            f'pass). Replace it by torch operations, or accept its ordinary gradient with allow=["{made_by}"].'
+        )
+        return Tag(Role.BROKEN, error)
+
+    def use(self, tensor: torch.Tensor) -> Tag:
+        """The tag of a tensor that an operation uses."""
+        tag = self.tags[tensor]
+        tag.fold.uses += 1
+        return tag
+
+    def mark(self, result: Any, role: Role, function: Callable, args: tuple, **known: Any) -> Any:
+        """Tag what an operation returned, or changed in place."""
+        tensors = list(args[:1] if in_place(function) else tensors_in(result))
+        companions = [*tensors_in(known.pop("companion", None)), *[None] * len(tensors)]
+        for tensor, companion in zip(tensors, companions, strict=False):
+            if role in (Role.FLOWS, Role.BROKEN) and not (tensor.is_floating_point() or tensor.is_complex()):
+                self.tags[tensor] = Tag(Role.FACTOR, self.uncovered(function, "makes a choice (index, mask)" + LOST))
+            elif role is not Role.CONSTANT or tensor.requires_grad:
+                self.tag_one(tensor, Tag(role, companion=companion, **known))
+        if in_place(function):
+            self._tag_memory_of(args[0], role, known)
+        return result
+
+    def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
+        """Tag a tensor that an operation has made."""
+        tag.without_gradient = not tensor.requires_grad
+        self.tags[tensor] = tag
+        if tag.role is Role.FLOWS:
+            self.latest = tag
+        base = tensor._base if tensor._is_view() else None
+        if base is not None and base in self.tags:
+            self.tags[base].has_views = True
+
+    def fork(
+        self,
+        result: torch.Tensor,
+        inputs: Sequence[torch.Tensor],
+        rule: Rule,
+        saved: Sequence[torch.Tensor | None],
+        tag: Tag,
+    ) -> torch.Tensor:
+        """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
+        result = widened(result)
+        tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
+        if not tag.batch_first:
+            rule.per_sample = ()  # whose rows are not samples
+        forked = fork(self.passes, rule, result, inputs, saved)
+        self.tag_one(forked, tag)
+        return forked
+
+    def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> None:
+        """From now on ``new`` stands where ``old`` is used, which has been, or is to be, changed in place."""
+        if not changed and self.shares_memory(old):
+            old.copy_(new)
+            self.tags[old] = self.tags[new]
+        else:
+            self.renamed[old] = new
+
+    def adopt(self, tensor: torch.Tensor) -> None:
+        """Take a tensor for a copy of the latest that relevance flows through, as DistributedDataParallel makes one."""
+        self.tags[tensor] = self.latest
+
+    def current(self, arguments: Any) -> Any:
+        """Arguments in which what an activation was to change in place is replaced by the activation."""
+        return replaced(arguments, lambda t: self.renamed.get(t, t)) if self.renamed else arguments
+
+    def shares_memory(self, tensor: torch.Tensor) -> bool:
+        """Whether another tensor sees the same memory."""
+        return tensor._is_view() or self.tags[tensor].has_views
+
+    def companion(self, tensor: torch.Tensor) -> torch.Tensor:
+        """z⁺ of a tensor: what it would be if nothing negative had been added."""
+        tag = self.tags[tensor]
+        if tag.nonnegative:
+            return tensor
+        if tag.companion is None:
+            tag.companion = tensor.relu() if tag.layer is None else tag.layer.positive()
+        return tag.companion
+
+    def uncovered(
+        self,
+        function: Callable,
+        why: str = "has no relevance rule",
+        name: str = "",
+        accept: str = "its ordinary gradient in the relevance pass",
+    ) -> UncoveredOperationError:
+        """The error for an operation that must not pass silently; ``name`` is what to allow, if not the operation."""
+        name = name or bare_name(function)
+        full_name = (resolve_name(function) or bare_name(function)).removesuffix(".__get__")
+        return UncoveredOperationError(
+            f'{full_name} {why}. Replace it in the network, or accept {accept} with allow=["{name}"].'
+        )
+
+    def _tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
+        """Tag what else sees the memory of a tensor that was changed in place."""
+        if role is Role.BROKEN:
+            for tensor, tag in list(self.tags.items()):
+                if tag.role is Role.FLOWS and shares_storage(tensor, changed):
+                    self.tags[tensor] = Tag(role, **known)
+        base = changed._base if changed._is_view() else None
+        if role is Role.FLOWS and base is not None and base not in self.tags and not self.passes.positive:
+            self.tags[base] = Tag(role, batch_first=False)  # a buffer of which a part was written

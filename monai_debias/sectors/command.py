@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.data.datalist import DATALIST_NAME, read_datalist
-from monai_debias.data.find_files import find_files
+from monai_debias.data.find_files import FoundFiles, find_files
+from monai_debias.data.left_out import refuse_left_out, report_left_out
 from monai_debias.files import replace_file, write_csv, write_json
 from monai_debias.sectors.masks import SectorRow, find_sector_masks
 from monai_debias.visualize.sector_sheet import sector_sheet
@@ -28,7 +29,8 @@ def sectors(source: str, out: str, mask: str | None = None, progress: bool = Tru
     mend a mask, edit its PNG (white = sector) and run the command again: a mask that was edited is kept, and counts
     from then on. Where SOURCE has a datalist.json, its items are completed with the paths of the masks, so that a
     bundle trains with them; items with a mask of their own keep it. The sheets show the images as they are, with
-    whatever text is burned into them. The exit code is 1 if an image has no mask.
+    whatever text is burned into them. What is not ultrasound is listed in OUT/left_out.csv. The exit code is 1 if an
+    image has no mask.
 
     Args:
         source: a data-set directory with a datalist.json, such a file, or any folder or file of ultrasound.
@@ -39,17 +41,24 @@ def sectors(source: str, out: str, mask: str | None = None, progress: bool = Tru
     target, where = Path(out).expanduser(), Path(source).expanduser()
     datalist = where if where.suffix == ".json" else where / DATALIST_NAME
     content = read_datalist(datalist) if datalist.is_file() else None
-    files = _files_of(content, datalist.parent, target) if content is not None else _files_below(where, target)
-    directory = datalist.parent if content is not None or where.is_dir() else where.parent
-    rows = find_sector_masks(files, directory, target, mask, progress)
+    files, not_tried = _files_of(content, datalist.parent, target) if content else _files_below(where, target)
+    if content and not files:
+        print(f"each image of {datalist} names a mask already; there is none to find")
+        return
+    directory = datalist.parent if content or where.is_dir() else where.parent
+    rows, left_out = find_sector_masks(files, directory, target, mask, progress)
+    left_out = not_tried + left_out
+    if not rows:
+        refuse_left_out(left_out, f"there is no ultrasound in {where}")
     target.mkdir(parents=True, exist_ok=True)
+    report_left_out(target, left_out, len(rows), strict=False)
     _write_table(rows, target)
     _write_sheets(rows, target)
-    if content is not None:
+    if content:
         _complete(content, rows, datalist)
     without = [row for row in rows if row.mask is None]
     print(f"{len(rows) - len(without)} masks of {len(rows)} images in {target}; look at contact_sheet_1.png first")
-    if without or not rows:
+    if without:
         reasons = "".join(f"\n  {row.image}: {row.doubts}" for row in without[:5])
         raise SystemExit(f"{len(without)} of {len(rows)} images have no mask{reasons}")
 
@@ -60,7 +69,7 @@ def _items(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from (item for item in section if isinstance(item, dict) and item.get("image"))
 
 
-def _files_of(content: Mapping[str, Any], directory: Path, out: Path) -> list[str]:
+def _files_of(content: Mapping[str, Any], directory: Path, out: Path) -> FoundFiles:
     """The images of a datalist that have no mask, or one that this command wrote."""
     own = (out / "masks").resolve()
     wanted = [
@@ -68,12 +77,17 @@ def _files_of(content: Mapping[str, Any], directory: Path, out: Path) -> list[st
         for item in _items(content)
         if not item.get("mask") or (directory / item["mask"]).resolve().is_relative_to(own)
     ]
-    return [str(directory / image) for image in dict.fromkeys(wanted)]
+    return FoundFiles([str(directory / image) for image in dict.fromkeys(wanted)], [])
 
 
-def _files_below(where: Path, out: Path) -> list[str]:
+def _files_below(where: Path, out: Path) -> FoundFiles:
     """The files of a folder, without what this command wrote there."""
-    return [file for file in find_files(where).files if not Path(file).resolve().is_relative_to(out.resolve())]
+
+    def is_other(file: str) -> bool:
+        return not Path(file).resolve().is_relative_to(out.resolve())
+
+    found = find_files(where)
+    return FoundFiles([*filter(is_other, found.files)], [entry for entry in found.left_out if is_other(entry.file)])
 
 
 def _write_table(rows: Sequence[SectorRow], out: Path) -> None:

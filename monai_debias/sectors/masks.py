@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from monai.utils import OptionalImportError, optional_import
 from numpy.typing import NDArray
 
+from monai_debias.data.left_out import LeftOut
 from monai_debias.data.reading import NotUltrasoundError
 from monai_debias.parameters import BOOL, NONE, PATH, SequenceOf, expects
 from monai_debias.sectors.mask_file import is_edited, read_mask, write_mask
@@ -61,11 +62,10 @@ def find_sector_masks(
     out: str | Path,
     mask: str | Path | None = None,
     progress: bool = False,
-) -> list[SectorRow]:
+) -> tuple[list[SectorRow], list[LeftOut]]:
     """Write the sector mask of each image as ``OUT/masks/PATH.png``, with the path relative to the directory.
 
-    A mask that is there and was edited, or put there by hand, is left as it is; it has to fit its image. Files that are
-    not ultrasound are passed over.
+    A mask that is there and was edited, or put there by hand, is left as it is; it has to fit its image.
 
     Args:
         files: the images.
@@ -75,7 +75,7 @@ def find_sector_masks(
         progress: whether to show a progress bar (with tqdm).
 
     Returns:
-        A row for each image, the least sure first.
+        A row for each image, the least sure first, and the files that are not ultrasound.
 
     Raises:
         ValueError: if the file ``mask`` is not a mask.
@@ -86,18 +86,20 @@ def find_sector_masks(
         >>> clip = Path(get_testdata_file("examples_ybr_color.dcm"))
         >>> with tempfile.TemporaryDirectory() as out, warnings.catch_warnings():
         ...     warnings.simplefilter("ignore")  # its regions do not fit
-        ...     [row] = find_sector_masks([clip], clip.parent, out)
+        ...     [row], left_out = find_sector_masks([clip], clip.parent, out)
         >>> row.image, row.method, row.confidence > 0.9
         ('examples_ybr_color.dcm', 'clip', True)
     """
     given = None if mask is None else read_mask(Path(mask).expanduser())
     paths = [Path(file) for file in files]
     bar = tqdm(paths, unit="image") if progress and has_tqdm else paths
-    rows = [_row(path, Path(directory), Path(out), given) for path in bar]
-    return sorted((row for row in rows if row is not None), key=lambda row: (row.confidence, row.image))
+    found = [_row(path, Path(directory), Path(out), given) for path in bar]
+    rows = [row for row in found if isinstance(row, SectorRow)]
+    left_out = [entry for entry in found if isinstance(entry, LeftOut)]
+    return sorted(rows, key=lambda row: (row.confidence, row.image)), left_out
 
 
-def _row(path: Path, directory: Path, out: Path, given: NDArray[np.bool_] | None) -> SectorRow | None:
+def _row(path: Path, directory: Path, out: Path, given: NDArray[np.bool_] | None) -> SectorRow | LeftOut:
     name = _relative(path, directory)
     target = out / "masks" / f"{name}.png"
     picture = None
@@ -108,8 +110,8 @@ def _row(path: Path, directory: Path, out: Path, given: NDArray[np.bool_] | None
             first = image[0].reshape(*image.shape[1:3], -1)[..., 0].numpy()
             picture = _small(first / max(float(first.max()), 1.0))
             found, method, confidence, doubts = _mask_of(image, target, given)
-    except NotUltrasoundError:
-        return None
+    except NotUltrasoundError as error:
+        return LeftOut(str(path), "not ultrasound", str(error).removeprefix(f"{path}: "))
     except (ValueError, OSError, OptionalImportError) as error:
         return SectorRow(name, None, "none", 0.0, 0.0, str(error), picture)
     if method != "by hand":

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,9 +41,16 @@ def run(*arguments, **options):
     sectors(*map(str, arguments), progress=False, **options)
 
 
-def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys):
+def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys, caplog):
     out = data / "sectors"
+    (data / "empty.dcm").write_bytes(b"")
     run(data, out)
+    with (out / "left_out.csv").open(newline="") as file:
+        assert [(Path(row["file"]).name, row["kind"]) for row in csv.DictReader(file)] == [
+            ("empty.dcm", "unreadable"),
+            ("ct.dcm", "not ultrasound"),
+        ]
+    assert "2 files are used; 2 left out" in caplog.text
     assert "2 masks of 2 images" in capsys.readouterr().out
     still, clip = table(out)  # the least sure first
     assert (still["image"], still["method"], clip["image"], clip["method"]) == (
@@ -92,7 +100,7 @@ def test_an_edited_mask_that_does_not_fit_is_not_trusted_and_not_overwritten(dat
     wrong = data / "out" / "masks" / "b" / "still.dcm.png"
     wrong.parent.mkdir(parents=True)
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(wrong)
-    (row,) = find_sector_masks([data / "b" / "still.dcm"], data, data / "out")
+    (row,), _ = find_sector_masks([data / "b" / "still.dcm"], data, data / "out")
     assert (row.method, row.confidence, row.mask) == ("none", 0.0, None)
     assert "the mask by hand has 20 rows and 20 columns" in row.doubts
     assert read_mask(wrong).shape == (20, 20)
@@ -120,3 +128,15 @@ def test_datalist_is_completed_and_annotations_stay(data):
     for item in after["training"][:2]:
         assert item.pop("mask") == f"out/masks/{item['image']}.png"
     assert after == before
+
+
+def test_nothing_to_find_is_said(data, tmp_path, capsys):
+    items = [
+        {"image": f"b/{n}.dcm", "label": k, "patient_id": n, "mask": "b/ct.dcm"} for k, n in enumerate(("still", "ct"))
+    ]
+    save_datalist(data, {"training": items}, ("PLAX", "PSAX"), "two images with masks")
+    run(data, tmp_path / "out")
+    assert "names a mask already" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"there is no ultrasound in(.|\n)*modality CT"):
+        run(data / "b" / "ct.dcm", tmp_path / "out")

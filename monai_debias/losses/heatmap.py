@@ -127,7 +127,8 @@ class MaskedHeatmap:
     """A heatmap and its masks, for the two losses that share most of the work on them.
 
     Single NaN and infinite values are repaired, with a warning and without a gradient: NaN becomes the mean relevance
-    inside the masks of the batch, ±inf the largest or smallest finite value of the heatmap.
+    inside the masks of the batch, ±inf the largest or smallest finite value of the heatmap; in a distributed training
+    those of the process's own part, since the others cannot wait in every step for what one of them may rarely need.
 
     Args:
         heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions; calculated with in float64 if

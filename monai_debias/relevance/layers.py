@@ -27,7 +27,7 @@ from monai_debias.relevance.tags import Fold, LinearLayer, Role, Stem, Tag
 __all__ = ["HANDLERS"]
 
 
-def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """An element-wise function.
 
     One that works in place is computed beside its input, which it replaces from then on. A ReLU, whose rule does not
@@ -37,19 +37,19 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
     f = ACTIVATIONS[name] if changes_input else function
     signature = _signature_with_inplace(f)
     if signature is not None:
-        bound = signature.bind(u, *args, **kwargs)
+        bound = signature.bind(input, *args, **kwargs)
         changes_input |= bool(bound.arguments.get("inplace"))
         bound.arguments["inplace"] = False
         args = bound.args[1:]
         kwargs = bound.kwargs
     epsilon, is_relu, positive = mode.passes.epsilon, name == "relu", mode.passes.positive
-    before = mode.use(u)
-    z = mode.companion(u) if positive else None
-    shared = mode.shares_memory(u)
+    before = mode.use(input)
+    z = mode.companion(input) if positive else None
+    shared = mode.shares_memory(input)
     if is_relu and changes_input and not (positive or before.captured or shared):
-        u_before, a = before_change(u), u.relu_()
+        u_before, a = before_change(input), input.relu_()
     else:
-        u_before = u.clone() if changes_input and shared else u
+        u_before = input.clone() if changes_input and shared else input
         a = f(u_before, *args, **kwargs)
 
     fold = before.fold
@@ -75,7 +75,7 @@ def activation(mode: RelevanceMode, function: Callable, u: torch.Tensor, *args: 
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
-        mode.rename(u, out, changed=a is u)
+        mode.rename(input, out, changed=a is input)
     return out
 
 
@@ -194,17 +194,22 @@ def attention(
     if mode.passes.positive and not before.nonnegative:
         tag.companion = function(query, key, mode.companion(value), attn_mask, 0.0, is_causal, scale=scale)
 
-    def rule(g: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    def rule(g: torch.Tensor, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         return _attention_weights(query, key, mask, size).transpose(-1, -2) @ g
 
-    return mode.fork(result, [value], Rule(rule, rule, (True, True)), (query, key), tag)
+    # each may lack the batch, or be the same for all samples
+    saved = [t if t is None else t.expand(*result.shape[:-2], *t.shape[-2:]) for t in (query, key, mask)]
+    per_sample = (result.ndim > 2,) * 3
+    return mode.fork(result, [value], Rule(rule, rule, per_sample), saved, tag)
 
 
 def _attention_weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, size: float) -> torch.Tensor:
     scores = (query * size**0.5) @ (key * size**0.5).transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    return scores.softmax(-1)
+    if mask is None:
+        return scores.softmax(-1)
+    scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    nothing = scores.isneginf().all(-1, keepdim=True)  # is left of the values, and the result is 0
+    return scores.masked_fill(nothing, 0.0).softmax(-1).masked_fill(nothing, 0.0)
 
 
 def _attention_with_dropout(
@@ -230,8 +235,8 @@ def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tens
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
     """Concatenation, of which every part gets its part of the gradient."""
-    if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):
-        raise mode.uncovered(function, f"with {sorted(kwargs)} or parts of unequal dimensions has no rule")
+    if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):  # by the name axis, or with an empty part
+        return mode.linear(function, bare_name(function), (tensors,) if kwargs else (tensors, dim), kwargs)
     known = known_of_linear(mode, function, (tensors, dim), {}) if mode.passes.positive else {}
     for t in tensors:
         if mode.flows(t):

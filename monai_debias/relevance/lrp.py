@@ -18,11 +18,13 @@ from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.rows import take_rows
-from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, unwrapped
+from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, returned_by, unwrapped
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
-from monai_debias.relevance.targets import Target, explained_scalars
+from monai_debias.relevance.targets import TARGET, Target, explained_scalars
 
 __all__ = ["LRP"]
+
+_TARGET = OneOf("dual") | TARGET
 
 
 class LRP:
@@ -121,6 +123,7 @@ class LRP:
                 rule, a tensor without gradients (``detach``, ``torch.no_grad``), a softmax or sigmoid as last layer.
         """
         self._check_input(x)
+        _TARGET.check("LRP: target", target)
         if isinstance(layers, str):
             raise TypeError(f"layers must be a sequence of names, e.g. [{layers!r}], got a string.")
         dual = isinstance(target, str) and target == "dual"
@@ -133,9 +136,12 @@ class LRP:
             passes = Passes(self.epsilon, dual, _checked_rows(rows, leaf), len(leaf))
             mode = RelevanceMode(passes, image, HANDLERS, self.allow)
             network = outermost_eager(self.network)
-            with eager_operations(), mode, _captured(network, layers, mode) as outputs:
+            with eager_operations(), mode, _captured(network, layers, mode) as outputs, returned_by(network) as inside:
                 returned = network(image)
-            logits = _checked_logits(logits_of(returned, self.output, network), mode, network)
+            logits = mode.current(logits_of(returned, self.output, network))
+            if isinstance(network, DistributedDataParallel):
+                mode.adopt(logits, mode.current(logits_of(inside[-1], self.output, network)))
+            _check_logits(logits, mode, network)
             stem = _stem(mode, image) if self.input_rule == "zb" else None
             sources = {"input": leaf if stem is None else stem.output}
             sources |= {name: _unchanged(name, mode, outputs) for name in layers}
@@ -240,17 +246,14 @@ def _dual_starts(
     ]
 
 
-def _checked_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn.Module) -> torch.Tensor:
+def _check_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn.Module) -> None:
     name = type(unwrapped(network)).__name__
-    logits = mode.current(logits)
     n = mode.passes.batch_size
     if logits.ndim != 2 or len(logits) < n or (len(logits) > n and mode.passes.rows is None):
         raise ValueError(
             f"{name} returned shape {tuple(logits.shape)}, expected logits (B, K) for the {n} "
             "samples. Where rows are appended to those of the input (Flow-Mixup), name the rows to explain."
         )
-    if logits.requires_grad and isinstance(network, DistributedDataParallel):
-        mode.adopt(logits)
     tag = mode.tag(logits, "the explanation of the logits")
     if tag is not None and tag.role is Role.FACTOR:
         raise UncoveredOperationError(
@@ -261,7 +264,6 @@ def _checked_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn
         raise tag.error
     if tag is None or tag.role is not Role.FLOWS:
         raise ValueError(f"the logits of {name} do not depend on the input: there is nothing to explain.")
-    return logits
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "low_precision",
     "replaced",
     "shares_storage",
+    "takes",
     "tensors_in",
     "widened",
     "without_override",
@@ -47,6 +49,15 @@ def without_override(function: Callable) -> Callable:
     twin = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__
     return twin
+
+
+def takes(function: Callable, *args: Any, **kwargs: Any) -> bool:
+    """Whether a function can be called with such arguments."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def broadcast(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

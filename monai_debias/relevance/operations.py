@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 __all__ = [
     "ACTIVATIONS",
+    "BOOKKEEPING",
     "BORROWING",
     "CONVOLUTIONS",
     "COVERED",
@@ -65,6 +66,9 @@ POWERS = frozenset({"pow", "rsqrt", "sqrt"})
 
 # of which an argument gives only its shape or type; of those that give nothing else see gives_shape
 BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
+
+# hooks of a gradient, which change nothing of the tensor
+BOOKKEEPING = frozenset({"backward_hooks", "register_hook", "retain_grad"})
 
 # bring values out of torch's sight, by their whole names
 LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "item", "numpy", "tolist"})

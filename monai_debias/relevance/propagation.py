@@ -26,11 +26,13 @@ from monai_debias.relevance.operands import (
     low_precision,
     replaced,
     shares_storage,
+    takes,
     tensors_in,
     widened,
     without_override,
 )
 from monai_debias.relevance.operations import (
+    BOOKKEEPING,
     BORROWING,
     COVERED,
     DEVIATIONS,
@@ -83,6 +85,11 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         """Compute an operation, with its rule where it has one."""
         args, kwargs = self.current(args), self.current(kwargs or {})
         name = bare_name(function)
+        if name in BOOKKEEPING:
+            result = function(*args, **kwargs)
+            for copied, original in zip(tensors_in(result), tensors_in(args), strict=False):
+                self.adopt(copied, original)
+            return result
         tensors = tensors_in((args, kwargs))
         mattering = tensors[:1] if name in BORROWING else tensors
         tags = [tag for t in mattering if (tag := self.tag(t, function)) is not None]
@@ -110,7 +117,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
     ) -> Any:
         """An operation of which something depends on the input."""
         if name in self.allow and Role.FLOWS in roles and Role.BROKEN not in roles:
-            return self._linear(function, name, args, kwargs)
+            return self.linear(function, name, args, kwargs)
         if name in GATES:
             return self.constant(function, args, kwargs, "makes a gate")
         if Role.BROKEN in roles:
@@ -141,10 +148,20 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if name in ("mul", "multiply") and not in_place(function):
             args = self._with_gate(args)
         if name in self.handlers:
-            return self.handlers[name](self, function, *args, **kwargs)
+            return self._handled(self.handlers[name], function, args, kwargs)
         if name not in COVERED and is_composed(function):
             return self.see_inside(without_override(function), *args, **kwargs)
-        return self._linear(function, name, args, kwargs)
+        return self.linear(function, name, args, kwargs)
+
+    def _handled(self, handler: Callable[..., Any], function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+        try:
+            return handler(self, function, *args, **kwargs)
+        except TypeError:
+            if takes(handler, self, function, *args, **kwargs):
+                raise
+            # torch.batch_norm and others have more arguments, in another order
+            why = "has no relevance rule with these arguments; that of the same name in torch.nn.functional has one"
+            raise self.uncovered(function, why) from None
 
     def see_inside(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         """Compute a function of torch operations, of which each passes through the mode."""
@@ -205,7 +222,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
                 if tag is not None and tag.role is Role.FACTOR and tag.error is not None:
                     raise tag.error
 
-    def _linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Operations that are linear in what depends on the input: their ordinary gradient is the rule."""
         tensors = tensors_in((args, kwargs))
         flowing = [self.tags[t] for t in (tensors[:1] if name in BORROWING else tensors) if self.flows(t)]

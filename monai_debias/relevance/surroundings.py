@@ -11,10 +11,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch.nn.modules._functions import BackwardHookFunction
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.overrides import handle_torch_function
 from torch.utils import checkpoint
 
-__all__ = ["eager_operations", "logits_of", "outermost_eager", "unwrapped"]
+__all__ = ["eager_operations", "logits_of", "outermost_eager", "returned_by", "unwrapped"]
 
 
 def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
@@ -47,6 +49,23 @@ def _compiled(network: torch.nn.Module) -> torch.nn.Module | None:
 
 def _distributed(network: torch.nn.Module) -> torch.nn.Module | None:
     return network.module if isinstance(network, DistributedDataParallel | DataParallel) else None
+
+
+@contextmanager
+def returned_by(network: torch.nn.Module) -> Iterator[list[Any]]:
+    """What the network itself returns in this thread to what is around it."""
+    found: list[Any] = []
+    thread = threading.get_ident()
+
+    def keep(_: torch.nn.Module, __: Any, returned: Any) -> None:
+        if threading.get_ident() == thread:
+            found.append(returned)
+
+    handle = unwrapped(network).register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()
 
 
 def logits_of(returned: Any, output: int | str | None, network: torch.nn.Module) -> torch.Tensor:
@@ -127,6 +146,8 @@ def _without_compiler_and_checkpoints(undo: ExitStack) -> None:
     # the rules keep what a checkpoint throws away, and do not run again when it is computed anew
     _replace_while(undo, checkpoint.CheckpointFunction, "apply", _apply_at_once)
     _replace_while(undo, checkpoint, "_checkpoint_without_reentrant_generator", _no_checkpoint)
+    # which a module with backward hooks puts around its arguments and results, out of sight of the rules
+    _replace_while(undo, BackwardHookFunction, "apply", _seen_hooks)
 
 
 _shared = _Shared(_without_compiler_and_checkpoints)
@@ -145,6 +166,17 @@ def _replace_while(undo: ExitStack, owner: Any, name: str, replacement: Callable
 
 def _apply_at_once(function: Callable, _: bool, *args: Any) -> Any:
     return function(*args)
+
+
+_apply_hooks = BackwardHookFunction.apply
+
+
+def _backward_hooks(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return _apply_hooks(*tensors)
+
+
+def _seen_hooks(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return handle_torch_function(_backward_hooks, tensors, *tensors)
 
 
 def _no_checkpoint(*_: Any, **__: Any) -> Iterator[None]:

@@ -35,7 +35,6 @@ class TaggedTensors:
         self.passes = passes
         self.allow = frozenset(allow)
         self.stem: Stem | None = None
-        self.latest = Tag(Role.CONSTANT)
         self.tags = WeakTensorKeyDictionary()
         self.renamed = WeakTensorKeyDictionary()
         self.tags[x] = Tag(Role.FLOWS, nonnegative=passes.positive and bool((x >= 0).all()))
@@ -48,7 +47,7 @@ class TaggedTensors:
     def tag(self, tensor: torch.Tensor, user: Callable | str) -> Tag | None:
         """The tag of a tensor, None for a plain constant; ``user`` is the operation that an error says takes it."""
         tag = self.tags.get(tensor)
-        if tag is not None and not (tag.without_gradient and tensor.requires_grad):
+        if tag is not None and not (tag.without_gradient and tensor.grad_fn is not None):
             return tag
         if not tensor.requires_grad:
             return None
@@ -86,10 +85,8 @@ class TaggedTensors:
 
     def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
         """Tag a tensor that an operation has made."""
-        tag.without_gradient = not tensor.requires_grad
+        tag.without_gradient = tensor.grad_fn is None  # a view in no_grad requires one all the same
         self.tags[tensor] = tag
-        if tag.role is Role.FLOWS:
-            self.latest = tag
         base = tensor._base if tensor._is_view() else None
         if base is not None and base in self.tags:
             self.tags[base].has_views = True
@@ -119,9 +116,11 @@ class TaggedTensors:
         else:
             self.renamed[old] = new
 
-    def adopt(self, tensor: torch.Tensor) -> None:
-        """Take a tensor for a copy of the latest that relevance flows through, as DistributedDataParallel makes one."""
-        self.tags[tensor] = self.latest
+    def adopt(self, copied: torch.Tensor, original: torch.Tensor) -> None:
+        """Take a tensor for the copy of another that was made out of sight, as DistributedDataParallel makes one."""
+        tag = self.tag(original, "the network")
+        if tag is not None:
+            self.tags[copied] = tag
 
     def current(self, arguments: Any) -> Any:
         """Arguments in which what an activation was to change in place is replaced by the activation."""

@@ -11,9 +11,12 @@ import torch
 
 from monai_debias.parameters import FUNCTION, TENSOR, Instance, Integer, Number, OneOf, expects
 
-__all__ = ["Target", "eta", "explained_scalars"]
+__all__ = ["TARGET", "Target", "eta", "explained_scalars"]
 
 Target: TypeAlias = "int | torch.Tensor | str | tuple[str, torch.Tensor] | Callable[[torch.Tensor], torch.Tensor]"
+
+
+TARGET = OneOf("all", "selective", "stochastic") | Integer("[0, inf)") | TENSOR | Instance(tuple) | FUNCTION
 
 
 @expects(logits=TENSOR, classes=TENSOR, epsilon=Number("[0, inf)"))
@@ -45,10 +48,7 @@ def eta(logits: torch.Tensor, classes: torch.Tensor, epsilon: float = 1e-2) -> t
     return torch.log(p + epsilon) - torch.log(1 - p + epsilon)
 
 
-@expects(
-    logits=TENSOR,
-    target=OneOf("all", "selective", "stochastic") | Integer("[0, inf)") | TENSOR | Instance(tuple) | FUNCTION,
-)
+@expects(logits=TENSOR, target=TARGET)
 def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
     """The scalars to explain, a column for each map.
 
@@ -100,7 +100,7 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
         return logits.gather(1, _labels(target, logits)[:, None])
     raise ValueError(
         f'unknown target {target!r}: expected a label, a tensor of labels, "all", "selective", ("selective", labels), '
-        '"stochastic", "dual", or a function of the logits.'
+        '"stochastic", or a function of the logits.'
     )
 
 

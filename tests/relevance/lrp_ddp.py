@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.relevance import LRP
+from monai_debias.relevance import LRP, UncoveredOperationError
 
 
 def network() -> nn.Sequential:
@@ -35,6 +35,10 @@ TARGETS = {"all": False, "selective": False, "dual": True}  # whether to look fo
 def train(rank: int, folder: Path) -> None:
     with pytest.raises(ValueError, match="use static_graph=False"):
         LRP(DistributedDataParallel(network(), static_graph=True))(images())
+    for unused in (False, True):
+        wrapped = DistributedDataParallel(nn.Sequential(network(), nn.LogSoftmax(1)), find_unused_parameters=unused)
+        with pytest.raises(UncoveredOperationError, match="log_softmax"):
+            LRP(wrapped)(images(), "all")
     for target, unused in TARGETS.items():
         wrapped = DistributedDataParallel(network(), find_unused_parameters=unused)
         part, gradients = images().chunk(2)[rank], []

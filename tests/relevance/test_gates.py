@@ -200,6 +200,34 @@ def test_causal_attention() -> None:
     compare(lambda m, x: F.scaled_dot_product_attention(x, x, x, is_causal=True), by_hand)
 
 
+ATTENDED: dict[str, tuple[Between, torch.Tensor | None]] = {
+    "a mask for each sample": (lambda _, x: x, torch.linspace(-2, 2, 32, dtype=torch.double).view(4, 1, 1, 8)),
+    "samples of which a row sees nothing": (
+        lambda _, x: x,
+        torch.arange(8)[:, None] > torch.arange(4).view(4, 1, 1, 1),
+    ),
+    "queries without a batch": (lambda m, _: m.gate.weight, None),
+    "as many queries as samples": (lambda m, _: m.gate.weight.expand(4, 8, 8), None),
+}
+
+
+@pytest.mark.parametrize(("queries", "mask"), ATTENDED.values(), ids=ATTENDED)
+def test_attention_of_what_is_the_same_for_all_samples_or_differs(queries: Between, mask: torch.Tensor | None) -> None:
+    """Rows of a batch that are explained alone get their own part of it."""
+
+    def by_hand(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        scores = queries(m, x) @ x.mT / 8**0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -1e9) if mask.dtype == torch.bool else scores + mask
+        weights = scores.softmax(-1).detach()
+        return (weights if mask is None or mask.dtype != torch.bool else weights * mask) @ x
+
+    def fused(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return F.scaled_dot_product_attention(queries(m, x), x, x, attn_mask=mask)
+
+    compare(fused, by_hand, gate=nn.Linear(8, 8))
+
+
 class Encoder(nn.Module):
     def __init__(self, dropout: float) -> None:
         super().__init__()

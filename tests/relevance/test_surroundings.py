@@ -75,6 +75,21 @@ def test_layers_of_a_compiled_network_have_their_own_names() -> None:
     assert torch.equal(relevance["0"], LRP(plain())(images(), layers=["0"])[1]["0"])
 
 
+def seen_by_hooks() -> nn.Module:
+    """As those who want a class activation map as well register them."""
+    network = plain()
+    network[0].register_full_backward_hook(lambda *_: None)
+    network[3].register_forward_hook(lambda _, __, output: output.register_hook(lambda g: g) and None)
+    network[5].register_full_backward_pre_hook(lambda *_: None)
+    return network
+
+
+def test_hooks_of_gradients() -> None:
+    for found, value in zip(step(seen_by_hooks(), images()), step(plain(), images()), strict=True):
+        assert torch.equal(found, value)
+    assert torch.equal(LRP(seen_by_hooks())(images(), "dual")[1], LRP(plain())(images(), "dual")[1])
+
+
 class Checkpointed(nn.Module):
     def __init__(self, run: Callable[[nn.Module, torch.Tensor], torch.Tensor]) -> None:
         super().__init__()

@@ -33,6 +33,18 @@ class Custom(torch.autograd.Function):
         return 2 * g
 
 
+class Identity(torch.autograd.Function):
+    """It returns its argument itself, as gradient reversal does; torch makes a view of it without a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+        return g
+
+
 @pytest.fixture(scope="module")
 def scripted() -> nn.Module:
     return torch.jit.script(nn.Sequential(conv(4, 4), nn.ReLU()))
@@ -49,6 +61,12 @@ UNCOVERED = {
     "division by a mean": (lambda x: x / x.mean(), "div", ["div"]),
     "maximum": (lambda x: torch.maximum(x, x.flip(1)), "maximum", ["maximum"]),
     "custom function": (Custom.apply, "CustomBackward", ["CustomBackward"]),
+    "custom identity": (Identity.apply, "IdentityBackward", ["IdentityBackward"]),
+    "norm with torch's own arguments": (
+        lambda x: torch.layer_norm(x, (8,), None, None, 1e-5, False),
+        "torch.layer_norm .*torch.nn.functional",
+        ["layer_norm"],
+    ),
     "softmax by hand": (lambda x: x.exp() / x.exp().sum(1, keepdim=True), "exp", ["exp", "div"]),
     "log_softmax": (lambda x: x.log_softmax(1), "log_softmax", ["log_softmax"]),
 }

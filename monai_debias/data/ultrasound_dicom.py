@@ -53,8 +53,14 @@ class DicomClip:
 
     @property
     def patient_id(self) -> str:
-        """The Patient ID, "" if there is none; never to be printed."""
-        return str(self._dataset.get("PatientID") or "").strip()
+        """The Patient ID, "" if there is none that can be read; never to be printed."""
+        from pydicom.config import disable_value_validation
+
+        try:
+            with disable_value_validation():  # whose warnings quote the value
+                return str(self._dataset.get("PatientID") or "").strip()
+        except Exception:  # noqa: BLE001 - of any type, and with the value in its message
+            return ""
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Yield the frames with these indices, None for all, see :class:`DicomPixels`."""

@@ -44,7 +44,7 @@ def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
 
 def _compiled(network: torch.nn.Module) -> torch.nn.Module | None:
     """What ``torch.compile`` was given, if the network comes from it."""
-    return network.get_submodule("_orig_mod") if "_orig_mod" in network._modules else None
+    return dict(network.named_children()).get("_orig_mod")
 
 
 def _distributed(network: torch.nn.Module) -> torch.nn.Module | None:

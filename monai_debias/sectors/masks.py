@@ -21,7 +21,7 @@ from monai_debias.data.reading import NotUltrasoundError
 from monai_debias.parameters import BOOL, NONE, PATH, SequenceOf, expects
 from monai_debias.sectors.mask_file import is_edited, read_mask, write_mask
 from monai_debias.transforms.load_ultrasound import LoadUltrasound
-from monai_debias.transforms.ultrasound import UltrasoundSectorMask
+from monai_debias.transforms.ultrasound import SectorGuessWarning, UltrasoundSectorMask
 
 __all__ = ["SectorRow", "find_sector_masks"]
 
@@ -105,7 +105,7 @@ def _row(path: Path, directory: Path, out: Path, given: NDArray[np.bool_] | None
     picture = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the row tells the doubts
+            warnings.simplefilter("ignore", SectorGuessWarning)  # the row tells the doubts
             image = LoadUltrasound()(path)
             first = image[0].reshape(*image.shape[1:3], -1)[..., 0].numpy()
             picture = _small(first / max(float(first.max()), 1.0))

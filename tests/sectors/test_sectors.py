@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from monai_debias.data import load_datalist, save_datalist
+from monai_debias.data import FileReadWarning, load_datalist, save_datalist
 from monai_debias.sectors.command import sectors
 from monai_debias.sectors.mask_file import read_mask
 from monai_debias.sectors.masks import find_sector_masks
+from monai_debias.transforms import SectorGuessWarning
 
 CLIP, STILL, CT = (get_testdata_file(n) for n in ("examples_ybr_color.dcm", "examples_rgb_color.dcm", "CT_small.dcm"))
 
@@ -44,7 +45,10 @@ def run(*arguments, **options):
 def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys, caplog):
     out = data / "sectors"
     (data / "empty.dcm").write_bytes(b"")
-    run(data, out)
+    with pytest.warns(FileReadWarning, match=r"clip\.dcm: .*outside of the image") as warned:
+        run(data, out)
+    assert any("the ultrasound regions are not used" in str(warning.message) for warning in warned)
+    assert not any(warning.category is SectorGuessWarning for warning in warned)  # the table and the sheet tell that
     with (out / "left_out.csv").open(newline="") as file:
         assert [(Path(row["file"]).name, row["kind"]) for row in csv.DictReader(file)] == [
             ("empty.dcm", "unreadable"),

@@ -97,6 +97,13 @@ def make_network() -> torch.nn.Module:
         return DenseNet(2, 1, len(VIEWS), init_features=4, growth_rate=2, block_config=(1,))
 
 
+def saved_network(folder: Path) -> str:
+    """A file with other weights of the classifier, beside a folder that may be emptied."""
+    path = folder.with_name(f"{folder.name}-weights.pt")
+    torch.save({name: value / 2 for name, value in make_network().state_dict().items()}, path)
+    return str(path)
+
+
 def packages() -> list[ModuleType]:
     """The sub-packages of monai_debias."""
     names = [info.name for info in pkgutil.iter_modules(monai_debias.__path__) if info.ispkg]
@@ -185,6 +192,7 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "n_resamples": [20],
         "network": [NETWORK],
         "normalization": ["absRoIMean", "RoIMean"],
+        "path": [saved_network(folder)],
         "objects": [{"network": {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}}],
         "output": [None],
         "output_dir": [str(folder)],
@@ -350,6 +358,8 @@ BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "BackgroundSwapConsistency.multi_label": [],  # with labels of their own it is as good
     "BackgroundSwapConsistency.n_swaps": [0],
     "BestModel.network": [None, "network"],
+    "ModelLoader.network": [None, "network"],
+    "ModelLoader.path": [3],
     "alpha": [0.0, -1.0],
     "background": ["blur"],
     "background_scale": [0.0],

@@ -10,6 +10,7 @@ from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.handlers.gradient_clipping import GradientClipping
 from monai_debias.handlers.loss_terms import LossTerms
+from monai_debias.handlers.model_loader import ModelLoader
 from monai_debias.handlers.predictions import PredictionSaver
 from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
 from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
@@ -23,6 +24,7 @@ __all__ = [
     "FiniteLoss",
     "GradientClipping",
     "LossTerms",
+    "ModelLoader",
     "PredictionSaver",
     "RelevanceCutTuning",
     "RelevanceWeightSchedule",

@@ -156,6 +156,18 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
     assert (tmp_path / "metrics.json").read_text() == before
 
 
+@pytest.mark.parametrize("names", [("train", "evaluate"), ("inference",)], ids="-".join)
+def test_a_model_with_a_changed_byte_is_refused(names, trained, cohort, tmp_path):
+    content = bytearray((trained / "model.pt").read_bytes())
+    weight = torch.load(trained / "model.pt", weights_only=True)["fc.weight"]
+    content[content.index(weight.numpy().tobytes())] ^= 1
+    (tmp_path / "model.pt").write_bytes(content)
+    arguments = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--image_size", "[48,48]"]
+    output = run("run", "--config_file", configs(*names), *arguments, fails=True)
+    assert f"{tmp_path / 'model.pt'} is no checkpoint, or a damaged one: the checksum" in output
+    assert not (tmp_path / "predictions.csv").exists()
+
+
 def infer(trained: Path, source: Path, out: Path, *options: str, fails: bool = False) -> str:
     places = ["--dataset_dir", source, "--checkpoint", trained / "model.pt", "--output_dir", out]
     return run("run", "--config_file", configs("inference"), *places, "--image_size", "[48,48]", *options, fails=fails)

@@ -47,7 +47,7 @@ class ResumableTraining:
         objects: what to save and restore beside the trainer: ``{name: object with state_dict and load_state_dict}``.
         best_model: the :class:`BestModel` of the validation, for ``model.pt``.
         record: what must be the same when the training goes on, such as ``{"method": "mixup", "seed": 0}``, in plain
-            values; the types of the network, the loss, the random transforms and the like are recorded without it.
+            values; the types of ``objects``, the loss, the random transforms and the like are recorded without it.
 
     Raises:
         ValueError: when ``objects`` has a name that is taken; when the trainer's data loader has no batch; on resuming,
@@ -120,10 +120,9 @@ class ResumableTraining:
 
     def _state(self, engine: Engine) -> dict[str, Any]:
         """What ``last.pt`` is made of, in the order in which it is restored."""
-        modules = {name: value for name, value in self.objects.items() if isinstance(value, torch.nn.Module)}
-        networks = {name: plain_network(module) for name, module in modules.items()}
+        parts = {n: plain_network(v) if isinstance(v, torch.nn.Module) else v for n, v in self.objects.items()}
         return {
-            "record": TrainingRecord(engine, self.record, networks),
+            "record": TrainingRecord(engine, self.record, parts),
             **self.objects,
             **({} if self.best_model is None else {"best": self.best_model}),
             "settings": self._settings,
@@ -211,6 +210,12 @@ class ResumableTraining:
                 Checkpoint.load_objects({name: value}, {name: state[name]})
         # what is asked for now, not what was asked for then
         engine.state.epoch_length = engine.state.epoch_length or length
+        if engine.state.epoch_length != length:
+            self.logger.warning(
+                "epochs have %d iterations and had %d: the data or the batch size have changed",
+                engine.state.epoch_length,
+                length,
+            )
         engine.state.epoch, engine.state.iteration = epoch, epoch * engine.state.epoch_length
 
     def _mend_model(self) -> None:

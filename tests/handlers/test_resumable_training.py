@@ -28,7 +28,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.transforms import Compose, RandFlipd, RandGaussianNoised
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, ReduceLROnPlateau
 
 from monai_debias.engines import PrepareBatchFlowMixup
 from monai_debias.handlers import BestModel, FiniteLoss, ResumableTraining
@@ -72,6 +72,7 @@ class Training:
     transforms: list[Any] = field(default_factory=lambda: [RandGaussianNoised("image", 1.0), RandFlipd("image", 0.5)])
     more: list[str] = field(default_factory=list)  # further objects
     loss: torch.nn.Module = field(default_factory=torch.nn.CrossEntropyLoss)
+    optimizer: type[torch.optim.Optimizer] = torch.optim.Adam
     schedule: Callable[[torch.optim.Optimizer, int], LRScheduler] = CosineAnnealingLR
     at: dict[int, Callable[[Engine], None]] = field(default_factory=dict)  # what happens after an iteration
 
@@ -80,7 +81,7 @@ class Training:
         for spoil in (random.seed, torch.manual_seed, np.random.seed):
             spoil(seed)
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.2), torch.nn.Linear(16, self.classes))
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr)
+        optimizer = self.optimizer(network.parameters(), lr=self.lr)
         schedule = self.schedule(optimizer, self.max_epochs)
         pixels = torch.arange(192.0).reshape(12, 1, 4, 4).sin()
         items = [{"image": image, "label": i % 2} for i, image in enumerate(pixels)]
@@ -375,6 +376,11 @@ def test_a_second_training_in_the_folder_is_refused_until_the_first_has_ended(tm
         ({"classes": 3}, r"size mismatch for 2.weight.*\[2, 16\]\) from checkpoint.*\[3, 16\]"),
         ({"record": {"method": "isnet"}, "more": ["loss"]}, "method is 'mixup' there and 'isnet' here"),
         ({"more": ["loss"]}, "loss is None there and 'CrossEntropyLoss' here"),
+        ({"optimizer": torch.optim.SGD}, "optimizer is 'Adam' there and 'SGD' here"),
+        (
+            {"schedule": lambda optimizer, epochs: ExponentialLR(optimizer, 0.9)},
+            "lr_scheduler is 'CosineAnnealingLR' there and 'ExponentialLR' here",
+        ),
         ({"metric": "auc"}, "its best model was chosen by score, and now auc is to choose"),
     ],
 )
@@ -424,11 +430,12 @@ def test_a_schedule_that_follows_a_metric_goes_on_but_not_with_other_settings(tm
         Training(tmp_path, 4, lr=0.02, schedule=by_metric).run()
 
 
-def test_epochs_count_whatever_their_length(tmp_path, whole):
+def test_epochs_count_whatever_their_length(tmp_path, whole, caplog):
     training = Training(shutil.copytree(whole.folder, tmp_path / "copy"), 4, batch_size=6)
     trainer = training.run()
     assert (trainer.state.epoch, trainer.state.iteration) == (4, 8)
     assert training.last()["trainer"]["epoch_length"] == 2
+    assert "epochs have 2 iterations and had 3: the data or the batch size have changed" in caplog.text
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path, whole, caplog):

@@ -72,7 +72,8 @@ def check_datalist(
     The kinds of defects, in the order of the list:
 
     - ``datalist``: an item lacks its image, label or patient, or has a label that the file does not name; a section is
-      empty, has a single class, or names an image twice;
+      empty, has a single class, or names an image twice; there is a section for training but none for validation, or
+      the other way round;
     - ``patient in two splits``; test sections may share patients with each other, see
       :func:`~monai_debias.data.splits.check_splits`;
     - ``label missing``: a section has no item of a class that the file names;
@@ -106,7 +107,7 @@ def check_datalist(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for n in range(3):
         ...         np.save(f"{folder}/{n}.npy", np.arange(64).reshape(8, 8) % (2 + n % 2))
-        ...     _ = save_datalist(folder, {"training": items}, ("PLAX", "PSAX"), "three images, two of them the same")
+        ...     _ = save_datalist(folder, {"test": items}, ("PLAX", "PSAX"), "three images, two of them the same")
         ...     [(defect.kind, defect.item) for defect in check_datalist(folder, progress=False)]
         [('duplicate', 2)]
     """
@@ -143,6 +144,9 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
         yield Defect("datalist", "", None, "", "the file has no sections")
     if not labels:
         yield Defect("datalist", "", None, "", 'the file has no labels, expected an object like {"0": "PLAX"}')
+    lacking = {"training", "validation"} - sections.keys()
+    if len(lacking) == 1:
+        yield Defect("datalist", "", None, "", f"there is no section {lacking.pop()!r}, and a training takes both")
     for section, entries in sections.items():
         for number, problem in section_problems(entries, labels, f"section {section!r}"):
             yield Defect("datalist", section, number, "", problem)
@@ -180,10 +184,17 @@ class _Look:
             item.add("missing", path, "no such file")
             return None
         try:
-            return read_channel_first(path, self.reader)[0]
+            return _numbers(read_channel_first(path, self.reader)[0])
         except Exception as error:  # noqa: BLE001 - the reader is anyone's, and a list of what is wrong must not stop
             item.add("unreadable", path, f"{type(error).__name__}: {str(error).removeprefix(f'{path}: ')}")
             return None
+
+
+def _numbers(array: np.ndarray) -> np.ndarray:
+    """Return the array, if it is one of numbers; the reader may be one that takes anything."""
+    if array.size == 0 or array.dtype.kind not in "buif":
+        raise ValueError(f"has shape {array.shape} and values of type {array.dtype}, expected numbers")
+    return array
 
 
 def _judge_image(item: _Item, image: np.ndarray) -> None:

@@ -239,25 +239,26 @@ def read_datalist(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the data-set directory {directory} has no {path.name}; {how}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors write the mark of UTF-8
     except ValueError as error:  # of the JSON, or of the encoding
         raise ValueError(f"{path} is not valid JSON ({error}); {how}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {type(content).__name__}, expected an object with sections; {how}")
     labels = content.setdefault("labels", {}) or {}
-    if not isinstance(labels, dict):
-        raise ValueError(f'{path} has labels of type {type(labels).__name__}, expected an object like {{"0": "PLAX"}}')
+    if not (isinstance(labels, dict) and all(isinstance(name, str) for name in labels.values())):
+        raise ValueError(f'{path} has the labels {labels!r:.60}, expected an object of names like {{"0": "PLAX"}}')
     return {**content, "labels": labels}
 
 
 def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the item with whole paths, and without those that are null or empty.
+    """Return the item with whole paths, and without those that are null or empty; ``~`` is expanded.
 
     Args:
         item: an item of the file.
         directory: the data-set directory.
     """
-    return {key: str(directory / value) if key in PATH_KEYS else value for key, value in _own(item).items()}
+    own = _own(item)
+    return {key: str(directory / Path(own[key]).expanduser()) if key in PATH_KEYS else own[key] for key in own}
 
 
 def keys_without_path(item: Mapping[str, Any]) -> list[str]:

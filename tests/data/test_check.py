@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from monai.data import NibabelReader
+from monai.data import NibabelReader, NumpyReader
 from PIL import Image
 
 from monai_debias.__main__ import main
@@ -173,7 +173,29 @@ def test_any_reader(tmp_path):
         region[2:6, 2:6, 2:6] = 1
         nibabel.Nifti1Image(region, np.eye(4)).to_filename(tmp_path / f"m{n}.nii.gz")
         items.append({"image": f"{n}.nii.gz", "mask": f"m{n}.nii.gz", "label": n % 2, "patient_id": str(n)})
-    content = {"labels": {"0": "healthy", "1": "sick"}, "training": items}
+    content = {"labels": {"0": "healthy", "1": "sick"}, "test": items}
     (tmp_path / "datalist.json").write_text(json.dumps(content))
     (defect,) = check_datalist(tmp_path, NibabelReader(), progress=False)
     assert (defect.kind, defect.item) == ("shape mismatch", 3)
+
+
+@pytest.mark.parametrize("section", ["training", "validation"])
+def test_a_training_takes_two_sections(cohort, section):
+    cohort.content[section] = {"0": cohort.content[section]}  # which is no list
+    assert cohort.check() == [("datalist", "", None, "")]
+    (defect,) = check_datalist(cohort.folder, progress=False)
+    assert f"no section {section!r}" in defect.detail
+    del cohort.content["training"], cohort.content["validation"]
+    assert cohort.check() == []  # to be evaluated only
+
+
+@pytest.mark.parametrize("values", [np.full((4, 4), "a"), np.zeros((0, 4)), np.zeros((4, 4), [("a", "u1")])])
+def test_what_a_reader_returns_that_is_not_numbers_stops_nothing(cohort, values):
+    np.save(cohort.folder / "training0.npy", values)
+    for item in cohort.training:
+        del item["mask"]
+    cohort.content = {"labels": cohort.content["labels"], "test": cohort.training}
+    cohort.check()
+    (defect,) = check_datalist(cohort.folder, NumpyReader(), progress=False)
+    assert (defect.kind, defect.item) == ("unreadable", 0)
+    assert "expected numbers" in defect.detail

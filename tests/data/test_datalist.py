@@ -113,12 +113,32 @@ def test_load_refuses_directories_without_datalist(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not valid JSON"), ("[]", "holds a JSON list, expected an object")]
+    ("text", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "holds a JSON list, expected an object"),
+        ('{"labels": ["PLAX"]}', "has the labels .*expected an object of names"),
+        ('{"labels": {"0": 0, "1": 1}}', "has the labels .*expected an object of names"),
+    ],
 )
 def test_load_refuses_other_json(tmp_path, text, message):
     (tmp_path / "datalist.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         load_datalist(tmp_path, "training")
+
+
+def test_a_file_edited_by_hand(directory, monkeypatch):
+    """With the byte order mark of Windows editors, and paths from the home folder."""
+    save_datalist(directory, {"training": items(0, 1)}, ("PLAX", "PSAX"), "")
+    file = directory / "datalist.json"
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("USERPROFILE", str(directory))
+    content = json.loads(file.read_text())
+    for item in content["training"]:
+        item["image"] = f"~/{item['image']}"
+    file.write_text(json.dumps(content), encoding="utf-8-sig")
+    loaded = load_datalist(directory, "training")
+    assert [Path(item["image"]) for item in loaded] == [directory / item["image"][2:] for item in content["training"]]
 
 
 def test_load_refuses_bad_sections(directory):

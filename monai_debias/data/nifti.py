@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class NiftiClip:
             image: Any = nib.load(path)
         except nib.filebasedimages.ImageFileError as error:
             raise FileReadError(f"is not a NIfTI file in spite of its suffix {path.suffix}") from error
+        self._path = path
         self._image = image
         self._shape = tuple(self._image.shape)
         longer = [axis for axis, length in enumerate(self._shape) if axis > 1 and length > 1]
@@ -67,6 +69,7 @@ class NiftiClip:
         Yields:
             Frames of shape (rows, columns).
         """
+        _check_gzip(self._path)
         # of a file that is not compressed, a single frame is read without the others
         voxels = np.asanyarray(self._image.dataobj) if indices is None else self._image.dataobj
         for index in range(self.n_frames) if indices is None else indices:
@@ -77,7 +80,11 @@ class NiftiClip:
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
         """Return ``spacing`` (row, column) in mm, and ``frame_time`` in ms if the fourth axis is time."""
         zooms = [float(zoom) for zoom in self._image.header.get_zooms()]
-        unit, time_unit = self._image.header.get_xyzt_units()
+        try:
+            unit, time_unit = self._image.header.get_xyzt_units()
+        except KeyError:  # neither is a unit of length, nor unknown
+            warn(f"the unit {int(self._image.header['xyzt_units'])} is none of NIfTI's; spacing and time are unknown")
+            return {}
         meta: dict[str, Any] = {}
         spacing = np.asarray(zooms[1::-1]) * _MILLIMETRES[unit]
         if np.isfinite(spacing).all() and spacing.min() > 0:
@@ -87,3 +94,11 @@ class NiftiClip:
         if len(zooms) == 4 and time_unit in _MILLISECONDS and np.isfinite(zooms[3]) and zooms[3] > 0:
             meta["frame_time"] = zooms[3] * _MILLISECONDS[time_unit]
         return meta
+
+
+def _check_gzip(path: Path) -> None:
+    """Read a compressed file to the checksum at its end, where nibabel stops at the last voxel that it needs."""
+    if path.suffix.lower() == ".gz":
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass

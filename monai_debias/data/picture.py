@@ -13,7 +13,7 @@ import numpy as np
 from monai.utils import OptionalImportError
 
 from monai_debias.data.dicom_pixels import to_display_range
-from monai_debias.data.reading import FileReadError
+from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +41,9 @@ class PictureClip:
         self._path = path
         with _open(path) as picture:
             self.frame_bytes = picture.width * picture.height * len(picture.getbands())
+            count = getattr(picture, "n_frames", 1)
+        if count > 1:
+            warn(f"holds {count} pictures, of which the first is read; save the frames of a clip as NPY or as a video")
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Yield the frame: uint8, or float32 if the file has more than 8 bits."""

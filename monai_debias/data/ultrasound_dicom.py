@@ -32,6 +32,7 @@ _SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.3",
 )
 _ENHANCED_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
+_FRAME_TIME_VECTOR = 0x00181065
 
 
 class DicomClip:
@@ -172,12 +173,15 @@ def _why_no_pixels(dataset: Dataset) -> str:
 def _frame_time(dataset: Dataset, n_frames: int) -> float | None:
     """Return the milliseconds between two frames by the first element that tells them, None if none does."""
     time = optional(positive_numbers(1), dataset, "FrameTime")
-    if time is not None:
+    pointers = optional(numbers, dataset, "FrameIncrementPointer") or ()  # to the element that holds, if there are two
+    if time is not None and _FRAME_TIME_VECTOR not in pointers:
         return time[0]
     times = optional(numbers, dataset, "FrameTimeVector")
     if times is not None and n_frames > 1:
         if len(times) == n_frames and min(times[1:]) > 0:  # the first frame has none before it
             return sum(times[1:]) / (n_frames - 1)
         warn(f"FrameTimeVector has {len(times)} values, not all above 0, for {n_frames} frames; it counts as unknown")
+    if time is not None:
+        return time[0]
     rate = optional(positive_numbers(1), dataset, "CineRate")
     return None if rate is None else 1000.0 / rate[0]

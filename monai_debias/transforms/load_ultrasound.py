@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import EnsureChannelFirst, MapTransform, Transform
 from monai.utils import ImageMetaKey, TransformBackends
 
+from monai_debias.data.reading import reading
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.parameters import BOOL, DTYPE, KEYS, constraints_of, expects
 
@@ -77,7 +78,9 @@ class LoadUltrasound(Transform):
         path = Path(filename).expanduser()
         array, meta = self.reader.get_data(self.reader.read(path))
         meta[ImageMetaKey.FILENAME_OR_OBJ] = str(path)
-        image = MetaTensor.ensure_torch_and_prune_meta(array.astype(self.dtype), meta)
+        with reading(path, f"the image as {np.dtype(self.dtype)}"), np.errstate(over="raise", invalid="raise"):
+            values = array.astype(self.dtype)
+        image = MetaTensor.ensure_torch_and_prune_meta(values, meta)
         return EnsureChannelFirst()(image, meta_dict=meta) if self.ensure_channel_first else image
 
 

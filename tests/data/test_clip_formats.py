@@ -197,11 +197,21 @@ def test_nifti_that_is_no_clip(tmp_path):
     (tmp_path / "c.nii.gz").write_bytes(content[: len(content) // 2])
     with pytest.raises(FileReadError, match=r"c\.nii\.gz: "):
         load(tmp_path / "c.nii.gz")
+    changed = bytearray(content)
+    changed[len(content) // 2] ^= 1
+    (tmp_path / "c.nii.gz").write_bytes(changed)
+    for frames in ("first", "all"):  # the changed byte is in neither of the first frames
+        with pytest.raises(FileReadError, match=r"c\.nii\.gz: "):
+            load(tmp_path / "c.nii.gz", frames=frames)
     nib.Nifti1Image(CLIP.T, np.eye(4)).to_filename(tmp_path / "d.nii")
     content = bytearray((tmp_path / "d.nii").read_bytes())
     content[80:84] = struct.pack("<f", np.nan)  # the first of the pixel sizes
     (tmp_path / "d.nii").write_bytes(content)
     with pytest.warns(FileReadWarning, match=r"d\.nii: the pixel size is .*the spacing is unknown"):
+        assert "spacing" not in load(tmp_path / "d.nii")[1]
+    content[80:84], content[123] = struct.pack("<f", 1), 255
+    (tmp_path / "d.nii").write_bytes(content)
+    with pytest.warns(FileReadWarning, match=r"d\.nii: the unit 255 is none of NIfTI's"):
         assert "spacing" not in load(tmp_path / "d.nii")[1]
 
 

@@ -342,6 +342,11 @@ def test_frame_time_vector(tmp_path, write_dicom):
     assert meta["frame_time"] == 40  # 120 ms from the first frame to the last
     _, meta = load(write_dicom(tmp_path / "b.dcm", clip, FrameTimeVector=[0, 30, 40, 50], FrameTime=20))
     assert meta["frame_time"] == 20
+    both = {"FrameTimeVector": [0, 30, 40, 50], "FrameTime": 20}
+    _, meta = load(write_dicom(tmp_path / "c.dcm", clip, FrameIncrementPointer=0x00181065, **both))
+    assert meta["frame_time"] == 40  # that of the two to which the pointer points
+    _, meta = load(write_dicom(tmp_path / "d.dcm", clip, FrameIncrementPointer=0x00181063, **both))
+    assert meta["frame_time"] == 20
 
 
 @pytest.mark.parametrize("vector", [[0, 30, 40], [0, 30, -40, 50], [0, 0, 0, 0]])
@@ -483,6 +488,12 @@ def test_other_png_modes(tmp_path):
     Image.fromarray(RGB).quantize(4).save(tmp_path / "palette.png")
     truth = np.asarray(Image.open(tmp_path / "palette.png").convert("RGB"))
     np.testing.assert_array_equal(load(tmp_path / "palette.png", color="rgb")[0], truth)
+
+
+def test_a_picture_with_further_frames_is_told(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(255 - GREY)] * 2)
+    with pytest.warns(FileReadWarning, match=r"a\.png: holds 3 pictures, of which the first is read"):
+        np.testing.assert_array_equal(load(tmp_path / "a.png")[0], GREY)
 
 
 def test_jpeg_is_turned_upright(tmp_path):

@@ -22,6 +22,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from monai_debias.data.reading import FileReadError
 from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.transforms.frames import SelectFramed
 from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
@@ -77,6 +78,13 @@ def test_refused_file_is_not_loaded_by_another_reader():
         LoadUltrasound()(CT)
     with pytest.raises(FileNotFoundError, match="no such file"):
         LoadUltrasoundd("image")({"image": "gone.dcm"})
+
+
+def test_values_beyond_the_type_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((4, 5), 1e300))
+    with pytest.raises(FileReadError, match=r"a\.npy: the image as float32 cannot be read: .*overflow"):
+        LoadUltrasound()(tmp_path / "a.npy")
+    assert LoadUltrasound(dtype=np.float64)(tmp_path / "a.npy").max() == 1e300
 
 
 def test_dictionary_version(tmp_path):

@@ -127,4 +127,6 @@ def _of(item: Any) -> str:
 
 
 def _plain(mask: Any) -> np.ndarray:
-    return np.asarray(mask.detach().cpu() if isinstance(mask, torch.Tensor) else mask)
+    if not isinstance(mask, torch.Tensor):
+        return np.asarray(mask)
+    return (mask.float() if mask.dtype == torch.bfloat16 else mask).numpy(force=True)  # NumPy has no bfloat16

@@ -164,7 +164,7 @@ def test_a_model_with_a_changed_byte_is_refused(names, trained, cohort, tmp_path
     (tmp_path / "model.pt").write_bytes(content)
     arguments = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, "--image_size", "[48,48]"]
     output = run("run", "--config_file", configs(*names), *arguments, fails=True)
-    assert f"{tmp_path / 'model.pt'} is no checkpoint, or a damaged one: the checksum" in output
+    assert f"{tmp_path / 'model.pt'} is not a checkpoint, or is damaged: the checksum" in output
     assert not (tmp_path / "predictions.csv").exists()
 
 

@@ -181,7 +181,7 @@ def test_any_reader(tmp_path):
 
 @pytest.mark.parametrize("section", ["training", "validation"])
 def test_a_training_takes_two_sections(cohort, section):
-    cohort.content[section] = {"0": cohort.content[section]}  # which is no list
+    cohort.content[section] = {"0": cohort.content[section]}  # which is not a list
     assert cohort.check() == [("datalist", "", None, "")]
     (defect,) = check_datalist(cohort.folder, progress=False)
     assert f"no section {section!r}" in defect.detail

@@ -35,9 +35,9 @@ def spoil(content: bytes, place: int) -> bytes:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content, weight: spoil(content, weight), "no checkpoint, or a damaged one: the checksum"),
-        (lambda content, weight: content[:-20], "no checkpoint, or a damaged one"),
-        (lambda content, weight: b"", "no checkpoint, or a damaged one"),
+        (lambda content, weight: spoil(content, weight), "not a checkpoint, or is damaged: the checksum"),
+        (lambda content, weight: content[:-20], "not a checkpoint, or is damaged"),
+        (lambda content, weight: b"", "not a checkpoint, or is damaged"),
     ],
     ids=["flipped", "cut", "empty"],
 )

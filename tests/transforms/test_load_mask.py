@@ -88,6 +88,13 @@ def test_anything_else_is_refused_with_its_files(name, values, told, tmp_path):
     assert "Doe" not in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int8, torch.bool], ids=str)
+def test_a_mask_that_is_a_tensor_already(dtype):
+    mask = torch.from_numpy(REGION.astype(np.uint8))[None].to(dtype)
+    loaded = LoadMaskd()({"image": torch.zeros(1, 24, 32), "mask": mask})["mask"]
+    assert torch.equal(loaded, torch.from_numpy(REGION.astype(np.uint8))[None])
+
+
 def test_no_mask(tmp_path):
     assert LoadMaskd()({"image": "a.npy", "mask": None}) == {"image": "a.npy"}
     assert LoadMaskd()({"image": "a.npy"}) == {"image": "a.npy"}

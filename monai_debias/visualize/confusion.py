@@ -35,7 +35,7 @@ def confusion_matrices(matrices: Mapping[str, ArrayLike], class_names: Sequence[
         >>> figure.savefig("/dev/null", format="png")
     """
     size = len(class_names)
-    figure = Figure(figsize=(0.6 + 3.2 * len(matrices), 3.4), layout="constrained")
+    figure = Figure(figsize=(0.6 + 3.2 * len(matrices), 3.4), layout="compressed")  # for square panels
     panels = figure.subplots(1, len(matrices), squeeze=False)[0]
     for panel, (title, matrix) in zip(panels, matrices.items(), strict=True):
         counts = np.asarray(matrix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from monai_debias.visualize import confusion_matrices, method_comparison
 
@@ -12,6 +13,17 @@ def run(accuracy: float) -> dict:
     return {
         s: {"metrics": {"accuracy": [accuracy, accuracy - 0.05, accuracy + 0.02]}} for s in ("test_same", "test_none")
     }
+
+
+def test_nothing_of_three_confusion_matrices_is_cut_off():
+    counts = np.ones((4, 4), int)
+    figure = confusion_matrices(dict.fromkeys(("same", "none", "reversed"), counts), ["PLAX", "PSAX", "A2C", "A4C"])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    left, bottom, right, top = figure.get_tightbbox(canvas.get_renderer()).extents
+    assert min(left, bottom) > 0
+    assert right < figure.get_figwidth()
+    assert top < figure.get_figheight()
 
 
 def test_confusion_matrices_show_the_counts():

@@ -126,7 +126,8 @@ def backmix(
     refuse_other_scale(pixels, donor, (mean_of_finite(pixels, "image"), donor_mean))
     canvas = cast_like(pixels, donor, "donor")
     region = as_binary_mask(mask, pixels.shape).to(pixels.device)
-    _paste(canvas, 0, donor_region > region)  # what the next line overwrites need not be zeroed: less to write
+    beyond = donor_region > region  # what the last line overwrites need not be zeroed: less to write
+    _paste(canvas, canvas.new_zeros(()), beyond)
     _paste(canvas, pixels, region)
     return like(canvas, image)
 
@@ -378,11 +379,10 @@ def _outside(image: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:
     return ~as_binary_mask(mask, image.shape).any(0).to(as_pixels(image).device)
 
 
-def _paste(canvas: torch.Tensor, values: torch.Tensor | float, region: torch.Tensor) -> None:
+def _paste(canvas: torch.Tensor, values: torch.Tensor, region: torch.Tensor) -> None:
     """``canvas[region] = values[region]`` in place."""
     if canvas.device.type == "cpu" and canvas.dtype != torch.bfloat16:
         # numpy copies the runs of a compact mask as blocks: half the time of torch.where on a CPU
-        source = values.numpy() if isinstance(values, torch.Tensor) else values
-        np.copyto(canvas.numpy(), source, where=region.numpy())
+        np.copyto(canvas.numpy(), values.numpy(), where=region.numpy())
     else:
-        torch.where(region, torch.as_tensor(values).to(canvas), canvas, out=canvas)
+        torch.where(region, values.to(canvas), canvas, out=canvas)

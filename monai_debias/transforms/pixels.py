@@ -18,9 +18,10 @@ FULL_SCALE = 128  # what an image that is not scaled to [0, 1] has somewhere, if
 
 
 def native(value: Any) -> Any:
-    """An array in the byte order of this machine, the only one that torch takes; anything else as it is."""
-    if isinstance(value, np.ndarray) and not value.dtype.isnative:
-        return value.astype(value.dtype.newbyteorder("="))
+    """An array as torch takes it, in the byte order of this machine and forwards; anything else as it is."""
+    # numpy.ascontiguousarray leaves a negative stride of a dimension of length 1
+    if isinstance(value, np.ndarray) and (not value.dtype.isnative or min(value.strides, default=0) < 0):
+        return value.astype(value.dtype.newbyteorder("="), order="C")
     return value
 
 

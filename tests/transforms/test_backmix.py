@@ -258,13 +258,14 @@ LAYOUTS = {
     "negative strides": lambda a: a[:, ::-1, ::-1],
     "another byte order": lambda a: a.astype(a.dtype.newbyteorder()),
     "both": lambda a: a.astype(a.dtype.newbyteorder())[:, ::-1],
+    "the only channel backwards": lambda a: a[::-1],
     "transposed": lambda a: a.transpose(0, 2, 1),
     "read only": lambda a: np.broadcast_to(a[:, :1], a.shape),
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u2", "u1"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u2", "u1", "?"])
 def test_arrays_of_every_layout(layout, dtype):
     rng, odd = np.random.default_rng(0), LAYOUTS[layout]
     x, donor = (rng.integers(0, 99, (1, 6, 6)).astype(dtype) for _ in range(2))

@@ -35,6 +35,14 @@ def picture(mode: str) -> Image.Image:
     return Image.fromarray(255 * REGION).convert(mode)
 
 
+def palette() -> Image.Image:
+    """Index 1 is dark red, as annotation tools save masks; no one number says whether that is the index or a grey."""
+    indexed = Image.fromarray(REGION.astype(np.uint8)).convert("P")
+    indexed.putdata(REGION.ravel().tolist())
+    indexed.putpalette([0, 0, 0, 128, 0, 0])
+    return indexed
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -70,6 +78,7 @@ def test_two_values_are_a_mask(name, values, image, tmp_path):
             r"has \d+ values \(.*\), expected 0 and 1",
         ),
         ("a.png", picture("L").filter(ImageFilter.GaussianBlur(1)), r"has \d+ values \("),
+        ("a.png", palette(), r"has 2 values \(0, 38\), expected 0 and 1 or 0 and 255: .* or from a palette"),
         ("a.npy", np.where(REGION, 2, 0), r"has 2 values \(0, 2\), expected 0 and 1 or 0 and 255"),
         ("a.npy", np.where(REGION, 1, -1), r"has 2 values \(-1, 1\)"),
         ("a.npy", np.where(np.arange(32) < 8, 255, REGION), r"has 3 values \(0, 1, 255\)"),

@@ -10,64 +10,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monai_debias.transforms.sector_bridge import bridge, extends_to, join
 from monai_debias.transforms.sector_evidence import Evidence
 from monai_debias.transforms.sector_fan import Fan
+from monai_debias.transforms.sector_fit import Fit, coherence, union
 
-__all__ = ["Fit", "coherence", "explain", "scrolls", "separate_areas"]
+__all__ = ["explain", "scrolls", "separate_areas"]
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 _ABSENT = -1.0  # weight of evidence that belongs to another area
-_SUPPORTED = 0.9  # of the outline of a fan over several areas, for them to be one sector
-_FILLED = 0.75  # how well it has to explain them
 _BETTER = 0.1  # how much better several fans have to explain the evidence than a single one
 _MOST_AREAS = 6  # more are fragments
+_WORTH_TELLING = 0.08  # share of the largest area; smaller ones are icons and clocks
 _SAME = 0.35  # change that is left of a scrolling strip when it is shifted back
-_REACH = 4  # cells between the outline and the tissue next to it
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fan and the evidence that it explains.
-
-    Attributes:
-        fan: in cells of the evidence.
-        evidence: of one area, or of several that the fan covers.
-    """
-
-    fan: Fan
-    evidence: Evidence
-
-    @property
-    def inside(self) -> Mask:
-        """(cell rows, cell columns), what the fan contains."""
-        return self.fan.contains(*self.evidence.weight.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of cells that speak for it."""
-        return int((self.evidence.weight > 0).sum())
-
-    @property
-    def support(self) -> float:
-        """Share of the fan's outline that has evidence beside it; over several areas it crosses what is empty."""
-        outline = self.inside & ~ndimage.binary_erosion(self.inside)
-        near = ndimage.binary_dilation(self.evidence.weight > 0, np.ones((3, 3)), iterations=_REACH)
-        return float((outline & near).sum() / max(1, outline.sum()))
-
-    @property
-    def is_strip(self) -> bool:
-        """Whether this is an upright rectangle that is more than twice as wide as high."""
-        high, wide = (int(self.inside.any(axis=axis).sum()) for axis in (1, 0))
-        upright = abs(self.fan.slope) < 0.1 and abs(self.fan.spread) * high < 0.2
-        return upright and wide > 2 * high > 0
 
 
 def separate_areas(evidence: Evidence, least: float) -> list[Evidence]:
@@ -101,30 +64,22 @@ def explain(areas: Sequence[Evidence], fit: Callable[[Evidence], Fan], own: floa
         The fits that are sectors, and those that were left out.
     """
     fits = [Fit(fit(area), area) for area in areas]
+    strips = [one for one in fits if any(_is_strip_under(one, other) for other in fits)]
+    fits = [one for one in fits if not any(one is strip for strip in strips)]
+    fits = [*(_across_gaps(fits, fit) or fits), *strips]
     while (pair := _first_pair(fits, fit)) is not None:
         first, second, common = pair
         fits = [common, *(one for one in fits if one is not first and one is not second)]
     candidates = [one for one in fits if not any(_is_strip_under(one, other) for other in fits)]
     largest = max(one.size for one in candidates)
     kept = [one for one in candidates if one.size >= own * largest]
-    left_out = [one for one in fits if not any(one is other for other in kept)]
+    left_out = [one for one in fits if not any(one is other for other in kept) and one.size >= _WORTH_TELLING * largest]
     if len(kept) > 1:
-        every = _union([one.evidence for one in kept])
+        every = union([one.evidence for one in kept])
         single = Fit(fit(every), every)
         if coherence(kept) < coherence([single]) + _BETTER:
             kept = [single]
     return kept, left_out
-
-
-def coherence(fits: Sequence[Fit], left_out: Sequence[Fit] = ()) -> float:
-    """How well fans explain the evidence, as intersection over union of them all and of what is positive.
-
-    Args:
-        fits: at least one.
-        left_out: whose evidence is to be explained, too.
-    """
-    inside = np.any([one.inside for one in fits], axis=0)
-    return _union([one.evidence for one in (*fits, *left_out)]).coherence(inside)
 
 
 def scrolls(frames: Array) -> bool:
@@ -167,12 +122,28 @@ def _shift(before: Array, after: Array) -> int | None:
     return int(np.sign(shift)) if np.abs(kept[0] - kept[1]).mean() < _SAME * changed else 0
 
 
+def _across_gaps(fits: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> list[Fit] | None:
+    """One fit to all areas of any size, first, and what is no part of it; None if they are not one sector."""
+    if len(fits) == 1:
+        return None
+    if (every := bridge(fits, fit)) is not None:
+        return [every]
+    large = [one for one in fits if one.size >= _WORTH_TELLING * fits[0].size]
+    common = bridge(large, fit) if 1 < len(large) < len(fits) else large[0] if len(large) == 1 else None
+    if common is None:
+        return None
+    others: list[Fit] = []
+    for small in fits[len(large) :]:
+        both = bridge([common, small], fit) if extends_to(common, small) else None
+        common, others = (both, others) if both is not None else (common, [*others, small])
+    return [common, *others]
+
+
 def _first_pair(fits: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> tuple[Fit, Fit, Fit] | None:
-    """Two fits that are one sector, and their common fit."""
+    """Two fits that are one sector with a narrow gap, and their common fit."""
     for first, second in itertools.combinations(fits, 2):
-        both = _union([first.evidence, second.evidence])
-        common = Fit(fit(both), both)
-        if common.support >= _SUPPORTED and coherence([common]) >= _FILLED:
+        common = join([first, second], fit) if extends_to(first, second) or extends_to(second, first) else None
+        if common is not None:
             return first, second, common
     return None
 
@@ -188,7 +159,3 @@ def _is_strip_under(lower: Fit, upper: Fit) -> bool:
 
 def _only(evidence: Evidence, area: Mask) -> Evidence:
     return replace(evidence, weight=np.where((evidence.weight > 0) & ~area, np.float32(_ABSENT), evidence.weight))
-
-
-def _union(parts: Sequence[Evidence]) -> Evidence:
-    return replace(parts[0], weight=np.max([part.weight for part in parts], axis=0))

@@ -25,6 +25,7 @@ _AGAINST = -1.0  # weight of a cell without sign of tissue; dark tissue has none
 _STILL_TEXTURE = -0.15  # ... of one that has texture but does not move: may be anything
 _MOTION_WEIGHT = 3.0  # the most that motion counts; it is nearly sure
 _TEXTURE_WEIGHT = 4.0
+_LEAST_BAND = 0.015  # share of the bulk that a thin part must have
 _TEXT_CONTRAST = 6.0  # text: steep edges beside exactly flat ground; speckle is rough everywhere
 
 
@@ -33,14 +34,16 @@ class Evidence:
     """Evidence for the sector on a coarse grid of square cells.
 
     Attributes:
-        weight: (cell rows, cell columns), positive for, negative against being inside.
+        weight: (cell rows, cell columns), positive for, negative against being inside, 0 where nothing is known.
         level: the measured motion or texture, log2 of grey levels.
         size: pixels along a cell's side.
+        signs: (cell rows, cell columns), where anything was seen above the noise, also what is too thin to count.
     """
 
     weight: Array
     level: Array
     size: int
+    signs: Mask
 
     @property
     def found(self) -> bool:
@@ -48,9 +51,12 @@ class Evidence:
         return bool((self.weight > 0).any())
 
     def coherence(self, inside: Mask) -> float:
-        """How well a region explains the evidence: intersection over union of it and of what is positive."""
+        """How well a region explains the evidence: intersection over union of it and of what is positive.
+
+        Cells of weight 0, which say nothing, do not count.
+        """
         positive = self.weight > 0
-        return float((positive & inside).sum() / max(1, (positive | inside).sum()))
+        return float((positive & inside).sum() / max(1, (positive | inside & (self.weight < 0)).sum()))
 
 
 def motion_evidence(frames: Array, still: Array, allowed: Mask | None = None) -> Evidence:
@@ -88,12 +94,13 @@ def motion_evidence(frames: Array, still: Array, allowed: Mask | None = None) ->
     moving = (change > floor) & _allowed_cells(allowed, size, change.shape)
     bulk = _bulk(moving)
     bulk = _largest(bulk, bulk & moving, share=0.08)
+    bulk |= _bands(moving, bulk)
     weight = np.full(change.shape, _AGAINST, np.float32)
     weight[_roughness(still, size)[0] > _LEAST_TEXTURE] = _STILL_TEXTURE
     weight[moving & ndimage.maximum_filter(bulk, 5)] = 0  # corners of the sector and what sticks out of it
     strength = 1.5 * np.log2(np.maximum(change, 1e-3) / floor)
     weight[moving & bulk] = strength[moving & bulk].clip(0.2, _MOTION_WEIGHT)
-    return Evidence(weight, np.log2(change + floor), size)
+    return Evidence(weight, np.log2(change + floor), size, moving)
 
 
 def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | None = None) -> Evidence:
@@ -116,7 +123,7 @@ def texture_evidence(frame: Array, allowed: Mask | None = None, seed: Mask | Non
     textured &= ndimage.binary_dilation(area & textured, np.ones((3, 3)), iterations=6)
     strength = 1.5 * np.log2(np.maximum(rough, 1e-3) / floor)
     weight = np.where(textured, strength.clip(0.2, _TEXTURE_WEIGHT), _AGAINST).astype(np.float32)
-    return Evidence(weight, np.log2(rough + floor), size)
+    return Evidence(weight, np.log2(rough + floor), size, textured)
 
 
 def still_frame(frames: Array) -> Array:
@@ -184,6 +191,15 @@ def _bulk(cells: Mask) -> Mask:
         if (bulk & cells).sum() >= 0.85 * cells.sum():
             break
     return bulk
+
+
+def _bands(cells: Mask, bulk: Mask) -> Mask:
+    """Thin parts apart from the bulk that may be its continuation beyond a black gap: wider than a trace, not tiny."""
+    thick = ndimage.binary_opening(ndimage.binary_closing(cells, np.ones((3, 3))), np.ones((3, 3)))
+    labels, count = ndimage.label(thick | bulk)
+    sizes = np.bincount(labels[cells], minlength=count + 1)
+    sizes[np.unique(labels[bulk])] = 0
+    return np.isin(labels, np.flatnonzero(sizes >= max(9, _LEAST_BAND * (bulk & cells).sum()))) & thick
 
 
 def _dense(cells: Mask, share: float) -> Mask:

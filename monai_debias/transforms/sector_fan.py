@@ -65,20 +65,27 @@ class Fan:
     arc_bottom: bool = True
     window: tuple[float, float, float, float] = (-np.inf, np.inf, -np.inf, np.inf)
 
-    def margins(self, rows: int, columns: int, scale: float = 1.0) -> Array:
+    def margins(
+        self,
+        rows: int,
+        columns: int,
+        scale: float = 1.0,
+        box: tuple[slice, slice] = (slice(None), slice(None)),
+    ) -> Array:
         """Distance of each pixel from each of the eight edges, positive inside.
 
         Args:
             rows: number of rows.
             columns: number of columns.
             scale: pixels per unit of length of this fan.
+            box: the rows and columns to compute; all by default.
 
         Returns:
-            (8, rows, columns) float32: left, right, top, bottom, and the same four of the window, in units of the fan
-            (exact near the edge).
+            (8, rows, columns) of the box, float32: left, right, top, bottom, and the same four of the window, in units
+            of the fan (exact near the edge).
         """
-        x = (np.arange(columns, dtype=np.float32)[None] + 0.5) / scale
-        y = (np.arange(rows, dtype=np.float32)[:, None] + 0.5) / scale
+        x = (np.arange(columns, dtype=np.float32)[None, box[1]] + 0.5) / scale
+        y = (np.arange(rows, dtype=np.float32)[box[0], None] + 0.5) / scale
         dx, dy = x - self.x, y - self.y
         beam, arc, widening = _beam_coordinates(self.slope, self.spread, dx, dy)
         across = (
@@ -97,6 +104,12 @@ class Fan:
                 *np.broadcast_arrays(x - x0, x1 - x, y - y0, y1 - y),
             ]
         ).astype(np.float32)
+
+    def coordinates(self, rows: int, columns: int) -> tuple[Array, Array, Array]:
+        """Beam, depth along arcs and depth along rows of each pixel, (rows, columns) each, 0 at the centre."""
+        x, y = np.arange(columns, dtype=np.float32)[None] + 0.5, np.arange(rows, dtype=np.float32)[:, None] + 0.5
+        beam, arc, _ = _beam_coordinates(self.slope, self.spread, x - self.x, y - self.y)
+        return beam, arc, np.broadcast_to(y - self.y, beam.shape)
 
     def contains(self, rows: int, columns: int, scale: float = 1.0) -> NDArray[np.bool_]:
         """Which pixels' centres are inside.
@@ -307,6 +320,8 @@ def _straighten_ends(evidence: Array, fan: Fan) -> Fan:
     depth = {True: arc[between], False: (y - fan.y)[between]}
     own = fan.arc_top, fan.arc_bottom
     tissue = (weight > 0) & (depth[own[0]] >= fan.top) & (depth[own[1]] <= fan.bottom)
+    if not tissue.any():  # the fan's slanted edges leave no cell of it inside
+        return fan
     best, best_score = fan, -np.inf
     for ends in sorted(itertools.product((True, False), repeat=2), key=lambda ends: ends != own):  # own first, for ties
         bottom = depth[ends[1]][tissue].max()

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from monai_debias.transforms.sector_areas import Fit, coherence, explain, scrolls, separate_areas
+from monai_debias.transforms.sector_areas import explain, scrolls, separate_areas
 from monai_debias.transforms.sector_evidence import Evidence, motion_evidence, still_frame, texture_evidence
 from monai_debias.transforms.sector_fan import Fan, fit_fan
+from monai_debias.transforms.sector_fit import Fit, coherence, solidity
+from monai_debias.transforms.sector_room import beyond, cells_within, to_the_apex, unseen
 
 __all__ = ["Sector", "find_sector_in_clip", "find_sector_in_still", "share_of_motion"]
 
@@ -24,7 +26,10 @@ _HALO = 18  # pixels: two blocks of JPEG and a little
 _ABSENT = -1.0  # weight of evidence that turned out to be none
 _OWN_MOVING = 0.2  # share of the largest moving area that another needs to be a sector of its own
 _OWN_TEXTURED = 0.5  # ... of the largest textured one
-_LEAST_PART = 0.08  # ... to be a part of a sector
+_LEAST_PART = 0.015  # ... to be a part of a sector beyond a black gap
+_MUCH_ROOM = 0.22  # of the fan's area, black, where there may be a near field or a side without contact
+_MUCH_BEYOND = 0.05  # of the fan's area, beside it, where something faint was seen
+_FAINT = 8  # how much more of it there is than is seen
 _STILL = 0.6  # the most that texture is worth
 _OVERLAY_CONTRAST = 20.0  # grey levels of 255
 _OVERLAY_FLICKER = 0.12  # change between frames relative to the brightness; speckle has 0.3 and more
@@ -36,9 +41,9 @@ class Sector:
 
     Attributes:
         mask: (rows, columns), one fan or the union of several.
-        confidence: 0 to 1, the smaller of two shares: how much of the fan and of what moves or has texture is in both
-            (intersection over union; what scrolls does not count), and how much of the fan's outline has tissue beside
-            it. Of a still it is 0.6 times that.
+        confidence: 0 to 1, the smallest of shares: how much of the fan and of the tissue is in both, how much of the
+            fan's outline has tissue beside it, and what remains if black room beside it belongs to the sector or if
+            faint tissue beyond the edges does. Of a still it is 0.6 times that.
         doubts: what speaks against it, in words.
     """
 
@@ -83,11 +88,8 @@ def find_sector_in_clip(frames: Array, allowed: Mask | None = None) -> Sector | 
     if len(fits) == 1:
         fits = [_with_texture(fits[0], still, allowed)]
     change = np.abs(np.diff(frames, axis=-1)).mean(axis=-1)
-    masks = [
-        _cut_overlays(one.fan.margins(still.shape[0], still.shape[1], moving.size), still, change, moving.size)
-        for one in fits
-    ]
-    return Sector(np.any(masks, axis=0), _confidence(fits, left_out), (*doubts, *_in_words(fits, left_out)))
+    masks = [_cut_overlays(one, still, change) for one in fits]
+    return _sector(np.any(masks, axis=0), moving, fits, left_out, allowed, doubts)
 
 
 def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | None:
@@ -114,7 +116,8 @@ def find_sector_in_still(frame: Array, allowed: Mask | None = None) -> Sector | 
         return None
     fits, left_out = explain(separate_areas(textured, _LEAST_PART), _fit, _OWN_TEXTURED)
     mask = np.any([one.fan.contains(frame.shape[0], frame.shape[1], textured.size) for one in fits], axis=0)
-    return Sector(mask, _STILL * _confidence(fits, left_out), _in_words(fits, left_out))
+    sector = _sector(mask, textured, fits, left_out, allowed, [])
+    return replace(sector, confidence=_STILL * sector.confidence)
 
 
 def share_of_motion(frames: Array, allowed: Mask) -> float:
@@ -140,15 +143,27 @@ def share_of_motion(frames: Array, allowed: Mask) -> float:
     return float((positive & allowed[np.ix_(rows, columns)]).sum() / positive.sum()) if moving.found else 1.0
 
 
-def _confidence(fits: Sequence[Fit], left_out: Sequence[Fit]) -> float:
+def _sector(
+    mask: Mask, found: Evidence, fits: Sequence[Fit], left_out: Sequence[Fit], allowed: Mask | None, doubts: list[str]
+) -> Sector:
+    """The sector with its confidence, and what speaks against it."""
+    places = np.ones(found.weight.shape, bool) if allowed is None else cells_within(allowed, found)
+    room = [unseen(one.fan, found, places) for one in fits]
     supported = sum(one.support * one.size for one in fits) / sum(one.size for one in fits)
-    return min(coherence(fits, left_out), supported)
+    outside = beyond(np.any([one.inside for one in fits], axis=0), found)
+    confidence = min(
+        solidity(fits, left_out), supported, 1 / (1 + max(share for share, _ in room)), 1 / (1 + _FAINT * outside)
+    )
+    dark = [what for share, what in room if share > _MUCH_ROOM]
+    dark += ["faint tissue was seen beyond its edges"] * (outside > _MUCH_BEYOND)
+    return Sector(mask, confidence, (*doubts, *_in_words(fits, left_out), *dict.fromkeys(dark)))
 
 
 def _in_words(fits: Sequence[Fit], left_out: Sequence[Fit]) -> tuple[str, ...]:
+    gap = "a black gap across the sector was bridged; areas that far apart may be pictures of their own"
     several = f"{len(fits)} areas were taken for sectors of their own"
     less = f"{len(left_out)} areas were left out that look like no sector, or like a part that does not fit"
-    return (*[several] * (len(fits) > 1), *[less] * bool(left_out))
+    return (*[gap] * any(one.bridged for one in fits), *[several] * (len(fits) > 1), *[less] * bool(left_out))
 
 
 def _scrolls(frames: Array, area: Evidence) -> bool:
@@ -172,7 +187,7 @@ def _fit(evidence: Evidence) -> Fan:
     sharper = _without_halo(evidence, fan)
     if sharper.found and (sharper.weight != evidence.weight).any():
         evidence, fan = sharper, fit_fan(sharper.weight, start=fan)
-    return _cut_off(evidence, fan)
+    return to_the_apex(_cut_off(evidence, fan), evidence)
 
 
 def _without_halo(evidence: Evidence, fan: Fan) -> Evidence:
@@ -235,37 +250,57 @@ def _cut_off(evidence: Evidence, fan: Fan) -> Fan:
     return replace(fan, window=(window[0], window[1], window[2], window[3]))
 
 
-def _cut_overlays(margins: Array, still: Array, change: Array, size: int) -> Mask:
-    """Move edges inwards, a little, where a bright mark that never changes reaches over them: ticks, icons, letters."""
-    mask: Mask = np.asarray((margins >= 0).all(axis=0))
-    ground = float(np.median(still[~mask])) if not mask.all() else 0.0
-    contrast = still - ground
-    overlay = (contrast > _OVERLAY_CONTRAST) & (change < _OVERLAY_FLICKER * contrast)
+def _cut_overlays(fit: Fit, still: Array, change: Array) -> Mask:
+    """The fan in pixels, without the marks that reach over its edges: ticks, icons, letters; bright, never changing."""
+    whole = np.zeros(still.shape, bool)
+    size, near = fit.evidence.size, 0.01 * max(still.shape)
+    high, wide = (
+        slice(max(0, int(lines[0] * size - 4 * near)), int((lines[-1] + 2) * size + 4 * near))
+        for lines in (np.flatnonzero(fit.inside.any(axis=axis)) for axis in (1, 0))
+    )
+    box = high, wide
+    margins = fit.fan.margins(still.shape[0], still.shape[1], size, box)
     depth = margins.min(axis=0) * size
-    near = 0.01 * max(mask.shape)
+    mask: Mask = np.asarray(depth >= 0)
+    contrast = still[box] - (float(np.median(still[box][~mask])) if not mask.all() else 0.0)
+    overlay = (contrast > _OVERLAY_CONTRAST) & (change[box] < _OVERLAY_FLICKER * contrast)
     labels, count = ndimage.label(overlay & (depth < 3 * near))
-    if count == 0:
-        return mask
-    inked = labels > 0
-    total, within = (np.bincount(labels[where], minlength=count + 1) for where in (inked, mask & inked))
-    deepest = ndimage.maximum(depth[inked], labels[inked], np.arange(count + 1))
+    total, within = (np.bincount(labels[where], minlength=count + 1) for where in (labels > 0, mask & (labels > 0)))
+    deepest = _largest_of(depth, labels, count)
     # a mark stands at the edge or mostly outside; what reaches further in may as well be bright tissue
     edgy = (within > 0) & ((within <= 0.5 * total) | (deepest < near))
-    return _without_marks(mask, margins, np.where(mask & edgy[labels], labels, 0), 0.5 / size) if edgy.any() else mask
+    whole[box] = _without_marks(mask, margins, np.where(mask & edgy[labels], labels, 0), size) if edgy.any() else mask
+    return whole
 
 
-def _without_marks(mask: Mask, margins: Array, marks: NDArray[np.integer], beyond: float) -> Mask:
+def _without_marks(mask: Mask, margins: Array, marks: NDArray[np.integer], size: int) -> Mask:
     """Move edges inwards past numbered marks, each by the edge that loses the fewest pixels, the cheapest marks first.
 
     A mark may cost a hundredth of the mask, all together a fiftieth.
     """
-    area, marked = mask.sum(), marks > 0
-    numbers = np.unique(marks[marked])
-    limits = np.stack([ndimage.maximum(margin[marked], marks[marked], numbers) for margin in margins]) + beyond
-    lost = np.stack([np.sort(m[mask]).searchsorted(limit, "right") for m, limit in zip(margins, limits, strict=True)])
+    numbers, marked = np.unique(marks[marks > 0], return_inverse=True)
+    here = marks > 0
+    limits = np.stack([_largest_of(margin[here], marked + 1, len(numbers))[1:] for margin in margins]) + 0.5 / size
+    step = max(1, size // 3)  # a part of the pixels tells what share of them is lost
+    few = mask[::step, ::step]
+    lost = np.stack(
+        [
+            np.sort(margin[::step, ::step][few]).searchsorted(limit, "right")
+            for margin, limit in zip(margins, limits, strict=True)
+        ]
+    )
+    area = few.sum()
     order = np.argsort(lost.min(axis=0), kind="stable")
     chosen = np.arange(len(margins))[:, None] == lost.argmin(axis=0)[order]
     spent = np.maximum.accumulate(np.where(chosen, lost[:, order], 0), axis=1).sum(axis=0)
     affordable = (spent <= 0.02 * area) & (lost.min(axis=0)[order] <= 0.01 * area)
     inwards = np.where(chosen & affordable, limits[:, order], -np.inf).max(axis=1)
     return mask & (margins > inwards[:, None, None]).all(axis=0)
+
+
+def _largest_of(values: Array, labels: NDArray[np.integer], count: int) -> Array:
+    """The largest value under each label from 0 to ``count``."""
+    largest = np.full(count + 1, -np.inf, values.dtype)
+    labelled = labels > 0
+    np.maximum.at(largest, labels[labelled], values[labelled])
+    return largest

@@ -34,7 +34,7 @@ __all__ = [
 _SOURCES = ("auto", "regions", "clip", "still")
 _FRAMES = 17  # evenly spaced; more change nothing
 _SMALLEST = 24  # rows and columns
-_UNSURE = 0.6  # a confidence below is warned about
+_UNSURE = 0.75  # a confidence below is warned about
 _WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
 _LEAST_FILLED = 0.35  # of a region, by a sector in it; half is usual
 _BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
@@ -62,12 +62,13 @@ class UltrasoundSectorMask(Transform):
     3. ``"still"``: the largest textured area of a still (or of a clip in which nothing moves) that is not text. A
        weaker guess.
 
-    Several areas are one sector with a dark gap if a common field of view has tissue all along its outline; else each
-    is fitted by itself, and the mask is the union, such as for two planes side by side. What scrolls sideways, and wide
-    rectangles under another area, are taken for spectra and M-mode strips and left out.
+    Several areas are one sector with a black gap if each depth, or each beam, of a common field of view is either full
+    of tissue or empty; else each is fitted by itself, and the mask is the union, such as for two planes side by side.
+    What scrolls sideways, and wide rectangles under another area, are taken for spectra and M-mode strips and left out.
 
-    A :class:`SectorGuessWarning` says what is in doubt: a sector found by texture alone, also inside of regions; areas
-    that were left out; a confidence below 0.6.
+    A :class:`SectorGuessWarning` says what is in doubt: a sector found by texture alone, also inside of regions; a
+    black gap that was bridged; black room for a near field or a side; areas that were left out; a confidence below
+    0.75.
 
     Args:
         source: ``"auto"`` for the first source that works, or one of the three, which then has to work.
@@ -234,19 +235,22 @@ def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
         )
     if array.dtype.kind not in "buif":
         raise ValueError(f"image has values of type {array.dtype}, expected real numbers")
-    if not np.isfinite([array.min(), array.max()]).all():  # both are NaN where one value is
+    if array.dtype.kind == "f" and not np.isfinite([array.min(), array.max()]).all():  # both are NaN where one value is
         raise ValueError("image has values that are NaN or infinite; repair this file or leave it out")
     if len(shape) == 3:
         array = array[..., None]
     chosen = np.unique(np.linspace(0, array.shape[-1] - 1, min(_FRAMES, array.shape[-1])).round().astype(int))
-    frames = array[..., chosen].mean(axis=0, dtype=np.float32)
+    frames = array[..., chosen]
+    frames = frames.mean(axis=0, dtype=np.float32) if len(frames) > 1 else frames[0].astype(np.float32)
     low, high = float(frames.min()), float(frames.max())
     if high <= low:
         raise ValueError(
             f"image is {low:g} everywhere: the sector is looked for as what moves or has texture, and there is "
             "neither; check the file and the transforms before this one"
         )
-    return (frames - np.float32(low)) * np.float32(255 / (high - low))
+    frames -= np.float32(low)
+    frames *= np.float32(255 / (high - low))
+    return frames
 
 
 def _doubts(sector: Sector) -> tuple[str, ...]:

@@ -306,6 +306,53 @@ def test_several_areas_of_a_still(kind: str) -> None:
     assert (found & made.sector).sum() / (found | made.sector).sum() > 0.85
 
 
+@pytest.mark.parametrize(
+    ("shape", "first", "last"),
+    [
+        ("phased", 0.3, 0.5),
+        ("curved", 0.3, 0.45),
+        ("linear", 0.3, 0.5),
+        ("trapezoid", 0.12, 0.5),
+        ("steered", 0.3, 0.5),
+    ],
+)
+def test_black_gap_across_the_sector_is_bridged_and_told(shape: str, first: float, last: float) -> None:
+    made = phantom(_FIRST_SEED, shape=shape, size=(180, 240), frames=8)
+    rows = np.flatnonzero(made.sector.any(axis=1))
+    gap = slice(rows[0] + int(first * len(rows)), rows[0] + int(last * len(rows)))
+    made.clip[:, gap] = 0
+    with pytest.warns(SectorGuessWarning, match="a black gap across the sector was bridged"):
+        found = UltrasoundSectorMask()(made.clip)[0] > 0
+    assert dice(found, made.sector) > 0.93
+
+
+@pytest.mark.parametrize("shape", ["curved", "linear", "trapezoid", "steered"])
+def test_black_near_field_is_told(shape: str) -> None:
+    made = phantom(_FIRST_SEED + 1, shape=shape, size=(180, 240), frames=8)
+    rows = np.flatnonzero(made.sector.any(axis=1))
+    made.clip[:, : rows[0] + int(0.38 * len(rows))] = 0
+    with pytest.warns(SectorGuessWarning, match="a black near field may be missing"):
+        UltrasoundSectorMask()(made.clip)
+
+
+def test_black_near_field_of_a_phased_probe_is_completed() -> None:
+    row, column = np.mgrid[:180, :240]
+    sector = (np.hypot(row - 15, column - 120) < 150) & (np.abs(np.arctan2(column - 120, row - 15)) < np.radians(43))
+    noise = np.random.default_rng(0).uniform(60, 255, (180, 240, 8))
+    clip = np.where((sector & (row > 65))[..., None], noise, 0)[None]
+    found = UltrasoundSectorMask()(clip)[0] > 0
+    assert dice(found, sector) > 0.95
+
+
+def test_side_without_contact_is_told() -> None:
+    row, column = np.mgrid[:180, :240]
+    angle = np.degrees(np.arctan2(column - 120, row - 15))
+    sector = (np.hypot(row - 15, column - 120) < 150) & (angle > -43) & (angle < 15)
+    clip = np.where(sector[..., None], np.random.default_rng(0).uniform(60, 255, (180, 240, 8)), 0)[None]
+    with pytest.warns(SectorGuessWarning, match="leans to one side"):
+        UltrasoundSectorMask()(clip)
+
+
 def test_several_sectors_are_told() -> None:
     with pytest.warns(SectorGuessWarning, match="2 areas were taken for sectors of their own"):
         UltrasoundSectorMask()(screen("biplane", _FIRST_SEED).clip)
@@ -326,7 +373,7 @@ def test_confidence_tells_a_field_of_view_from_what_is_none() -> None:
     cross = torch.zeros(1, 120, 160, 6)
     noise = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (120, 160, 6))).float()
     cross[0, 50:70], cross[0, :, 70:90] = noise[50:70], noise[:, 70:90]
-    with pytest.warns(SectorGuessWarning, match="explains little"):
+    with pytest.warns(SectorGuessWarning, match="beyond its edges"):
         assert UltrasoundSectorMask()(MetaTensor(cross)).meta["sector_confidence"] < 0.6
 
 

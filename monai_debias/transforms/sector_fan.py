@@ -123,8 +123,8 @@ class Fan:
             (rows, columns) of bool.
 
         Example:
-            >>> Fan(x=4, y=4, slope=0, spread=0, left=-2, right=2, top=-1, bottom=1).contains(8, 8).sum()
-            np.int64(8)
+            >>> int(Fan(x=4, y=4, slope=0, spread=0, left=-2, right=2, top=-1, bottom=1).contains(8, 8).sum())
+            8
         """
         inside: NDArray[np.bool_] = np.all(self.margins(rows, columns, scale) >= 0, axis=0)
         return inside

@@ -339,7 +339,8 @@ def test_metadata_network_and_export(trained, tmp_path):
 def test_no_property_is_missing(names, kind, cohort, tmp_path):
     files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
     places = {"dataset_dir": str(cohort), "bundle_root": str(tmp_path)}
-    workflow = ConfigWorkflow(files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, **places)
+    options = {**places, "batch_size": 8} if kind == "train" else places  # the cohort has fewer images than a batch
+    workflow = ConfigWorkflow(files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, **options)
     workflow.initialize()
     assert workflow.check_properties() == []
 

@@ -141,9 +141,10 @@ def content(value: Any) -> Any:
     if isinstance(value, Figure):
         value.savefig(picture := io.BytesIO(), format="png")
         return picture.getvalue()
-    if isinstance(value, PathLike) and str(value) != CLIP_FILE and Path(value).is_file():
+    is_path = isinstance(value, PathLike) and Path(value).is_absolute() and str(value) != CLIP_FILE  # no mere word
+    if is_path and Path(value).is_file():
         return Path(value).read_bytes()
-    if isinstance(value, PathLike) and Path(value).is_dir():
+    if is_path and Path(value).is_dir():
         return {str(file.relative_to(value)): content(file) for file in Path(value).rglob("*") if file.is_file()}
     return "NaN" if value != value else value  # NaN does not equal itself
 

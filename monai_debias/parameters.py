@@ -65,7 +65,7 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             for name, value in (*zip(positional, args, strict=False), *kwargs.items()):
-                if name in constraints:
+                if name in constraints and not constraints[name].allows(value):
                     constraints[name].check(f"{owner}: {name}", value)
             return function(*args, **kwargs)
 

@@ -34,7 +34,7 @@ __all__ = [
 _SOURCES = ("auto", "regions", "clip", "still")
 _FRAMES = 17  # evenly spaced; more change nothing
 _SMALLEST = 24  # rows and columns
-_UNSURE = 0.75  # a confidence below is warned about
+UNSURE_BELOW = 0.75  # confidence, of which a warning tells
 _WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
 _LEAST_FILLED = 0.35  # of a region, by a sector in it; half is usual
 _BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
@@ -255,7 +255,7 @@ def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
 
 def _doubts(sector: Sector) -> tuple[str, ...]:
     """What speaks against a sector, or that too little speaks for it."""
-    unsure = sector.confidence < _UNSURE and not sector.doubts
+    unsure = sector.confidence < UNSURE_BELOW and not sector.doubts
     return ("a field of view explains little of what moves",) if unsure else sector.doubts
 
 

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from monai_debias.transforms.ultrasound import UNSURE_BELOW
+
 __all__ = ["sector_sheet"]
 
 _ACROSS = 5
@@ -63,7 +65,7 @@ def _draw(axes: Axes, row: _Row, number: int) -> None:
     axes.set_axis_off()
     name = row.image if len(row.image) <= _LONGEST else "…" + row.image[1 - _LONGEST :]
     title = f"{number}  {name}\n{row.method}, {row.confidence:.2f}"
-    axes.set_title(title, fontsize=7.5, color="black" if row.confidence >= 0.75 else _UNSURE)
+    axes.set_title(title, fontsize=7.5, color=_UNSURE if row.confidence < UNSURE_BELOW else "black")
     if row.picture is None:
         axes.text(0.5, 0.5, "not readable", ha="center", transform=axes.transAxes, color=_UNSURE)
         return

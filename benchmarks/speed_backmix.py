@@ -18,7 +18,8 @@ from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose, EnsureTyped, LoadImaged, Resized
 from timing import alternate
 
-from monai_debias.transforms import LoadUltrasoundd, RandBackMixd, SelectFramed, backmix
+from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed
+from monai_debias.transforms import RandBackMixd, backmix
 
 BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "echo_view"
 

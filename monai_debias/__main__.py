@@ -11,10 +11,11 @@ from pathlib import Path
 
 from monai.utils import OptionalImportError, optional_import
 
-from monai_debias.data import build_folder_datalist, build_tmed2_datalist
+from monai_debias.apps.ultrasound import build_tmed2_datalist
+from monai_debias.apps.ultrasound.sector_files.command import sectors
+from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
 from monai_debias.demo import build_echo_cohort
-from monai_debias.sectors.command import sectors
 
 
 def main() -> None:

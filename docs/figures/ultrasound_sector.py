@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from pydicom import examples
 
-from monai_debias.transforms import UltrasoundSectorMask
+from monai_debias.apps.ultrasound import UltrasoundSectorMask
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "transforms"))

@@ -13,17 +13,13 @@ from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mnist import load_mnist
 from monai_debias.data.reading import FileReadError, FileReadWarning, NotUltrasoundError
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
-from monai_debias.data.tmed2 import build_tmed2_datalist
-from monai_debias.data.ultrasound_reader import UltrasoundReader
 
 __all__ = [
     "FileReadError",
     "FileReadWarning",
     "LeftOutError",
     "NotUltrasoundError",
-    "UltrasoundReader",
     "build_folder_datalist",
-    "build_tmed2_datalist",
     "check_datalist",
     "check_splits",
     "corrupt_labels",

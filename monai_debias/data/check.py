@@ -20,7 +20,6 @@ from monai.utils import optional_import
 from monai_debias.data.datalist import DATALIST_NAME, keys_without_path, read_datalist, resolve_paths, section_problems
 from monai_debias.data.masks import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.data.splits import shared_patients
-from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.parameters import BOOL, NONE, PATH, Instance, Integer, expects
 
 __all__ = ["Defect", "check_datalist"]
@@ -116,6 +115,8 @@ def check_datalist(
     content = read_datalist(path)
     sections = {name: value for name, value in content.items() if isinstance(value, list)}
     items = list(_sound_items(sections, path.parent))
+    from monai_debias.apps.ultrasound.reader import UltrasoundReader
+
     look = _Look(UltrasoundReader() if reader is None else reader)
     with ThreadPoolExecutor(num_workers) as pool:
         looked = pool.map(look, items)

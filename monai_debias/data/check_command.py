@@ -21,7 +21,7 @@ _SHOWN = 20  # defects of one kind; the CSV file has all
 def check(
     datalist: str,
     out: str | None = None,
-    reader: str = "monai_debias.data.UltrasoundReader",
+    reader: str = "monai_debias.apps.ultrasound.UltrasoundReader",
     num_workers: int = 2,
     progress: bool = True,
     overwrite: bool = False,

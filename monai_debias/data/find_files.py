@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.left_out import LeftOut, read_or_leave_out
-from monai_debias.data.regular_file import check_regular_file
 from monai_debias.parameters import PATH, expects
 
 __all__ = ["FoundFiles", "candidate", "find_files"]

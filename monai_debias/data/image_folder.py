@@ -21,7 +21,6 @@ from monai_debias.data.left_out import (
     report_left_out,
 )
 from monai_debias.data.splits import split_in_three
-from monai_debias.data.ultrasound_reader import UltrasoundReader
 from monai_debias.parameters import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf, expects
 
 __all__ = ["build_folder_datalist"]
@@ -69,7 +68,7 @@ def build_folder_datalist(
 
     Layout: ``dataset_dir/CLASS/…/file``, split by patient; or ``dataset_dir/SPLIT/CLASS/…/file`` with SPLIT
     ``training``, ``validation`` and ``test`` (or ``train``, ``val``; more test sets as ``test_…``), which is kept.
-    Files are what :class:`~monai_debias.data.ultrasound_reader.UltrasoundReader` reads. Each is opened, and its last
+    Files are what :class:`~monai_debias.apps.ultrasound.reader.UltrasoundReader` reads. Each is opened, and its last
     frame decoded. What is not ultrasound or cannot be read is left out of the datalist; the log says how many files
     that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
 
@@ -206,6 +205,8 @@ def _compile(patient_regex: str | None) -> re.Pattern[str] | None:
 
 def _read_patient(file: _File, pattern: re.Pattern[str] | None) -> str:
     """Read a file to its end, and return its patient, "" if it is unknown."""
+    from monai_debias.apps.ultrasound.reader import UltrasoundReader
+
     reader = UltrasoundReader(frames=-1)  # the last frame, which a file that was cut short does not have
     opened = reader.read(file.path)
     reader.get_data(opened)

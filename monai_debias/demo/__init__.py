@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from monai_debias.demo.biased_mnist import biased_mnist
-from monai_debias.demo.default_data import echo_demo_cohort
-from monai_debias.demo.echo import build_echo_cohort
+from monai_debias.demo.echo.cohort import build_echo_cohort
+from monai_debias.demo.echo.default_cohort import echo_demo_cohort
 
 __all__ = ["biased_mnist", "build_echo_cohort", "echo_demo_cohort"]

@@ -12,7 +12,7 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
-from monai_debias.transforms.origin import file_names
+from monai_debias.origin import file_names
 
 __all__ = ["FiniteLoss"]
 

@@ -10,6 +10,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
@@ -19,7 +20,6 @@ from monai_debias.losses.classification import (
 )
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import NONE, STRING, Number, SequenceOf, expects
-from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["FlowMixupLoss"]
 

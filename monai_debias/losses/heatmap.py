@@ -5,22 +5,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 
 import torch
 
 from monai_debias.losses.cuts import CUTS, Cuts, as_cuts
 from monai_debias.losses.rank_pooling import rank_pooling
+from monai_debias.masks import as_region, pool_mask, require_aspect
+from monai_debias.origin import file_names
 from monai_debias.parameters import TENSOR, Number, OneOf, expects
-from monai_debias.transforms.mask import as_binary_masks, pool_mask, require_aspect
-from monai_debias.transforms.origin import file_names
 
 __all__ = [
     "DIVERGED",
     "FOREGROUND_PENALTIES",
     "NORMALIZATIONS",
     "MaskedHeatmap",
-    "as_region",
     "background_loss",
     "foreground_loss",
 ]
@@ -133,7 +131,8 @@ class MaskedHeatmap:
     Args:
         heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions; calculated with in float64 if
             it is that, else in float32.
-        region: boolean masks of shape (B, 1, spatial...), not empty, as :func:`as_region` returns them.
+        region: boolean masks of shape (B, 1, spatial...), not empty, as
+            :func:`~monai_debias.masks.as_region` returns them.
         name: what messages call the heatmap.
 
     Raises:
@@ -199,31 +198,6 @@ def _masked(heatmap: torch.Tensor, mask: torch.Tensor) -> MaskedHeatmap:
     masked = MaskedHeatmap(heatmap, as_region(mask))
     require_aspect(mask.shape[2:], heatmap.shape[3:], file_names(mask))
     return masked
-
-
-def as_region(mask: torch.Tensor, files: Sequence[str] = ()) -> torch.Tensor:
-    """Check a batch of masks, shape (B, 1, spatial...), and return it as a boolean tensor.
-
-    Args:
-        mask: shape (B, 1, spatial...) with 1 to 3 spatial dimensions, the values 0 and 1 (or boolean).
-        files: names of the B files, for the messages; by default those of a MetaTensor.
-
-    Returns:
-        Boolean tensor of the same shape.
-
-    Raises:
-        ValueError: when the mask has another shape, other values than 0 and 1, or is 0 everywhere for a sample.
-
-    Example:
-        >>> import torch
-        >>> as_region(torch.tensor([[[0.0, 1.0]]]))
-        tensor([[[False,  True]]])
-    """
-    if not 3 <= mask.ndim <= 5 or mask.shape[1] != 1:
-        raise ValueError(
-            f"masks must be of shape (B, 1, spatial...) with 1 to 3 spatial dimensions, got {tuple(mask.shape)}."
-        )
-    return as_binary_masks(mask, files=files)
 
 
 def _repair(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:

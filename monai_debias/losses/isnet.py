@@ -12,6 +12,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
@@ -20,14 +21,13 @@ from monai_debias.losses.classification import (
     sample_losses,
 )
 from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
-from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap, as_region
+from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap
 from monai_debias.losses.labels import without_meta
 from monai_debias.losses.rank_pooling import rank_weights
 from monai_debias.losses.reduction import reduce, sum_over_processes
+from monai_debias.masks import as_region, require_aspect
+from monai_debias.origin import file_names
 from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
-from monai_debias.transforms.batch_labels import IGNORE_VALUE
-from monai_debias.transforms.mask import require_aspect
-from monai_debias.transforms.origin import file_names
 
 __all__ = ["ISNetLRPLoss"]
 

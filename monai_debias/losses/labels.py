@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import monai.losses
 import torch
 
-from monai_debias.transforms.batch_labels import is_missing, refuse_labels
+from monai_debias.labels import is_missing, refuse_labels
 
 __all__ = ["Task", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
 

@@ -10,6 +10,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
@@ -20,7 +21,6 @@ from monai_debias.losses.classification import (
 from monai_debias.losses.labels import Task, class_shares
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import BOOL, NONE, Number, OneOf, SequenceOf, expects
-from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["SpectralDecouplingLoss"]
 

@@ -10,11 +10,11 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import REDUCTION, ignored_by, sample_losses
 from monai_debias.losses.labels import check_finite
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import MODULE, expects
-from monai_debias.transforms.batch_labels import IGNORE_VALUE
 
 __all__ = ["SampleWeightedLoss"]
 

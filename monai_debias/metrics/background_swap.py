@@ -12,11 +12,11 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.metrics.evaluating import evaluating
+from monai_debias.masks import as_binary_masks
+from monai_debias.networks import evaluating
+from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import BOOL, FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
 from monai_debias.transforms.backmix import backmix
-from monai_debias.transforms.mask import as_binary_masks
-from monai_debias.transforms.origin import file_names, from_files
 
 __all__ = ["BackgroundSwap", "background_swap_consistency"]
 

@@ -15,7 +15,7 @@ from monai.utils import convert_to_tensor
 from sklearn.cluster import KMeans
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.metrics.evaluating import evaluating
+from monai_debias.networks import evaluating
 from monai_debias.parameters import ARRAY, KEY, LOADER, MODULE, SEED, STRING, Integer, SequenceOf, expects
 
 __all__ = ["cluster_r2", "cluster_separation"]

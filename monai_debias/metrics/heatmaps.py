@@ -8,8 +8,8 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 
-from monai_debias.transforms.mask import as_binary_masks, pool_mask, require_aspect
-from monai_debias.transforms.origin import file_names
+from monai_debias.masks import as_binary_masks, pool_mask, require_aspect
+from monai_debias.origin import file_names
 
 __all__ = ["attention_at"]
 

@@ -14,28 +14,9 @@ from monai_debias.transforms.backmix import (
 )
 from monai_debias.transforms.backmix_weight import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
-from monai_debias.transforms.frames import (
-    RandSelectFrame,
-    RandSelectFrameD,
-    RandSelectFramed,
-    RandSelectFrameDict,
-    SelectFrame,
-    SelectFrameD,
-    SelectFramed,
-    SelectFrameDict,
-)
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
-from monai_debias.transforms.load_ultrasound import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
-from monai_debias.transforms.mask import as_binary_mask
 from monai_debias.transforms.mixup import FlowMixup, FlowMixupD, FlowMixupd, FlowMixupDict
-from monai_debias.transforms.ultrasound import (
-    SectorGuessWarning,
-    UltrasoundSectorMask,
-    UltrasoundSectorMaskD,
-    UltrasoundSectorMaskd,
-    UltrasoundSectorMaskDict,
-)
 
 __all__ = [
     "BackMixWeightD",
@@ -54,28 +35,10 @@ __all__ = [
     "LoadMaskD",
     "LoadMaskDict",
     "LoadMaskd",
-    "LoadUltrasound",
-    "LoadUltrasoundD",
-    "LoadUltrasoundDict",
-    "LoadUltrasoundd",
     "RandBackMix",
     "RandBackMixD",
     "RandBackMixDict",
     "RandBackMixd",
-    "RandSelectFrame",
-    "RandSelectFrameD",
-    "RandSelectFrameDict",
-    "RandSelectFramed",
-    "SectorGuessWarning",
-    "SelectFrame",
-    "SelectFrameD",
-    "SelectFrameDict",
-    "SelectFramed",
-    "UltrasoundSectorMask",
-    "UltrasoundSectorMaskD",
-    "UltrasoundSectorMaskDict",
-    "UltrasoundSectorMaskd",
-    "as_binary_mask",
     "backmix",
     "backmix_weight",
     "replace_background",

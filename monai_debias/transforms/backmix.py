@@ -16,6 +16,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 from monai.utils import TransformBackends
 
+from monai_debias.masks import as_binary_mask
 from monai_debias.parameters import (
     ANY,
     ARRAY,
@@ -31,8 +32,7 @@ from monai_debias.parameters import (
     constraints_of,
     expects,
 )
-from monai_debias.transforms.mask import as_binary_mask
-from monai_debias.transforms.pixels import as_pixels, cast_like, like, mean_of_finite, refuse_other_scale
+from monai_debias.pixels import as_pixels, cast_like, like, mean_of_finite, refuse_other_scale
 
 __all__ = [
     "RandBackMix",

@@ -17,10 +17,9 @@ from monai.utils import TransformBackends, convert_to_dst_type
 
 from monai_debias.data.datalist import ITEM_KEY
 from monai_debias.data.masks import binary_values, fits_image, looks_inverted, read_channel_first
-from monai_debias.data.ultrasound_reader import UltrasoundReader
+from monai_debias.masks import mask_meta
+from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import KEY, NONE, Instance, expects
-from monai_debias.transforms.mask import mask_meta
-from monai_debias.transforms.origin import file_names, from_files
 
 __all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd"]
 
@@ -68,6 +67,8 @@ class LoadMaskd(Transform):
     def __init__(
         self, mask_key: Hashable = "mask", image_key: Hashable = "image", reader: ImageReader | None = None
     ) -> None:
+        from monai_debias.apps.ultrasound.reader import UltrasoundReader
+
         self.mask_key = mask_key
         self.image_key = image_key
         self.reader = UltrasoundReader() if reader is None else reader

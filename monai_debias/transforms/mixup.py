@@ -14,6 +14,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
+from monai_debias.labels import IGNORE_VALUE, check_batch, ignored_values, label_rows
 from monai_debias.parameters import (
     BOOL,
     KEY,
@@ -28,9 +29,8 @@ from monai_debias.parameters import (
     constraints_of,
     expects,
 )
-from monai_debias.transforms.batch_labels import IGNORE_VALUE, check_batch, ignored_values, label_rows
+from monai_debias.pixels import native
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
-from monai_debias.transforms.pixels import native
 
 __all__ = ["INPUT", "FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
 

@@ -17,7 +17,8 @@ from monai.bundle import ConfigWorkflow
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from monai_debias.data import build_tmed2_datalist, load_datalist
+from monai_debias.apps.ultrasound import build_tmed2_datalist
+from monai_debias.data import load_datalist
 from monai_debias.data.datalist import ECHO_VIEWS
 
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))

@@ -17,11 +17,11 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from monai_debias.apps.ultrasound.frames import SelectFramed
+from monai_debias.apps.ultrasound.load import LoadUltrasoundd
 from monai_debias.data import FileReadWarning, LeftOutError
 from monai_debias.data.datalist import load_datalist
 from monai_debias.data.image_folder import build_folder_datalist
-from monai_debias.transforms.frames import SelectFramed
-from monai_debias.transforms.load_ultrasound import LoadUltrasoundd
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (24, 32), dtype=np.uint8)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from monai.transforms import Compose, Lambdad
 
+from monai_debias.apps.ultrasound import LoadUltrasoundd
 from monai_debias.data import LeftOutError
 from monai_debias.data.left_out import LeftOut
 from monai_debias.data.readable import ReadableDataset, ReadableLoader
-from monai_debias.transforms import LoadUltrasoundd
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from pydicom import dcmread
 from pydicom.uid import JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
 from scipy.ndimage import binary_dilation
 
-from monai_debias.demo.echo import SECTIONS, assign_cues, build_echo_cohort
-from monai_debias.demo.echo_anatomy import VIEWS, Heart, anatomy, beat_at
-from monai_debias.demo.echo_dicom import write_echo_dicom
-from monai_debias.demo.echo_overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
-from monai_debias.demo.echo_patients import draw_heart, draw_pose, draw_window
-from monai_debias.demo.echo_phantom import ScanConverter, Sector, render_clip
+from monai_debias.demo.echo.anatomy import VIEWS, Heart, anatomy, beat_at
+from monai_debias.demo.echo.cohort import SECTIONS, assign_cues, build_echo_cohort
+from monai_debias.demo.echo.dicom import write_echo_dicom
+from monai_debias.demo.echo.overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
+from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
+from monai_debias.demo.echo.phantom import ScanConverter, Sector, render_clip
 
 FRAMES = 3
 

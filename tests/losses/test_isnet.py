@@ -15,8 +15,9 @@ from monai.losses import FocalLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from monai_debias.losses.heatmap import MaskedHeatmap, as_region, background_loss, foreground_loss
+from monai_debias.losses.heatmap import MaskedHeatmap, background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
+from monai_debias.masks import as_region
 
 with np.load(Path(__file__).parents[1] / "reference" / "isnet_reference_plainnet.npz", allow_pickle=False) as file:
     REFERENCE = {key: torch.from_numpy(file[key]) for key in file.files}

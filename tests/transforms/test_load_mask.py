@@ -13,9 +13,10 @@ from monai.transforms import Compose
 from PIL import Image, ImageFilter
 from pydicom.data import get_testdata_file
 
+from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
 from monai_debias.data.masks import binary_values, looks_inverted
-from monai_debias.transforms import LoadMaskd, LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
-from monai_debias.transforms.mask import require_aspect
+from monai_debias.masks import require_aspect
+from monai_debias.transforms import LoadMaskd
 
 CLIP = str(get_testdata_file("examples_ybr_color.dcm"))
 REGION = np.zeros((24, 32), np.uint8)

@@ -17,8 +17,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 from pydicom.data import get_testdata_file
 
+from monai_debias.apps.ultrasound import LoadUltrasoundd, UltrasoundSectorMaskd
 from monai_debias.metrics import background_relevance
-from monai_debias.transforms import LoadUltrasoundd, UltrasoundSectorMaskd
 from monai_debias.visualize import heatmap_overlay
 
 

@@ -1,0 +1,75 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A contact sheet of sector masks: many images at a glance, each with the outline of its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from monai_debias.apps.ultrasound.sector_mask import UNSURE_BELOW
+
+__all__ = ["sector_sheet"]
+
+_ACROSS = 5
+_OUTLINE, _UNSURE = "#ff5533", "#c01818"
+_LONGEST = 30  # letters of a path
+
+
+class _Row(Protocol):
+    """What a tile shows, see ``monai_debias.sectors.SectorRow``."""
+
+    @property
+    def image(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def picture(self) -> NDArray[np.floating] | None: ...
+    @property
+    def outline(self) -> NDArray[np.bool_] | None: ...
+
+
+def sector_sheet(rows: Sequence[_Row], first: int = 1) -> Figure:
+    """Draw a tile for each mask: the image, brightened, the outline, its number, path, method and confidence.
+
+    Args:
+        rows: with ``image`` (a path), ``method``, ``confidence``, ``picture`` (rows, columns) in [0, 1] or None, and
+            ``outline``, a mask of the same size or None, as
+            :class:`~monai_debias.apps.ultrasound.sector_files.find_all.SectorRow` has them.
+        first: number of the first tile.
+
+    Returns:
+        The figure; nothing is shown or saved.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> picture = np.linspace(0, 1, 24 * 32).reshape(24, 32)
+        >>> row = SimpleNamespace(image="a.dcm", method="clip", confidence=0.9, picture=picture, outline=picture > 0.5)
+        >>> len(sector_sheet([row]).axes)
+        1
+    """
+    down = max(1, -(-len(rows) // _ACROSS))
+    figure = Figure(figsize=(2.6 * _ACROSS, 2.5 * down), layout="constrained")
+    for place, row in enumerate(rows):
+        _draw(figure.add_subplot(down, _ACROSS, place + 1), row, first + place)
+    return figure
+
+
+def _draw(axes: Axes, row: _Row, number: int) -> None:
+    axes.set_axis_off()
+    name = row.image if len(row.image) <= _LONGEST else "…" + row.image[1 - _LONGEST :]
+    title = f"{number}  {name}\n{row.method}, {row.confidence:.2f}"
+    axes.set_title(title, fontsize=7.5, color=_UNSURE if row.confidence < UNSURE_BELOW else "black")
+    if row.picture is None:
+        axes.text(0.5, 0.5, "not readable", ha="center", transform=axes.transAxes, color=_UNSURE)
+        return
+    axes.imshow(np.clip(row.picture, 0, 1) ** 0.6, cmap="gray", vmin=0, vmax=1)
+    if row.outline is not None and row.outline.any() and not row.outline.all():
+        axes.contour(row.outline, [0.5], colors=_OUTLINE, linewidths=1.2)

@@ -1,0 +1,162 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How the pixels of a DICOM image are laid out (PS3.3 C.7.6.3), and what contradicts that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monai_debias.data.dicom.values import optional, text, whole_number
+from monai_debias.data.reading import FileReadError, warn
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.pixels.decoders.base import Decoder
+
+__all__ = ["PixelLayout", "read_layout"]
+
+# photometric interpretation -> samples per pixel
+_SAMPLES = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+}
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """The layout of each frame.
+
+    Attributes:
+        rows: height in pixels.
+        columns: width in pixels.
+        samples: samples per pixel, 1 or 3.
+        bits_allocated: bits in which a sample is stored.
+        bits_stored: bits that count, the lower ones.
+        interpretation: one of the supported photometric interpretations.
+        planar: whether the three planes follow each other, if the pixels are not compressed.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    interpretation: str
+    planar: bool
+
+    @property
+    def frame_bits(self) -> int:
+        """Size of a frame that is not compressed, in bits; two pixels of YBR_FULL_422 share their colour."""
+        size = self.rows * self.columns * self.samples * self.bits_allocated
+        return size // 3 * 2 if self.interpretation == "YBR_FULL_422" else size
+
+    def decode(self, decoder: Decoder, data: bytes | memoryview, index: int = 0, **options: Any) -> np.ndarray:
+        """Let pydicom decode one frame to (rows, columns) or (rows, columns, 3).
+
+        Args:
+            decoder: that of pydicom.
+            data: the value of Pixel Data.
+            index: which frame.
+            options: others than the layout has.
+        """
+        known = {
+            "rows": self.rows,
+            "columns": self.columns,
+            "samples_per_pixel": self.samples,
+            "bits_allocated": self.bits_allocated,
+            "bits_stored": self.bits_stored,
+            "photometric_interpretation": self.interpretation,
+            "planar_configuration": int(self.planar),
+            "pixel_representation": 0,
+            "pixel_keyword": "PixelData",
+            "number_of_frames": 1,
+            "correct_unused_bits": False,
+        }
+        pixels, properties = decoder.as_array(data, index=index, **{**known, **options})
+        if properties["photometric_interpretation"] in ("YBR_ICT", "YBR_RCT"):
+            raise FileReadError(f"the type {self.interpretation} belongs to JPEG 2000, which this is not")
+        return pixels
+
+    def without_unused_bits(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1)."""
+        largest = pixels.dtype.type(2**self.bits_stored - 1)
+        if pixels.max() > largest:
+            warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored")
+            pixels = pixels & largest
+        return pixels, self.bits_stored
+
+    def __str__(self) -> str:
+        samples = f" x {self.samples} samples" if self.samples > 1 else ""
+        return (
+            f"{self.rows} rows x {self.columns} columns{samples} of {self.bits_allocated} bits ({self.interpretation})"
+        )
+
+
+def read_layout(dataset: Dataset) -> PixelLayout:
+    """Read the layout from the header.
+
+    Args:
+        dataset: a pydicom data set.
+
+    Returns:
+        The layout. High Bit has no say in it, but if it contradicts Bits Stored then there is a warning.
+
+    Raises:
+        FileReadError: if a value is missing, makes no sense, or belongs to an image that is not supported.
+    """
+    rows, columns = _at_least_1(dataset, "Rows"), _at_least_1(dataset, "Columns")
+    interpretation = text(dataset, "PhotometricInterpretation")
+    if interpretation is None:
+        raise FileReadError("PhotometricInterpretation is missing")
+    if interpretation not in _SAMPLES:
+        raise FileReadError(
+            f"the photometric interpretation {interpretation:.40} is not supported, only {', '.join(_SAMPLES)} are"
+        )
+    samples = _at_least_1(dataset, "SamplesPerPixel")
+    if samples != _SAMPLES[interpretation]:
+        raise FileReadError(
+            f"SamplesPerPixel is {samples}, but an image of type {interpretation} has {_SAMPLES[interpretation]}"
+        )
+    if _required(dataset, "PixelRepresentation") != 0:
+        raise FileReadError("the pixels are signed (Pixel Representation), which ultrasound images are not in DICOM")
+    allocated, stored = _at_least_1(dataset, "BitsAllocated"), _at_least_1(dataset, "BitsStored")
+    if allocated not in (1, 8, 16, 32) or stored > allocated:
+        raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32")
+    high_bit = optional(whole_number, dataset, "HighBit")
+    if high_bit is not None and high_bit != stored - 1:
+        warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong")
+    return PixelLayout(rows, columns, samples, allocated, stored, interpretation, _is_planar(dataset, samples))
+
+
+def _is_planar(dataset: Dataset, samples: int) -> bool:
+    if samples == 1:
+        return False
+    planar = whole_number(dataset, "PlanarConfiguration")
+    if planar is None:
+        warn("PlanarConfiguration is missing; the pixels are taken as red, green, blue, red, green, blue, …")
+    elif planar > 1:
+        raise FileReadError(f"PlanarConfiguration is {planar}, expected 0 or 1")
+    return planar == 1
+
+
+def _at_least_1(dataset: Dataset, keyword: str) -> int:
+    value = _required(dataset, keyword)
+    if value == 0:
+        raise FileReadError(f"{keyword} is 0")
+    return value
+
+
+def _required(dataset: Dataset, keyword: str) -> int:
+    value = whole_number(dataset, keyword)
+    if value is None:
+        raise FileReadError(f"{keyword} is missing")
+    return value

@@ -1,0 +1,273 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The echo demo cohort: phantoms of four heart views as real ultrasound DICOM files, with a planted shortcut.
+
+Semi-synthetic: cartoon hearts seen through simulated ultrasound physics, inside the screens of fictitious scanners.
+There is no patient data in it, and weights trained on it are not for clinical use. The shortcut is a cue on the screen,
+outside the sector, that names a view: in the training set it is the item's own view with probability ``bias``, as when
+a clinic's presets and protocols follow the view.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from monai_debias.demo.echo.anatomy import VIEWS
+from monai_debias.demo.echo.dicom import write_echo_dicom
+from monai_debias.demo.echo.overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
+from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
+from monai_debias.demo.echo.phantom import ScanConverter, render_clip
+from monai_debias.files import new_folder
+from monai_debias.parameters import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf, expects
+
+__all__ = ["SECTIONS", "assign_cues", "build_echo_cohort"]
+
+# Section of the datalist -> (group of patients, how the cue relates to the view).
+SECTIONS = {
+    "training": ("train", "same"),
+    "validation": ("val", "same"),
+    "test_same": ("test", "same"),
+    "test_none": ("test", "none"),
+    "test_reversed": ("test", "reversed"),
+}
+_GROUPS = ("train", "val", "test")
+_FRAME_TIME = 100.0  # ms: eight frames are about one beat
+
+_DESCRIPTION = (
+    "Semi-synthetic echo demo cohort of monai-debias: parametric phantoms of four views with simulated ultrasound "
+    "physics on the screens of fictitious scanners. No patient data; weights trained on it are not for clinical use. "
+    "The three test sections show the same patients and the same sector pixels with different cues on the screen. "
+    "'overlay' is the view that the cue names, 'bias_aligned' whether it is the item's own, 'sector' the true sector "
+    "mask (PNG, 255 inside), meant for evaluation only."
+)
+
+
+class _Patient(NamedTuple):
+    """One unit of work: a patient's four clips, once per section that shows the patient."""
+
+    out: str
+    seed: int
+    group: str
+    number: int
+    frames: int
+    cues: dict[str, tuple[int, ...]]  # section -> cue of each view
+
+
+@expects(
+    out=PATH,
+    bias=Number("[0.25, 1]"),
+    seed=SEED,
+    patients=SequenceOf(Integer("[1, inf)"), length=3),
+    frames=Integer("[1, inf)"),
+    workers=NONE | Integer("[1, inf)"),
+    progress=BOOL,
+)
+def build_echo_cohort(
+    out: str | Path,
+    bias: float = 0.95,
+    seed: int = 0,
+    patients: tuple[int, int, int] = (100, 25, 60),
+    frames: int = 8,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write the echo demo cohort: DICOM files in one folder per section, true sector masks and ``datalist.json``.
+
+    Every patient contributes one clip of each view (PLAX, PSAX, A2C, A4C) from one scanner. Anatomy, acoustic window,
+    scanner, sector, depth and settings are drawn independently of the view. Patients of training, validation and test
+    differ; ``test_same``, ``test_none`` and ``test_reversed`` are paired: the same clips of the same patients, only the
+    cue on the screen differs.
+
+    ======================  ==========================================================
+    section                 the cue names
+    ======================  ==========================================================
+    training, validation,   the own view with share ``bias``, else one of the others
+    test_same
+    test_none               any view, whatever the own one
+    test_reversed           one of the three other views, never the own
+    ======================  ==========================================================
+
+    Args:
+        out: directory to create; it may exist if it is empty.
+        bias: share of items whose cue names their own view, from 0.25 (chance: no shortcut) to 1.
+        seed: everything follows from it, whatever the number of workers.
+        patients: number of training, validation and test patients.
+        frames: frames of a clip, one every 100 ms.
+        workers: number of processes; ``None`` = one per available processor.
+        progress: print a line after each tenth of the work.
+
+    Returns:
+        The directory.
+
+    Raises:
+        FileExistsError: when ``out`` exists and is not an empty directory.
+        ValueError: when a number is out of its range.
+
+    Example:
+        >>> import tempfile
+        >>> from monai_debias.demo.echo.cohort import build_echo_cohort
+        >>> folder = build_echo_cohort(tempfile.mkdtemp(), patients=(1, 1, 1), frames=1, workers=1, progress=False)
+        >>> sorted(entry.name for entry in folder.iterdir())[:3]
+        ['datalist.json', 'masks', 'test_none']
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not an empty directory; nothing was written, choose another one")
+
+    with new_folder(out) as partial:
+        for folder in (*SECTIONS, "masks"):
+            (partial / folder).mkdir()
+        tasks = _plan(str(partial), bias, seed, dict(zip(_GROUPS, patients, strict=True)), frames)
+        sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+        for done, items in enumerate(_run(tasks, workers), start=1):
+            for section, item in items:
+                sections[section].append(item)
+            if progress and done * 10 // len(tasks) > (done - 1) * 10 // len(tasks):
+                print(f"echo demo cohort: {done} of {len(tasks)} patients", file=sys.stderr, flush=True)
+        datalist = {
+            "description": _DESCRIPTION,
+            "labels": {str(k): view for k, view in enumerate(VIEWS)},
+            "bias": bias,
+            "seed": seed,
+            **sections,
+        }
+        (partial / "datalist.json").write_text(json.dumps(datalist, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def assign_cues(labels: Iterable[int], mode: str, bias: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Decide which view the cue of each item names, with exact shares per view (up to rounding).
+
+    Args:
+        labels: the items' own views, integers in [0, 3], any number of items.
+        mode: ``"same"``: the own view for the share ``bias`` of each view's items, for the rest one of the other three
+            views in equal parts. ``"none"``: all four views in equal parts. ``"reversed"``: the other three views in
+            equal parts.
+        bias: share of own-view cues in [0.25, 1]; used by mode ``"same"``.
+        rng: decides which items get which cue.
+
+    Returns:
+        int64 array of the items' cues, (items,).
+
+    Raises:
+        ValueError: when ``mode`` is unknown, ``bias`` out of range, or a label is not a view.
+
+    Example:
+        >>> import numpy as np
+        >>> from monai_debias.demo.echo.cohort import assign_cues
+        >>> labels = np.repeat([0, 1, 2, 3], 100)
+        >>> cues = assign_cues(labels, "same", 0.95, np.random.default_rng(0))
+        >>> float((cues == labels).mean())
+        0.95
+    """
+    _check_bias(bias)
+    if mode not in ("same", "none", "reversed"):
+        raise ValueError(f"unknown mode {mode!r}; expected 'same', 'none' or 'reversed'")
+    own = np.asarray(list(labels), np.int64)
+    n_views = len(VIEWS)
+    if own.size and (own.min() < 0 or own.max() >= n_views):
+        raise ValueError(f"labels must lie in [0, {n_views - 1}], got {own.min()} to {own.max()}")
+    cues = own.copy()
+    for view in range(n_views):
+        where = rng.permutation(np.flatnonzero(own == view))
+        if mode == "same":
+            where = where[round(bias * len(where)) :]
+        choices = np.arange(n_views) if mode == "none" else np.delete(np.arange(n_views), view)
+        # Whole rounds through the choices; the incomplete last round is drawn without replacement.
+        rounds = [rng.permutation(choices) for _ in range(-(-len(where) // len(choices)))]
+        cues[where] = np.concatenate([*rounds, np.empty(0, np.int64)])[: len(where)]
+    return cues
+
+
+def _check_bias(bias: float) -> None:
+    chance = 1 / len(VIEWS)
+    if not chance <= bias <= 1:
+        raise ValueError(
+            f"bias must lie between {chance} (chance: the cue says nothing about the view) and 1 (always the own "
+            f"view), got {bias}"
+        )
+
+
+def _plan(out: str, bias: float, seed: int, patients: dict[str, int], frames: int) -> list[_Patient]:
+    """All patients with the cues of their clips."""
+    cues: dict[str, NDArray[np.int64]] = {}
+    for k, (section, (group, mode)) in enumerate(SECTIONS.items()):
+        labels = np.tile(np.arange(len(VIEWS)), patients[group])
+        cues[section] = assign_cues(labels, mode, bias, np.random.default_rng([seed, 0, k])).reshape(-1, len(VIEWS))
+    return [
+        _Patient(
+            out,
+            seed,
+            group,
+            i,
+            frames,
+            {s: tuple(map(int, cues[s][i])) for s, (g, _) in SECTIONS.items() if g == group},
+        )
+        for group in _GROUPS
+        for i in range(patients[group])
+    ]
+
+
+def _run(tasks: list[_Patient], workers: int | None) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """The items of each patient, in order."""
+    workers = min(len(tasks), workers or _processors())
+    if workers == 1:
+        yield from map(_write_patient, tasks)
+        return
+    # Forked children start at once; spawned ones would each import torch first. They use numpy and Pillow only.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(_write_patient, tasks, chunksize=2)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _write_patient(task: _Patient) -> list[tuple[str, dict[str, Any]]]:
+    """Render and write a patient's four clips in each section; returns (section, datalist item) pairs."""
+    rng = np.random.default_rng([task.seed, 1 + _GROUPS.index(task.group), task.number])
+    patient_id = f"demo-{task.group}-{task.number + 1:04d}"
+    out = Path(task.out)
+    scanner = SCANNERS[rng.integers(len(SCANNERS))]
+    sector, heart, window = draw_sector(scanner, rng), draw_heart(rng), draw_window(rng)
+    converter = ScanConverter(sector)
+    mask = f"masks/{patient_id}.png"
+    Image.fromarray(converter.mask * 255).save(out / mask)
+    inside = np.flatnonzero(converter.mask)
+    items = []
+    for label, view in enumerate(VIEWS):
+        pose = draw_pose(rng)
+        screen = draw_screen(pose.depth, pose.phase, pose.heart_rate, _FRAME_TIME, rng)
+        clip = render_clip(view, heart, window, pose, converter, rng, task.frames, _FRAME_TIME)
+        pixels = clip.reshape(task.frames, -1)[:, inside, None]
+        for section, cues in task.cues.items():
+            cue = VIEWS[cues[label]]
+            image = f"{section}/{patient_id}_{view}.dcm"
+            picture = overlay_frames(scanner, sector, screen, cue, task.frames)
+            picture.reshape(task.frames, -1, 3)[:, inside] = pixels
+            write_echo_dicom(
+                out / image,
+                picture,
+                scanner,
+                converter,
+                pose.depth,
+                _FRAME_TIME,
+                pose.heart_rate,
+                patient_id,
+                uid_source=[str(task.seed), section, patient_id, view],
+            )
+            item = {"image": image, "label": label, "patient_id": patient_id, "sector": mask}
+            items.append((section, {**item, "overlay": cue, "bias_aligned": cue == view}))
+    return items

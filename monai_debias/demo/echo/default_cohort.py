@@ -1,0 +1,51 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo cohort as a bundle's default data: generated when it is first asked for."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from monai_debias.data.datalist import DATALIST_NAME
+from monai_debias.demo.echo.cohort import build_echo_cohort
+from monai_debias.parameters import PATH, SEED, Number, expects
+
+__all__ = ["echo_demo_cohort"]
+
+
+@expects(directory=PATH, bias=Number("[0.25, 1]"), seed=SEED)
+def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, **options: Any) -> str:
+    """Return the directory of the echo demo cohort, after generating it there if it does not exist.
+
+    It is the default of the bundle's ``dataset_dir``; a directory that the user gives is never generated.
+
+    Args:
+        directory: where the cohort is, or is to be.
+        bias: strength of the shortcut of a new cohort, see :func:`build_echo_cohort`.
+        seed: seed of a new cohort.
+        options: further arguments of :func:`build_echo_cohort` for a new cohort.
+
+    Returns:
+        The directory, as a string for path expressions in configs.
+
+    Raises:
+        FileExistsError: when the directory has other content than a cohort.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     echo_demo_cohort(file.name)
+        Traceback (most recent call last):
+        FileExistsError: ... exists and is not an empty directory; nothing was written, choose another one
+    """
+    complete = Path(directory) / DATALIST_NAME  # written last
+    if not complete.exists():
+        logging.getLogger(__name__).info("generating the semi-synthetic demo cohort in %s", directory)
+        try:
+            build_echo_cohort(directory, bias=bias, seed=seed, **options)
+        except OSError:
+            if not complete.exists():  # otherwise another process of a distributed training was faster
+                raise
+    return str(directory)

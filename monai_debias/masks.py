@@ -1,0 +1,228 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What every part that takes a mask demands of it: binary, of the image's shape or aspect, and not empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.config import NdarrayOrTensor
+from monai.data import MetaTensor
+from monai.networks.layers import Pool
+from monai.utils import ImageMetaKey, MetaKeys
+
+from monai_debias.origin import file_names, from_files
+from monai_debias.parameters import ARRAY, STRING, Integer, SequenceOf, expects
+from monai_debias.pixels import as_pixels
+
+__all__ = ["as_binary_mask", "as_binary_masks", "as_region", "mask_meta", "pool_mask", "require_aspect"]
+
+_TO_BINARY = (
+    'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
+    "transforms."
+)
+
+
+@expects(mask=ARRAY, image_shape=SequenceOf(Integer("[0, inf)"), least=1), name=STRING)
+def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str = "mask") -> torch.Tensor:
+    """Check a channel-first mask against its image and return it as a boolean tensor.
+
+    Args:
+        mask: array or tensor of shape (1, spatial...) or (C, spatial...) with the values 0 and 1 (or boolean),
+            1 = region of interest.
+        image_shape: shape of the image that the mask belongs to, (C, spatial...).
+        name: what the error messages call the mask; the file of a MetaTensor is named after it.
+
+    Returns:
+        Boolean tensor of the mask's shape; it shares memory with a ``uint8`` or ``bool`` mask.
+
+    Raises:
+        ValueError: when the mask's shape does not fit, when it has values other than 0 and 1, or when it is all 0.
+
+    Example:
+        >>> import torch
+        >>> as_binary_mask(torch.tensor([[0.0, 1.0]]), (3, 2))
+        tensor([[False,  True]])
+    """
+    values = as_pixels(mask)
+    if values.shape[1:] != tuple(image_shape[1:]) or values.shape[0] not in (1, image_shape[0]):
+        raise ValueError(
+            f"{_named(name, mask)} of shape {tuple(values.shape)} does not fit an image of shape {tuple(image_shape)}: "
+            f"expected {(1, *image_shape[1:])}; apply the same spatial transforms to image and mask."
+        )
+    if values.dtype in (torch.bool, torch.uint8):
+        highest = int(values.max())  # this one pass over bytes is all that the usual mask costs
+        region, binary, empty = values.view(torch.bool), highest <= 1, highest == 0
+    else:
+        region = values != 0
+        binary, empty = torch.equal(region.to(values.dtype), values), not region.any()
+    if not binary:
+        low, high = values.min().item(), values.max().item()
+        raise ValueError(
+            f"{_named(name, mask)} has values other than 0 and 1 (min {low:g}, max {high:g}); {_TO_BINARY}"
+        )
+    if empty:
+        raise ValueError(
+            f"{_named(name, mask)} is 0 everywhere: nothing would be kept; give no mask for a sample that has none."
+        )
+    return region
+
+
+def as_binary_masks(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = ()) -> torch.Tensor:
+    """Check a batch of masks, and return it as a boolean tensor; what is wrong is said of the rows that are wrong.
+
+    Args:
+        masks: tensor of shape (B, C, spatial...) with the values 0 and 1 (or boolean), 1 = region of interest.
+        name: what the error messages call a mask.
+        files: names of the B files for the messages; by default those of a MetaTensor.
+
+    Returns:
+        Boolean tensor of the same shape.
+
+    Raises:
+        ValueError: when masks have values other than 0 and 1, or are 0 everywhere.
+
+    Example:
+        >>> import torch
+        >>> as_binary_masks(torch.tensor([[[0.0, 1.0]]]))
+        tensor([[[False,  True]]])
+    """
+    files = files or file_names(masks)
+    values = masks.as_subclass(torch.Tensor)
+    region = values != 0
+    if not torch.equal(region.to(values.dtype), values):
+        wrong = (region.to(values.dtype) != values).flatten(1).any(1)
+        low, high = values[wrong].min().item(), values[wrong].max().item()
+        raise ValueError(
+            f"{name} has values other than 0 and 1 (min {low:g}, max {high:g}){_rows(wrong, files)}; {_TO_BINARY}"
+        )
+    empty = ~region.flatten(1).any(1)
+    if bool(empty.any()):
+        raise ValueError(
+            f"{name} is 0 everywhere{_rows(empty, files)}: nothing would be kept; leave out a sample that has no region"
+            ' of interest, or train without its mask (for an ISNet: "has_mask" is False, see FillMaskd).'
+        )
+    return region
+
+
+def as_region(mask: torch.Tensor, files: Sequence[str] = ()) -> torch.Tensor:
+    """Check a batch of masks, shape (B, 1, spatial...), and return it as a boolean tensor.
+
+    Args:
+        mask: shape (B, 1, spatial...) with 1 to 3 spatial dimensions, the values 0 and 1 (or boolean).
+        files: names of the B files, for the messages; by default those of a MetaTensor.
+
+    Returns:
+        Boolean tensor of the same shape.
+
+    Raises:
+        ValueError: when the mask has another shape, other values than 0 and 1, or is 0 everywhere for a sample.
+
+    Example:
+        >>> import torch
+        >>> as_region(torch.tensor([[[0.0, 1.0]]]))
+        tensor([[[False,  True]]])
+    """
+    if not 3 <= mask.ndim <= 5 or mask.shape[1] != 1:
+        raise ValueError(
+            f"masks must be of shape (B, 1, spatial...) with 1 to 3 spatial dimensions, got {tuple(mask.shape)}."
+        )
+    return as_binary_masks(mask, files=files)
+
+
+def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe a mask in the meta of a MetaTensor, so that masks of clips and of stills collate.
+
+    Args:
+        image: the image, of shape (C, spatial...), whose pixels the mask is about: in the same place, thus of the same
+            affine. The image's other meta data do not hold for a mask.
+        shape: shape of the mask, (1, spatial...).
+        files: the file of the mask; by default that of the image in which it was found.
+
+    Returns:
+        The meta dict.
+
+    Example:
+        >>> import torch
+        >>> image = MetaTensor(torch.zeros(1, 2, 3, 5), meta={"filename_or_obj": "clip.dcm", "n_frames": 5})
+        >>> sorted(map(str, mask_meta(image, (1, 2, 3))))
+        ['affine', 'filename_or_obj', 'spatial_shape']
+    """
+    meta: dict[str, Any] = {MetaKeys.AFFINE: image.affine.clone(), MetaKeys.SPATIAL_SHAPE: torch.tensor(shape[1:])}
+    names = files or file_names(image)
+    return {**meta, ImageMetaKey.FILENAME_OR_OBJ: names[0]} if names else meta
+
+
+def pool_mask(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Bring masks to the size of a map: what the region touches belongs to it.
+
+    Args:
+        region: binary masks of shape (B, 1, spatial...).
+        size: the map's spatial shape.
+
+    Returns:
+        Masks of shape (B, 1, size...) and of the type of ``region``; those that have the size already as they are.
+
+    Raises:
+        ValueError: when a mask of more than 3 spatial dimensions has another size.
+
+    Example:
+        >>> import torch
+        >>> pool_mask(torch.tensor([[[0, 1, 0, 0]]]), [2])
+        tensor([[[1, 0]]])
+    """
+    if region.shape[2:] == tuple(size):
+        return region
+    if len(size) > 3:
+        raise ValueError(
+            f"a mask with {len(size)} spatial dimensions cannot be pooled from {tuple(region.shape[2:])} to "
+            f"{tuple(size)}; give it the size of the relevance."
+        )
+    return (Pool[Pool.ADAPTIVEAVG, len(size)](tuple(size))(region.float()) > 0).to(region.dtype)
+
+
+def require_aspect(mask_size: Sequence[int], map_size: Sequence[int], files: Sequence[str] = ()) -> None:
+    """Refuse a mask whose sides are not in the proportion of a map's: it belongs to another image.
+
+    Sides differ by rounding where a network halves them, so each side of the map may be one position too long or too
+    short: 7 x 7 fits 225 x 224, and so does 8 x 7. Thus a map of few positions fits nearly anything. Ask of the input's
+    map, or of the largest one there is.
+
+    Args:
+        mask_size: the mask's spatial shape.
+        map_size: the map's spatial shape, of as many dimensions.
+        files: names of the masks' files, for the message.
+
+    Raises:
+        ValueError: when no stride explains all sides.
+
+    Example:
+        >>> require_aspect((225, 224), (7, 7))
+        >>> require_aspect((320, 240), (240, 320))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: masks of 320 x 240 do not fit relevance of 240 x 320, whose sides are in another proportion: ...
+    """
+    # the strides with which n positions become m - 1 to m + 1
+    lowest = max(n / (m + 1) for n, m in zip(mask_size, map_size, strict=True))
+    highest = min(n / (m - 1) if m > 1 else float("inf") for n, m in zip(mask_size, map_size, strict=True))
+    if lowest > highest:
+        raise ValueError(
+            f"masks{from_files(files)} of {_size(mask_size)} do not fit relevance of {_size(map_size)}, whose sides "
+            "are in another proportion: apply the same spatial transforms to image and mask."
+        )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _named(name: str, mask: NdarrayOrTensor) -> str:
+    return name + from_files(file_names(mask))
+
+
+def _rows(wrong: torch.Tensor, files: Sequence[str]) -> str:
+    """Which rows of a batch are wrong, and their files if these are known."""
+    rows = wrong.nonzero().flatten().tolist()
+    return f" in row(s) {rows}{from_files([files[row] for row in rows if row < len(files)])}"

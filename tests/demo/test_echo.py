@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -210,13 +211,14 @@ def test_an_empty_directory_is_used_and_a_full_one_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("monai_debias.demo.echo.write_echo_dicom", fail)
-    with pytest.raises(OSError, match="disk full"):
-        build(tmp_path / "out")
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # masks fit, clips do not
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            build(tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -105,9 +105,10 @@ def saved_network(folder: Path) -> str:
 
 
 def packages() -> list[ModuleType]:
-    """The sub-packages of monai_debias."""
-    names = [info.name for info in pkgutil.iter_modules(monai_debias.__path__) if info.ispkg]
-    return [importlib.import_module(f"monai_debias.{name}") for name in names]
+    """The sub-packages of monai_debias that export something."""
+    found = pkgutil.walk_packages(monai_debias.__path__, "monai_debias.")
+    every = [importlib.import_module(info.name) for info in found if info.ispkg]
+    return [package for package in every if hasattr(package, "__all__")]
 
 
 def modules() -> list[ModuleType]:
@@ -120,7 +121,7 @@ def public_names() -> dict[str, Any]:
     """What ``from monai_debias.<package> import *`` gives, by its dotted path; an alias counts once."""
     found = {}
     for package in packages():
-        for name in getattr(package, "__all__", None) or [n for n in vars(package) if not n.startswith("_")]:
+        for name in package.__all__:
             value = getattr(package, name)
             if isinstance(value, type | FunctionType) and value.__module__.startswith("monai_debias."):
                 found[f"{package.__name__}.{value.__name__}"] = value

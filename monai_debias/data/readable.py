@@ -26,7 +26,7 @@ class ReadableDataset(Dataset):
         key: the key of a sample that holds its file.
 
     Example:
-        >>> from monai_debias.transforms import LoadUltrasoundd
+        >>> from monai_debias.apps.ultrasound import LoadUltrasoundd
         >>> ReadableDataset([{"image": "gone.dcm"}], LoadUltrasoundd(keys="image"))[0]
         LeftOut(file='gone.dcm', kind='unreadable', reason='no such file')
     """
@@ -59,7 +59,7 @@ class ReadableLoader:
 
     Example:
         >>> from pydicom.data import get_testdata_file
-        >>> from monai_debias.transforms import LoadUltrasoundd
+        >>> from monai_debias.apps.ultrasound import LoadUltrasoundd
         >>> files = [get_testdata_file(name) for name in ("examples_ybr_color.dcm", "CT_small.dcm")]
         >>> loader = ReadableLoader(ReadableDataset([{"image": file} for file in files], LoadUltrasoundd(keys="image")))
         >>> len(list(loader)), [entry.kind for entry in loader.left_out]

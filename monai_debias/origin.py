@@ -10,7 +10,9 @@ from typing import Any
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey, ensure_tuple
 
-__all__ = ["file_names", "from_files"]
+__all__ = ["READER", "file_names", "from_files"]
+
+READER = "reader"  # in the meta of an image: the class of the reader, which decides about the order of its axes
 
 
 def file_names(value: Any) -> list[str]:

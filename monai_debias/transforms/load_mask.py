@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import ImageReader, MetaTensor
-from monai.transforms import Transform
+from monai.transforms import LoadImage, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from monai_debias.data.datalist import ITEM_KEY
 from monai_debias.data.masks import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.masks import mask_meta
-from monai_debias.origin import file_names, from_files
-from monai_debias.parameters import KEY, NONE, Instance, expects
+from monai_debias.origin import READER, file_names, from_files
+from monai_debias.parameters import KEY, NONE, STRING, Instance, Number, expects
 
 __all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd"]
 
@@ -27,19 +27,26 @@ __all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd"]
 class LoadMaskd(Transform):
     """Load the mask file of a sample that names one, and check that it is a mask of the sample's image.
 
-    A mask has two values: 0 and 1, or 0 and 255 (as pictures have them), or booleans. It has the rows and columns of
-    its image as stored, thus comes before anything that resizes; one mask serves all frames of a clip, or there is one
-    for each. A mask that is loaded already (a tensor or array) is checked in the same way. A sample without a mask (no
-    such key, or None under it) passes without that key: a finder of masks may come next. Messages name the files and
-    the place of the item in its datalist.
+    A mask has two values: 0 and 1, or 0 and 255 (as pictures have them), or booleans; with a ``threshold`` it may have
+    any. It has the rows and columns of its image as stored, thus comes before anything that resizes; one mask serves
+    all frames of a clip, or there is one for each. A mask that is loaded already (a tensor or array) is checked in the
+    same way. A sample without a mask (no such key, or None under it) passes without that key: a finder of masks may
+    come next. Messages name the files and the place of the item in its datalist.
+
+    The file is read as MONAI's ``LoadImaged`` reads an image, by the reader of its suffix. An image that was read in
+    another way needs a mask that is read in the same way: readers differ in the order of rows and columns.
 
     There is no array version: it looks at two keys of a sample.
 
     Args:
         mask_key: key of the file name or of the loaded mask, shape (1, spatial...).
         image_key: key of the image, loaded already, shape (C, spatial...).
-        reader: what reads the files, a ``monai.data.ImageReader``; default: ``UltrasoundReader()``, which takes DICOM,
-            PNG and NPY. Take the one that the image is read with: readers differ in the order of rows and columns.
+        reader: what reads the files, an image reader or the name of one of MONAI's, as ``LoadImaged`` takes it; None
+            for the reader of the suffix.
+        threshold: what is above it is the region of interest, e.g. 127 for a grey mask of 0 to 255, or 0 where the
+            region has any other value than 0; None to refuse a mask that has other than two values.
+        file_key: key under which the file or the mask stands; None for ``mask_key``.
+        reader_options: arguments of the reader, as ``LoadImaged`` takes them, e.g. ``reverse_indexing=False``.
 
     Returns:
         The sample with a mask (1, spatial...) of uint8, 0 and 1, of the image's kind of array. The meta of a MetaTensor
@@ -48,7 +55,8 @@ class LoadMaskd(Transform):
     Raises:
         KeyError: when a sample with a mask has no image.
         TypeError: when the image is not loaded.
-        ValueError: when the mask has other values, several channels, another shape than the image, or is 0 everywhere.
+        ValueError: when the mask has other values, several channels, another shape than the image, or is 0 everywhere,
+            or would be read by another reader than its image, as far as this is known.
 
     Example:
         >>> import tempfile
@@ -63,31 +71,56 @@ class LoadMaskd(Transform):
 
     backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
-    @expects(mask_key=KEY, image_key=KEY, reader=NONE | Instance(ImageReader))
+    @expects(
+        mask_key=KEY,
+        image_key=KEY,
+        reader=NONE | STRING | Instance(ImageReader),
+        threshold=NONE | Number(),
+        file_key=NONE | KEY,
+    )
     def __init__(
-        self, mask_key: Hashable = "mask", image_key: Hashable = "image", reader: ImageReader | None = None
+        self,
+        mask_key: Hashable = "mask",
+        image_key: Hashable = "image",
+        reader: ImageReader | str | None = None,
+        threshold: float | None = None,
+        file_key: Hashable | None = None,
+        **reader_options: Any,
     ) -> None:
-        from monai_debias.apps.ultrasound.reader import UltrasoundReader
-
         self.mask_key = mask_key
         self.image_key = image_key
-        self.reader = UltrasoundReader() if reader is None else reader
+        self.threshold = threshold
+        self.file_key = mask_key if file_key is None else file_key
+        self.readers = _readers(reader, reader_options)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a shallow copy of the sample ``data`` with its mask loaded, or without the key if there is none."""
         sample = dict(data)
-        mask = sample.pop(self.mask_key, None)
+        mask = sample.get(self.file_key)
+        sample.pop(self.mask_key, None)
         if mask is None:
             return sample
         image = self._image(data)
         files = [str(mask)] if isinstance(mask, str | PathLike) else file_names(mask)
         name = f"the mask{from_files(files)}{_of(sample.get(ITEM_KEY))}"
-        values = read_channel_first(mask, self.reader)[0] if isinstance(mask, str | PathLike) else _plain(mask)
-        region = _checked(values, image, name)
+        values = self._read(mask, image, name) if isinstance(mask, str | PathLike) else _plain(mask)
+        region = _checked(values, image, self.threshold, name)
         loaded, _, _ = convert_to_dst_type(np.ascontiguousarray(region), image, dtype=torch.uint8)
         if isinstance(loaded, MetaTensor):
             loaded = MetaTensor(loaded.as_tensor(), meta=mask_meta(image, loaded.shape, files))
         return {**sample, self.mask_key: loaded}
+
+    def _read(self, path: str | PathLike, image: Any, name: str) -> np.ndarray:
+        """The values (C, spatial...) of a file."""
+        reader = next(r for r in self.readers if len(self.readers) == 1 or r.verify_suffix(str(path)))
+        used = image.meta.get(READER) if isinstance(image, MetaTensor) else None
+        if used not in (None, type(reader).__name__):
+            raise ValueError(
+                f"{name} would be read by {type(reader).__name__}, but its image{from_files(file_names(image))} was by "
+                f"{used}, and the two may differ in the order of rows and columns: give LoadMaskd the reader {used}."
+            )
+        values, _ = read_channel_first(path, reader)
+        return values[:1] if (values == values[:1]).all() else values  # grey, stored in colour
 
     def _image(self, data: Mapping[Hashable, Any]) -> Any:
         if self.image_key not in data:
@@ -101,18 +134,27 @@ class LoadMaskd(Transform):
 LoadMaskD = LoadMaskDict = LoadMaskd
 
 
-def _checked(values: np.ndarray, image: Any, name: str) -> np.ndarray:
+def _readers(reader: ImageReader | str | None, options: Mapping[str, Any]) -> list[ImageReader]:
+    """The reader, or all of MONAI's, of which the suffix decides, the last one first."""
+    if isinstance(reader, ImageReader):
+        return [reader]
+    known = LoadImage(reader, **options).readers[::-1]
+    return known if reader is None else known[:1]
+
+
+def _checked(values: np.ndarray, image: Any, threshold: float | None, name: str) -> np.ndarray:
     """The values as booleans, (1, spatial...), after all checks."""
     if len(values) != 1 or not fits_image(values.shape[1:], image.shape[1:]):
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}, but its image{from_files(file_names(image))} has "
             f"{tuple(image.shape)}: expected one channel and the rows and columns of the image as stored. If they "
-            "belong together, export the mask anew at that size; stretching it would mark another place."
+            "belong together, read both with the same reader, or export the mask anew at that size; stretching it "
+            "would mark another place."
         )
     try:
-        region = binary_values(values)
+        region = binary_values(values) if threshold is None else values > threshold
     except ValueError as error:
-        raise ValueError(f"{name} {error}.") from error
+        raise ValueError(f"{name} {error}. Or cut it at a value that you choose, e.g. threshold=127.") from error
     if not region.any():
         raise ValueError(f"{name} is 0 everywhere: take it out of the datalist if the image has no region of interest.")
     if looks_inverted(region[0]):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor, PersistentDataset, list_data_collate
-from monai.transforms import Compose
+from monai.transforms import Compose, LoadImaged
 from PIL import Image, ImageFilter
 from pydicom.data import get_testdata_file
 
-from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
+from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundReader, UltrasoundSectorMaskd
 from monai_debias.data.masks import binary_values, looks_inverted
 from monai_debias.masks import require_aspect
 from monai_debias.transforms import LoadMaskd
@@ -64,7 +64,7 @@ def palette() -> Image.Image:
 )
 def test_two_values_are_a_mask(name, values, image, tmp_path):
     path = save(tmp_path / name, values)
-    mask = LoadMaskd()({"image": image, "mask": path})["mask"]
+    mask = LoadMaskd(reader=UltrasoundReader())({"image": image, "mask": path})["mask"]
     assert type(mask) is type(image)
     assert mask.dtype in (np.uint8, torch.uint8)
     assert np.array_equal(np.asarray(mask), REGION[None])
@@ -93,15 +93,58 @@ def test_anything_else_is_refused_with_its_files(name, values, told, tmp_path):
     path = save(tmp_path / name, values)
     image = MetaTensor(torch.zeros(1, 24, 32), meta={"filename_or_obj": "b.dcm"})
     with pytest.raises(ValueError, match=told) as caught:
-        LoadMaskd()({"image": image, "mask": path, "item": "training 7", "patient_id": "Doe"})
+        LoadMaskd(reader=UltrasoundReader())({"image": image, "mask": path, "item": "training 7", "patient_id": "Doe"})
     assert str(caught.value).startswith(f"the mask ({path}) of item training 7 ")
     assert "Doe" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "RGB"])
+def test_images_and_masks_of_monais_readers(mode, tmp_path):
+    """PIL's reader swaps rows and columns, of both."""
+    Image.fromarray(100 * REGION).save(tmp_path / "image.png")
+    picture(mode).save(tmp_path / "mask.png")
+    sample = LoadImaged("image", ensure_channel_first=True)(
+        {"image": str(tmp_path / "image.png"), "mask": tmp_path / "mask.png"}
+    )
+    loaded = LoadMaskd()(sample)
+    assert np.array_equal(loaded["mask"], REGION.T[None])
+    assert np.array_equal(loaded["image"] > 0, loaded["mask"])
+    upright = {"reader": "PILReader", "reverse_indexing": False}
+    sample = LoadImaged("image", ensure_channel_first=True, **upright)({**sample, "image": str(tmp_path / "image.png")})
+    assert np.array_equal(LoadMaskd(**upright)(sample)["mask"], REGION[None])
+    with pytest.raises(ValueError, match=r"has shape \(1, 32, 24\).*read both with the same reader"):
+        LoadMaskd()(sample)
+
+
+def test_another_reader_than_that_of_the_image_is_refused(tmp_path):
+    """On a square image nothing else would tell that the mask lies on its side."""
+    square = Image.fromarray(255 * np.triu(np.ones((24, 24), np.uint8), 12))
+    square.save(tmp_path / "a.png")
+    sample = LoadUltrasoundd("image")({"image": str(tmp_path / "a.png"), "mask": str(tmp_path / "a.png")})
+    with pytest.raises(
+        ValueError, match=r"a.png\) would be read by PILReader, but its image .* was by UltrasoundReader"
+    ):
+        LoadMaskd()(sample)
+    assert torch.equal(LoadMaskd(reader=UltrasoundReader())(sample)["mask"], sample["image"] > 0)
+
+
+def test_a_threshold_cuts_what_has_more_values(tmp_path):
+    grey = np.where(REGION, 200, 90).astype(np.uint8)
+    grey[6, 4] = 128
+    sample = {"image": torch.zeros(1, 24, 32), "roi": save(tmp_path / "grey.npy", grey)}
+    with pytest.raises(ValueError, match=r"grey.npy\) has 3 values .* cut it at a value that you choose"):
+        LoadMaskd(file_key="roi")(sample)
+    loaded = LoadMaskd(file_key="roi", threshold=127)(sample)
+    assert np.array_equal(loaded["mask"], REGION[None])
+    assert loaded["roi"] == sample["roi"]
+    assert LoadMaskd(file_key="roi", threshold=128)(sample)["mask"].sum() == REGION.sum() - 1
+    assert LoadMaskd(threshold=0)({**sample, "mask": 3 * REGION[None]})["mask"].sum() == REGION.sum()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int8, torch.bool], ids=str)
 def test_a_mask_that_is_a_tensor_already(dtype):
     mask = torch.from_numpy(REGION.astype(np.uint8))[None].to(dtype)
-    loaded = LoadMaskd()({"image": torch.zeros(1, 24, 32), "mask": mask})["mask"]
+    loaded = LoadMaskd(reader=UltrasoundReader())({"image": torch.zeros(1, 24, 32), "mask": mask})["mask"]
     assert torch.equal(loaded, torch.from_numpy(REGION.astype(np.uint8))[None])
 
 
@@ -110,15 +153,15 @@ def test_no_mask(tmp_path):
     assert LoadMaskd()({"image": "a.npy"}) == {"image": "a.npy"}
     path = save(tmp_path / "a.npy", REGION)
     with pytest.raises(KeyError, match="has no image 'image'"):
-        LoadMaskd()({"mask": path})
+        LoadMaskd(reader=UltrasoundReader())({"mask": path})
     with pytest.raises(TypeError, match="is a str: load it before its mask"):
-        LoadMaskd()({"image": "a.npy", "mask": path})
+        LoadMaskd(reader=UltrasoundReader())({"image": "a.npy", "mask": path})
 
 
 def test_inverted(tmp_path):
     path = save(tmp_path / "a.npy", 1 - REGION)
     with pytest.warns(UserWarning, match=rf"the mask \({path}\) marks the rim"):
-        LoadMaskd()({"image": torch.zeros(1, 24, 32), "mask": path})
+        LoadMaskd(reader=UltrasoundReader())({"image": torch.zeros(1, 24, 32), "mask": path})
     rows, columns = np.mgrid[:24, :32]
     sector = (np.hypot(rows, columns - 16) < 24) & (abs(np.arctan2(columns - 16, rows)) < 0.7)  # from rim to rim
     box = np.zeros((24, 32), bool)
@@ -131,7 +174,12 @@ def test_inverted(tmp_path):
 def test_the_meta_describes_the_mask_so_that_clips_and_stills_collate(tmp_path):
     """A clip whose sector is found, and a still with a mask file."""
     still, path = save(tmp_path / "s.npy", np.zeros((240, 320))), save(tmp_path / "m.npy", np.eye(240, 320))
-    load = [LoadUltrasoundd("image"), LoadMaskd(), UltrasoundSectorMaskd("image"), SelectFramed(["image", "mask"])]
+    load = [
+        LoadUltrasoundd("image"),
+        LoadMaskd(reader=UltrasoundReader()),
+        UltrasoundSectorMaskd("image"),
+        SelectFramed(["image", "mask"]),
+    ]
     samples: list[dict[str, Any]] = [{"image": CLIP}, {"image": still, "mask": path}]
     for transform in load:
         samples = [transform(sample) for sample in samples]
@@ -147,7 +195,7 @@ def test_the_meta_describes_the_mask_so_that_clips_and_stills_collate(tmp_path):
 
 def test_a_persistent_data_set_keeps_loaded_masks(tmp_path):
     sample = {"image": save(tmp_path / "i.npy", 200 * REGION), "mask": save(tmp_path / "m.npy", REGION)}
-    load = Compose([LoadUltrasoundd("image"), LoadMaskd()])
+    load = Compose([LoadUltrasoundd("image"), LoadMaskd(reader=UltrasoundReader())])
     first = PersistentDataset([sample], load, tmp_path / "cache", track_meta=True)[0]["mask"]
     Path(sample["mask"]).unlink()
     again = PersistentDataset([sample], load, tmp_path / "cache", track_meta=True)[0]["mask"]  # only weights are loaded
@@ -157,7 +205,9 @@ def test_a_persistent_data_set_keeps_loaded_masks(tmp_path):
 
 def test_a_mask_for_each_frame(tmp_path):
     region = np.repeat(REGION[None, ..., None], 3, axis=3)
-    sample = LoadMaskd()({"image": torch.zeros(1, 24, 32, 3), "mask": torch.from_numpy(region)})
+    sample = LoadMaskd(reader=UltrasoundReader())(
+        {"image": torch.zeros(1, 24, 32, 3), "mask": torch.from_numpy(region)}
+    )
     assert sample["mask"].shape == (1, 24, 32, 3)
     assert SelectFramed(["image", "mask"])(sample)["mask"].shape == (1, 24, 32)
 

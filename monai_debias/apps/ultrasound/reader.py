@@ -25,6 +25,7 @@ from monai_debias.data.formats.picture import PICTURE_SUFFIXES, PictureClip
 from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.formats.video import VIDEO_SUFFIXES, VideoClip
 from monai_debias.data.reading import FileReadError, reading
+from monai_debias.origin import READER
 from monai_debias.parameters import Integer, OneOf, expects
 
 __all__ = ["UltrasoundFile", "UltrasoundReader"]
@@ -84,6 +85,7 @@ class UltrasoundReader(ImageReader):
     - ``ultrasound_regions``: the JSON text of a list of regions, see :mod:`~monai_debias.apps.ultrasound.regions`;
       ``"[]"`` if the file has none. Text, because it passes through batches and caches, where lists of different length
       cannot.
+    - ``reader``: the name of this class, by which masks with another order of rows and columns are refused.
     - ``n_frames``: number of frames of the file; ``frame_time``: milliseconds between them, only if the file gives it:
       Frame Time, the mean of the Frame Time Vector, or the inverse of the Cine Rate.
 
@@ -157,7 +159,7 @@ class UltrasoundReader(ImageReader):
             convert = _to_rgb if self.color == "rgb" else _to_grey
             frames = [convert(frame) for frame in clip.decode(indices)]
             array = np.stack(frames, axis=2) if whole and clip.n_frames > 1 else frames[0]
-        meta: dict[str, Any] = {"n_frames": clip.n_frames}
+        meta: dict[str, Any] = {"n_frames": clip.n_frames, READER: type(self).__name__}
         with reading(img.path, "the scale"):
             meta.update(clip.meta(*array.shape[:2]))
         meta["ultrasound_regions"] = json.dumps(meta.get("ultrasound_regions", []))

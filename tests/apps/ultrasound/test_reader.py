@@ -271,7 +271,7 @@ def test_no_patient_text_in_meta(tmp_path, write_dicom, region):
     text = repr(meta) + repr(pickle.dumps(meta))
     for secret in ("Doe", "Jane", "SECRET", "19500203", "ACC77"):
         assert secret not in text
-    known = {"n_frames", "ultrasound_regions", "spacing", "frame_time", "affine", "spatial_shape"}
+    known = {"n_frames", "reader", "ultrasound_regions", "spacing", "frame_time", "affine", "spatial_shape"}
     assert set(meta) <= known | {"original_channel_dim"}
 
 

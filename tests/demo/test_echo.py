@@ -15,12 +15,16 @@ from pydicom import dcmread
 from pydicom.uid import JPEGBaseline8Bit, UltrasoundMultiFrameImageStorage
 from scipy.ndimage import binary_dilation
 
-from monai_debias.demo.echo.anatomy import VIEWS, Heart, anatomy, beat_at
-from monai_debias.demo.echo.cohort import SECTIONS, assign_cues, build_echo_cohort
+from monai_debias.demo.echo.anatomy import VIEWS, anatomy
+from monai_debias.demo.echo.cohort import SECTIONS, build_echo_cohort
+from monai_debias.demo.echo.cues import assign_cues
 from monai_debias.demo.echo.dicom import write_echo_dicom
-from monai_debias.demo.echo.overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
+from monai_debias.demo.echo.heart import Heart, beat_at
+from monai_debias.demo.echo.overlay import draw_screen, overlay_frames
 from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
-from monai_debias.demo.echo.phantom import ScanConverter, Sector, render_clip
+from monai_debias.demo.echo.phantom import render_clip
+from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
+from monai_debias.demo.echo.sector import ScanConverter, Sector
 
 FRAMES = 3
 
@@ -97,9 +101,10 @@ def test_files_are_conformant_ultrasound_multiframe_dicom(cohort, datalist):
 def test_regions_enclose_the_sector_tightly_with_its_scale(tmp_path):
     converter = ScanConverter(Sector(apex_row=20, radius=170, start=10))
     clip = np.zeros((2, 240, 320, 3), np.uint8)
+    screen = draw_screen(16.0, 0.0, 70.0, 100.0, np.random.default_rng(0))
     for k, scanner in enumerate(SCANNERS):
         path = tmp_path / f"{k}.dcm"
-        write_echo_dicom(path, clip, scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", str(k)])
+        write_echo_dicom(path, clip, scanner, converter, screen, "demo-x", ["0", str(k)])
         ds = dcmread(path)
         assert ("SequenceOfUltrasoundRegions" in ds) == scanner.regions
         if not scanner.regions:
@@ -112,9 +117,9 @@ def test_regions_enclose_the_sector_tightly_with_its_scale(tmp_path):
         assert region.PhysicalDeltaX == region.PhysicalDeltaY == pytest.approx(0.1)  # 16 cm over 160 pixels
     assert [scanner.regions for scanner in SCANNERS].count(False) == 1
     with pytest.raises(FileExistsError, match="nothing was overwritten"):
-        write_echo_dicom(path, clip, scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", "9"])
+        write_echo_dicom(path, clip, scanner, converter, screen, "demo-x", ["0", "9"])
     with pytest.raises(ValueError, match="expected a uint8 clip"):
-        write_echo_dicom(tmp_path / "new.dcm", clip[0], scanner, converter, 16.0, 100.0, 70.0, "demo-x", ["0", "9"])
+        write_echo_dicom(tmp_path / "new.dcm", clip[0], scanner, converter, screen, "demo-x", ["0", "9"])
 
 
 def test_test_sections_differ_outside_the_sector_only(cohort, datalist):
@@ -244,11 +249,11 @@ def test_bad_arguments(tmp_path, arguments, message):
 
 def test_bad_cues():
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="unknown mode 'half'"):
+    with pytest.raises(ValueError, match="mode is 'half', expected"):
         assign_cues([0, 1], "half", 0.95, rng)
-    with pytest.raises(ValueError, match="labels must lie in"):
+    with pytest.raises(ValueError, match=r"labels\[1\] is 4, expected"):
         assign_cues([0, 4], "same", 0.95, rng)
-    with pytest.raises(ValueError, match="unknown view 'A3C'"):
+    with pytest.raises(ValueError, match="cue is 'A3C', expected"):
         overlay_frames(SCANNERS[0], Sector(), draw_screen(16, 0, 70, 100, rng), "A3C", 1)
 
 
@@ -259,9 +264,9 @@ def test_rendering_is_black_outside_and_refuses_nonsense():
     assert clip.shape == (2, 240, 320)
     assert clip[:, converter.mask == 0].max() == 0
     assert (clip[0] != clip[1]).any()
-    with pytest.raises(ValueError, match="unknown view 'A3C'"):
+    with pytest.raises(ValueError, match="view is 'A3C', expected"):
         render_clip("A3C", heart, window, pose, converter, rng)
-    with pytest.raises(ValueError, match="frames must be at least 1"):
+    with pytest.raises(ValueError, match="frames is 0, expected"):
         render_clip("A2C", heart, window, pose, converter, rng, frames=0)
     with pytest.raises(ValueError, match="leaves the picture"):
         ScanConverter(Sector(radius=400))

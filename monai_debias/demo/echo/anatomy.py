@@ -9,81 +9,29 @@ probe being y, with proportions of an adult heart: a cartoon that a sonographer 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["VIEWS", "Beat", "Heart", "anatomy", "beat_at"]
+from monai_debias.demo.echo.canvas import Canvas, Field, Point
+from monai_debias.demo.echo.heart import Beat, Heart
+from monai_debias.parameters import ARRAY, Instance, Number, OneOf, expects
+
+__all__ = ["VIEWS", "anatomy"]
 
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 
-Field = NDArray[np.float32]
-Point = tuple[float, float]
-
-# Echogenicity in dB relative to healthy myocardium.
-_BLOOD, _MUSCLE, _VALVE, _FIBROUS, _PERICARDIUM = -34.0, 0.0, 6.0, 3.0, 11.0
+# Echogenicity in dB relative to healthy myocardium; that of blood is the patient's.
+_MUSCLE, _VALVE, _FIBROUS, _PERICARDIUM = 0.0, 6.0, 3.0, 11.0
 
 
-class Heart(NamedTuple):
-    """What stays the same in all views of one patient.
-
-    Attributes:
-        wall: thickness of the left ventricular wall at end-diastole in cm (adults: 0.6 to 1.1).
-        ventricle: width of the left ventricle relative to an average one.
-        right: size of the right heart relative to an average one.
-        atrium: size of the left atrium relative to an average one.
-        ejection: share of its width that the left ventricle loses in systole.
-        blood: echogenicity of blood in dB relative to myocardium.
-        tissue: echogenicity of what surrounds the heart in dB relative to myocardium.
-    """
-
-    wall: float = 0.9
-    ventricle: float = 1.0
-    right: float = 1.0
-    atrium: float = 1.0
-    ejection: float = 0.3
-    blood: float = _BLOOD
-    tissue: float = -12.0
-
-
-class Beat(NamedTuple):
-    """The state of the heart at one moment.
-
-    Attributes:
-        contraction: 0 at end-diastole, 1 at end-systole.
-        mitral: opening of the mitral and tricuspid valves, 0 closed to 1 wide open.
-        aortic: opening of the aortic valve, 0 closed to 1 wide open.
-    """
-
-    contraction: float
-    mitral: float
-    aortic: float
-
-
-def beat_at(phase: float) -> Beat:
-    """The state of the heart at a phase of its cycle.
-
-    Args:
-        phase: time in cycles, any number; whole numbers are end-diastole (the R peak of the ECG).
-
-    Returns:
-        Contraction and the opening of the valves: the ventricles contract during the first 35 % of the cycle with the
-        aortic valve open, then fill early (E wave) and again before the next beat (A wave) through the open mitral and
-        tricuspid valves.
-
-    Example:
-        >>> from monai_debias.demo.echo.anatomy import beat_at
-        >>> beat_at(0.0).contraction, round(beat_at(0.35).contraction, 2)
-        (0.0, 1.0)
-    """
-    t = phase % 1.0
-    contraction = np.sin(0.5 * np.pi * t / 0.35) ** 2 if t < 0.35 else max(0.0, 1.0 - (t - 0.35) / 0.4) ** 1.5
-    mitral = max(_bump(t, 0.55, 0.14), 0.35 * _bump(t, 0.7, 0.2), 0.75 * _bump(t, 0.9, 0.1))
-    return Beat(float(contraction), mitral, _bump(t, 0.2, 0.16))
-
-
+@expects(
+    view=OneOf(*VIEWS),
+    x=ARRAY,
+    y=ARRAY,
+    heart=Instance(Heart),
+    beat=Instance(Beat),
+    basal=Number("[0, 1]"),
+)
 def anatomy(view: str, x: Field, y: Field, heart: Heart, beat: Beat, basal: float = 0.5) -> Field:
     """Echogenicity of a standard view at given points.
 
@@ -104,59 +52,18 @@ def anatomy(view: str, x: Field, y: Field, heart: Heart, beat: Beat, basal: floa
 
     Example:
         >>> import numpy as np
-        >>> from monai_debias.demo.echo.anatomy import Heart, anatomy, beat_at
+        >>> from monai_debias.demo.echo.anatomy import anatomy
+        >>> from monai_debias.demo.echo.heart import Heart, beat_at
         >>> y, x = np.mgrid[2:14:60j, -5:5:50j].astype(np.float32)
         >>> anatomy("PSAX", x, y, Heart(), beat_at(0.0)).shape
         (60, 50)
     """
-    if view not in _PAINTERS:
-        raise ValueError(f"unknown view {view!r}; expected one of {VIEWS}")
-    slice_ = _Slice(x, y, heart.tissue)
-    _PAINTERS[view](slice_, heart, beat, basal)
-    return slice_.echo
+    canvas = Canvas(x, y, heart.tissue)
+    _PAINTERS[view](canvas, heart, beat, basal)
+    return canvas.echo
 
 
-class _Slice:
-    """A canvas of echogenicity that shapes are painted on, the later ones over the earlier ones."""
-
-    def __init__(self, x: Field, y: Field, level: float) -> None:
-        self.x, self.y = x, y
-        self.echo: Field = np.full_like(x, level)
-
-    def ellipse(self, centre: Point, across: float, along: float, tilt: float = 0.0) -> Field:
-        """About the distance in cm to an ellipse, negative inside; a positive ``tilt`` moves its foot to the right."""
-        sin, cos = np.float32(np.sin(np.radians(tilt))), np.float32(np.cos(np.radians(tilt)))
-        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
-        u = (dx * cos - dy * sin) / np.float32(across)
-        v = (dx * sin + dy * cos) / np.float32(along)
-        radius = np.sqrt(u * u + v * v) + np.float32(1e-6)
-        # First-order distance: (f - 1) / |grad f| with f = radius.
-        slope = np.sqrt((u / np.float32(across)) ** 2 + (v / np.float32(along)) ** 2) + np.float32(1e-6)
-        return (radius - 1) * radius / slope
-
-    def fill(self, distance: Field, level: float, softness: float = 0.15) -> None:
-        """Paint where ``distance`` is negative, with an edge of ``softness`` cm."""
-        cover = np.clip(0.5 - distance * np.float32(1 / softness), 0, 1)
-        self.echo += cover * (np.float32(level) - self.echo)
-
-    def rim(self, distance: Field, level: float, width: float) -> None:
-        """Paint a line of ``width`` cm along the border of a shape."""
-        self.fill(np.abs(distance) - np.float32(width / 2), level, softness=0.2)
-
-    def stroke(self, points: list[Point], level: float, width: float) -> None:
-        """Paint a line of ``width`` cm through the points."""
-        distance = None
-        for (x0, y0), (x1, y1) in pairwise(points):
-            ax, ay = np.float32(x1 - x0), np.float32(y1 - y0)
-            dx, dy = self.x - np.float32(x0), self.y - np.float32(y0)
-            t = np.clip((dx * ax + dy * ay) / (ax * ax + ay * ay + np.float32(1e-6)), 0, 1)
-            piece = (dx - t * ax) ** 2 + (dy - t * ay) ** 2
-            distance = piece if distance is None else np.minimum(distance, piece)
-        if distance is not None:
-            self.fill(np.sqrt(distance) - np.float32(width / 2), level, softness=0.15)
-
-
-def _plax(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
+def _plax(s: Canvas, heart: Heart, beat: Beat, basal: float) -> None:
     """Long axis: right ventricle on top, left ventricle left, aorta right, left atrium below the aorta."""
     c = beat.contraction
     wall = heart.wall * (1 + 0.35 * c)
@@ -167,7 +74,7 @@ def _plax(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
     outside = cavity - np.float32(wall)
     root_top = middle - 2.3 * heart.ventricle
     root_bottom = root_top + 2.9
-    root = _vessel(s, (hinge - 0.2, 0.5 * (root_top + root_bottom)), 1.4, slope=-0.1)
+    root = s.vessel((hinge - 0.2, 0.5 * (root_top + root_bottom)), 1.4, slope=-0.1)
     size = heart.atrium * (1 + 0.12 * c)
     atrium = s.ellipse((hinge + 2.1 * size, root_bottom + 0.1 + 1.95 * size), 2.5 * size, 2.0 * size, tilt=10)
     outflow = s.ellipse((-0.3, root_top - 0.5 - 1.1 * heart.right), 5.5, 1.1 * heart.right, tilt=-5)
@@ -198,7 +105,7 @@ def _plax(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
         s.stroke([(hinge + 0.2, mid + sign * 1.3), tip, (hinge + 1.7, tip[1])], _FIBROUS, 0.12)
 
 
-def _psax(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
+def _psax(s: Canvas, heart: Heart, beat: Beat, basal: float) -> None:
     """Short axis: the ring of the left ventricle with the crescent of the right one at its upper left."""
     c = beat.contraction
     wall = heart.wall * (1.05 + 0.4 * c)
@@ -227,7 +134,7 @@ def _psax(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
         s.rim(mouth, _VALVE, 0.16)
 
 
-def _apical(s: _Slice, heart: Heart, beat: Beat, base: Point, tilt: float) -> tuple[Field, float, float]:
+def _apical(s: Canvas, heart: Heart, beat: Beat, base: Point, tilt: float) -> tuple[Field, float, float]:
     """The left ventricle from its apex: distance to its cavity, wall thickness and depth of the valve plane."""
     c = beat.contraction
     wall = heart.wall * (1 + 0.35 * c)
@@ -241,7 +148,7 @@ def _apical(s: _Slice, heart: Heart, beat: Beat, base: Point, tilt: float) -> tu
     return np.maximum(cavity, s.y - np.float32(plane + 0.2)), wall, plane
 
 
-def _a2c(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
+def _a2c(s: Canvas, heart: Heart, beat: Beat, basal: float) -> None:
     """Two chambers: the left ventricle with its apex on top, the left atrium below it, nothing beside them."""
     base = (0.3, 10.2)
     cavity, wall, plane = _apical(s, heart, beat, base, tilt=3)
@@ -257,7 +164,7 @@ def _a2c(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
     s.fill(s.ellipse((left[0] - 0.55, plane + 0.2), 0.35, 0.35), heart.blood)  # coronary sinus
 
 
-def _a4c(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
+def _a4c(s: Canvas, heart: Heart, beat: Beat, basal: float) -> None:
     """Four chambers: the left heart on the right, the right heart on the left, the valves and septa forming a cross."""
     base = (1.75, 10.2)
     cavity, wall, plane = _apical(s, heart, beat, base, tilt=9)
@@ -285,7 +192,7 @@ def _a4c(s: _Slice, heart: Heart, beat: Beat, basal: float) -> None:
     _atrioventricular_valve(s, (crux[0] - 0.3 - 3.4 * right, right_plane), (crux[0] - 0.2, right_plane), beat.mitral)
 
 
-def _atrioventricular_valve(s: _Slice, left: Point, right: Point, opening: float) -> None:
+def _atrioventricular_valve(s: Canvas, left: Point, right: Point, opening: float) -> None:
     """Two leaflets that meet a little above the annulus, or point up into the ventricle when open."""
     span = right[0] - left[0]
     meeting = (left[0] + 0.55 * span, left[1] - 0.15)
@@ -297,30 +204,17 @@ def _atrioventricular_valve(s: _Slice, left: Point, right: Point, opening: float
         s.fill(s.ellipse(hinge, 0.35, 0.3), _FIBROUS, softness=0.3)
 
 
-def _deep_pericardium(s: _Slice, outside: Field, plane: float) -> None:
+def _deep_pericardium(s: Canvas, outside: Field, plane: float) -> None:
     """The bright line below the atria, where the pericardium faces the beam."""
     line = np.where(s.y > plane + 1.5, np.abs(outside - 0.2) - 0.2, np.float32(1.0))
     s.fill(line, _PERICARDIUM, softness=0.4)
-
-
-def _vessel(s: _Slice, start: Point, half: float, slope: float) -> Field:
-    """About the distance to a vessel seen lengthwise that leaves ``start`` to the right."""
-    dx = s.x - np.float32(start[0])
-    across = np.abs(s.y - np.float32(start[1]) - dx * np.float32(slope)) - np.float32(half)
-    return np.maximum(across, -dx)
 
 
 def _between(a: Point, b: Point, t: float) -> Point:
     return (a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1]))
 
 
-def _bump(t: float, centre: float, half: float) -> float:
-    """A smooth bump of height 1 around ``centre``."""
-    d = abs(t - centre) / half
-    return float(np.cos(0.5 * np.pi * d) ** 2) if d < 1 else 0.0
-
-
-_PAINTERS: dict[str, Callable[[_Slice, Heart, Beat, float], None]] = {
+_PAINTERS: dict[str, Callable[[Canvas, Heart, Beat, float], None]] = {
     "PLAX": _plax,
     "PSAX": _psax,
     "A2C": _a2c,

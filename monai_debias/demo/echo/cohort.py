@@ -14,7 +14,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,14 +24,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monai_debias.demo.echo.anatomy import VIEWS
+from monai_debias.demo.echo.cues import assign_cues
 from monai_debias.demo.echo.dicom import write_echo_dicom
-from monai_debias.demo.echo.overlay import SCANNERS, draw_screen, draw_sector, overlay_frames
+from monai_debias.demo.echo.overlay import draw_screen, overlay_frames
 from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
-from monai_debias.demo.echo.phantom import ScanConverter, render_clip
+from monai_debias.demo.echo.phantom import render_clip
+from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
+from monai_debias.demo.echo.sector import ScanConverter
 from monai_debias.files import new_folder
 from monai_debias.parameters import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf, expects
 
-__all__ = ["SECTIONS", "assign_cues", "build_echo_cohort"]
+__all__ = ["SECTIONS", "build_echo_cohort"]
 
 # Section of the datalist -> (group of patients, how the cue relates to the view).
 SECTIONS = {
@@ -123,7 +126,7 @@ def build_echo_cohort(
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not an empty directory; nothing was written, choose another one")
+        raise FileExistsError(f"{out} exists and is not an empty directory; nothing was written, choose another one.")
 
     with new_folder(out) as partial:
         for folder in (*SECTIONS, "masks"):
@@ -146,59 +149,6 @@ def build_echo_cohort(
     return out
 
 
-def assign_cues(labels: Iterable[int], mode: str, bias: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Decide which view the cue of each item names, with exact shares per view (up to rounding).
-
-    Args:
-        labels: the items' own views, integers in [0, 3], any number of items.
-        mode: ``"same"``: the own view for the share ``bias`` of each view's items, for the rest one of the other three
-            views in equal parts. ``"none"``: all four views in equal parts. ``"reversed"``: the other three views in
-            equal parts.
-        bias: share of own-view cues in [0.25, 1]; used by mode ``"same"``.
-        rng: decides which items get which cue.
-
-    Returns:
-        int64 array of the items' cues, (items,).
-
-    Raises:
-        ValueError: when ``mode`` is unknown, ``bias`` out of range, or a label is not a view.
-
-    Example:
-        >>> import numpy as np
-        >>> from monai_debias.demo.echo.cohort import assign_cues
-        >>> labels = np.repeat([0, 1, 2, 3], 100)
-        >>> cues = assign_cues(labels, "same", 0.95, np.random.default_rng(0))
-        >>> float((cues == labels).mean())
-        0.95
-    """
-    _check_bias(bias)
-    if mode not in ("same", "none", "reversed"):
-        raise ValueError(f"unknown mode {mode!r}; expected 'same', 'none' or 'reversed'")
-    own = np.asarray(list(labels), np.int64)
-    n_views = len(VIEWS)
-    if own.size and (own.min() < 0 or own.max() >= n_views):
-        raise ValueError(f"labels must lie in [0, {n_views - 1}], got {own.min()} to {own.max()}")
-    cues = own.copy()
-    for view in range(n_views):
-        where = rng.permutation(np.flatnonzero(own == view))
-        if mode == "same":
-            where = where[round(bias * len(where)) :]
-        choices = np.arange(n_views) if mode == "none" else np.delete(np.arange(n_views), view)
-        # Whole rounds through the choices; the incomplete last round is drawn without replacement.
-        rounds = [rng.permutation(choices) for _ in range(-(-len(where) // len(choices)))]
-        cues[where] = np.concatenate([*rounds, np.empty(0, np.int64)])[: len(where)]
-    return cues
-
-
-def _check_bias(bias: float) -> None:
-    chance = 1 / len(VIEWS)
-    if not chance <= bias <= 1:
-        raise ValueError(
-            f"bias must lie between {chance} (chance: the cue says nothing about the view) and 1 (always the own "
-            f"view), got {bias}"
-        )
-
-
 def _plan(out: str, bias: float, seed: int, patients: dict[str, int], frames: int) -> list[_Patient]:
     """All patients with the cues of their clips."""
     cues: dict[str, NDArray[np.int64]] = {}
@@ -207,12 +157,7 @@ def _plan(out: str, bias: float, seed: int, patients: dict[str, int], frames: in
         cues[section] = assign_cues(labels, mode, bias, np.random.default_rng([seed, 0, k])).reshape(-1, len(VIEWS))
     return [
         _Patient(
-            out,
-            seed,
-            group,
-            i,
-            frames,
-            {s: tuple(map(int, cues[s][i])) for s, (g, _) in SECTIONS.items() if g == group},
+            out, seed, group, i, frames, {s: tuple(cues[s][i].tolist()) for s in SECTIONS if SECTIONS[s][0] == group}
         )
         for group in _GROUPS
         for i in range(patients[group])
@@ -238,36 +183,24 @@ def _processors() -> int:
 def _write_patient(task: _Patient) -> list[tuple[str, dict[str, Any]]]:
     """Render and write a patient's four clips in each section; returns (section, datalist item) pairs."""
     rng = np.random.default_rng([task.seed, 1 + _GROUPS.index(task.group), task.number])
-    patient_id = f"demo-{task.group}-{task.number + 1:04d}"
-    out = Path(task.out)
+    patient_id, out = f"demo-{task.group}-{task.number + 1:04d}", Path(task.out)
     scanner = SCANNERS[rng.integers(len(SCANNERS))]
     sector, heart, window = draw_sector(scanner, rng), draw_heart(rng), draw_window(rng)
     converter = ScanConverter(sector)
     mask = f"masks/{patient_id}.png"
     Image.fromarray(converter.mask * 255).save(out / mask)
-    inside = np.flatnonzero(converter.mask)
     items = []
     for label, view in enumerate(VIEWS):
         pose = draw_pose(rng)
         screen = draw_screen(pose.depth, pose.phase, pose.heart_rate, _FRAME_TIME, rng)
         clip = render_clip(view, heart, window, pose, converter, rng, task.frames, _FRAME_TIME)
-        pixels = clip.reshape(task.frames, -1)[:, inside, None]
         for section, cues in task.cues.items():
             cue = VIEWS[cues[label]]
             image = f"{section}/{patient_id}_{view}.dcm"
-            picture = overlay_frames(scanner, sector, screen, cue, task.frames)
-            picture.reshape(task.frames, -1, 3)[:, inside] = pixels
-            write_echo_dicom(
-                out / image,
-                picture,
-                scanner,
-                converter,
-                pose.depth,
-                _FRAME_TIME,
-                pose.heart_rate,
-                patient_id,
-                uid_source=[str(task.seed), section, patient_id, view],
-            )
+            overlay = overlay_frames(scanner, sector, screen, cue, task.frames)
+            shown = np.where(converter.mask[..., None], clip[..., None], overlay)
+            uid_source = [str(task.seed), section, patient_id, view]
+            write_echo_dicom(out / image, shown, scanner, converter, screen, patient_id, uid_source)
             item = {"image": image, "label": label, "patient_id": patient_id, "sector": mask}
             items.append((section, {**item, "overlay": cue, "bias_aligned": cue == view}))
     return items

@@ -38,7 +38,7 @@ def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, *
         >>> with tempfile.NamedTemporaryFile() as file:
         ...     echo_demo_cohort(file.name)
         Traceback (most recent call last):
-        FileExistsError: ... exists and is not an empty directory; nothing was written, choose another one
+        FileExistsError: ... exists and is not an empty directory; nothing was written, choose another one.
     """
     complete = Path(directory) / DATALIST_NAME  # written last
     if not complete.exists():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from monai_debias.demo.echo.anatomy import Heart
+from monai_debias.demo.echo.heart import Heart
 
 __all__ = ["Pose", "Window", "draw_heart", "draw_pose", "draw_window"]
 

@@ -10,101 +10,30 @@ with depth.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from monai_debias.demo.echo.anatomy import Field, Heart, anatomy, beat_at
+from monai_debias.demo.echo.anatomy import VIEWS, anatomy
+from monai_debias.demo.echo.canvas import Field
+from monai_debias.demo.echo.heart import Heart, beat_at
 from monai_debias.demo.echo.patients import Pose, Window
+from monai_debias.demo.echo.sector import AXIAL, LINES, ScanConverter
+from monai_debias.parameters import Instance, Integer, Number, OneOf, expects
 
-__all__ = ["ScanConverter", "Sector", "render_clip"]
-
-_AXIAL, _LINES = 208, 120  # samples along a beam, beams
-
-
-class Sector(NamedTuple):
-    """Where the sector lies on the display.
-
-    Attributes:
-        rows: height of the picture in pixels.
-        columns: width of the picture in pixels.
-        apex_row: row of the point where all beams meet.
-        apex_column: column of that point.
-        radius: distance from that point to the deepest sample in pixels.
-        half_angle: angle between the middle and the outermost beam in degrees.
-        start: distance from that point to the probe's surface in pixels.
-    """
-
-    rows: int = 240
-    columns: int = 320
-    apex_row: float = 18.0
-    apex_column: float = 160.0
-    radius: float = 185.0
-    half_angle: float = 42.0
-    start: float = 6.0
+__all__ = ["render_clip"]
 
 
-class ScanConverter:
-    """Bilinear map from the polar grid to the display of one sector geometry, computed once.
-
-    Args:
-        sector: where the sector lies on the display.
-
-    Attributes:
-        mask: the true sector, (rows, columns), uint8, 1 inside.
-
-    Raises:
-        ValueError: when the sector leaves the picture.
-
-    Example:
-        >>> from monai_debias.demo.echo.phantom import ScanConverter, Sector
-        >>> converter = ScanConverter(Sector())
-        >>> converter.mask.shape, int(converter.mask[100, 160]), int(converter.mask[20, 20])
-        ((240, 320), 1, 0)
-    """
-
-    def __init__(self, sector: Sector) -> None:
-        half = np.radians(sector.half_angle)
-        reach = sector.radius * np.sin(half)
-        sides = sector.apex_column - reach, sector.columns - 1 - sector.apex_column - reach
-        if min(*sides, sector.apex_row, sector.rows - 1 - sector.apex_row - sector.radius) < 0:
-            raise ValueError(f"the sector leaves the picture of {sector.rows} x {sector.columns} pixels: {sector}")
-        self.sector = sector
-        row, column = np.mgrid[: sector.rows, : sector.columns].astype(np.float64)
-        down, right = row - sector.apex_row, column - sector.apex_column
-        radius, angle = np.hypot(down, right), np.arctan2(right, down)
-        inside = (radius >= sector.start) & (radius <= sector.radius) & (np.abs(angle) <= half)
-        self.mask: NDArray[np.uint8] = inside.astype(np.uint8)
-        i = (radius[inside] - sector.start) / (sector.radius - sector.start) * (_AXIAL - 1)
-        j = (angle[inside] + half) / (2 * half) * (_LINES - 1)
-        i0, j0 = np.minimum(i.astype(int), _AXIAL - 2), np.minimum(j.astype(int), _LINES - 2)
-        di, dj = i - i0, j - j0
-        self._inside = np.flatnonzero(inside)
-        self._corners = [i0 * _LINES + j0 + k for k in (0, 1, _LINES, _LINES + 1)]
-        weights = ((1 - di) * (1 - dj), (1 - di) * dj, di * (1 - dj), di * dj)
-        self._weights = [w.astype(np.float32) for w in weights]
-
-    def grid(self, depth: float) -> tuple[Field, Field]:
-        """Polar samples' positions in cm, right of and below the middle of the probe: two (axial, lines) arrays."""
-        half = np.radians(self.sector.half_angle)
-        scale = depth / (self.sector.radius - self.sector.start)
-        radius = np.linspace(self.sector.start, self.sector.radius, _AXIAL, dtype=np.float32)[:, None] * np.float32(
-            scale
-        )
-        angle = np.linspace(-half, half, _LINES, dtype=np.float32)[None]
-        return radius * np.sin(angle), radius * np.cos(angle) - np.float32(self.sector.start * scale)
-
-    def __call__(self, polar: Field) -> NDArray[np.uint8]:
-        """(axial, lines) grey values in [0, 255] to the (rows, columns) picture, black outside the sector."""
-        flat = polar.ravel()
-        values = sum(w * flat[c] for w, c in zip(self._weights, self._corners, strict=True))
-        picture = np.zeros(self.mask.size, np.uint8)
-        picture[self._inside] = values + np.float32(0.5)
-        return picture.reshape(self.mask.shape)
-
-
+@expects(
+    view=OneOf(*VIEWS),
+    heart=Instance(Heart),
+    window=Instance(Window),
+    pose=Instance(Pose),
+    converter=Instance(ScanConverter),
+    rng=Instance(np.random.Generator),
+    frames=Integer("[1, inf)"),
+    frame_time=Number("(0, inf)"),
+)
 def render_clip(
     view: str,
     heart: Heart,
@@ -136,14 +65,13 @@ def render_clip(
     Example:
         >>> import numpy as np
         >>> from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
-        >>> from monai_debias.demo.echo.phantom import ScanConverter, Sector, render_clip
+        >>> from monai_debias.demo.echo.phantom import render_clip
+        >>> from monai_debias.demo.echo.sector import ScanConverter, Sector
         >>> rng = np.random.default_rng(0)
         >>> patient = draw_heart(rng), draw_window(rng), draw_pose(rng)
         >>> render_clip("A4C", *patient, ScanConverter(Sector()), rng, frames=2).shape
         (2, 240, 320)
     """
-    if frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}")
     x, y = converter.grid(pose.depth)
     heart_x, heart_y = _to_heart(x, y, pose)
     level = _transmission(window) + _texture(rng, window.patchiness)
@@ -177,8 +105,8 @@ def _to_heart(x: Field, y: Field, pose: Pose) -> tuple[Field, Field]:
 
 def _transmission(window: Window) -> Field:
     """Loss along the beams in dB from shadows and attenuation."""
-    depth = np.linspace(0, 1, _AXIAL, dtype=np.float32)[:, None]
-    angle = np.linspace(-1, 1, _LINES, dtype=np.float32)[None]
+    depth = np.linspace(0, 1, AXIAL, dtype=np.float32)[:, None]
+    angle = np.linspace(-1, 1, LINES, dtype=np.float32)[None]
     loss = np.float32(window.attenuation) * depth + 5 * np.abs(angle) ** 3
     for centre, width, begin, strength in window.shadows:
         across = 1 / (1 + np.exp((np.abs(angle - np.float32(centre)) - np.float32(width)) * 18))
@@ -189,7 +117,7 @@ def _transmission(window: Window) -> Field:
 def _texture(rng: np.random.Generator, spread: float) -> Field:
     """Uneven echogenicity in dB: a coarse random field, smoothly interpolated."""
     coarse = rng.standard_normal((14, 9), dtype=np.float32) * np.float32(spread)
-    return _stretch(_stretch(coarse, _AXIAL).T, _LINES).T
+    return _stretch(_stretch(coarse, AXIAL).T, LINES).T
 
 
 def _stretch(coarse: Field, n: int) -> Field:
@@ -208,9 +136,9 @@ def _probe_face(y: Field) -> Field:
 
 def _artefacts(number: int, rng: np.random.Generator) -> Field:
     """Amplitude of bright arcs across some beams."""
-    depth = np.linspace(0, 1, _AXIAL, dtype=np.float32)[:, None]
-    angle = np.linspace(-1, 1, _LINES, dtype=np.float32)[None]
-    field = np.zeros((_AXIAL, _LINES), np.float32)
+    depth = np.linspace(0, 1, AXIAL, dtype=np.float32)[:, None]
+    angle = np.linspace(-1, 1, LINES, dtype=np.float32)[None]
+    field = np.zeros((AXIAL, LINES), np.float32)
     for _ in range(number):
         at, middle, reach = rng.uniform(0.15, 0.95), rng.uniform(-0.9, 0.9), rng.uniform(0.1, 0.45)
         bent = at + rng.uniform(-0.25, 0.25) * (angle - middle) + rng.uniform(-0.3, 0.3) * (angle - middle) ** 2
@@ -220,13 +148,13 @@ def _artefacts(number: int, rng: np.random.Generator) -> Field:
 
 
 def _scatterers(rng: np.random.Generator) -> NDArray[np.complex64]:
-    parts = rng.standard_normal((2, _AXIAL, _LINES), dtype=np.float32)
+    parts = rng.standard_normal((2, AXIAL, LINES), dtype=np.float32)
     return (parts[0] + 1j * parts[1]) * np.float32(np.sqrt(0.5))
 
 
 def _noise_level(window: Window) -> Field:
     """Electronic noise, which the time gain compensation raises with depth."""
-    depth = np.linspace(0, 1, _AXIAL, dtype=np.float32)[:, None]
+    depth = np.linspace(0, 1, AXIAL, dtype=np.float32)[:, None]
     return _decibel(np.float32(window.noise) - 14 * (1 - depth))
 
 

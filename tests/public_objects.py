@@ -104,6 +104,7 @@ def saved_network(folder: Path) -> str:
     return str(path)
 
 
+@cache
 def packages() -> list[ModuleType]:
     """The sub-packages of monai_debias that export something."""
     found = pkgutil.walk_packages(monai_debias.__path__, "monai_debias.")
@@ -111,12 +112,14 @@ def packages() -> list[ModuleType]:
     return [package for package in every if hasattr(package, "__all__")]
 
 
+@cache
 def modules() -> list[ModuleType]:
     """All modules of monai_debias."""
     found = pkgutil.walk_packages(monai_debias.__path__, "monai_debias.")
     return [importlib.import_module(info.name) for info in found if not info.name.endswith("__main__")]
 
 
+@cache
 def public_names() -> dict[str, Any]:
     """What ``from monai_debias.<package> import *`` gives, by its dotted path; an alias counts once."""
     found = {}
@@ -128,11 +131,13 @@ def public_names() -> dict[str, Any]:
     return found
 
 
+@cache
 def public_exceptions() -> dict[str, type[BaseException]]:
     """The errors and warnings among them."""
     return {p: v for p, v in public_names().items() if isinstance(v, type) and issubclass(v, BaseException)}
 
 
+@cache
 def public_objects() -> dict[str, Any]:
     """The classes and functions that do something."""
     return {path: value for path, value in public_names().items() if path not in public_exceptions()}
@@ -216,7 +221,8 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
 def parse(config: Mapping[str, Any], donors: Sequence[dict] = ()) -> Any:
     """Read a config as a bundle does, after a journey through JSON; it may refer to the donors as ``$donors``."""
     text = json.dumps({"object": config})
-    parser = ConfigParser(json.loads(text), globals={"donors": donors or make_samples("still", 8)})
+    donors = make_samples("still", 8) if "$donors" in text and not donors else donors
+    parser = ConfigParser(json.loads(text), globals={"donors": donors})
     return parser.get_parsed_content("object")
 
 

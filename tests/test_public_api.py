@@ -11,6 +11,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,9 +47,11 @@ from public_use import (
     each,
     entry,
     global_state,
+    is_handler,
     loads_files,
     seeded,
     spoil_global_state,
+    train,
     use,
 )
 from torch.nn.modules.loss import _Loss
@@ -135,7 +138,11 @@ def tells_shapes(path: str, value: Any) -> bool:
     return bool(re.search(r"\bshapes?\b|\([BCNHWK1], ?[\w. ]*", text))
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def with_examples() -> list[ModuleType]:
+    return [module for module in modules() if ">>> " in inspect.getsource(module)]
+
+
+@pytest.mark.parametrize("module", with_examples(), ids=lambda module: module.__name__.removeprefix("monai_debias."))
 def test_examples_run(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -154,16 +161,22 @@ def test_config_and_pickle(path, tmp_path):
         second = pickle.loads(pickle.dumps(first))  # noqa: S301
         assert type(second) is cls
         assert vars(second).keys() == vars(first).keys()
-        times = 1 if hasattr(first, "attach") else 3  # a use of a handler is two trainings, and it draws nothing
+        times = 1 if is_handler(first) else 3  # which draws nothing
         results = [[use(thing, tmp_path) for _ in range(times)] for thing in (first, second)]
         assert results[0] == results[1]
 
 
-@each(FUNCTIONS)
-def test_function_in_a_config(path):
-    function = FUNCTIONS[path]
-    assert pickle.loads(pickle.dumps(function)) is function  # noqa: S301
-    assert parse({"_target_": path, "_mode_": "callable"}) is function
+@each({path: cls for path, cls in CLASSES.items() if is_handler(cls)})
+def test_handler_does_something(path, tmp_path):
+    handler = build(CLASSES[path], configs(CLASSES[path], tmp_path)[0])
+    same = train(handler, tmp_path) == train(handler, tmp_path, attached=False)
+    assert same == (CLASSES[path].__name__ in GUARDS)
+
+
+def test_functions_in_a_config():
+    for path, function in FUNCTIONS.items():
+        assert pickle.loads(pickle.dumps(function)) is function  # noqa: S301
+        assert parse({"_target_": path, "_mode_": "callable"}) is function
 
 
 @each(FUNCTIONS)
@@ -210,7 +223,7 @@ def test_bad_input(path, tmp_path):
             arguments = parse({**config, name: bad})
             calls.append((name, bad, lambda arguments=arguments: value(**arguments)))
         thing = build(value, config)
-        if not (isinstance(thing, ImageReader) or hasattr(thing, "attach")):
+        if not (isinstance(thing, ImageReader) or is_handler(thing)):
             function = entry(thing)
             good = choose(function, values)
             for name, bad in bad_arguments(function, BAD_CALL):

@@ -57,31 +57,24 @@ def test_transform_draws_from_its_own_random_state_only(path, tmp_path):
     assert seed_matters == issubclass(cls, Randomizable), "every seed gave the same result"
 
 
-@each(TRANSFORMS)
-def test_backend(path):
-    backend = TRANSFORMS[path].backend
-    assert backend
-    assert all(isinstance(b, TransformBackends) for b in backend)
+def test_backends():
+    for path, cls in TRANSFORMS.items():
+        assert cls.backend, path
+        assert all(isinstance(backend, TransformBackends) for backend in cls.backend), path
 
 
-@each(DICTIONARY)
-def test_aliases_and_array_version(path):
-    cls = DICTIONARY[path]
-    package = importlib.import_module(path.rsplit(".", 1)[0])
-    module = importlib.import_module(cls.__module__)
-    name = cls.__name__
-    assert name.endswith("d")
-    for alias in (f"{name[:-1]}D", f"{name[:-1]}Dict"):
-        assert getattr(package, alias, None) is cls, f"{alias} is missing from {package.__name__}"
-        assert alias in module.__all__
-    if name not in NO_ARRAY_VERSION:
-        assert issubclass(TWINS[path], Transform), f"{name} has no array version"
-        assert issubclass(cls, MapTransform)
-
-
-@each({path: value for path, value in TRANSFORMS.items() if path not in DICTIONARY})
-def test_dictionary_version_exists(path):
-    assert f"{path}d" in DICTIONARY
+def test_names():
+    """A dictionary version has its aliases and, like MONAI's, an array version."""
+    for path, cls in DICTIONARY.items():
+        package, module = (importlib.import_module(name) for name in (path.rsplit(".", 1)[0], cls.__module__))
+        assert cls.__name__.endswith("d"), path
+        for alias in (f"{cls.__name__[:-1]}D", f"{cls.__name__[:-1]}Dict"):
+            assert getattr(package, alias, None) is cls, f"{alias} is missing from {package.__name__}"
+            assert alias in module.__all__
+        if cls.__name__ not in NO_ARRAY_VERSION:
+            assert issubclass(TWINS[path], Transform), f"{path} has no array version"
+            assert issubclass(cls, MapTransform), path
+    assert [path for path in TRANSFORMS.keys() - DICTIONARY.keys() if f"{path}d" not in DICTIONARY] == []
 
 
 @each(DICTIONARY)

@@ -29,9 +29,19 @@ def samples(n: int = 6, shape: tuple[int, ...] = (8, 8), channels: int = 1) -> l
     ]
 
 
-@pytest.mark.parametrize("shape", [(9,), (9, 10), (9, 10, 11)])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("mask_dtype", [torch.uint8, torch.bool, torch.float32, torch.int64])
+@pytest.mark.parametrize(
+    ("shape", "channels", "mask_dtype"),
+    [
+        ((9,), 1, torch.uint8),
+        ((9, 10), 1, torch.uint8),
+        ((9, 10, 11), 1, torch.uint8),
+        ((9,), 3, torch.bool),
+        ((9, 10), 3, torch.uint8),
+        ((9, 10), 3, torch.bool),
+        ((9, 10), 3, torch.float32),
+        ((9, 10, 11), 3, torch.int64),
+    ],
+)
 def test_backmix_is_its_equation(shape, channels, mask_dtype):
     generator = torch.Generator().manual_seed(0)
     x, donor = (torch.randn(channels, *shape, generator=generator) for _ in range(2))
@@ -264,8 +274,10 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i2", "u2", "u1", "?"])
+@pytest.mark.parametrize(
+    ("layout", "dtype"),
+    [(layout, "f4") for layout in LAYOUTS] + [("both", dtype) for dtype in ("f8", "i2", "u2", "u1", "?")],
+)
 def test_arrays_of_every_layout(layout, dtype):
     rng, odd = np.random.default_rng(0), LAYOUTS[layout]
     x, donor = (rng.integers(0, 99, (1, 6, 6)).astype(dtype) for _ in range(2))

@@ -14,11 +14,11 @@ import torch
 from ignite.engine import Events
 from monai.engines import Evaluator
 from monai.utils import is_scalar
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from monai_debias.networks import unwrapped
 from monai_debias.parameters import MODULE, expects
 
-__all__ = ["BestModel", "plain_network"]
+__all__ = ["BestModel"]
 
 
 class BestModel:
@@ -31,7 +31,7 @@ class BestModel:
     the metric apart from the weights, so that an interruption can lose the model, or restore another one's metric.
 
     Args:
-        network: whose weights are kept, on the CPU; of a network for several processes those of the plain one.
+        network: whose weights are kept, on the CPU; of a wrapped network those of the network itself.
 
     Raises:
         ValueError: when it is attached to an evaluator without a key metric; in a validation, when the key metric is
@@ -96,13 +96,8 @@ class BestModel:
             self.score, self.epoch, self.weights = score, engine.state.epoch, _weights(self.network)
 
 
-def plain_network(network: torch.nn.Module) -> torch.nn.Module:
-    """The network itself, of one that is wrapped for several processes or devices."""
-    return network.module if isinstance(network, DataParallel | DistributedDataParallel) else network
-
-
 def _weights(network: torch.nn.Module) -> dict[str, Any]:
-    state = plain_network(network).state_dict()
+    state = unwrapped(network).state_dict()
     for name, value in state.items():
         state[name] = value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else copy.deepcopy(value)
     return state

@@ -16,11 +16,12 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 from monai_debias.files import remove_leftovers
-from monai_debias.handlers.best_model import BestModel, plain_network
+from monai_debias.handlers.best_model import BestModel
 from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint, write_checkpoint
 from monai_debias.handlers.random_states import RandomStates
 from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
+from monai_debias.networks import unwrapped
 from monai_debias.parameters import ANY, NONE, PATH, STRING, Having, Instance, MappingOf, expects
 
 __all__ = ["ResumableTraining"]
@@ -120,7 +121,7 @@ class ResumableTraining:
 
     def _state(self, engine: Engine) -> dict[str, Any]:
         """What ``last.pt`` is made of, in the order in which it is restored."""
-        parts = {n: plain_network(v) if isinstance(v, torch.nn.Module) else v for n, v in self.objects.items()}
+        parts = {n: unwrapped(v) if isinstance(v, torch.nn.Module) else v for n, v in self.objects.items()}
         return {
             "record": TrainingRecord(engine, self.record, parts),
             **self.objects,

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from sklearn.cluster import KMeans
-from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.networks import evaluating
+from monai_debias.networks import evaluating, layer_outputs, unwrapped
 from monai_debias.parameters import ARRAY, KEY, LOADER, MODULE, SEED, STRING, Integer, SequenceOf, expects
 
 __all__ = ["cluster_r2", "cluster_separation"]
@@ -76,10 +74,16 @@ def cluster_separation(
         >>> {name: round(r2, 4) for name, r2 in cluster_separation(network, loader, ["input", "1"], 2).items()}
         {'input': 0.9282, '1': 0.9962}
     """
-    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    inner = unwrapped(network)
     states: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
+    named = [name for name in states if name != "input"]
     # a DataLoader draws its base seed from the state that the training goes on with
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner), _captured(inner, states) as seen:
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.no_grad(),
+        evaluating(inner),
+        layer_outputs(inner, named, _kept) as seen,
+    ):
         for batch in loader:
             image = _image(batch, image_key, inner)
             seen.clear()
@@ -87,7 +91,7 @@ def cluster_separation(
                 seen["input"] = _kept(image)  # before the network may change it in place
             inner(image)
             for name in states:
-                states[name].append(_checked(name, seen, len(image)))
+                states[name].append(_sound_state(name, seen[name], len(image)))
     return {name: _r2_of(name, parts, n_clusters, seed) for name, parts in states.items()}
 
 
@@ -144,28 +148,6 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
     return float(np.clip(1 - within / (x**2).sum(), 0, 1))  # it may miss the limits by rounding
 
 
-@contextmanager
-def _captured(network: torch.nn.Module, layers: Iterable[str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Keep what the named modules return, until the dictionary is cleared."""
-    modules = {name: module for name, module in network.named_modules() if name}
-    named = [name for name in layers if name != "input"]
-    unknown = [name for name in named if name not in modules]
-    if unknown:
-        raise ValueError(f'the network has no layers {unknown}; it has {", ".join(modules)} and "input".')
-    seen: dict[str, torch.Tensor] = {}
-
-    def keep(name: str, output: Any) -> None:
-        if not isinstance(output, torch.Tensor) or name in seen:
-            raise ValueError(f"layer {name!r} must return one tensor, once in a forward pass: name another.")
-        seen[name] = _kept(output)
-
-    with ExitStack() as hooks:
-        for name in named:
-            handle = modules[name].register_forward_hook(lambda _, __, output, name=name: keep(name, output))
-            hooks.callback(handle.remove)
-        yield seen
-
-
 def _kept(state: torch.Tensor) -> torch.Tensor:
     """A copy, since the next layer may work in place."""
     dtype = torch.float32 if state.is_floating_point() else state.dtype
@@ -187,10 +169,7 @@ def _image(batch: Mapping[str, Any], image_key: str, network: torch.nn.Module) -
     return image
 
 
-def _checked(name: str, seen: Mapping[str, torch.Tensor], batch_size: int) -> torch.Tensor:
-    if name not in seen:
-        raise ValueError(f"layer {name!r} took no part in the forward pass: name another.")
-    state = seen[name]
+def _sound_state(name: str, state: torch.Tensor, batch_size: int) -> torch.Tensor:
     if state.ndim < 2 or len(state) != batch_size or not state.is_floating_point():
         raise ValueError(
             f"layer {name!r} returned {tuple(state.shape)} of {state.dtype} for a batch of {batch_size}, expected "

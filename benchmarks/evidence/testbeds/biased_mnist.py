@@ -4,42 +4,22 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from monai.data import DataLoader, Dataset
-from monai.transforms import Compose, SelectItemsd
 from monai.utils import set_determinism
 from torch import nn
 
+from benchmarks.evidence import verdict
+from benchmarks.evidence.testbed import Row, Rows, Testbed
+from benchmarks.evidence.training import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
+from benchmarks.methods import MAIN, METHODS
+from benchmarks.parts import Parts, Step
 from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
-from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
-from testbeds.methods import MAIN, METHODS, Method, fit, sample_transforms, trainer_parts, training_samples
-from testbeds.verdict import diagnosis, ranking, selection
-
-__all__ = [
-    "AXES",
-    "GROUPS",
-    "MAIN",
-    "MEASURE",
-    "METHODS",
-    "QUICK",
-    "SPLITS",
-    "STRENGTH",
-    "STRENGTHS",
-    "Budget",
-    "remarks",
-    "run",
-]
-
-STRENGTHS = (1.0,)
-STRENGTH = "share of the training images whose mark is that of their class"
-MEASURE = "accuracy, %"
 
 SPLITS = {"same": "same bias", "none": "no mark", "deceiving": "deceiving"}
-GAP = 0.3
 N_CLASSES, STAGES = 10, ("stage1", "stage2", "stage3")
 
 
@@ -59,12 +39,8 @@ class Budget:
 QUICK = Budget(images=320, epochs=1, evaluated=200, explained=50, judged=30)
 
 
-def make_network(pooling: bool = True) -> nn.Sequential:
-    """For 32 × 32 images: a stem with stride 2, as ResNets have it, and two stages that end in max-pooling.
-
-    Args:
-        pooling: False for two stages with stride 2 instead.
-    """
+def make_network() -> nn.Sequential:
+    """For 32 × 32 images: a stem with stride 2, as ResNets have it, and two stages that end in max-pooling."""
 
     def stage(before: int, after: int, pools: bool) -> nn.Sequential:
         convolution = nn.Conv2d(before, after, 3, stride=1 if pools else 2, padding=1, bias=False)
@@ -72,7 +48,7 @@ def make_network(pooling: bool = True) -> nn.Sequential:
         return nn.Sequential(*layers, *([nn.MaxPool2d(2)] if pools else []))
 
     network = nn.Sequential()
-    for name, before, after, pools in zip(STAGES, (1, 16, 32), (16, 32, 64), (False, pooling, pooling), strict=True):
+    for name, before, after, pools in zip(STAGES, (1, 16, 32), (16, 32, 64), (False, True, True), strict=True):
         network.add_module(name, stage(before, after, pools))
     network.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(64 * 16, N_CLASSES)))
     return network
@@ -84,11 +60,11 @@ def load(section: str, n: int, **options: Any) -> BiasedMNIST:
     return BiasedMNIST(*(part[:n] for part in biased_mnist(section, **options)))
 
 
-def train(method: Method, seed: int, bias: float, strength: float, budget: Budget, *handlers: Any) -> Training:
+def train(steps: Iterable[Step], seed: int, bias: float, strength: float, budget: Budget, *handlers: Any) -> Training:
     """Train a method once; no test split is loaded.
 
     Args:
-        method: what to train.
+        steps: of the method.
         seed: of weights, batches, masks and mixing.
         bias: share of the training images whose mark is that of their class.
         strength: the same of the validation images.
@@ -96,26 +72,38 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
         handlers: further ones for the trainer.
     """
     set_determinism(seed)
-    network = make_network(method.pooling)
-    judge = Judge(network, batch=budget.judged)
-    samples = training_samples(method, load("training", budget.images, bias=bias).items(), seed)
-    parts = trainer_parts(method, network, N_CLASSES, STAGES)
-    transforms = Compose([*sample_transforms(method, samples), SelectItemsd(parts.keys)])
-    loader = DataLoader(Dataset(samples, transforms), batch_size=budget.batch, shuffle=True, drop_last=True)
+    samples = load("training", budget.images, bias=bias).items()
+    parts = Parts(make_network(), STAGES, N_CLASSES, samples, seed).changed(steps)
+    judge = Judge(parts.network, batch=budget.judged)
     validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
     stopwatch = Stopwatch()
-    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation, *handlers)
+    parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation, *handlers)
     return Training(judge, validation, stopwatch.seconds)
 
 
-def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
+def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> Row:
     """Train and judge one method once; the strength is the share of images whose mark is that of their class."""
-    trained = train(METHODS[name], seed, 0.1 if name == "unbiased" else strength, strength, budget)
+    trained = train(METHODS[name].steps, seed, 0.1 if name == "unbiased" else strength, strength, budget)
     tests = {split: load("test", budget.evaluated, cue=split) for split in SPLITS}
     return judged(trained, tests, budget.explained)
 
 
-def remarks(rows: list[dict[str, str]]) -> str:
+def remarks(rows: Rows) -> str:
     """Whether the testbed counts, and what choosing the epoch by another rule would have given."""
-    testbed = sys.modules[__name__]
-    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{ranking(testbed, rows)}"
+    return verdict.remarks(TESTBED, rows)
+
+
+TESTBED = Testbed(
+    name="biased_mnist",
+    methods={name: method for name, method in METHODS.items() if method.steps or name in MAIN},
+    main=MAIN,
+    splits=SPLITS,
+    groups=GROUPS,
+    axes=AXES,
+    budget=Budget(),
+    quick=QUICK,
+    run=run,
+    remarks=remarks,
+    strength="share of the training images whose mark is that of their class",
+    gap=0.3,
+)

@@ -20,16 +20,11 @@ import torch
 from monai.utils import set_determinism
 from torch import nn
 
+from benchmarks.evidence.testbed import Row, Rows, Testbed
 from monai_debias.data import load_mnist
 from monai_debias.losses import SpectralDecouplingLoss
 
-__all__ = ["AXES", "GROUPS", "MAIN", "MEASURE", "METHODS", "QUICK", "SPLITS", "STRENGTHS", "Budget", "remarks", "run"]
-
-STRENGTHS = (1.0,)
-MEASURE = "accuracy, %"
 SPLITS = {"train": "training", "test": "test, colours reversed"}
-GROUPS: dict[str, str] = {}
-AXES: dict[str, str] = {}
 LAMBDAS = (0.0, 4e-4, 4e-3, 0.04, 0.2, 0.4, 2.0)  # of the honest choice
 CHUNK = 2000  # images at a time: gradients of a full batch add up faster in a processor's cache
 
@@ -46,8 +41,8 @@ QUICK = Budget(images=2_400, steps_scale=0.01)
 
 
 @dataclass(frozen=True)
-class Method:
-    """A way to train; λ before and from ``delay`` on."""
+class Recipe:
+    """A training as a script has published it, with all its settings; λ before and from ``delay`` on."""
 
     title: str
     settings: str
@@ -66,9 +61,9 @@ class Method:
 _ADAM = "published: Adam 1e-4, full batch"
 _OWN: dict[str, Any] = {"steps": 2000, "batch": 512, "learning_rate": 1e-3}
 _OURS = "ours: Adam 1e-3, 2000 batches of 512"
-METHODS = {
-    "plain": Method("plain", f"{_ADAM}, 1001 steps"),
-    "spectral_decoupling": Method(
+RECIPES = {
+    "plain": Recipe("plain", f"{_ADAM}, 1001 steps"),
+    "spectral_decoupling": Recipe(
         "spectral decoupling",
         f"{_ADAM}, 2001 steps; from step 450 on λ 2, and the loss times 2e-5",
         steps=2001,
@@ -76,7 +71,7 @@ METHODS = {
         delay=450,
         scale=2e-5,
     ),
-    "gray": Method(
+    "gray": Recipe(
         "plain, grey images",
         "published: Adam 2.8e-3, full batch, 101 steps, weight decay 1.7e-3, 83 hidden units; an oracle, no method",
         steps=101,
@@ -85,12 +80,11 @@ METHODS = {
         hidden=83,
         gray=True,
     ),
-    "own_plain": Method("plain, mini-batches", _OURS, **_OWN),
-    "honest": Method(
+    "own_plain": Recipe("plain, mini-batches", _OURS, **_OWN),
+    "honest": Recipe(
         "spectral decoupling, mini-batches", f"{_OURS}; λ by in-distribution validation accuracy", choose=True, **_OWN
     ),
 }
-MAIN = tuple(METHODS)
 
 
 def environment(images: torch.Tensor, digits: torch.Tensor, lies: float, gray: bool) -> tuple[torch.Tensor, ...]:
@@ -106,8 +100,8 @@ def environment(images: torch.Tensor, digits: torch.Tensor, lies: float, gray: b
     return pixels.flatten(1).contiguous(), labels[:, None]
 
 
-def make_network(method: Method) -> nn.Sequential:
-    pixels, hidden = 14 * 14 * (1 if method.gray else 2), method.hidden
+def make_network(recipe: Recipe) -> nn.Sequential:
+    pixels, hidden = 14 * 14 * (1 if recipe.gray else 2), recipe.hidden
     layers = [nn.Linear(pixels, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)]
     for layer in layers:
         nn.init.xavier_uniform_(layer.weight)
@@ -144,19 +138,19 @@ def forward(network: nn.Sequential, part: Part) -> torch.Tensor:
     return nn.Sequential(*others)(nn.functional.linear(part.images, first.weight.index_select(1, part.lit), first.bias))
 
 
-def train(network: nn.Sequential, images: torch.Tensor, labels: torch.Tensor, method: Method, scale: float) -> None:
+def train(network: nn.Sequential, images: torch.Tensor, labels: torch.Tensor, recipe: Recipe, scale: float) -> None:
     """As many steps as the method has, times ``scale``."""
-    optimizer = torch.optim.Adam(network.parameters(), method.learning_rate, weight_decay=method.weight_decay)
-    early, late = (SpectralDecouplingLoss(penalty_weight=weight) for weight in method.penalty_weights)
-    full_batch = in_parts(images, labels) if method.batch is None else []
-    for step in range(max(2, round(scale * method.steps))):
-        delayed = method.delay and step >= round(scale * method.delay)
-        if method.batch is None:
+    optimizer = torch.optim.Adam(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    early, late = (SpectralDecouplingLoss(penalty_weight=weight) for weight in recipe.penalty_weights)
+    full_batch = in_parts(images, labels) if recipe.batch is None else []
+    for step in range(max(2, round(scale * recipe.steps))):
+        delayed = recipe.delay and step >= round(scale * recipe.delay)
+        if recipe.batch is None:
             parts = full_batch
         else:
-            rows = torch.randint(len(images), (method.batch,))
+            rows = torch.randint(len(images), (recipe.batch,))
             parts = in_parts(images[rows], labels[rows])
-        loss, factor = (late, method.scale) if delayed else (early, 1.0)
+        loss, factor = (late, recipe.scale) if delayed else (early, 1.0)
         factor /= sum(len(part.labels) for part in parts)
         optimizer.zero_grad()
         for part in parts:
@@ -164,35 +158,47 @@ def train(network: nn.Sequential, images: torch.Tensor, labels: torch.Tensor, me
         optimizer.step()
 
 
-def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> dict[str, Any]:
+def run(name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> Row:
     """Train and evaluate one method once; the strength is that of the published environments."""
-    method, start = METHODS[name], time.process_time()
+    recipe, start = RECIPES[name], time.process_time()
     set_determinism(seed)
     images, digits = (part[: budget.images] for part in load_mnist("training"))
     order = torch.randperm(len(images))
     halves = [order[::2], order[1::2]]
-    parts = [environment(images[h], digits[h], e, method.gray) for h, e in zip(halves, (0.2, 0.1), strict=True)]
+    parts = [environment(images[h], digits[h], e, recipe.gray) for h, e in zip(halves, (0.2, 0.1), strict=True)]
     x, y = (torch.cat(both) for both in zip(*parts, strict=True))
-    chosen = method.penalty_weights[0]
-    if method.choose:
+    chosen = recipe.penalty_weights[0]
+    if recipe.choose:
         held_out = torch.randperm(len(x)) < len(x) // 5
         scores = []
         for penalty_weight in LAMBDAS:
-            candidate, network = replace(method, penalty_weights=(penalty_weight, 0.0)), make_network(method)
+            candidate, network = replace(recipe, penalty_weights=(penalty_weight, 0.0)), make_network(recipe)
             train(network, x[~held_out], y[~held_out], candidate, budget.steps_scale)
             scores.append(accuracy(network, x[held_out], y[held_out]))
         chosen = LAMBDAS[max(range(len(scores)), key=scores.__getitem__)]
-        method = replace(method, penalty_weights=(chosen, 0.0))
-    network = make_network(method)
-    train(network, x, y, method, budget.steps_scale)
-    test = environment(*(part[: budget.images] for part in load_mnist("validation")), 0.9, method.gray)
+        recipe = replace(recipe, penalty_weights=(chosen, 0.0))
+    network = make_network(recipe)
+    train(network, x, y, recipe, budget.steps_scale)
+    test = environment(*(part[: budget.images] for part in load_mnist("validation")), 0.9, recipe.gray)
     found = {"train": accuracy(network, x, y), "test": accuracy(network, *test)}
     return {**found, "penalty_weight": chosen, "seconds": time.process_time() - start}
 
 
-def remarks(rows: list[dict[str, str]]) -> str:
+def remarks(rows: Rows) -> str:
     """The published numbers, for comparison."""
     return (
         "Published (mean ± sd of 10 runs): plain 91.1 ± 0.4 / 23.7 ± 0.8, spectral decoupling 70.0 ± 0.9 / 68.4 ± 1.2, "
         "grey oracle 73.5 / 73.0."
     )
+
+
+TESTBED = Testbed(
+    name="colored_mnist",
+    methods=RECIPES,
+    main=tuple(RECIPES),
+    splits=SPLITS,
+    budget=Budget(),
+    quick=QUICK,
+    run=run,
+    remarks=remarks,
+)

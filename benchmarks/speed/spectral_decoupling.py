@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from speed_isnet import resnet18
-from timing import alternate
 from torch import nn
 
+from benchmarks.speed.isnet import resnet18
+from benchmarks.speed.timing import alternate
 from monai_debias.losses import SpectralDecouplingLoss
 
 GOAL = 0.01  # of a plain training step

@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scipy.stats import spearmanr
 
-from testbeds.judge import AXES, RULES, prefix
-from testbeds.report import Rows, groups, markdown, named, spread, values
-
-__all__ = ["diagnosis", "ranking", "selection"]
+from benchmarks.evidence.testbed import Rows, Testbed, groups, values
+from benchmarks.evidence.training import AXES, RULES, prefix
+from benchmarks.tables import markdown, spread
 
 TITLES = {
     "accuracy": "accuracy",
@@ -20,43 +17,49 @@ TITLES = {
 }
 
 
-def diagnosis(testbed: Any, rows: Rows) -> str:
+def remarks(testbed: Testbed, rows: Rows) -> str:
+    """All that the runs say."""
+    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{ranking(testbed, rows)}"
+
+
+def diagnosis(testbed: Testbed, rows: Rows) -> str:
     """Whether the plain network is a shortcut learner in every run, without which a strength says nothing."""
-    biased, *_, shifted = testbed.SPLITS
+    biased, *_, shifted = testbed.splits
     lines = []
     for strength in sorted({row["strength"] for row in rows if row["method"] == "plain"}, key=float, reverse=True):
         same, other = (values(rows, "plain", strength, split) for split in (biased, shifted))
         outside, pointing = (
             values(rows, "plain", strength, axis) for axis in ("background_relevance", "pointing_game")
         )
-        broken = [same[s] > 0.9 and same[s] - other[s] > testbed.GAP and pointing[s] < 0.5 for s in same]
+        broken = [same[s] > 0.9 and same[s] - other[s] > testbed.gap and pointing[s] < 0.5 for s in same]
         lines.append(
             f"- Strength {float(strength):g}: the plain network is a shortcut learner in {sum(broken)} of "
-            f"{len(broken)} runs (above 90 % on the split “{testbed.SPLITS[biased]}”, more than "
-            f"{100 * testbed.GAP:.0f} points less on “{testbed.SPLITS[shifted]}”, and the maximum of its relevance "
-            f"outside the mask in most images). It has {spread(outside)} % of its relevance outside the mask, and the "
-            f"maximum inside in {spread(pointing)} % of the images; this strength "
+            f"{len(broken)} runs (above 90 % on the split “{testbed.splits[biased]}”, more than "
+            f"{100 * testbed.gap:.0f} points less on “{testbed.splits[shifted]}”, and the maximum of its relevance "
+            f"outside the mask in most images). It has {spread(outside.values())} % of its relevance outside the mask, "
+            f"and the maximum inside in {spread(pointing.values())} % of the images; this strength "
             f"{'counts' if all(broken) else 'does not count'}."
         )
     return "\n".join(lines)
 
 
-def selection(testbed: Any, rows: Rows) -> str:
+def selection(testbed: Testbed, rows: Rows) -> str:
     """Markdown: accuracy on the shifted split by the rule that chose the epoch, on in-distribution data."""
-    *_, shifted = testbed.SPLITS
-    title = f"Accuracy on “{testbed.SPLITS[shifted]}” if the epoch is chosen by … on in-distribution validation data:"
+    *_, shifted = testbed.splits
+    title = f"Accuracy on “{testbed.splits[shifted]}” if the epoch is chosen by … on in-distribution validation data:"
     lines = []
     for strength, method in groups(testbed, rows):
-        cells = [spread(values(rows, method, strength, f"{prefix(rule)}{shifted}")) for rule in RULES]
-        lines.append([f"{float(strength):g}", named(testbed, method), *cells])
+        found = [values(rows, method, strength, f"{prefix(rule)}{shifted}") for rule in RULES]
+        cells = [spread(one.values(), min) for one in found]
+        lines.append([f"{float(strength):g}", testbed.title(method), *cells])
     return f"{title}\n\n{markdown(['strength', 'method', *TITLES.values()], lines, texts=2)}"
 
 
-def ranking(testbed: Any, rows: Rows) -> str:
+def ranking(testbed: Testbed, rows: Rows) -> str:
     """Markdown: how well in-distribution validation data rank the trained networks by their shifted accuracy."""
-    *_, shifted = testbed.SPLITS
+    *_, shifted = testbed.splits
     title = (
-        f"Rank correlation (Spearman) with the accuracy on “{testbed.SPLITS[shifted]}”, over all runs of a strength:"
+        f"Rank correlation (Spearman) with the accuracy on “{testbed.splits[shifted]}”, over all runs of a strength:"
     )
     lines = []
     for strength in sorted({row["strength"] for row in rows}, key=float, reverse=True):
@@ -68,4 +71,4 @@ def ranking(testbed: Any, rows: Rows) -> str:
         scores = [[rule(m) for m in measured] for rule in RULES.values()]
         told = [f"{spearmanr(score, found).statistic:.2f}" if len(set(score)) > 1 else "all equal" for score in scores]
         lines.append([f"{float(strength):g}", str(len(runs)), *told])
-    return f"{title}\n\n{markdown(['strength', 'runs', *TITLES.values()], lines, texts=1)}"
+    return f"{title}\n\n{markdown(['strength', 'runs', *TITLES.values()], lines)}"

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the training of an ISNet looks like: its losses, relevance and gradients in every iteration, on biased MNIST.
 
-    python benchmarks/isnet_curves.py                                         # two minutes for each method
-    python benchmarks/isnet_curves.py --methods plain,isnet,isnet_e1 --seed 1 --out curves
+    python -m benchmarks.figures.isnet_curves                                         # two minutes for each method
+    python -m benchmarks.figures.isnet_curves --methods plain,isnet,isnet_e1 --seed 1 --out curves
 
-Trains methods of the testbed biased_mnist of evidence.py, with its network, data and settings, and draws a figure.
+Trains methods of the testbed biased_mnist of the evidence, with its network, data and settings, and draws a figure.
 Each trained network is saved beside it. No test data are loaded.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 import fire
 import numpy as np
 import torch
-from evidence import method_names
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
-from testbeds import biased_mnist
-from testbeds.judge import Training
-from testbeds.report import named
+
+from benchmarks.evidence.testbeds import biased_mnist
+from benchmarks.evidence.training import Training
+from benchmarks.methods import METHODS, named
 
 PANELS = {
     "classification": "classification loss",
@@ -69,7 +69,7 @@ def draw(found: dict[str, tuple[Curves, Training]]) -> Figure:
     figure = Figure(figsize=(14, 6.5), layout="constrained")
     panels = dict(zip(chain(PANELS, VALIDATION), figure.subplots(2, 4).flat, strict=True))
     for name, (curves, training) in found.items():
-        title = named(biased_mnist, name).replace("`", "")  # the name is marked up for pages
+        title = biased_mnist.TESTBED.title(name).replace("`", "")  # the name is marked up for pages
         for key, values in curves.values.items():
             width = min(SMOOTH, len(values))
             blocks = np.array(values)[: len(values) // width * width].reshape(-1, width)
@@ -102,13 +102,13 @@ def main(
     """Train each method, and draw what its training was like.
 
     Args:
-        methods: names of the testbed's table METHODS, separated by commas.
+        methods: names of the catalogue, separated by commas.
         seed: of the training.
         out: folder of the figure and of the trained networks.
         quick: a smoke test on a few images, whose numbers mean nothing.
     """
     torch.set_num_threads(1)
-    names = method_names(biased_mnist, methods)
+    names = named(methods, biased_mnist.TESTBED.methods)
     budget = biased_mnist.QUICK if quick else biased_mnist.Budget()
     folder = Path(out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def main(
     for name in names:
         print(f"{name}, seed {seed}", flush=True)
         curves = Curves()
-        found[name] = curves, biased_mnist.train(biased_mnist.METHODS[name], seed, 1.0, 1.0, budget, curves)
+        found[name] = curves, biased_mnist.train(METHODS[name].steps, seed, 1.0, 1.0, budget, curves)
         torch.save(found[name][1].judge.network.state_dict(), folder / f"{name}.pt")
     draw(found).savefig(folder / "isnet_curves.png", dpi=100)
     print(folder / "isnet_curves.png")

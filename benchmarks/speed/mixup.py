@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 import torch
 from monai.networks.nets import DenseNet121
-from speed_isnet import resnet18
-from timing import alternate
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.speed.isnet import resnet18
+from benchmarks.speed.timing import alternate
 from monai_debias.engines import PrepareBatchFlowMixup
 from monai_debias.losses import FlowMixupLoss
 from monai_debias.transforms import FlowMixupd

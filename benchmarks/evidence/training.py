@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured of a network that may have learned a shortcut, during its training and after it.
+"""A training that is watched: what it costs, what is measured after each epoch, and which epoch's network is taken.
 
 Data are named tuples with ``image`` (N, 1, rows, columns) in [0, 1], ``label`` (N,) and ``mask``, of the images' shape,
 or without rows where there are no masks.
@@ -12,26 +12,14 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_debias.metrics import background_relevance, background_swap_consistency, group_accuracy, pointing_game
-from monai_debias.relevance import LRP
-
-__all__ = [
-    "AXES",
-    "GROUPS",
-    "RULES",
-    "Judge",
-    "Stopwatch",
-    "Training",
-    "Validation",
-    "judged",
-    "prefix",
-]
+from monai_debias.audit import attention, decisions, robustness
+from monai_debias.metrics import background_swap_consistency
 
 AXES = {
     "background_relevance": "background relevance",
@@ -47,66 +35,56 @@ RULES: dict[str, Callable[[dict[str, float]], float]] = {
 }
 
 
+class Images(Protocol):
+    """The images of a split, with all that is known of them."""
+
+    image: torch.Tensor
+    label: torch.Tensor
+    mask: torch.Tensor
+
+
 @dataclass
 class Judge:
-    """The measurements of a network, which sees images as ``normalize`` makes them."""
+    """The package's measurements of a network, which sees images as ``normalize`` makes them, as columns of results."""
 
     network: nn.Module
-    normalize: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
+    normalize: Callable[[torch.Tensor], torch.Tensor] | None = None
     n_swaps: int = 1
     batch: int = 100
     """Images at a time: with a hundred a stage of a small network fits the cache of a processor."""
 
-    @torch.no_grad()
-    def decisions(self, data: Any) -> torch.Tensor:
+    def decisions(self, data: Images) -> torch.Tensor:
         """The class of each image, (N,)."""
-        network = self._copy()
-        return torch.cat([network(self.normalize(batch["image"])).argmax(1) for batch in self.batches(data)])
+        return decisions(self.network, self.batches(data), self.normalize)
 
-    def accuracy(self, data: Any) -> float:
+    def accuracy(self, data: Images) -> float:
         """Share of right decisions."""
         return (self.decisions(data) == data.label).double().mean().item()
 
-    def robustness(self, tests: dict[str, Any]) -> dict[str, float]:
+    def robustness(self, tests: dict[str, Images]) -> dict[str, float]:
         """Accuracy on every split, that of the worst class of all splits, and the gap from the first to the last."""
-        decided = {split: self.decisions(data) for split, data in tests.items()}
-        by_class = {split: group_accuracy(data.label, decided[split], data.label) for split, data in tests.items()}
-        accuracy = {split: (decided[split] == data.label).double().mean().item() for split, data in tests.items()}
-        biased, *_, shifted = accuracy.values()
-        worst = min(min(found.values()) for found in by_class.values())
-        return {**accuracy, "worst_group": worst, "gap": biased - shifted}
+        found = robustness(self.network, {name: self.batches(data) for name, data in tests.items()}, self.normalize)
+        return {**found.accuracy, "worst_group": found.worst_group, "gap": found.gap}
 
-    def attention(self, data: Any) -> dict[str, float]:
+    def attention(self, data: Images) -> dict[str, float]:
         """Of the relevance of the predicted class: its share outside the mask, and how often its maximum is inside."""
-        self.network.eval()
-        shares, hits = [], []
-        for batch in self.batches(data):
-            x = self.normalize(batch["image"])
-            _, relevance = LRP(self.network)(x, target=self.network(x).argmax(1))
-            there = relevance.flatten(1).abs().amax(1) > 0
-            relevance, mask = relevance[there, 0], batch["mask"][there]
-            shares.append(background_relevance(relevance, mask))
-            hits.append(pointing_game(relevance, mask).float())
-        return {"background_relevance": torch.cat(shares).mean().item(), "pointing_game": torch.cat(hits).mean().item()}
+        return attention(self.network, self.batches(data), self.normalize)._asdict()
 
-    def consistency(self, data: Any) -> dict[str, float]:
+    def consistency(self, data: Images) -> dict[str, float]:
         """What an exchange of backgrounds, in images where 0 is black, does to the predictions."""
-        swap = background_swap_consistency(self._copy(), self.batches(data), self.n_swaps, normalize=self.normalize)
+        swap = background_swap_consistency(self.network, self.batches(data), self.n_swaps, normalize=self.normalize)
         return {"swap_consistency": swap.consistency, "swap_change": swap.probability_change}
 
-    def batches(self, data: Any) -> list[dict[str, torch.Tensor]]:
-        """Images, and masks where the data have them."""
-        parts = {"image": data.image.split(self.batch)}
+    def batches(self, data: Images) -> list[dict[str, torch.Tensor]]:
+        """Images and labels, and masks where the data have them."""
+        parts = {"image": data.image.split(self.batch), "label": data.label.split(self.batch)}
         if len(data.mask):
             parts["mask"] = data.mask.split(self.batch)
         return [dict(zip(parts, batch, strict=True)) for batch in zip(*parts.values(), strict=True)]
 
-    def _copy(self) -> nn.Module:
-        """The network to evaluate many images with: a copy in the layout in which a processor pools fastest."""
-        return copy.deepcopy(self.network).to(memory_format=torch.channels_last).eval()
-
 
 def first(data: Any, n: int | None) -> Any:
+    """The first n images."""
     return type(data)(*(part[:n] for part in data))
 
 
@@ -133,7 +111,7 @@ class Stopwatch:
 class Validation:
     """After each epoch measures the network on in-distribution data, attention on the first few, and keeps it."""
 
-    def __init__(self, judge: Judge, data: Any, explained: int | None = None) -> None:
+    def __init__(self, judge: Judge, data: Images, explained: int | None = None) -> None:
         self.judge, self.data, self.explained = judge, data, explained
         self.history: list[dict[str, float]] = []
         self.states: list[dict[str, torch.Tensor]] = []
@@ -166,7 +144,7 @@ class Training:
         return epoch
 
 
-def judged(trained: Training, tests: dict[str, Any], explained: int | None = None) -> dict[str, Any]:
+def judged(trained: Training, tests: dict[str, Images], explained: int | None = None) -> dict[str, Any]:
     """A line of the results of a training.
 
     Args:

@@ -16,12 +16,12 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose, EnsureTyped, LoadImaged, Resized
-from timing import alternate
 
+from benchmarks.speed.timing import alternate
 from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed
 from monai_debias.transforms import RandBackMixd, backmix
 
-BUNDLE = Path(__file__).resolve().parents[1] / "bundles" / "echo_view"
+BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 
 
 def table(title: str, seconds: dict[str, np.ndarray], bare: str, decoding: str) -> str:

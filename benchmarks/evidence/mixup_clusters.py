@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do Mixup, Manifold Mixup and Flow-Mixup change the clusters of hidden states as Flow-Mixup's paper says, on MNIST?
 
-    python benchmarks/mixup_mnist.py                                  # four methods, one seed
-    python benchmarks/mixup_mnist.py --seeds 0,1,2 --out results/mixup
+    python -m benchmarks.evidence.mixup_clusters                         # four methods, one seed
+    python -m benchmarks.evidence.mixup_clusters --seeds 0,1,2 --record benchmarks/results/mixup_clusters.csv
 
 Every run is a stock MONAI trainer; runs of one seed begin with the same network and see the same batches. Measured is
 R² = SSB / SST of k-means with k = 10 on the flattened output of each of the three stages of a small network:
@@ -33,7 +33,7 @@ import json
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,40 +48,34 @@ from monai.engines import PrepareBatchDefault, SupervisedTrainer
 from monai.utils import set_determinism
 from torch import nn
 
-from monai_debias.data.mnist import load_mnist
-from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
-from monai_debias.handlers.finite_loss import FiniteLoss
-from monai_debias.losses.flow_mixup import FlowMixupLoss
-from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
-from monai_debias.transforms.mixup import FlowMixupd
-from monai_debias.visualize.distribution_shift import distribution_shift
+from benchmarks.csv_file import made_by, write
+from benchmarks.methods import METHODS, named
+from benchmarks.parts import Parts, Step, with_flow_mixup, with_manifold_mixup, with_mixup
+from benchmarks.tables import markdown, spread
+from monai_debias.data import load_mnist
+from monai_debias.handlers import FiniteLoss
+from monai_debias.metrics import cluster_r2, cluster_separation
+from monai_debias.transforms import FlowMixupd
+from monai_debias.visualize import distribution_shift
 
 BATCH, EVALUATED = 128, 250  # images at a time, in training and evaluation
 CLASSES = 10
 LAYERS = ("stage1", "stage2", "stage3")
-MIXED = LAYERS[:2]  # the hidden states that are mixed
 DRAWN = 50  # iterations in the figure
 MEASUREMENTS = 20  # of the plain R² in a training
 LEARNING_RATE = 1e-3
+PAPER = ("none", "mixup", "manifold_mixup", "flow_mixup")
 _NEXT = {"stage1": "stage2", "stage2": "stage3", "stage3": "head"}
 
-
-def _manifold_mixup(network: nn.Module, alpha: float, layers: tuple[str, ...] = MIXED) -> FlowMixupd:
-    return FlowMixupd.manifold_mixup("image", network=network, layers=layers, alpha=alpha, num_classes=CLASSES)
-
-
-def _flow_mixup(network: nn.Module, alpha: float) -> FlowMixupd:
-    return FlowMixupd.flow_mixup("image", network=network, layers=MIXED, alpha=alpha, num_classes=CLASSES)
-
-
-METHODS: dict[str, tuple[str, Callable[[nn.Module, float], FlowMixupd] | None]] = {
-    "none": ("no mixing", None),
-    "mixup": ("Mixup", lambda _, alpha: FlowMixupd.mixup("image", alpha=alpha, num_classes=CLASSES)),
-    "manifold_mixup": ("Manifold Mixup", partial(_manifold_mixup, layers=("input", *MIXED))),
-    "flow_mixup": ("Flow-Mixup", _flow_mixup),
-    "manifold_hidden": ("Manifold Mixup, not of images", _manifold_mixup),
+MIXINGS: dict[str, Callable[[float], Step] | None] = {
+    "none": None,
+    "mixup": with_mixup,
+    "manifold_mixup": with_manifold_mixup,
+    "flow_mixup": with_flow_mixup,
+    "manifold_hidden": partial(with_manifold_mixup, images=False),
 }
-PAPER = ("none", "mixup", "manifold_mixup", "flow_mixup")
+TITLES = {"none": "no mixing", "manifold_hidden": "Manifold Mixup, not of images"}
+TITLES |= {name: METHODS[name].title for name in PAPER[1:]}
 
 
 class ClustersAsTrained:
@@ -145,20 +139,19 @@ def accuracy(network: nn.Module, images: int) -> float:
 def train(method: str, seed: int, images: int, epochs: int, sample: int, alpha: float) -> dict[str, Any]:
     """One run: what a user of a MONAI trainer would write, and what came of it."""
     set_determinism(seed)
-    network = make_network()
-    make_mixup = METHODS[method][1]
-    mixup = None if make_mixup is None else make_mixup(network, alpha)
-    if mixup is not None:
-        mixup.set_random_state(seed)  # not from torch's generator: the batches are those of the other methods
-    as_trained = ClustersAsTrained(network, mixup, seed)
+    plain_parts, mixing = Parts(make_network(), LAYERS, CLASSES, items("training", images), seed), MIXINGS[method]
+    parts = plain_parts if mixing is None else mixing(alpha)(plain_parts)
+    if parts.mixup is not None:
+        parts.mixup.set_random_state(seed)  # not from torch's generator: the batches are those of the other methods
+    network, as_trained = parts.network, ClustersAsTrained(parts.network, parts.mixup, seed)
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=epochs,
-        train_data_loader=DataLoader(items("training", images), batch_size=BATCH, shuffle=True, drop_last=True),
+        train_data_loader=DataLoader(parts.samples, batch_size=BATCH, shuffle=True, drop_last=True),
         network=network,
         optimizer=torch.optim.Adam(network.parameters(), LEARNING_RATE),
-        loss_function=nn.CrossEntropyLoss() if mixup is None else FlowMixupLoss(mixup.groups),
-        prepare_batch=PrepareBatchDefault() if mixup is None else PrepareBatchFlowMixup(mixup),
+        loss_function=parts.make_loss("mean"),
+        prepare_batch=parts.prepare_batch or PrepareBatchDefault(),
         decollate=False,
         train_handlers=[FiniteLoss(), as_trained],
     )
@@ -195,7 +188,7 @@ def run(method: str, seed: int, folder: Path, **options: Any) -> dict[str, Any]:
                 f"{file} is of a run with other settings, {result['settings']}: delete it or change --out."
             )
         return result
-    print(f"\n=== {METHODS[method][0]}, seed {seed} ===", flush=True)
+    print(f"\n=== {TITLES[method]}, seed {seed} ===", flush=True)
     start = time.process_time()  # others on the same machine do not count
     result = {"settings": settings, **train(method, seed, **options), "seconds": 0.0}
     result["seconds"] = time.process_time() - start
@@ -205,25 +198,32 @@ def run(method: str, seed: int, folder: Path, **options: Any) -> dict[str, Any]:
     return result
 
 
-def tables(results: dict[str, list[dict]]) -> str:
+def line(method: str, seed: int, result: dict[str, Any]) -> dict[str, Any]:
+    """A line of the CSV: the accuracy, and means of R² in the second half of the training, and its steps."""
+    row = {"method": method, "seed": seed, "accuracy": result["accuracy"]}
+    row |= {f"plain_{layer}": late(result["plain"][layer]) for layer in LAYERS}
+    row |= {f"as_trained_{layer}": late(result["as_trained"][layer]) for layer in LAYERS}
+    row |= {f"step_{layer}": step(result["as_trained"][layer]) for layer in LAYERS}
+    return {**row, "seconds": result["seconds"]}
+
+
+def tables(rows: Sequence[Mapping[str, Any]]) -> str:
     """Markdown: mean and standard deviation over the seeds of what the training made, and of what it was like."""
     plain, as_trained = [], []
-    for method, runs in results.items():
-        title = METHODS[method][0]
-        test = _spread([100 * one["accuracy"] for one in runs], 2)
-        plain.append([title, test, *(_spread([late(one["plain"][layer]) for one in runs]) for layer in LAYERS)])
-        means = [_spread([late(one["as_trained"][layer]) for one in runs]) for layer in LAYERS]
-        steps = [_spread([step(one["as_trained"][layer]) for one in runs], 4) for layer in LAYERS]
-        as_trained.append([title, *means, *steps])
-    return "\n\n".join(
-        [
-            _markdown(["method", "test accuracy, %", *(f"plain R², {layer}" for layer in LAYERS)], plain),
-            _markdown(
-                ["method", *(f"R² as trained, {layer}" for layer in LAYERS), *(f"step, {layer}" for layer in LAYERS)],
-                as_trained,
-            ),
-        ]
-    )
+    for method in dict.fromkeys(row["method"] for row in rows):
+        runs = [row for row in rows if row["method"] == method]
+
+        def over_seeds(column: str, runs: Sequence[Mapping[str, Any]] = runs, digits: int = 3) -> str:
+            return spread([float(row[column]) for row in runs], factor=1, digits=digits)
+
+        accuracy = spread([float(row["accuracy"]) for row in runs], min)
+        plain.append([TITLES[method], accuracy, *(over_seeds(f"plain_{layer}") for layer in LAYERS)])
+        means = [over_seeds(f"as_trained_{layer}") for layer in LAYERS]
+        steps = [over_seeds(f"step_{layer}") for layer in LAYERS]
+        as_trained.append([TITLES[method], *means, *steps])
+    made = ["method", "test accuracy, %", *(f"plain R², {layer}" for layer in LAYERS)]
+    was = ["method", *(f"R² as trained, {layer}" for layer in LAYERS), *(f"step, {layer}" for layer in LAYERS)]
+    return f"{markdown(made, plain)}\n\n{markdown(was, as_trained)}"
 
 
 def table_of_draws(runs: list[dict], title: str) -> str:
@@ -234,13 +234,15 @@ def table_of_draws(runs: list[dict], title: str) -> str:
             of_state = found.setdefault(one["drawn"][n][0][0], {layer: [] for layer in LAYERS})
             for layer in LAYERS:
                 of_state[layer].append(one["as_trained"][layer][n])
-    rows = [[state, *(_spread(values) for values in found[state].values())] for state in sorted(found)]
-    return _markdown([f"{title}: drawn", *(f"R² as trained, {layer}" for layer in LAYERS)], rows)
+    rows = [
+        [state, *(spread(values, factor=1, digits=3) for values in of.values())] for state, of in sorted(found.items())
+    ]
+    return markdown([f"{title}: drawn", *(f"R² as trained, {layer}" for layer in LAYERS)], rows)
 
 
 def draw_end(results: dict[str, list[dict]], title: str) -> Figure:
     """R² as trained at the end of the first seed's training: a mean over seeds would even out the steps."""
-    firsts = {METHODS[method][0]: runs[0]["as_trained"] for method, runs in results.items()}
+    firsts = {TITLES[method]: runs[0]["as_trained"] for method, runs in results.items()}
     ends = {method: {layer: r2[layer][-DRAWN:] for layer in LAYERS} for method, r2 in firsts.items()}
     last = len(next(iter(firsts.values()))[LAYERS[0]])
     return distribution_shift(ends, np.arange(max(1, last - DRAWN + 1), last + 1), title)
@@ -256,15 +258,6 @@ def step(values: list[float]) -> float:
     return float(np.abs(np.diff(values)).mean())
 
 
-def _spread(values: list[float], digits: int = 3) -> str:
-    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
-
-
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] + ["---:"] * (len(head) - 1), *rows])
-
-
 def main(
     out: str = "mixup_mnist_output",
     seeds: str | int | tuple = 0,
@@ -273,39 +266,40 @@ def main(
     epochs: int = 2,
     sample: int = 500,
     alpha: float = 1.0,
+    record: str = "",
 ) -> None:
     """Train with every method and seed, and write the tables and the figure.
 
     Args:
         out: folder for everything; finished runs in it are used again.
         seeds: one seed, or several separated by commas.
-        methods: names separated by commas, of the table METHODS in this file.
+        methods: names separated by commas, of the table MIXINGS in this file.
         images: number of training images, at least two batches of 128; as many of the 10,000 test digits are used.
         epochs: number of epochs.
         sample: number of validation digits that are measured.
         alpha: α of the Beta distribution of λ.
+        record: CSV file of a line for each run; none if empty.
     """
     torch.set_num_threads(1)
-    names = list(methods if isinstance(methods, tuple) else methods.split(","))
-    unknown = sorted(set(names) - METHODS.keys())
-    if unknown:
-        raise ValueError(f"unknown methods {unknown}; there are {', '.join(METHODS)}.")
+    names = named(methods, MIXINGS)
     if epochs * (images // BATCH) < 2:
         raise ValueError(f"{images} images are too few for two batches of {BATCH} in {epochs} epochs.")
     seed_list = [int(s) for s in (seeds if isinstance(seeds, tuple) else str(seeds).split(","))]
-    folder = Path(out).resolve()
+    folder, origin = Path(out).resolve(), made_by()
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, list[dict]] = {name: [] for name in names}
+    rows = []
     for seed in seed_list:
         for name in names:
             results[name].append(run(name, seed, folder, images=images, epochs=epochs, sample=sample, alpha=alpha))
+            rows.append({**origin, "alpha": alpha, **line(name, seed, results[name][-1])})
+    if record:
+        write(Path(record), rows)
     title = f"MNIST, R² as trained, alpha = {alpha:g}, seed {seed_list[0]}"
     draw_end(results, title).savefig(folder / "distribution_shift.png", dpi=130)
-    parts = [tables(results)]
+    parts = [tables(rows)]
     parts += [
-        table_of_draws(results[name], METHODS[name][0])
-        for name in ("manifold_mixup", "manifold_hidden")
-        if name in names
+        table_of_draws(results[name], TITLES[name]) for name in ("manifold_mixup", "manifold_hidden") if name in names
     ]
     seconds = sum(one["seconds"] for runs in results.values() for one in runs)
     parts.append(

@@ -13,50 +13,58 @@ Cohorts, and the sectors found in their clips (a fifth of a second for each), ar
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from echo_demo import BUNDLE, NAMES, overlays
 from monai.bundle import ConfigParser
 from monai.data import Dataset, set_track_meta
 from monai.transforms import Compose
 
+from benchmarks.evidence import verdict
+from benchmarks.evidence.testbed import Row, Rows, Testbed
+from benchmarks.evidence.training import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
+from benchmarks.methods import Method, chosen
 from monai_debias.data import load_datalist
 from monai_debias.demo import echo_demo_cohort
-from testbeds.judge import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
-from testbeds.verdict import diagnosis, ranking, selection
 
-__all__ = [
-    "AXES",
-    "GROUPS",
-    "MAIN",
-    "MEASURE",
-    "METHODS",
-    "QUICK",
-    "SPLITS",
-    "STRENGTH",
-    "STRENGTHS",
-    "Budget",
-    "remarks",
-    "run",
-]
-
-STRENGTH = "share of the training clips whose overlay names their own view"
-STRENGTHS = (0.8, 0.95, 1.0)
-MEASURE = "accuracy, %"
-GAP = 0.2
+ROOT = Path(__file__).resolve().parents[3]
+BUNDLE = ROOT / "bundles" / "echo_view"
+COHORTS = ROOT / "benchmarks" / "cohorts"
 SPLITS = {"same": "same bias", "none": "random overlay", "reversed": "reversed overlay"}
-COHORTS = Path(__file__).resolve().parents[1] / "cohorts"
 CHANCE = 0.25  # one of four views
 N_SWAPS = 2  # other backgrounds for each image: the sections are small
 NATURE = (
     "The cohort is semi-synthetic: phantoms of hearts on the screens of fictitious scanners, no patients. What "
     "holds for it need not hold for a clinic's data."
+)
+MAIN = (
+    "plain",
+    "unbiased",
+    "backmix",
+    "wbackmix",
+    "isnet",
+    "spectral_decoupling",
+    "mixup",
+    "manifold_mixup",
+    "flow_mixup",
+    "backmix_isnet",
+    "backmix_isnet_spectral_decoupling",
+)
+_ISNET = "P rises to 0.5 in the first half, d 0.9, E 1"
+METHODS = chosen(
+    (*MAIN, "isnet_few_masks"),
+    {
+        "unbiased": "overlays of random views; a reference, no method",
+        "isnet": _ISNET,
+        "flow_mixup": "alpha 1, the second and third stage",
+        "backmix_isnet": _ISNET,
+        "backmix_isnet_spectral_decoupling": f"{_ISNET}; λ 0.2",
+        "isnet_few_masks": _ISNET,
+    },
 )
 
 
@@ -73,40 +81,6 @@ class Budget:
 
 
 QUICK = Budget(patients=(8, 2, 2), frames=2, image_size=32, epochs=1, judged=5)
-
-
-@dataclass(frozen=True)
-class Method:
-    """The bundle's config files that train a method, and what is changed in them; title and settings in tables."""
-
-    title: str
-    settings: str
-    configs: tuple[str, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-def _of_bundle(name: str, settings: str) -> Method:
-    return Method(NAMES[name], settings, tuple(overlays(name)[0]))
-
-
-_ISNET = "P rises to 0.5 in the first half, d 0.9, E 1"
-_COMBINED = _of_bundle("combined", f"{_ISNET}; λ 0.2")
-_PLAIN = ("train.json",)
-METHODS = {
-    "plain": Method("plain", "", _PLAIN),
-    "unbiased": Method("plain, trained without bias", "overlays of random views; a reference, no method", _PLAIN),
-    "backmix": _of_bundle("backmix", "paper: probability 1"),
-    "wbackmix": _of_bundle("wbackmix", "paper: λ 1"),
-    "isnet": _of_bundle("isnet", _ISNET),
-    "spectral_decoupling": _of_bundle("spectral_decoupling", "DomainBed: λ 0.2, mean over logits"),
-    "mixup": _of_bundle("mixup", "alpha 1"),
-    "manifold_mixup": _of_bundle("manifold_mixup", "alpha 1, images and the first two stages"),
-    "flow_mixup": _of_bundle("flow_mixup", "alpha 1, the second and third stage"),
-    "backmix_isnet": Method("BackMix and ISNet", _ISNET, _COMBINED.configs[:-1]),
-    "combined": _COMBINED,
-    "isnet_few_masks": _of_bundle("isnet_few_masks", _ISNET),
-}
-MAIN = tuple(name for name in METHODS if name != "isnet_few_masks")
 
 
 class Section(NamedTuple):
@@ -126,10 +100,10 @@ def cohort(bias: float, budget: Budget) -> str:
     return echo_demo_cohort(folder, bias, patients=budget.patients, frames=budget.frames, workers=1, progress=False)
 
 
-def bundle(configs: Sequence[str], folder: str, image_size: int) -> ConfigParser:
-    """Some of the bundle's config files, for the images of a cohort."""
+def bundle(overlays: Sequence[str], folder: str, image_size: int) -> ConfigParser:
+    """The bundle's training with some overlays, for the images of a cohort."""
     parser = ConfigParser()
-    parser.read_config([str(BUNDLE / "configs" / name) for name in configs])
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", *overlays)])
     parser["dataset_dir"] = folder
     parser["image_size"] = [image_size, image_size]
     parser["show_progress"] = False
@@ -141,7 +115,7 @@ def bundle(configs: Sequence[str], folder: str, image_size: int) -> ConfigParser
 @cache
 def load(folder: str, name: str, image_size: int, sectors: bool = True) -> Section:
     """A section of a cohort, as the bundle's transforms make it before the z-score."""
-    parser = bundle(_PLAIN, folder, image_size)
+    parser = bundle((), folder, image_size)
     items = load_datalist(folder, name, parser.get_parsed_content("class_names"))
     transform = Compose(parser.get_parsed_content("load_transforms") + parser.get_parsed_content("prepare_transforms"))
     images = [transform({"image": item["image"]})["image"].as_tensor() for item in items]
@@ -153,9 +127,7 @@ def find_sectors(folder: str, name: str, items: Sequence[dict[str, Any]], image_
     """The sectors of a section, from the bundle's transforms for BackMix, or from the file that keeps them."""
     file = Path(folder) / f"sectors_{name}_{image_size}.pt"
     if not file.exists():
-        transform = bundle(overlays("backmix")[0], folder, image_size).get_parsed_content(
-            "train#deterministic_transforms"
-        )
+        transform = bundle(("backmix",), folder, image_size).get_parsed_content("train#deterministic_transforms")
         masks = [transform({"image": item["image"]})["mask"].as_tensor() for item in items]
         partial = file.with_name(f"{file.name}.{os.getpid()}")  # the other worker sees a whole file or none
         torch.save(torch.stack(masks).to(torch.uint8), partial)
@@ -185,7 +157,9 @@ def normalizer(parser: ConfigParser) -> Callable[[torch.Tensor], torch.Tensor]:
     return normalize
 
 
-def train(method: Method, seed: int, bias: float, strength: float, budget: Budget) -> Training:
+def train(
+    method: Method, seed: int, bias: float, strength: float, budget: Budget, options: Mapping[str, Any] | None = None
+) -> Training:
     """Train a method once; no test section is loaded.
 
     Args:
@@ -194,13 +168,13 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
         bias: share of the training clips whose overlay names their own view.
         strength: the same of the validation clips.
         budget: clips, epochs and so on.
+        options: entries of the bundle's config, instead of the method's and the budget's.
     """
     folder = cohort(bias, budget)
-    parser = bundle(method.configs, folder, budget.image_size)
-    budgeted = {"max_epochs": budget.epochs, "learning_rate": budget.learning_rate}
-    for option, value in {**budgeted, **method.options}.items():
+    parser = bundle(method.overlays, folder, budget.image_size)
+    budgeted = {"max_epochs": budget.epochs, "learning_rate": budget.learning_rate, "seed": seed}
+    for option, value in {**budgeted, **method.options, **(options or {})}.items():
         parser[option] = value
-    parser["seed"] = seed
     parser["train#handlers"] = [h for h in parser["train#handlers"] if h["_target_"] == "LrScheduleHandler"]
     samples = training_samples(parser, load(folder, "training", budget.image_size))
     parser["train#cached_dataset"] = samples
@@ -219,14 +193,30 @@ def train(method: Method, seed: int, bias: float, strength: float, budget: Budge
     return Training(judge, validation, stopwatch.seconds)
 
 
-def run(name: str, seed: int, strength: float = 0.95, budget: Budget = Budget()) -> dict[str, Any]:
+def run(name: str, seed: int, strength: float = 0.95, budget: Budget = Budget()) -> Row:
     """Train and judge one method once; the strength is the share of clips whose overlay names their own view."""
     trained = train(METHODS[name], seed, CHANCE if name == "unbiased" else strength, strength, budget)
     folder = cohort(strength, budget)
     return judged(trained, {s: load(folder, f"test_{s}", budget.image_size, s == "same") for s in SPLITS})
 
 
-def remarks(rows: list[dict[str, str]]) -> str:
+def remarks(rows: Rows) -> str:
     """Whether the testbed counts, what choosing the epoch by another rule would have given, and what the data are."""
-    testbed = sys.modules[__name__]
-    return f"{diagnosis(testbed, rows)}\n\n{selection(testbed, rows)}\n\n{ranking(testbed, rows)}\n\n{NATURE}"
+    return f"{verdict.remarks(TESTBED, rows)}\n\n{NATURE}"
+
+
+TESTBED = Testbed(
+    name="echo_demo",
+    methods=METHODS,
+    main=MAIN,
+    splits=SPLITS,
+    groups=GROUPS,
+    axes=AXES,
+    budget=Budget(),
+    quick=QUICK,
+    run=run,
+    remarks=remarks,
+    strengths=(0.8, 0.95, 1.0),
+    strength="share of the training clips whose overlay names their own view",
+    gap=0.2,
+)

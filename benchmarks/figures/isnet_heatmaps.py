@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/isnet_heatmaps.png: what a plain network and an ISNet look at, on the same digits of biased MNIST.
 
-Run from the root of the repository, with the extra ``dev`` and the digits installed, after ``python
-benchmarks/isnet_curves.py --out FOLDER``, whose networks it takes: ``python docs/figures/isnet_heatmaps.py FOLDER``.
+Run from the root of the repository, with the extra ``dev`` and the digits installed, after
+``python -m benchmarks.figures.isnet_curves --out FOLDER``, whose networks it takes:
+``python -m benchmarks.figures.isnet_heatmaps FOLDER``.
 The digits are the first of each of four classes in the test set.
 """
 
@@ -14,14 +15,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.evidence.testbeds.biased_mnist import make_network
 from monai_debias.demo import biased_mnist
 from monai_debias.relevance import LRP
 from monai_debias.visualize import heatmap_overlay
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from testbeds.biased_mnist import make_network  # noqa: E402, is found by the line above
-
 CLASSES = (0, 3, 4, 7)
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from monai.networks.nets import DenseNet121, ResNet
 from monai.visualize import GradCAM, OcclusionSensitivity
-from timing import alternate
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.speed.timing import alternate
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
 from monai_debias.relevance import LRP

@@ -14,57 +14,33 @@ Nothing is tuned: α and the mixed states are those of the biased MNIST, λ is t
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import DataLoader, Dataset
 from monai.utils import set_determinism
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 from torch import nn
 
+from benchmarks.evidence.testbed import Row, Rows, Testbed, values
+from benchmarks.evidence.testbeds import biased_mnist
+from benchmarks.evidence.testbeds.biased_mnist import N_CLASSES, STAGES
+from benchmarks.evidence.training import Stopwatch
+from benchmarks.methods import chosen
+from benchmarks.parts import Parts
+from benchmarks.tables import interval, paired
 from monai_debias.data import corrupt_labels, load_mnist
-from testbeds import biased_mnist, methods
-from testbeds.biased_mnist import N_CLASSES, STAGES
-from testbeds.judge import Stopwatch
-from testbeds.methods import Method, fit, trainer_parts
-from testbeds.report import interval, paired, values
 
-__all__ = [
-    "AXES",
-    "GROUPS",
-    "MAIN",
-    "MEASURE",
-    "METHODS",
-    "QUICK",
-    "SPLITS",
-    "STRENGTH",
-    "STRENGTHS",
-    "Budget",
-    "compose",
-    "corrupt",
-    "remarks",
-    "run",
-]
-
-STRENGTHS = (0.0, 0.1, 0.2, 0.4)
-STRENGTH = "rate of the label noise"
-MEASURE = "%"
 SPLITS = {"f1": "macro F1", "auc": "macro AUC"}
-GROUPS: dict[str, str] = {}
-AXES = {"last_f1": "macro F1, last epoch", "last_auc": "macro AUC, last epoch"}
-METHODS: dict[str, Method] = {
-    name: methods.METHODS[name] for name in ("plain", "mixup", "manifold_mixup", "flow_mixup", "flow_mixup_replace")
-}
-METHODS["spectral_decoupling"] = replace(
-    methods.METHODS["spectral_decoupling"], settings="lw-robust, multi-label: λ 0.2, mean over labels"
+MAIN = ("plain", "mixup", "manifold_mixup", "flow_mixup", "spectral_decoupling")
+METHODS = chosen(
+    ("plain", "mixup", "manifold_mixup", "flow_mixup", "flow_mixup_replace", "spectral_decoupling"),
+    {"spectral_decoupling": "lw-robust, multi-label: λ 0.2, mean over labels"},
 )
-MAIN = tuple(name for name in METHODS if name != "flow_mixup_replace")
 QUARTER, JITTER = 20, 2  # pixels: no MNIST digit is larger than a quarter; it is moved from its middle by up to JITTER
 ENOUGH = 5  # seeds, for a verdict
 
@@ -154,7 +130,16 @@ class Validation:
         print(f"  epoch {engine.state.epoch}: validation AUC {self.auc[-1]:.3f}", flush=True)
 
 
-def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) -> dict[str, Any]:
+def make_parts(network: nn.Module, samples: list[dict[str, Any]], seed: int) -> Parts:
+    """The plain training, whose loss is for labels of their own."""
+
+    def make_loss(reduction: str) -> nn.Module:
+        return nn.BCEWithLogitsLoss(reduction=reduction)
+
+    return Parts(network, STAGES, N_CLASSES, samples, seed, make_loss)
+
+
+def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) -> Row:
     """Train and evaluate one method once.
 
     Args:
@@ -170,30 +155,25 @@ def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) 
     """
     if not 0 <= strength < 0.5:
         raise ValueError(f"the strength, the rate of the label noise, is {strength}: expected 0 or more and below 0.5.")
-    method = METHODS[name]
     set_determinism(seed)
     network = make_network()
     images, labels = compose("training", budget.images)
     noisy = corrupt(labels, strength, seed=2 * seed)
     samples = [{"image": image, "label": label} for image, label in zip(images, noisy, strict=True)]
-    batches = torch.Generator().manual_seed(seed)  # of their own, so that mixing does not change their order
-    loader = DataLoader(Dataset(samples), batch_size=budget.batch, shuffle=True, drop_last=True, generator=batches)
     images, labels = compose("validation", budget.validated)
     validation = Validation(network, images, corrupt(labels, strength, seed=2 * seed + 1), budget.judged)
-    parts, stopwatch = trainer_parts(method, network, N_CLASSES, STAGES, nn.BCEWithLogitsLoss), Stopwatch()
-    fit(network, loader, parts, budget.epochs, budget.learning_rate, stopwatch, validation)
-    chosen, found = int(np.argmax(validation.auc)), {}
-    for when, epoch in (("chosen", chosen), ("last", budget.epochs - 1)):
+    parts, stopwatch = make_parts(network, samples, seed).changed(METHODS[name].steps), Stopwatch()
+    batches = torch.Generator().manual_seed(seed)  # of their own, so that mixing does not change their order
+    parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation, generator=batches)
+    best, found = int(np.argmax(validation.auc)), {}
+    for when, epoch in (("chosen", best), ("last", budget.epochs - 1)):
         network.load_state_dict(validation.states[epoch])
         found[when] = measure(network, *compose("test", budget.evaluated), budget.judged)
     row = {column: float(found["chosen"][column].mean()) for column in SPLITS}
-    row |= {"epoch": chosen + 1, "validation_auc": validation.auc[chosen]}
+    row |= {"epoch": best + 1, "validation_auc": validation.auc[best]}
     row |= {f"last_{column}": float(found["last"][column].mean()) for column in SPLITS}
     row |= {f"{column}_{k}": float(found["chosen"][column][k]) for column in ("auc", "f1") for k in range(N_CLASSES)}
     return {**row, "seconds": stopwatch.seconds}
-
-
-Rows = Sequence[dict[str, str]]
 
 
 def remarks(rows: Rows) -> str:
@@ -242,3 +222,19 @@ def remedies(rows: Rows, rate: str) -> str:
         verdicts[verdict].append(f"{METHODS[method].title} {interval(difference)}{at_the_end}")
     told = [f"{verdict}: {'; '.join(which)}" for verdict, which in verdicts.items() if which]
     return f"- Noise {float(rate):.0%}, {'. '.join(told)}." if told else ""
+
+
+TESTBED = Testbed(
+    name="corrupted_labels",
+    methods=METHODS,
+    main=MAIN,
+    splits=SPLITS,
+    axes={"last_f1": "macro F1, last epoch", "last_auc": "macro AUC, last epoch"},
+    budget=Budget(),
+    quick=QUICK,
+    run=run,
+    remarks=remarks,
+    strengths=(0.0, 0.1, 0.2, 0.4),
+    strength="rate of the label noise",
+    measure="%",
+)

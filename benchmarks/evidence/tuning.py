@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings that no paper gives for a testbed, by in-distribution validation data alone.
 
-    python benchmarks/evidence_tuning.py biased_mnist
-    python benchmarks/evidence_tuning.py echo_demo
+    python -m benchmarks.evidence.tuning biased_mnist
+    python -m benchmarks.evidence.tuning echo_demo
 
 Every candidate is trained once, with a seed that no run of the evidence has, on data whose shortcut is always right. No
 test split is loaded. Accuracy on the validation data says nothing here, for their shortcut does not lie either; what is
@@ -13,23 +13,37 @@ shortcut.
 
 from __future__ import annotations
 
-import csv
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import fire
 import torch
-from evidence import commit, processes
-from testbeds import biased_mnist, echo_demo
-from testbeds.judge import RULES
+
+from benchmarks.csv_file import RESULTS, made_by, write
+from benchmarks.evidence.processes import processes
+from benchmarks.evidence.testbed import Row, testbed_of
+from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, echo_demo
+from benchmarks.evidence.training import RULES, Training
+from benchmarks.parts import Step, with_isnet, with_right_reasons, with_spectral_decoupling
 
 SEED = 100  # the first of seeds that no run of the evidence has
-TESTBEDS: dict[str, Any] = {"biased_mnist": biased_mnist, "echo_demo": echo_demo}
+TUNED = {name: TESTBEDS[name] for name in ("biased_mnist", "echo_demo")}
 PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
 # whose heatmap loss does less at the same P: a mean over several maps, or one in every 4th iteration, or no pooling
 WEAKER = ("isnet_original", "isnet_dual", "isnet_interval4", "isnet_strided")
+# what makes the last step of a method of biased_mnist, by its settings
+VARIED: dict[str, Callable[..., Step]] = {
+    "isnet": with_isnet,
+    "isnet_original": partial(with_isnet, target="all"),
+    "isnet_dual": partial(with_isnet, target="dual"),
+    "isnet_interval4": partial(with_isnet, interval=4),
+    "isnet_strided": with_isnet,
+    "rrr": with_right_reasons,
+    "spectral_decoupling": with_spectral_decoupling,
+}
 # instead of the z-score images in [0, 1], which augmentation leaves a little; the zB rule needs a range that holds
 _CLIP = {
     "_target_": "ScaleIntensityRanged",
@@ -40,20 +54,20 @@ _CLIP = {
     "b_max": 1,
     "clip": True,
 }
-# what differs from the method of that name in the testbed's METHODS
+# methods, and what is set otherwise in them: arguments of VARIED, or entries of the bundle's config
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [
         *(("isnet", {"background_scale": e, "relevance_weight": p}) for e, p in product((0.1, 1.0), (0.5, 0.7))),
         *(("isnet", {"rank_decay": d}) for d in (0.5, 1.0)),
         *((name, {"relevance_weight": p}) for name, p in product(WEAKER, (0.7, 0.9))),
-        *(("rrr", {"rrr": weight}) for weight in (0.1, 1.0, 10.0)),
+        *(("rrr", {"weight": weight}) for weight in (0.1, 1.0, 10.0)),
         *(("spectral_decoupling", {"penalty_weight": weight}) for weight in (0.02, 0.2, 2.0)),
         *((pair, {}) for pair in PAIRS),
     ],
     "echo_demo": [
-        *((name, {"options": {"learning_rate": rate}}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
+        *((name, {"learning_rate": rate}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
         *(
-            ("isnet", {"options": {"learning_rate": rate, "loss#background_scale": e, "relevance_weight": p}})
+            ("isnet", {"learning_rate": rate, "loss#background_scale": e, "relevance_weight": p})
             for rate, e, p in (
                 (1e-3, 1.0, 0.5),
                 (3e-3, 1.0, 0.5),
@@ -64,7 +78,7 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
             )
         ),
         *(
-            ("isnet", {"options": {"learning_rate": 3e-3, **changes}})
+            ("isnet", {"learning_rate": 3e-3, **changes})
             for changes in (
                 {"train#inferer#target": "stochastic"},
                 {"train#inferer#target": "all", "relevance_weight": 0.5},
@@ -82,26 +96,29 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool, seed: int = SEED) -> dict[str, float | str]:
+def train(testbed: str, name: str, changes: dict[str, Any], seed: int, quick: bool) -> Training:
+    """A candidate, on data whose shortcut is always right."""
+    budget = TUNED[testbed].quick if quick else TUNED[testbed].budget
+    if testbed == "echo_demo":
+        return echo_demo.train(echo_demo.METHODS[name], seed, 1.0, 1.0, budget, changes)
+    steps = biased_mnist.METHODS[name].steps
+    if changes:
+        steps = (*steps[:-1], VARIED[name](**changes))
+    return biased_mnist.train(steps, seed, 1.0, 1.0, budget)
+
+
+def one_run(testbed: str, name: str, changes: dict[str, Any], quick: bool, seed: int = SEED) -> Row:
     """In a process of its own: a line of the results."""
     torch.set_num_threads(1)
-    module = TESTBEDS[testbed]
-    method = replace(module.METHODS[name], **changes)
-    trained = module.train(method, seed, 1.0, 1.0, module.QUICK if quick else module.Budget())
+    trained = train(testbed, name, changes, seed, quick)
     epoch = trained.take("consistency")
     measured = trained.validation.history[epoch]
-    written = ", ".join(f"{option} {value}" for option, value in changes.get("options", changes).items())
-    row = {"method": name, "settings": written or method.settings, "epoch": epoch + 1, **measured}
-    return {**row, "score": RULES["consistency"](measured)}
+    settings = ", ".join(f"{option} {value}" for option, value in changes.items())
+    row = {"method": name, "seed": seed, "settings": settings or TUNED[testbed].methods[name].settings}
+    return {**row, "epoch": epoch + 1, **measured, "score": RULES["consistency"](measured)}
 
 
-def main(
-    testbed: str,
-    out: str = str(Path(__file__).resolve().parent / "results"),
-    workers: int = 2,
-    quick: bool = False,
-    seed: int = SEED,
-) -> None:
+def main(testbed: str, out: str = str(RESULTS), workers: int = 2, quick: bool = False, seed: int = SEED) -> None:
     """Train every candidate and write the table.
 
     Args:
@@ -111,18 +128,14 @@ def main(
         quick: a smoke test on a few images, whose numbers mean nothing.
         seed: of the training; none that a run of the evidence has.
     """
-    if testbed not in TESTBEDS:
-        raise ValueError(f"unknown testbed {testbed!r}; there are {', '.join(TESTBEDS)}.")
-    made_by = commit()
+    testbed_of(testbed, TUNED)
+    origin = made_by()
     jobs = [(testbed, *candidate, quick, seed) for candidate in CANDIDATES[testbed]]
     with processes(workers) as pool:
-        rows = [{"commit": made_by, **row} for row in pool.map(one_run, *zip(*jobs, strict=True))]
+        rows = [{**origin, **row} for row in pool.map(one_run, *zip(*jobs, strict=True))]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"tuning_{testbed}{'_quick' * quick}.csv").open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write(folder / f"tuning_{testbed}{'_quick' * quick}.csv", rows)
     for row in rows:
         print(f"{row['method']}, {row['settings']}: {100 * float(row['score']):.1f}")
 

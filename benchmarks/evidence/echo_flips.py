@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does a decision that follows the background show in its heatmap? On the echo demo cohort, image by image.
 
-    python benchmarks/echo_flips.py                                  # the ISNet, three trainings, three minutes
-    python benchmarks/echo_flips.py --methods plain,isnet,backmix
+    python -m benchmarks.evidence.echo_flips                         # the ISNet, three trainings, three minutes
+    python -m benchmarks.evidence.echo_flips --methods plain,isnet,backmix
 
-Trains methods of the testbed echo_demo of evidence.py on clips whose overlay always names their view. Then it sorts the
+Trains methods of the testbed echo_demo on clips whose overlay always names their view. Then it sorts the
 images into quarters by the share of the relevance in the background, and counts in each how many decisions another
 background changes, on training and on validation images. No test data are loaded.
 """
@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import fire
 import torch
-from evidence import method_names, processes
-from evidence_tuning import SEED
-from testbeds import echo_demo
-from testbeds.judge import Judge
-from testbeds.report import spread
 
+from benchmarks.evidence.processes import processes
+from benchmarks.evidence.testbeds import echo_demo
+from benchmarks.evidence.training import Judge
+from benchmarks.evidence.tuning import SEED
+from benchmarks.methods import named
+from benchmarks.tables import spread
 from monai_debias.metrics import background_relevance
 from monai_debias.relevance import LRP
 from monai_debias.transforms import backmix
@@ -76,7 +77,7 @@ def main(methods: str | tuple[str, ...] = "isnet", seeds: int = 3, workers: int 
         workers: how many at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.
     """
-    jobs = [(name, SEED + seed, quick) for name in method_names(echo_demo, methods) for seed in range(seeds)]
+    jobs = [(name, SEED + seed, quick) for name in named(methods, echo_demo.METHODS) for seed in range(seeds)]
     with processes(workers) as pool:
         found = list(pool.map(one_run, *zip(*jobs, strict=True)))
     print("\nMean ± standard deviation in percent, quarters by the relevance in the background, from least to most:\n")

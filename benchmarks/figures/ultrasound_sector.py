@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/ultrasound_sector.png: the sector found in a real clip and on synthetic screens.
 
-Run from the root of the repository, with the extra ``dev`` installed: ``python docs/figures/ultrasound_sector.py``.
+Run from the root of the repository, with the extra ``dev`` installed and the tests' synthetic screens in the path:
+``PYTHONPATH=tests/apps/ultrasound python -m benchmarks.figures.ultrasound_sector``.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -16,12 +16,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from pydicom import examples
+from sector_phantoms import phantom
 
 from monai_debias.apps.ultrasound import UltrasoundSectorMask
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "transforms"))
-from sector_phantoms import phantom  # noqa: E402
 
 FOUND, TRUE = "#ff5533", "#35d0ff"
 SCREENS = (

@@ -1,0 +1,199 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Does BackMix keep an echo-view classifier from reading the scanner's overlay? Trains, evaluates and reports.
+
+    python -m benchmarks.demo                                # what `make demo` runs
+    python -m benchmarks.demo --seeds 0,1,2 --methods plain,backmix,wbackmix --workers 3
+    python -m benchmarks.demo --seeds 0,1,2 --record benchmarks/results/echo_demo_table.csv   # the README's table
+
+Everything goes through the bundle `bundles/echo_view`, run as a user runs it. The cohort is semi-synthetic. A training
+that was interrupted goes on, and one that has its results already is not run again: delete the folder to start anew.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fire
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+
+from benchmarks.csv_file import ROOT, made_by, write
+from benchmarks.methods import METHODS, named
+from benchmarks.tables import markdown, rounded, spread
+from monai_debias.demo import echo_demo_cohort
+from monai_debias.visualize import method_comparison
+
+BUNDLE = ROOT / "bundles" / "echo_view"
+METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced acc.", "f1_macro": "macro F1", "roc_auc": "ROC AUC"}
+# the sections of the test, by what the scanner writes beside the heart
+SPLITS = {
+    "test_same": "overlay as in the training",
+    "test_none": "random overlay",
+    "test_reversed": "reversed overlay",
+}
+IN_THE_BUNDLE = {name: method for name, method in METHODS.items() if method.overlays or name == "plain"}
+SMALL: dict[str, Any] = {"patients": (8, 2, 2), "frames": 2, "progress": False}  # cohort of a smoke test
+SHORT = ("--max_epochs", "1", "--image_size", "[32, 32]")
+Runs = Mapping[str, Sequence[dict]]
+
+
+def run_bundle(configs: Sequence[str], *arguments: str) -> None:
+    """``python -m monai.bundle run`` with the given config files of the bundle."""
+    files = [str(BUNDLE / "configs" / f"{name}.json") for name in configs]
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLE)]
+    command += ["--config_file", str(files), "--logging_file", str(BUNDLE / "configs" / "logging.conf"), *arguments]
+    subprocess.run(command, check=True)
+
+
+def train_and_evaluate(name: str, seed: int, cohort: str, out: Path, options: Sequence[str] = ()) -> dict:
+    """One run of a method, with options of the bundle's command line; returns its metrics by split."""
+    folder, method = out / f"{name}_seed{seed}", METHODS[name]
+    metrics = folder / "metrics.json"
+    if not metrics.exists():
+        print(f"\n=== {method.title}, seed {seed} ===", flush=True)
+        own = [text for option, value in method.options.items() for text in (f"--{option}", str(value))]
+        places = ["--dataset_dir", cohort, "--ckpt_dir", str(folder), "--output_dir", str(folder), "--seed", str(seed)]
+        places += options
+        start = time.monotonic()
+        run_bundle(("train", *method.overlays), *own, *places)
+        print(f"{method.title}, seed {seed}: trained in {time.monotonic() - start:.0f} s", flush=True)
+        run_bundle(("train", "evaluate"), *places)
+    return json.loads(metrics.read_text(encoding="utf-8"))
+
+
+def examples(cohort: str, n: int = 3) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Training images of the cohort before and after BackMix, by the bundle's own transforms; always the same."""
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")])
+    parser["dataset_dir"] = cohort
+    parser["show_progress"] = False
+    parser["train_items"] = [item for item in parser.get_parsed_content("train_items") if item["bias_aligned"]][: 4 * n]
+    parser["train#cached_dataset#num_workers"] = 1
+    parser.parse(True)
+    cached = parser.get_parsed_content("train#cached_dataset")
+    mix = parser.get_parsed_content("background_transforms")[0].set_random_state(0)
+    shown = []
+    for index in range(n):
+        sample = cached[5 * index]  # another view of another patient each time
+        shown.append(tuple(np.asarray(a[0]) for a in (sample["image"], sample["mask"], mix(sample)["image"])))
+    return shown
+
+
+def table(results: Runs) -> str:
+    """Markdown: every metric by method and split; interval of one run, or mean, spread and worst of several."""
+    lines = []
+    for name, runs in results.items():
+        for split in runs[0]:
+            values = [np.array([run[split]["metrics"][metric] for run in runs]) for metric in METRICS]
+            cells = [
+                spread(found[:, 0], min) if len(found) > 1 else "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * found[0]))
+                for found in values
+            ]
+            lines.append([METHODS[name].title, SPLITS.get(split, split), *cells])
+    return markdown(["method", "test clips with", *METRICS.values()], lines, texts=2)
+
+
+def rows_of(results: Runs, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Lines of a CSV: every metric of every split, of each run."""
+    origin = made_by("cuda:0" if torch.cuda.is_available() else "cpu")
+    rows = []
+    for name, runs in results.items():
+        for seed, run in zip(seeds, runs, strict=True):
+            found = {f"{split}_{metric}": run[split]["metrics"][metric][0] for split in run for metric in METRICS}
+            rows.append({**origin, "method": name, "seed": seed, **found})
+    return rows
+
+
+def table_of_seeds(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown, from the lines of a CSV: accuracy by method and split: mean, standard deviation and worst seed."""
+    lines = []
+    for name in dict.fromkeys(row["method"] for row in rows):
+        runs = [row for row in rows if row["method"] == name]
+        cells = [spread([float(run[f"{split}_accuracy"]) for run in runs], min) for split in SPLITS]
+        lines.append([METHODS[name].title, str(len(runs)), *cells])
+    return markdown(["method", "n", *SPLITS.values()], lines)
+
+
+def summary(results: Runs, minutes: float) -> str:
+    """What the table says, and how it was made."""
+    first = next(iter(results.values()))
+    one, n = first[0]["test_same"], len(first)
+    how = (
+        "[95 % bootstrap interval over patients]"
+        if n == 1
+        else f"mean ± standard deviation of {n} seeds (the worst of them)"
+    )
+    lines = [f"Percent, {how}; {one['samples']} clips of {one['patients']} patients in each split.", ""]
+    for name, runs in results.items():
+        same, reverse = (
+            np.mean([100 * run[split]["metrics"]["accuracy"][0] for run in runs])
+            for split in ("test_same", "test_reversed")
+        )
+        lines.append(f"- {METHODS[name].title}: {rounded(reverse - same):+.1f} points from same to reversed bias")
+    lines += [
+        "",
+        "Semi-synthetic cohort of phantoms, not patients. "
+        f"{minutes:.1f} minutes (runs that were there already not counted) by `{' '.join(['python', *sys.argv])}`.",
+    ]
+    return "\n".join(lines)
+
+
+def draw(results: Runs, cohort: str, file: Path) -> None:
+    """The accuracy by method and split, beside what BackMix does to an image."""
+    shown = {
+        METHODS[name].title: [{SPLITS.get(split, split): of for split, of in run.items()} for run in runs]
+        for name, runs in results.items()
+    }
+    method_comparison(shown, examples(cohort), chance=0.25).savefig(file, dpi=130)
+
+
+def main(
+    out: str = "demo_output",
+    seeds: str | int | tuple = 0,
+    methods: str | tuple = ("plain", "backmix"),
+    workers: int = 1,
+    record: str = "",
+    quick: bool = False,
+) -> None:
+    """Build the cohort, train and evaluate every method with every seed, and write table, figure and page.
+
+    Args:
+        out: folder for everything; finished runs in it are used again.
+        seeds: one seed, or several separated by commas.
+        methods: plain, backmix, wbackmix, isnet, isnet_lds, isnet_few_masks, spectral_decoupling, mixup,
+            manifold_mixup, flow_mixup, backmix_isnet, backmix_spectral_decoupling, backmix_isnet_spectral_decoupling,
+            background_black, background_noise, background_shuffle, background_dim.
+        workers: how many trainings at a time.
+        record: CSV file of a line for each run; none if empty.
+        quick: a smoke test on a few clips, whose numbers mean nothing.
+    """
+    start, folder = time.monotonic(), Path(out).resolve()
+    seed_list = [int(s) for s in (seeds if isinstance(seeds, tuple) else str(seeds).split(","))]
+    names = named(methods, IN_THE_BUNDLE)
+    folder.mkdir(parents=True, exist_ok=True)
+    cohort = echo_demo_cohort(folder / "cohort", **(SMALL if quick else {}))
+    jobs = [(name, seed, cohort, folder, SHORT if quick else ()) for seed in seed_list for name in names]
+    with ThreadPoolExecutor(workers) as pool:  # of which each waits for the processes that it starts
+        runs = list(pool.map(train_and_evaluate, *zip(*jobs, strict=True)))
+    results = {name: runs[n :: len(names)] for n, name in enumerate(names)}
+    if record:
+        write(Path(record), rows_of(results, seed_list))
+    draw(results, cohort, folder / "comparison.png")
+    text = f"{table(results)}\n\n{summary(results, (time.monotonic() - start) / 60)}\n"
+    title = "# Does the classifier read the scanner's overlay?"
+    page = f"{title}\n\n![accuracy by split and method](comparison.png)\n\n{text}"
+    (folder / "report.md").write_text(page, encoding="utf-8")
+    print(f"\n{text}\nfigure: {folder / 'comparison.png'}\npage:   {folder / 'report.md'}")
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

@@ -1,0 +1,155 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue: every method that is trained here, once, for a training in Python and for one by a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmarks.parts import (
+    Step,
+    with_backmix,
+    with_few_masks,
+    with_flow_mixup,
+    with_isnet,
+    with_manifold_mixup,
+    with_mixup,
+    with_right_reasons,
+    with_spectral_decoupling,
+    with_strides,
+    with_weights,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method, as what it changes in the plain training.
+
+    Args:
+        title: in tables.
+        settings: in tables: whose settings these are, and which.
+        steps: functions that change the parts of a training in Python, see ``parts.py``.
+        overlays: names of the overlays that do the same to a bundle's ``train.json``.
+        options: entries of the bundle's config that are set after that.
+    """
+
+    title: str
+    settings: str = ""
+    steps: tuple[Step, ...] = ()
+    overlays: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_DOMAIN_BED = "DomainBed: λ 0.2, mean over logits"
+_STRIDED = "P 0.5, d 0.9, E 0.1; a network without pooling"
+METHODS = {
+    "plain": Method("plain"),
+    "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
+    "backmix": Method("BackMix", "paper: probability 1", (with_backmix(),), ("backmix",)),
+    "wbackmix": Method(
+        "wBackMix, 5 % masks",
+        "paper: λ 1",
+        (with_few_masks(0.05), with_backmix(), with_weights()),
+        ("wbackmix",),
+    ),
+    "isnet": Method("ISNet, selective", "P 0.5, d 0.9, E 0.1", (with_isnet(),), ("isnet",)),
+    "spectral_decoupling": Method(
+        "spectral decoupling", _DOMAIN_BED, (with_spectral_decoupling(),), ("spectral_decoupling",)
+    ),
+    "mixup": Method("Mixup", "alpha 1", (with_mixup(),), ("mixup",)),
+    "manifold_mixup": Method(
+        "Manifold Mixup", "alpha 1, images and the first two stages", (with_manifold_mixup(),), ("manifold_mixup",)
+    ),
+    "flow_mixup": Method("Flow-Mixup", "alpha 1, the first two stages", (with_flow_mixup(),), ("flow_mixup",)),
+    "flow_mixup_replace": Method(
+        "Flow-Mixup, mixed rows alone", "alpha 1, the first two stages", (with_flow_mixup(flow="replace"),)
+    ),
+    "backmix_isnet": Method(
+        "BackMix and ISNet", "P 0.5, d 0.9, E 0.1", (with_backmix(), with_isnet()), ("backmix", "isnet")
+    ),
+    "backmix_spectral_decoupling": Method(
+        "BackMix and spectral decoupling",
+        "as each alone",
+        (with_backmix(), with_spectral_decoupling()),
+        ("backmix", "spectral_decoupling"),
+    ),
+    "backmix_flow_mixup": Method("BackMix and Flow-Mixup", "as each alone", (with_backmix(), with_flow_mixup())),
+    "isnet_spectral_decoupling": Method(
+        "ISNet and spectral decoupling", "as each alone", (with_spectral_decoupling(), with_isnet())
+    ),
+    "backmix_isnet_spectral_decoupling": Method(
+        "BackMix, ISNet and spectral decoupling",
+        "as each alone",
+        (with_backmix(), with_spectral_decoupling(), with_isnet()),
+        ("backmix", "isnet", "combined"),
+    ),
+    "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", (with_isnet(background_scale=1.0),)),
+    "isnet_original": Method(
+        "ISNet, original", "P 0.7, d 0.9, E 0.1", (with_isnet(target="all", relevance_weight=0.7),)
+    ),
+    "isnet_stochastic": Method("ISNet, stochastic", "P 0.5, d 0.9, E 0.1", (with_isnet(target="stochastic"),)),
+    "isnet_dual": Method("ISNet, dual", "P 0.7, d 0.9, E 0.1", (with_isnet(target="dual", relevance_weight=0.7),)),
+    "isnet_strided": Method("ISNet, selective", _STRIDED, (with_strides, with_isnet())),
+    "isnet_strided_heavier": Method(
+        "ISNet, selective",
+        "P 0.7, d 0.9, E 0.1; a network without pooling",
+        (with_strides, with_isnet(relevance_weight=0.7)),
+    ),
+    "isnet_stochastic_strided": Method("ISNet, stochastic", _STRIDED, (with_strides, with_isnet(target="stochastic"))),
+    "isnet_interval4": Method(
+        "ISNet, a heatmap every 4th iteration", "P 0.7, d 0.9, E 0.1", (with_isnet(interval=4, relevance_weight=0.7),)
+    ),
+    "isnet_lds": Method(
+        "ISNet, deep supervision",
+        "P 0.5, d 0.9, E 0.1",
+        (with_isnet(layers=["stage1", "stage2", "stage3"]),),
+        ("isnet", "isnet_lds"),
+    ),
+    "isnet_few_masks": Method(
+        "ISNet, 5 % masks", "P 0.5, d 0.9, E 0.1", (with_few_masks(0.05), with_isnet()), ("isnet", "isnet_few_masks")
+    ),
+    "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
+    **{
+        f"background_{kind}": Method(
+            f"background: {kind}",
+            "BackMix's ablation",
+            (with_backmix(kind),),
+            ("background_ablation",),
+            {"background": kind},
+        )
+        for kind in ("black", "noise", "shuffle", "dim")
+    },
+}
+MAIN = (
+    "plain",
+    "unbiased",
+    "backmix",
+    "wbackmix",
+    "isnet",
+    "spectral_decoupling",
+    "mixup",
+    "manifold_mixup",
+    "flow_mixup",
+    "backmix_isnet",
+    "backmix_spectral_decoupling",
+)
+
+
+def chosen(names: Iterable[str], settings: Mapping[str, str]) -> dict[str, Method]:
+    """Some methods of the catalogue, of which some have other settings in a testbed."""
+    return {name: replace(METHODS[name], settings=settings.get(name, METHODS[name].settings)) for name in names}
+
+
+def named(names: str | Iterable[str], methods: Mapping[str, Method]) -> list[str]:
+    """Names from a command line, separated by commas, of which there are methods.
+
+    Raises:
+        ValueError: when there is none of a name.
+    """
+    asked = names.split(",") if isinstance(names, str) else list(names)
+    unknown = [name for name in asked if name not in methods]
+    if unknown:
+        raise ValueError(f"unknown methods {unknown}; there are {', '.join(methods)}.")
+    return asked

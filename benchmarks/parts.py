@@ -1,0 +1,240 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A training in its parts, and the small functions that make a method of the plain one: parts in, changed parts out.
+
+>>> method = (with_few_masks(0.05), with_backmix(), with_weights())  # wBackMix
+>>> for change in method:
+...     parts = change(parts)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedTrainer
+from monai.inferers import Inferer
+from monai.transforms import Compose, SelectItemsd
+from torch import nn
+
+from benchmarks.right_reasons import InputGradients, RightForTheRightReasons
+from monai_debias.data import keep_mask_fraction, mask_fraction
+from monai_debias.engines import PrepareBatchFlowMixup, PrepareBatchISNet, PrepareBatchTargets
+from monai_debias.handlers import FiniteLoss, GradientClipping
+from monai_debias.inferers import ISNetInferer
+from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a training that a method may change; those with a default are the plain training.
+
+    Args:
+        network: what is trained; ``stages`` are the names of the modules whose outputs are its hidden states.
+        stages: in their order.
+        n_classes: number of logits.
+        samples: the training data: dictionaries of ``image`` (1, rows, columns) in [0, 1], where 0 is black, ``mask``
+            and ``label``.
+        seed: of the training.
+        make_loss: the loss by its reduction, "mean" or "none".
+        transforms: what is done to a sample, in this order.
+        keys: what of a sample is in a batch.
+        mixup: what mixes the rows of a batch.
+        prepare_batch: of the trainer; None for MONAI's own.
+        inferer: of the trainer; None for MONAI's own.
+        handlers: of the trainer.
+    """
+
+    network: nn.Module
+    stages: tuple[str, ...]
+    n_classes: int
+    samples: Sequence[dict[str, Any]]
+    seed: int
+    make_loss: Callable[[str], nn.Module] = lambda reduction: nn.CrossEntropyLoss(reduction=reduction)
+    transforms: tuple[Callable, ...] = ()
+    keys: tuple[str, ...] = ("image", "label")
+    mixup: FlowMixupd | None = None
+    prepare_batch: Callable | None = None
+    inferer: Inferer | None = None
+    handlers: tuple[Any, ...] = ()
+
+    def changed(self, steps: Iterable[Step]) -> Parts:
+        """What the steps of a method make of it, one after the other."""
+        parts = self
+        for step in steps:
+            parts = step(parts)
+        return parts
+
+    def fit(
+        self, batch: int, epochs: int, learning_rate: float, *handlers: Any, generator: torch.Generator | None = None
+    ) -> None:
+        """Train by MONAI's own trainer, with Adam and a cosine schedule.
+
+        Args:
+            batch: number of samples in a batch.
+            epochs: how often all samples are seen.
+            learning_rate: at the beginning.
+            handlers: further ones.
+            generator: of the order of the samples; None for torch's own.
+        """
+        transforms = Compose([*self.transforms, SelectItemsd(list(self.keys))])
+        loader = DataLoader(
+            Dataset(self.samples, transforms), batch_size=batch, shuffle=True, drop_last=True, generator=generator
+        )
+        optimizer = torch.optim.Adam(self.network.parameters(), learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
+        own = {"prepare_batch": self.prepare_batch, "inferer": self.inferer}
+        trainer = SupervisedTrainer(
+            device=torch.device("cpu"),
+            max_epochs=epochs,
+            train_data_loader=loader,
+            network=self.network,
+            optimizer=optimizer,
+            loss_function=self.make_loss("mean"),
+            decollate=False,
+            train_handlers=[*self.handlers, FiniteLoss(), *handlers],
+            **{name: part for name, part in own.items() if part is not None},
+        )
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
+        trainer.run()
+
+
+Step = Callable[[Parts], Parts]
+
+
+def with_few_masks(share: float) -> Step:
+    """Masks of a share of the samples only; which ones depends on the seed of the training."""
+
+    def step(parts: Parts) -> Parts:
+        items = [{**sample, "patient_id": n} for n, sample in enumerate(parts.samples)]
+        kept = map(KeepMaskd("mask"), keep_mask_fraction(items, share, parts.seed))
+        return replace(parts, samples=list(kept))
+
+    return step
+
+
+def with_backmix(background: str = "donor") -> Step:
+    """Another background in every sample that has a mask: BackMix, or one of the ablations of its paper."""
+
+    def step(parts: Parts) -> Parts:
+        mix = RandBackMixd("image", "mask", donors=parts.samples, background=background)
+        return replace(parts, transforms=(*parts.transforms, mix))
+
+    return step
+
+
+def with_weights() -> Step:
+    """Samples with a mask count more, as in wBackMix with λ = 1."""
+
+    def step(parts: Parts) -> Parts:
+        weigh, inner = BackMixWeightd("mask", mask_fraction=mask_fraction(parts.samples)), parts.make_loss
+        return replace(
+            parts,
+            transforms=(*parts.transforms, weigh),
+            keys=(*parts.keys, "weight"),
+            prepare_batch=PrepareBatchTargets(["label", "weight"]),
+            make_loss=lambda reduction: SampleWeightedLoss(inner("none"), reduction=reduction),
+        )
+
+    return step
+
+
+def with_isnet(
+    relevance_weight: float = 0.5, rank_decay: float = 0.9, background_scale: float = 0.1, **inferer: Any
+) -> Step:
+    """An ISNet; its losses have P, d and E of the paper, and further options are of the inferer."""
+
+    def step(parts: Parts) -> Parts:
+        inner = parts.make_loss
+        return replace(
+            parts,
+            transforms=(*parts.transforms, FillMaskd()),
+            keys=(*parts.keys, "mask", "has_mask"),
+            prepare_batch=PrepareBatchISNet(),
+            inferer=ISNetInferer(**inferer),
+            handlers=(*parts.handlers, GradientClipping(parts.network, 100.0)),
+            make_loss=lambda reduction: ISNetLRPLoss(
+                inner("none"), relevance_weight, rank_decay, background_scale=background_scale, reduction=reduction
+            ),
+        )
+
+    return step
+
+
+def with_spectral_decoupling(penalty_weight: float = 0.2) -> Step:
+    """A penalty on the squared logits, λ/2 times their mean."""
+
+    def step(parts: Parts) -> Parts:
+        inner = parts.make_loss
+
+        def make_loss(reduction: str) -> nn.Module:
+            return SpectralDecouplingLoss(inner(reduction), penalty_weight, class_reduction="mean", reduction=reduction)
+
+        return replace(parts, make_loss=make_loss)
+
+    return step
+
+
+def with_mixup(alpha: float = 1.0) -> Step:
+    """Mixed images."""
+    return lambda parts: _mixed(parts, FlowMixupd.mixup("image", alpha=alpha, num_classes=parts.n_classes))
+
+
+def with_manifold_mixup(alpha: float = 1.0, images: bool = True) -> Step:
+    """Mixed states, drawn for each batch among the first two stages and, as its authors have it, the images."""
+
+    def step(parts: Parts) -> Parts:
+        layers = ["input"] * images + list(parts.stages[:2])
+        options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes}
+        return _mixed(parts, FlowMixupd.manifold_mixup("image", parts.network, layers, **options))
+
+    return step
+
+
+def with_flow_mixup(alpha: float = 1.0, flow: str = "append") -> Step:
+    """Mixed states of the first two stages, whose rows are appended to those that are there, or replace them."""
+
+    def step(parts: Parts) -> Parts:
+        options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes, "flow": flow}
+        return _mixed(parts, FlowMixupd("image", network=parts.network, layers=parts.stages[:2], **options))
+
+    return step
+
+
+def _mixed(parts: Parts, mixup: FlowMixupd) -> Parts:
+    inner = parts.make_loss
+    return replace(
+        parts,
+        mixup=mixup,
+        prepare_batch=PrepareBatchFlowMixup(mixup),
+        make_loss=lambda reduction: FlowMixupLoss(mixup.groups, inner("none"), reduction=reduction),
+    )
+
+
+def with_right_reasons(weight: float = 1.0) -> Step:
+    """The classic penalty on input gradients outside the mask (RRR)."""
+    return lambda parts: replace(
+        parts,
+        transforms=(*parts.transforms, FillMaskd()),
+        keys=(*parts.keys, "mask"),
+        prepare_batch=PrepareBatchTargets(["label", "mask"]),
+        inferer=InputGradients(),
+        make_loss=lambda reduction: RightForTheRightReasons(weight),
+    )
+
+
+def with_strides(parts: Parts) -> Parts:
+    """Convolutions with a stride of 2 where a stage of the network ends in max-pooling, with the same weights."""
+    network = deepcopy(parts.network)
+    for stage in parts.stages:
+        convolution, *others, last = network.get_submodule(stage)
+        if isinstance(last, nn.MaxPool2d):
+            convolution.stride = (2, 2)
+            network.set_submodule(stage, nn.Sequential(convolution, *others))
+    return replace(parts, network=network)

@@ -1,0 +1,9 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Does a trained network use a shortcut, and how much does it matter?"""
+
+from __future__ import annotations
+
+from monai_debias.audit.judge import attention, decisions, robustness
+
+__all__ = ["attention", "decisions", "robustness"]

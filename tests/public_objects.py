@@ -63,6 +63,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "RelevanceWeightSchedule": {"loss": _ISNET_LOSS},
     "UltrasoundSectorMaskd": {"mask_key": ["sector"]},  # it writes a mask, and leaves a sample that has one as it is
     "SpectralDecouplingLoss.forward": {"target": torch.tensor([0, 1])},
+    "attention": {"loader": [{"image": _IMAGE, "mask": torch.eye(8).expand(2, 1, 8, 8)}]},
     "background_loss": {"mask": _MASK},
     "background_relevance": {"mask": _MASK},
     "background_swap_consistency": {"loader": [{"image": _FEATURES.float(), "mask": torch.eye(8).expand(60, 1, 8, 8)}]},
@@ -339,6 +340,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "section": "training",
         "sections": {"training": make_items(folder, 0), "test": make_items(folder, 5)},
         "seed": 0,
+        "splits": {name: [{"image": _IMAGE, "label": label}] for name in ("same", "reversed")},
         "strength": 1.0,
         "target": {"label": label, "weight": torch.tensor([0.5, 1.5]), "mask": _MASK},
         "titles": VIEWS,
@@ -480,6 +482,7 @@ BAD_CALL: dict[str, list[Any]] = {
     "second": [[0.5], [0.9, 0.8, 0.95, np.nan]],
     "section": ["no such section"],
     "sections": [{"training": [{"image": "a.png"}]}],
+    "splits": [{}, {"same": [], "reversed": []}],
     "strength": [-1.0, 100.0],
     "target": [{}, torch.zeros(2)],
     "titles": [["one"]],

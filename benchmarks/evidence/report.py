@@ -52,6 +52,17 @@ def table(testbed: Testbed, rows: Rows) -> str:
     return markdown(head, lines, texts=3)
 
 
+def by_strength(testbed: Testbed, rows: Rows) -> str:
+    """Markdown: the main methods on the last split at every strength, in percent."""
+    shifted = list(testbed.splits)[-1]
+    strengths = sorted({row["strength"] for row in rows}, key=float)
+    lines = [
+        [testbed.methods[method].title, *(cell(rows, method, strength, shifted) for strength in strengths)]
+        for method in testbed.main
+    ]
+    return markdown(["method", *(f"{float(strength):g}" for strength in strengths)], lines)
+
+
 def cell(rows: Rows, method: str, strength: str, column: str) -> str:
     """Mean, standard deviation and worst seed, in percent."""
     worst = max if column in LESS_IS_BETTER else min

@@ -57,10 +57,14 @@ def selection(testbed: Testbed, rows: Rows) -> str:
 
 def ranking(testbed: Testbed, rows: Rows) -> str:
     """Markdown: how well in-distribution validation data rank the trained networks by their shifted accuracy."""
+    shifted = testbed.splits[list(testbed.splits)[-1]]
+    title = f"Rank correlation (Spearman) with the accuracy on “{shifted}”, over all runs of a strength:"
+    return f"{title}\n\n{ranking_table(testbed, rows)}"
+
+
+def ranking_table(testbed: Testbed, rows: Rows) -> str:
+    """The table alone."""
     *_, shifted = testbed.splits
-    title = (
-        f"Rank correlation (Spearman) with the accuracy on “{testbed.splits[shifted]}”, over all runs of a strength:"
-    )
     lines = []
     for strength in sorted({row["strength"] for row in rows}, key=float, reverse=True):
         runs = [row for row in rows if row["strength"] == strength and row["method"] != "unbiased"]
@@ -71,4 +75,4 @@ def ranking(testbed: Testbed, rows: Rows) -> str:
         scores = [[rule(m) for m in measured] for rule in RULES.values()]
         told = [f"{spearmanr(score, found).statistic:.2f}" if len(set(score)) > 1 else "all equal" for score in scores]
         lines.append([f"{float(strength):g}", str(len(runs)), *told])
-    return f"{title}\n\n{markdown(['strength', 'runs', *TITLES.values()], lines)}"
+    return markdown(["strength", "runs", *TITLES.values()], lines)

@@ -16,7 +16,7 @@ import torch
 from monai.utils import convert_to_tensor
 
 from monai_debias.metrics import background_relevance, group_accuracy, pointing_game
-from monai_debias.metrics.evaluating import evaluating
+from monai_debias.networks import evaluating
 from monai_debias.parameters import FUNCTION, KEY, LOADER, MODULE, NONE, STRING, MappingOf, expects
 from monai_debias.relevance import LRP
 
@@ -217,11 +217,11 @@ def _tensor(batch: Mapping[str, Any], key: str) -> torch.Tensor:
         raise TypeError(f"the loader must give mappings with {key!r}, got {type(batch).__name__}.")
     if key not in batch:
         raise KeyError(f"a batch has no {key!r}, it has {sorted(map(str, batch))}: name the key.")
-    return convert_to_tensor(batch[key], track_meta=False, device="cpu").detach()
+    return convert_to_tensor(batch[key], wrap_sequence=True, track_meta=False, device="cpu").detach()
 
 
 def _labels(batch: Mapping[str, Any], key: str) -> torch.Tensor:
-    labels = torch.as_tensor(_tensor(batch, key))
+    labels = _tensor(batch, key)
     if labels.ndim != 1 or labels.is_floating_point():
         raise ValueError(
             f"labels are of shape {tuple(labels.shape)} and {labels.dtype}, expected indices of classes, shape (B,)."

@@ -14,23 +14,21 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import evidence
-import evidence_tuning
-from testbeds import TESTBEDS, biased_mnist, colored_mnist
-from testbeds.biased_mnist import load
-from testbeds.judge import Judge, Training, Validation
-from testbeds.methods import METHODS
-from testbeds.report import report
-from testbeds.verdict import ranking
-
+from benchmarks.csv_file import ROOT, append, made_by, read
+from benchmarks.evidence import tuning
+from benchmarks.evidence.__main__ import main
+from benchmarks.evidence.report import report
+from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, colored_mnist
+from benchmarks.evidence.testbeds.biased_mnist import load
+from benchmarks.evidence.training import Judge, Training, Validation
+from benchmarks.evidence.verdict import ranking
 from monai_debias.demo.biased_mnist import BiasedMNIST
 
 BUDGET = biased_mnist.Budget(images=128, epochs=1, evaluated=40, explained=20, judged=15, batch=32)
 SHARES = (*biased_mnist.SPLITS, "worst_group", *biased_mnist.AXES, "validation_accuracy", "attention_rule_deceiving")
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", list(TESTBEDS["biased_mnist"].methods))
 def test_every_method_trains_and_is_judged(method):
     row = biased_mnist.run(method, 0, budget=BUDGET)
     assert all(0 <= row[column] <= 1 for column in SHARES)
@@ -41,12 +39,12 @@ def test_every_method_trains_and_is_judged(method):
 def test_results_are_kept_and_reported(tmp_path):
     file = tmp_path / "biased_mnist.csv"
     measured = biased_mnist.run("plain", 0, budget=BUDGET)
-    assert evidence.read(file) == []
+    assert read(file) == []
     for method in ("plain", "isnet"):
         for seed in range(3):
             better = {"same": 1.0, "deceiving": 0.05 if method == "plain" else 0.9 + seed / 100, "pointing_game": 0.1}
             row = {
-                "commit": "abc",
+                **made_by(),
                 "method": method,
                 "seed": seed,
                 "strength": 1.0,
@@ -54,26 +52,26 @@ def test_results_are_kept_and_reported(tmp_path):
                 **better,
                 "run_seconds": 1800,
             }
-            evidence.append(file, row)
-    rows = evidence.read(file)
+            append(file, row)
+    rows = read(file)
     assert [row["method"] + row["seed"] for row in rows] == ["plain0", "plain1", "plain2", "isnet0", "isnet1", "isnet2"]
-    text = report(biased_mnist, rows, file.with_suffix(""))
-    assert "| 91.0 ± 1.0 |" in text
+    text = report(biased_mnist.TESTBED, rows, file.with_suffix(""))
+    assert "| 91.0 ± 1.0 (90.0) |" in text
     assert "+86.0 [85.0, 87.0]" in text
     assert "shortcut learner in 3 of 3 runs" in text
     assert "| the main methods at strength 1 | 6 | 3.0 |" in text
-    assert "Made at commit abc." in text
+    assert f"Commit: {made_by()['commit']}. Processor: {made_by()['processor']}. Versions: Python " in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
 
 
-@pytest.mark.parametrize("method", list(colored_mnist.METHODS))
+@pytest.mark.parametrize("method", list(colored_mnist.RECIPES))
 def test_colored_mnist(method, tmp_path):
     row = colored_mnist.run(method, 0, budget=colored_mnist.QUICK)
     assert all(0 < row[split] < 1 for split in colored_mnist.SPLITS)
     file = tmp_path / "colored_mnist.csv"
     for name in ("plain", method):
-        evidence.append(file, {"commit": "abc", "method": name, "seed": 0, "strength": 1.0, **row, "run_seconds": 9})
-    assert "Published" in report(colored_mnist, evidence.read(file), file.with_suffix(""))
+        append(file, {**made_by(), "method": name, "seed": 0, "strength": 1.0, **row, "run_seconds": 9})
+    assert "Published" in report(colored_mnist.TESTBED, read(file), file.with_suffix(""))
     assert file.with_suffix(".png").stat().st_size > 5_000
 
 
@@ -81,7 +79,7 @@ def test_full_batches_are_full_in_parts(monkeypatch):
     torch.manual_seed(0)
     digits = torch.randint(10, (130,))
     for name in ("spectral_decoupling", "gray"):
-        method = colored_mnist.METHODS[name]
+        method = colored_mnist.RECIPES[name]
         x, y = colored_mnist.environment(torch.rand(130, 1, 28, 28), digits, 0.2, method.gray)
         network = colored_mnist.make_network(method)
         expected = torch.autograd.grad(torch.nn.BCEWithLogitsLoss()(network(x), y), list(network.parameters()))
@@ -130,7 +128,7 @@ def test_the_worst_group_is_a_class_in_a_split():
     label, mask = torch.tensor([0, 0, 1, 1]), torch.ones(4, 1, 1, 1)
     images = {"same": [0.0, 0.0, 1.0, 1.0], "none": [0.0, 1.0, 0.0, 0.0], "deceiving": [1.0, 0.0, 1.0, 1.0]}
     tests = {split: BiasedMNIST(torch.tensor(x).reshape(4, 1, 1, 1), label, mask, label) for split, x in images.items()}
-    found = Judge(Brightness()).robustness(tests)
+    found = Judge(Brightness(), batch=3).robustness(tests)
     assert found == {"same": 1.0, "none": 0.25, "deceiving": 0.75, "worst_group": 0.0, "gap": 0.25}
 
 
@@ -154,14 +152,14 @@ def test_validation_data_rank_the_runs():
         row = {f"validation_{key}": value for key, value in {**measured, "pointing_game": 1.0}.items()}
         row |= {"method": "plain", "seed": seed, "strength": 1.0, "deceiving": consistency}
         rows.append({key: str(value) for key, value in row.items()})
-    assert "| 1 | 3 | -1.00 | 1.00 | -1.00 |" in ranking(biased_mnist, rows)
-    assert "| 1 |" not in ranking(biased_mnist, rows[:2])
+    assert "| 1 | 3 | -1.00 | 1.00 | -1.00 |" in ranking(biased_mnist.TESTBED, rows)
+    assert "| 1 |" not in ranking(biased_mnist.TESTBED, rows[:2])
 
 
 def test_settings_are_chosen_without_a_test_split(monkeypatch):
     sections = []
     monkeypatch.setattr(biased_mnist, "load", lambda s, *a, **k: sections.append(s) or load(s, *a, **k))
-    row = evidence_tuning.one_run("biased_mnist", "isnet", {"background_scale": 1.0}, quick=True)
+    row = tuning.one_run("biased_mnist", "isnet", {"background_scale": 1.0}, quick=True)
     assert set(sections) == {"training", "validation"}
     assert row["score"] == row["accuracy"] * row["swap_consistency"]
     assert row["settings"] == "background_scale 1.0"
@@ -169,14 +167,14 @@ def test_settings_are_chosen_without_a_test_split(monkeypatch):
 
 def test_the_command_goes_on_where_it_was(tmp_path, capsys):
     file = tmp_path / "biased_mnist_quick.csv"
-    row = {"commit": "abc", "method": "plain", "seed": 0, "strength": 1.0, "run_seconds": 1e4}
-    evidence.append(file, {**row, **biased_mnist.run("plain", 0, budget=BUDGET)})
+    row = {**made_by(), "method": "plain", "seed": 0, "strength": 1.0, "run_seconds": 1e4}
+    append(file, {**row, **biased_mnist.run("plain", 0, budget=BUDGET)})
     before = file.read_text()
     options = {"seeds": 1, "out": str(tmp_path), "workers": 1, "quick": True}
-    evidence.main("biased_mnist", "plain,backmix_isnet", **options)
+    main("biased_mnist", "plain,backmix_isnet", **options)
     assert "[1/1, " in capsys.readouterr().out  # plain is there already
     assert file.read_text().startswith(before)
-    rows = evidence.read(file)
+    rows = read(file)
     assert [row["method"] for row in rows] == ["plain", "backmix_isnet"]
     assert all(0 < float(row["seconds"]) < float(row["run_seconds"]) for row in rows)
     assert "| BackMix and ISNet | 1 |" in file.with_suffix(".md").read_text(encoding="utf-8")
@@ -184,20 +182,20 @@ def test_the_command_goes_on_where_it_was(tmp_path, capsys):
 
 def test_lines_of_another_version_stay_alone(tmp_path):
     file = tmp_path / "results.csv"
-    evidence.append(file, {"method": "plain", "seed": 0, "same": 1.0})
-    evidence.append(file, {"seed": 1, "same": 0.9, "method": "plain"})
+    append(file, {"method": "plain", "seed": 0, "same": 1.0})
+    append(file, {"seed": 1, "same": 0.9, "method": "plain"})
     before = file.read_text()
     with pytest.raises(ValueError, match=r"columns \['none', 'same'\] differ. Move it away"):
-        evidence.append(file, {"method": "plain", "seed": 2, "none": 1.0})
+        append(file, {"method": "plain", "seed": 2, "none": 1.0})
     assert file.read_text() == before
-    assert [row["same"] for row in evidence.read(file)] == ["1.0", "0.9"]
+    assert [row["same"] for row in read(file)] == ["1.0", "0.9"]
 
 
 def test_unknown_names_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown methods \['magic'\]; biased_mnist has plain, "):
-        evidence.main("biased_mnist", "magic", out=str(tmp_path))
+    with pytest.raises(ValueError, match=r"unknown methods \['magic'\]; there are plain, "):
+        main("biased_mnist", "magic", out=str(tmp_path))
     with pytest.raises(ValueError, match="unknown testbed 'nowhere'; there are biased_mnist, colored_mnist"):
-        evidence.main("nowhere", "plain", out=str(tmp_path))
+        main("nowhere", "plain", out=str(tmp_path))
 
 
 def test_workers_end_with_a_killed_command(tmp_path):
@@ -205,8 +203,8 @@ def test_workers_end_with_a_killed_command(tmp_path):
     script = tmp_path / "command.py"
     script.write_text(  # its work outlasts the test, unless it ends with the command
         "import os, sys, time\n"
-        f"sys.path.insert(0, {str(Path(evidence.__file__).parent)!r})\n"
-        "from evidence import processes\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from benchmarks.evidence.processes import processes\n"
         "def work():\n"
         f"    open({str(started)!r}, 'w').write(str(os.getpid()))\n"
         "    time.sleep(300)\n"
@@ -254,6 +252,6 @@ def _runs(pid):
 )
 def test_a_quick_run_judges_in_more_than_one_batch(testbed, read):
     """What breaks at the second batch shall break in the smoke test, and not after an hour."""
-    quick = TESTBEDS[testbed].QUICK
+    quick = TESTBEDS[testbed].quick
     assert all(images > quick.judged for images in read(quick))
     assert any(images % quick.judged for images in read(quick)), "the last batch is a full one"

@@ -4,23 +4,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import echo_flips
-import evidence
-import evidence_tuning
-from testbeds import echo_demo
-from testbeds.judge import Judge
-from testbeds.report import report
+from benchmarks.csv_file import append, made_by, read
+from benchmarks.evidence import echo_flips, tuning
+from benchmarks.evidence.report import report
+from benchmarks.evidence.testbeds import echo_demo
+from benchmarks.evidence.training import AXES, Judge
 
 BUDGET = echo_demo.QUICK
 RULES = ("", "consistency_rule_", "attention_rule_")
-SHARES = (*(rule + split for rule in RULES for split in echo_demo.SPLITS), *echo_demo.AXES)
+SHARES = (*(rule + split for rule in RULES for split in echo_demo.SPLITS), *AXES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,19 +29,19 @@ def cohorts(tmp_path_factory):
     echo_demo.load.cache_clear()
 
 
-def own(configs, folder):
+def own(overlays, folder):
     """The bundle as it is, for the same images."""
-    parser = echo_demo.bundle(configs, folder, BUDGET.image_size)
+    parser = echo_demo.bundle(overlays, folder, BUDGET.image_size)
     for data_set in ("train#cached_dataset", "validate#dataset"):
         parser[f"{data_set}#num_workers"] = 1
     return parser
 
 
-@pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet", "combined"])
+@pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet_spectral_decoupling"])
 def test_methods_train_and_are_judged(method):
     row = echo_demo.run(method, 0, 1.0, BUDGET)
     assert all(0 <= row[column] <= 1 for column in SHARES)
-    assert all(0 <= row[f"validation_{column}"] <= 1 for column in ("accuracy", *echo_demo.AXES))
+    assert all(0 <= row[f"validation_{column}"] <= 1 for column in ("accuracy", *AXES))
     assert [row[f"{rule}epoch"] for rule in RULES] == [1, 1, 1]
     assert row["seconds"] > 0
 
@@ -60,18 +57,18 @@ def test_every_method_is_one_of_the_bundle():
     assert set(echo_demo.MAIN) == set(echo_demo.METHODS) - {"isnet_few_masks"}
     folder = echo_demo.cohort(1.0, BUDGET)
     for name, method in echo_demo.METHODS.items():
-        parser = own(method.configs, folder)
-        assert ("backmix" in name or name == "combined") == bool(parser["background_transforms"])
-        assert ("isnet" in name or name == "combined") == ("ISNet" in parser["loss"]["_target_"])
+        parser = own(method.overlays, folder)
+        assert ("backmix" in name) == bool(parser["background_transforms"])
+        assert ("isnet" in name) == ("ISNet" in parser["loss"]["_target_"])
         assert ("mixup" in name) == ("mixup" in parser["train"])
 
 
 @pytest.mark.parametrize("method", ["plain", "isnet_few_masks"])
 def test_training_samples_are_those_of_the_bundle(method):
-    folder, configs = echo_demo.cohort(1.0, BUDGET), echo_demo.METHODS[method].configs
+    folder, overlays = echo_demo.cohort(1.0, BUDGET), echo_demo.METHODS[method].overlays
     section = echo_demo.load(folder, "training", BUDGET.image_size)
-    ours = echo_demo.training_samples(own(configs, folder), section)
-    theirs = own(configs, folder).get_parsed_content("train#cached_dataset")
+    ours = echo_demo.training_samples(own(overlays, folder), section)
+    theirs = own(overlays, folder).get_parsed_content("train#cached_dataset")
     assert len(ours) == len(theirs) == 4 * BUDGET.patients[0]
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.keys() == other.keys()
@@ -84,7 +81,7 @@ def test_training_samples_are_those_of_the_bundle(method):
 def test_the_network_is_judged_on_what_the_bundle_would_validate_on():
     folder = echo_demo.cohort(1.0, BUDGET)
     section = echo_demo.load(folder, "validation", BUDGET.image_size)
-    parser = own(["train.json"], folder)
+    parser = own([], folder)
     normalize = echo_demo.normalizer(parser)
     network = parser.get_parsed_content("network").eval()
     theirs = list(parser.get_parsed_content("validate#dataset"))
@@ -123,7 +120,7 @@ def test_settings_of_a_candidate_reach_the_bundle(monkeypatch):
     asked, bundle = [], echo_demo.bundle
     monkeypatch.setattr(echo_demo, "bundle", lambda *args: asked.append(bundle(*args)) or asked[-1])
     options = {"loss#background_scale": 0.1, "relevance_weight": 0.7, "ramp_epochs": 0}
-    row = evidence_tuning.one_run("echo_demo", "isnet", {"options": options}, quick=True)
+    row = tuning.one_run("echo_demo", "isnet", options, quick=True)
     trained = next(parser for parser in asked if "ramp_epochs" in parser)
     loss = trained.get_parsed_content("loss")
     assert (loss.background_scale, float(loss.relevance_weight)) == (0.1, pytest.approx(0.7))
@@ -137,15 +134,13 @@ def test_results_are_reported(tmp_path):
         for method in ("plain", "backmix_isnet"):
             for seed in range(3):
                 reverse = 0.9 if method != "plain" else 0.75 if strength == 0.8 else 0.1 * seed
-                row = {"commit": "abc", "method": method, "seed": seed, "strength": strength, **measured}
-                evidence.append(
-                    file, {**row, "same": 0.92, "reversed": reverse, "pointing_game": 0.1, "run_seconds": 60}
-                )
-    text = report(echo_demo, evidence.read(file), file.with_suffix(""))
+                row = {**made_by(), "method": method, "seed": seed, "strength": strength, **measured}
+                append(file, {**row, "same": 0.92, "reversed": reverse, "pointing_game": 0.1, "run_seconds": 60})
+    text = report(echo_demo.TESTBED, read(file), file.with_suffix(""))
     assert "Strength 1: the plain network is a shortcut learner in 3 of 3 runs" in text
     assert "Strength 0.8: the plain network is a shortcut learner in 0 of 3 runs" in text
     assert text.count("this strength does not count") == 1
-    assert "| 1 | plain | 10.0 ± 10.0 |" in text
+    assert "| 1 | plain | 10.0 ± 10.0 (0.0) |" in text
     assert "semi-synthetic" in text
     assert file.with_suffix(".png").stat().st_size > 5_000
     assert (tmp_path / "echo_demo_strengths.png").stat().st_size > 5_000

@@ -4,17 +4,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from monai.utils import set_determinism
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-from testbeds import corrupted_labels
-from testbeds.report import report
-
+from benchmarks.csv_file import made_by
+from benchmarks.evidence.report import report
+from benchmarks.evidence.testbeds import corrupted_labels
 from monai_debias.data import load_mnist
 
 BUDGET = corrupted_labels.Budget(images=96, epochs=2, validated=60, evaluated=60, judged=25, batch=32)
@@ -55,7 +51,9 @@ def test_labels_are_as_wrong_as_they_should_be():
 @pytest.mark.parametrize("method", list(corrupted_labels.METHODS))
 def test_every_method_trains_and_is_judged(method):
     row = corrupted_labels.run(method, 0, 0.2, BUDGET)
-    assert all(0 <= row[column] <= 1 for column in (*corrupted_labels.SPLITS, *corrupted_labels.AXES, "validation_auc"))
+    assert all(
+        0 <= row[column] <= 1 for column in (*corrupted_labels.SPLITS, *corrupted_labels.TESTBED.axes, "validation_auc")
+    )
     assert row["auc"] == pytest.approx(sum(row[f"auc_{k}"] for k in range(10)) / 10)
     assert row["f1"] == pytest.approx(sum(row[f"f1_{k}"] for k in range(10)) / 10)
     assert row["epoch"] in (1, 2)
@@ -74,8 +72,8 @@ def test_losses_are_those_of_the_method():
     bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
     expected = {"spectral_decoupling": bce + 0.1 * logits.square().mean()}
     for name, method in corrupted_labels.METHODS.items():
-        network, stages = corrupted_labels.make_network(), corrupted_labels.STAGES
-        loss = corrupted_labels.trainer_parts(method, network, 10, stages, torch.nn.BCEWithLogitsLoss).loss_function
+        parts = corrupted_labels.make_parts(corrupted_labels.make_network(), [], 0).changed(method.steps)
+        loss = parts.make_loss("mean")
         torch.testing.assert_close(loss(logits, labels), expected.get(name, bce))
 
 
@@ -114,7 +112,7 @@ def make_rows(seeds: int) -> list[dict[str, str]]:
                     "last_f1": value - 0.3,
                     "seconds": 60,
                 }
-                row = {"commit": "abc", "method": method, "seed": seed, "strength": rate, "run_seconds": 90, **found}
+                row = {**made_by(), "method": method, "seed": seed, "strength": rate, "run_seconds": 90, **found}
                 rows.append({key: str(entry) for key, entry in row.items()})
     return rows
 
@@ -131,6 +129,6 @@ def test_remarks_say_what_noise_does_and_what_helps(tmp_path):
     assert "too few seeds: Mixup -3.0" in few
     assert "below plain" not in few
     assert "- Noise" not in corrupted_labels.remarks(make_rows(1))
-    page = report(corrupted_labels, make_rows(5), tmp_path / "corrupted_labels")
+    page = report(corrupted_labels.TESTBED, make_rows(5), tmp_path / "corrupted_labels")
     assert page.count("| Flow-Mixup | alpha 1, the first two stages | 5 |") == 2
     assert "+2.0 [2.0, 2.0] | 1.00 |" in page

@@ -2,16 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import isnet_curves
-from testbeds import biased_mnist
+from benchmarks.evidence.testbeds import biased_mnist
+from benchmarks.figures import isnet_curves
+from benchmarks.methods import METHODS
 
 QUICK = biased_mnist.QUICK
 
@@ -26,7 +23,7 @@ def test_quick_run(tmp_path):
 @pytest.mark.parametrize(("method", "explained"), [("plain", 0), ("isnet", 5), ("isnet_interval4", 2)])
 def test_iterations_without_a_heatmap_are_left_out(method, explained):
     curves = isnet_curves.Curves()
-    biased_mnist.train(biased_mnist.METHODS[method], 0, 1.0, 1.0, QUICK, curves)
+    biased_mnist.train(METHODS[method].steps, 0, 1.0, 1.0, QUICK, curves)
     known = {name: int(np.isfinite(values).sum()) for name, values in curves.values.items()}
     assert known["classification"] == known["gradient_norm"] == QUICK.images // 64 == 5
     assert known["background"] == known["foreground"] == known["foreground_relevance"] == explained

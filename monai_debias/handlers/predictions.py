@@ -4,40 +4,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
-from monai.utils import ImageMetaKey
 
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
 from monai_debias.files import write_csv, write_json
-from monai_debias.parameters import BOOL, NONE, PATH, STRING, Instance, SequenceOf, expects
+from monai_debias.handlers.collected import Collected
+from monai_debias.labels import IGNORE_VALUE
+from monai_debias.metrics.thresholds import read_thresholds
+from monai_debias.parameters import BOOL, KEY, NONE, PATH, STRING, Instance, Number, SequenceOf, expects
+from monai_debias.tasks import TASK, TASKS
 
-__all__ = ["PredictionSaver"]
+__all__ = [
+    "THRESHOLDS_OR_FILE",
+    "PredictionSaver",
+    "refuse_existing_predictions",
+    "thresholds_from",
+    "write_predictions",
+]
+
+PREDICTION_FILES = ("predictions.csv", "predictions.json")
+
+THRESHOLDS_OR_FILE = (NONE | Number("[0, 1]") | PATH).called(
+    "None, a number in [0, 1], or the path of a thresholds.json"
+)
 
 
 class PredictionSaver:
-    """Write the class probabilities of every sample to ``predictions.csv`` and ``predictions.json``.
+    """Write the probabilities of every sample, and what they decide, to ``predictions.csv`` and ``predictions.json``.
 
-    Attach it to an evaluator whose post-processing leaves probabilities of shape (K,) under ``"pred"``. A row has the
-    file, the predicted class, its probability and the probability of each class; nothing of the DICOM header is
-    written. When a later file cannot be read, the predictions so far are written before the error goes on.
+    Attach it to an evaluator whose post-processing leaves probabilities of shape (K,) under ``"pred"``. A row has
+
+    - ``file``, and a copy of each of ``columns``;
+    - with a ``label_key``: ``label``, the names of what is there, and ``missing``, of what is not known;
+    - ``predicted``, the names of what the classifier says to be there, and ``undecided``, of what has no threshold;
+    - ``p_NAME``, the probability of each output.
+
+    Names are lists in JSON, and in CSV joined by ``;``, which is what ``pandas.Series.str.get_dummies(";")`` takes.
+    A softmax always predicts one name, and a binary task that of the negative or the positive class. Nothing of the
+    DICOM header is written. When a later file cannot be read, the predictions so far are written before the error goes
+    on.
 
     Args:
         output_dir: directory of the two files; made where it is missing.
-        class_names: names of the K classes, in the order of the network's outputs.
-        columns: further entries of a sample, e.g. ``["split", "label"]``, that are copied into its row.
+        class_names: of the data; the outputs of the network are named by them, see :mod:`monai_debias.tasks`.
+        task: "softmax", "binary" or "multi_label".
+        thresholds: the probability from which the answer is yes: a number for all outputs, or the ``thresholds.json``
+            of an evaluation. A binary or multi-label task needs them, a softmax takes none.
+        columns: further entries of a sample, e.g. ``["split"]``, that are copied into its row.
+        label_key: key of a sample's label, as the task has it.
+        ignore_value: what stands for a missing label.
         root: what the file names are made relative to; by default they are written as they were given.
         overwrite: replace the results of an earlier run; an existing file is an error otherwise.
         left_out: the files that got no prediction, which are written to ``left_out.csv`` with their reasons when the
             run ends: the list that a :class:`~monai_debias.data.readable.ReadableLoader` fills. None: no such table.
 
     Raises:
-        ValueError: when fewer than two class names are given, or the predictions do not have a class each.
+        ValueError: when the class names or thresholds are not those of the task; when the predictions do not have a
+            probability for each output, or a label is not one of the task.
+        FileNotFoundError: when there is no file of thresholds; raised before the first batch.
         FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
 
     Example:
@@ -49,13 +78,17 @@ class PredictionSaver:
         ...     PredictionSaver(folder, class_names=["A2C", "A4C"]).attach(evaluator)
         ...     _ = evaluator.run([[{"image": "clip.dcm"}]])
         ...     print(open(folder + "/predictions.csv").read().splitlines()[1])
-        clip.dcm,A4C,0.750000,0.250000,0.750000
+        clip.dcm,A4C,,0.250000,0.750000
     """
 
     @expects(
         output_dir=PATH,
-        class_names=SequenceOf(STRING, least=2),
+        class_names=SequenceOf(STRING, least=1),
+        task=TASK,
+        thresholds=THRESHOLDS_OR_FILE,
         columns=SequenceOf(STRING),
+        label_key=NONE | KEY,
+        ignore_value=IGNORE_VALUE,
         root=NONE | PATH,
         overwrite=BOOL,
         left_out=NONE | SequenceOf(Instance(LeftOut)),
@@ -64,77 +97,74 @@ class PredictionSaver:
         self,
         output_dir: str | Path,
         class_names: Sequence[str],
+        task: str = "softmax",
+        thresholds: float | str | os.PathLike | None = None,
         columns: Sequence[str] = (),
+        label_key: str | None = None,
+        ignore_value: float | Sequence[float] | None = None,
         root: str | Path | None = None,
         overwrite: bool = False,
         left_out: Sequence[LeftOut] | None = None,
     ) -> None:
+        if (thresholds is not None) != TASKS[task].has_thresholds:
+            raise ValueError(
+                "a softmax decides for the class of the largest probability and takes no thresholds."
+                if thresholds is not None
+                else f"the task {task!r} needs thresholds: the thresholds.json of an evaluation, or a number such as 0.5."
+            )
         self.output_dir = Path(output_dir)
-        self.class_names = list(class_names)
-        self.columns = list(columns)
-        self.root = None if root is None else Path(root)
+        self.collected = Collected(class_names, task, columns, label_key, ignore_value, root)
+        self.thresholds = thresholds
         self.overwrite = overwrite
         self.left_out = left_out
-        self.rows: list[dict[str, Any]] = []
+        self._thresholds: float | list[float | None] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Attach to an ignite engine whose output is a list of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        self.collected.attach(engine)
         engine.add_event_handler(Events.COMPLETED, self._write)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
 
-    @property
-    def files(self) -> tuple[Path, Path]:
-        """Paths of the CSV and of the JSON file."""
-        return self.output_dir / "predictions.csv", self.output_dir / "predictions.json"
-
     def _start(self, engine: Engine) -> None:
-        there = [str(path) for path in self.files if path.exists()]
-        if there and not self.overwrite:
-            raise FileExistsError(f"{there} exist; choose another output_dir, or pass overwrite=True to replace them.")
-        self.rows = []
-
-    def _collect(self, engine: Engine) -> None:
-        samples: Any = engine.state.batch  # ignite leaves the types open
-        outputs: Any = engine.state.output
-        for sample, output in zip(samples, outputs, strict=True):
-            self.rows.append(self._row(sample, torch.as_tensor(output["pred"]).detach().cpu().flatten().tolist()))
-
-    def _row(self, sample: dict[str, Any], probabilities: list[float]) -> dict[str, Any]:
-        if len(probabilities) != len(self.class_names):
-            raise ValueError(
-                f"got {len(probabilities)} outputs for the {len(self.class_names)} classes {self.class_names}."
-            )
-        image = sample["image"]
-        file = Path(str(image.meta[ImageMetaKey.FILENAME_OR_OBJ] if isinstance(image, MetaTensor) else image))
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        return {
-            "file": str(file.relative_to(self.root) if self.root and file.is_relative_to(self.root) else file),
-            **{name: _plain(sample[name]) for name in self.columns},
-            "predicted": self.class_names[best],
-            "probability": probabilities[best],
-            **{f"p_{name}": p for name, p in zip(self.class_names, probabilities, strict=True)},
-        }
+        refuse_existing_predictions(self.output_dir, self.overwrite)
+        self._thresholds = thresholds_from(self.thresholds, self.collected)
 
     def _write(self, engine: Engine) -> None:
-        if self.rows or self.left_out is not None:
+        if self.collected.entries or self.left_out is not None:
             self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.left_out is not None:
             save_left_out(self.output_dir / LEFT_OUT_NAME, self.left_out)
-        if self.rows:
-            self._write_predictions()
-
-    def _write_predictions(self) -> None:
-        table, records = self.files
-        rounded = [[f"{v:.6f}" if isinstance(v, float) else v for v in row.values()] for row in self.rows]
-        write_csv(table, list(self.rows[0]), rounded)
-        write_json(records, self.rows)
+        write_predictions(self.output_dir, self.collected.records(self._thresholds))
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
         self._write(engine)
         raise error
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, torch.Tensor) else value
+def thresholds_from(given: float | str | os.PathLike | None, collected: Collected) -> float | list[float | None] | None:
+    """The thresholds that an argument stands for: None or a number, or those of a file, which is read."""
+    if given is None or isinstance(given, int | float):
+        return given
+    return read_thresholds(given, collected.task, collected.output_names)
+
+
+def refuse_existing_predictions(folder: Path, overwrite: bool) -> None:
+    """Raise a FileExistsError where an earlier run has left its predictions, unless they may be replaced."""
+    there = [str(folder / name) for name in PREDICTION_FILES if (folder / name).exists()]
+    if there and not overwrite:
+        raise FileExistsError(f"{there} exist; choose another output_dir, or pass overwrite=True to replace them.")
+
+
+def write_predictions(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows of :meth:`Collected.records` as a table and as JSON, if there are any."""
+    if records:
+        table, whole = (folder / name for name in PREDICTION_FILES)
+        write_csv(table, list(records[0]), [[_cell(value) for value in record.values()] for record in records])
+        write_json(whole, records)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ";".join(value)
+    return f"{value:.6f}" if isinstance(value, float) else value

@@ -11,6 +11,7 @@ import torch
 from monai.inferers import Inferer
 
 from monai_debias.parameters import Integer, expects
+from monai_debias.tasks import TASK, TASKS
 
 __all__ = ["ClipInferer"]
 
@@ -18,10 +19,12 @@ __all__ = ["ClipInferer"]
 class ClipInferer(Inferer):
     """Average a frame classifier's probabilities over the frames of a clip.
 
-    The result is the logarithm of the mean probabilities, so that the softmax that a bundle applies to a network's
-    output gives the mean probabilities themselves. An input that has no frame dimension is a clip of one frame.
+    The result is logits again: the softmax or sigmoid that a bundle applies to a network's output gives the mean
+    probabilities themselves. They are log p̄ for a softmax and log p̄ - log(1 - p̄) for a sigmoid. An input that has no
+    frame dimension is a clip of one frame.
 
     Args:
+        task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         spatial_dims: number of spatial dimensions of one frame; frames are the dimension after them.
         frame_batch_size: how many frames the network sees at once.
 
@@ -38,9 +41,10 @@ class ClipInferer(Inferer):
         True
     """
 
-    @expects(spatial_dims=Integer("[1, inf)"), frame_batch_size=Integer("[1, inf)"))
-    def __init__(self, spatial_dims: int = 2, frame_batch_size: int = 64) -> None:
+    @expects(task=TASK, spatial_dims=Integer("[1, inf)"), frame_batch_size=Integer("[1, inf)"))
+    def __init__(self, task: str = "softmax", spatial_dims: int = 2, frame_batch_size: int = 64) -> None:
         super().__init__()
+        self.task = task
         self.spatial_dims = spatial_dims
         self.frame_batch_size = frame_batch_size
 
@@ -56,7 +60,7 @@ class ClipInferer(Inferer):
             kwargs: further keyword arguments of ``network``.
 
         Returns:
-            Logarithms of the probabilities averaged over the frames, shape (B, K).
+            Logits of the probabilities averaged over the frames, shape (B, K).
         """
         extra = inputs.ndim - 2 - self.spatial_dims
         if extra not in (0, 1):
@@ -66,9 +70,5 @@ class ClipInferer(Inferer):
             )
         clips = inputs if extra else inputs.unsqueeze(-1)
         frames = clips.movedim(-1, 1).flatten(0, 1)
-        log_p = torch.cat(
-            [network(part, *args, **kwargs).log_softmax(1) for part in frames.split(self.frame_batch_size)]
-        )
-        n_frames = clips.shape[-1]
-        per_clip = log_p.reshape(len(inputs), n_frames, -1)
-        return per_clip.logsumexp(1) - torch.log(torch.tensor(float(n_frames), device=per_clip.device))
+        logits = torch.cat([network(part, *args, **kwargs) for part in frames.split(self.frame_batch_size)])
+        return TASKS[self.task].mean_logits(logits.reshape(len(inputs), clips.shape[-1], -1))

@@ -6,20 +6,23 @@ from __future__ import annotations
 
 from monai_debias.metrics.background_relevance import background_relevance
 from monai_debias.metrics.background_swap import background_swap_consistency
-from monai_debias.metrics.classification import bootstrap_intervals, classification_metrics
+from monai_debias.metrics.classification import classification_metrics
 from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
 from monai_debias.metrics.groups import group_accuracy, paired_difference
 from monai_debias.metrics.pointing_game import pointing_game, relevance_focus
+from monai_debias.metrics.thresholds import choose_thresholds, read_thresholds, write_thresholds
 
 __all__ = [
     "background_relevance",
     "background_swap_consistency",
-    "bootstrap_intervals",
+    "choose_thresholds",
     "classification_metrics",
     "cluster_r2",
     "cluster_separation",
     "group_accuracy",
     "paired_difference",
     "pointing_game",
+    "read_thresholds",
     "relevance_focus",
+    "write_thresholds",
 ]

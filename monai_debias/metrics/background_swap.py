@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from monai_debias.masks import as_binary_masks
 from monai_debias.networks import evaluating
 from monai_debias.origin import file_names, from_files
-from monai_debias.parameters import BOOL, FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
+from monai_debias.parameters import FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
+from monai_debias.tasks import TASK, TASKS, THRESHOLDS
 from monai_debias.transforms.backmix import backmix
 
 __all__ = ["BackgroundSwap", "background_swap_consistency"]
@@ -32,7 +33,8 @@ class BackgroundSwap(NamedTuple):
     network=MODULE,
     loader=LOADER,
     n_swaps=Integer("[1, inf)"),
-    multi_label=BOOL,
+    task=TASK,
+    thresholds=THRESHOLDS,
     normalize=NONE | FUNCTION,
     image_key=KEY,
     mask_key=KEY,
@@ -42,7 +44,8 @@ def background_swap_consistency(
     network: torch.nn.Module,
     loader: Iterable[Mapping[str, Any]],
     n_swaps: int = 1,
-    multi_label: bool = False,
+    task: str = "softmax",
+    thresholds: float | Sequence[float] | None = None,
     normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
     image_key: str = "image",
     mask_key: str = "mask",
@@ -53,7 +56,16 @@ def background_swap_consistency(
     The images are those of :func:`backmix`: the region of interest stays, the background is the donor's, and the
     donor's own region is 0. Donors are drawn from the same data and never are the image itself; every image donates
     ``n_swaps`` times, and to different images. No label is needed: a network that is always wrong can be consistent,
-    so report accuracy beside it. A change need not come from a learned shortcut: the cut at the border of the mask and
+    so report accuracy beside it.
+
+    **What is compared.** A softmax makes one decision d for each image, the class of the largest probability; a binary
+    or multi-label task one for each output k, d_k = 1[p_k ≥ t_k]. With x̃_ns image n on the background of its s-th
+    donor,
+
+        consistency = 1/(N S K) Σ_nsk 1[d_k(x_n) = d_k(x̃_ns)],   change = 1/(N S K) Σ_nsk |p_k(x_n) - p_k(x̃_ns)|,
+
+    where for a softmax K = 1, and p is the probability of the class that was decided for with x_n. Most decisions
+    about rare findings are a no, and stay one: look at the change as well. A change need not come from a learned shortcut: the cut at the border of the mask and
     the hole of the donor's region are new to a network that never trained with BackMix.
 
     The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are afterwards
@@ -65,8 +77,9 @@ def background_swap_consistency(
         loader: mappings with a batch of images and masks, as a ``DataLoader`` of a MONAI data set gives them. The order
             of the samples decides who gives to whom: do not shuffle.
         n_swaps: how many other backgrounds each image gets, from 1 to N - 1 for N images.
-        multi_label: whether every logit is a label of its own, with a sigmoid, and a yes above probability
-            0.5; otherwise a softmax, and the class of the largest logit. One logit always is a label.
+        task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
+        thresholds: the probability from which the answer is yes, one for all outputs of a binary or multi-label task
+            or one each; by default 0.5.
         normalize: what stands between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
             each image, ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (B, C, spatial...).
             BackMix needs images in which 0 is black: leave such a step out of the loader and give it here.
@@ -75,16 +88,15 @@ def background_swap_consistency(
         seed: seed of the choice of donors.
 
     Returns:
-        ``(consistency, probability_change)``, a named tuple of numbers in [0, 1]: the share of decisions that stay the
-        same, and the mean absolute change in the probability of the class that the network decided for, whatever the
-        number of classes. With labels of their own, both are over all labels: each is a decision.
+        ``(consistency, probability_change)``, a named tuple of numbers in [0, 1].
 
     Raises:
         TypeError: when a batch is not a mapping.
         KeyError: when a batch lacks image or mask.
         ValueError: when ``n_swaps`` is out of range, thus also when there are fewer than two images; when images
             differ in shape, are NaN or infinite; when a mask does not fit its image, has values other than 0 and 1 or
-            no region of interest; when the network does not return finite logits of shape (B, K).
+            no region of interest; when the network does not return finite logits of shape (B, K), or these or
+            ``thresholds`` do not fit the task.
 
     Reference:
         The images: Bransby et al., BackMix, MICCAI 2024. Their use as a test is ours.
@@ -113,7 +125,7 @@ def background_swap_consistency(
             for swap in range(n_swaps):
                 theirs = torch.from_numpy(donors[swap])[rows]
                 after = _logits(inner, _swapped(image, mask, images[theirs], masks[theirs]), normalize)
-                decisions, changes = _compared(before, after, multi_label)
+                decisions, changes = _compared(before, after, task, thresholds)
                 same += int(decisions.sum())
                 change += float(changes.double().sum())
                 n_decisions += decisions.numel()
@@ -185,10 +197,14 @@ def _logits(
     return logits.detach().as_subclass(torch.Tensor).float()
 
 
-def _compared(before: torch.Tensor, after: torch.Tensor, multi_label: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _compared(
+    before: torch.Tensor, after: torch.Tensor, task: str, thresholds: float | Sequence[float] | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Whether each decision stays, and the change in the probability of what was decided about, both (B,) or (B, K)."""
-    if multi_label or before.shape[1] == 1:
-        return (before > 0) == (after > 0), (before.sigmoid() - after.sigmoid()).abs()
-    decided = before.argmax(1)
-    changes = (before.softmax(1) - after.softmax(1)).abs()
-    return decided == after.argmax(1), changes.gather(1, decided.unsqueeze(1)).squeeze(1)
+    kind = TASKS[task]
+    p, q = kind.probabilities(before.double()), kind.probabilities(after.double())
+    cuts = kind.thresholds(thresholds, before.shape[1]).to(p)
+    said, says, change = kind.decisions(p, cuts), kind.decisions(q, cuts), (p - q).abs()
+    if kind.has_thresholds:
+        return said == says, change
+    return (said & says).any(1), change[said]  # a softmax has decided for one class

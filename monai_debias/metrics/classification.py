@@ -4,131 +4,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
-from monai_debias.parameters import KEY, NONE, NUMBERS, SEED, Integer, Number, SequenceOf, expects
+from monai_debias.labels import IGNORE_VALUE
+from monai_debias.metrics.answers import Answers, collect_answers
+from monai_debias.metrics.label_scores import LABEL_METRICS, label_scores, mean_of_defined, ratio
+from monai_debias.parameters import KEY, NONE, NUMBERS, SEED, STRING, Integer, Number, SequenceOf, expects
+from monai_debias.tasks import TASK, TASKS, THRESHOLDS
 
-__all__ = ["bootstrap_intervals", "classification_metrics"]
+__all__ = ["ClassificationMetrics", "Estimate", "classification_metrics"]
+
+_N_OF_DECISIONS = 3  # of the metrics of a label, the first ones: without a threshold they are not defined
+_CHUNK = 2_000_000  # weights of resamples at a time
 
 
-@expects(labels=NUMBERS, probabilities=NUMBERS)
-def classification_metrics(labels: ArrayLike, probabilities: ArrayLike) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro F1 and macro one-versus-rest ROC AUC of a single-label classifier.
+class Estimate(NamedTuple):
+    """A metric and its interval from ``low`` to ``high``; None is what is not defined, and ``note`` says why."""
 
-    Balanced accuracy, F1 and AUC average over the classes that occur in ``labels``.
+    value: float | None
+    low: float | None
+    high: float | None
+    note: str
 
-    Args:
-        labels: true class indices, shape (N,).
-        probabilities: predicted probabilities, shape (N, K); the largest is the predicted class.
 
-    Returns:
-        ``{"accuracy", "balanced_accuracy", "f1_macro", "roc_auc"}``, each in [0, 1].
+class ClassificationMetrics(NamedTuple):
+    """Metrics of a task as a whole, and of each of its outputs by name."""
 
-    Raises:
-        ValueError: when shapes do not fit, a label is not in 0 … K - 1, a probability is NaN or infinite, or only one
-            class occurs (the AUC is not defined then).
-
-    Example:
-        >>> classification_metrics([0, 1, 1], [[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])["balanced_accuracy"]
-        0.75
-    """
-    y, p = _checked(labels, probabilities)
-    return _metrics(y, p)
+    overall: dict[str, Estimate]
+    labels: dict[str, dict[str, Estimate]]
 
 
 @expects(
     labels=NUMBERS,
     probabilities=NUMBERS,
+    task=TASK,
+    class_names=NONE | SequenceOf(STRING, least=1),
+    thresholds=THRESHOLDS,
+    ignore_value=IGNORE_VALUE,
     groups=NONE | SequenceOf(KEY),
-    n_resamples=Integer("[1, inf)"),
+    n_resamples=Integer("[0, inf)"),
     confidence=Number("(0, 1)"),
     seed=SEED,
 )
-def bootstrap_intervals(
+def classification_metrics(
     labels: ArrayLike,
     probabilities: ArrayLike,
+    task: str = "softmax",
+    class_names: Sequence[str] | None = None,
+    thresholds: float | Sequence[float | None] | None = None,
+    ignore_value: float | Sequence[float] | None = None,
     groups: Sequence[str] | None = None,
     n_resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals of :func:`classification_metrics`.
+) -> ClassificationMetrics:
+    """Metrics of a classifier with percentile bootstrap intervals over patients, the same ones for every task.
 
-    Whole groups are drawn with replacement, since the images of one patient are not independent of each other. A
-    resample with a single class is drawn again.
+    Of each output (of a softmax: each class against the others): sensitivity, specificity, F1, ROC AUC and average
+    precision. Overall: ``accuracy``, the share of right decisions; ``balanced_accuracy``, the mean sensitivity of the
+    classes of a softmax, else the mean of sensitivity and specificity; ``f1_macro``, ``roc_auc`` and
+    ``average_precision``, means over the outputs. A missing label is left out of the metrics of its output only.
+
+    **What is not defined** is None and has a note: F1 and sensitivity without positives, specificity without
+    negatives, ROC AUC and average precision without either, and what takes decisions without a threshold. A mean is over the outputs
+    where its metric is defined, and its note names the others.
+
+    **Intervals.** Whole groups are drawn with replacement, since the images of one patient are not independent of each
+    other; samples without any known label are left out before. A resample counts for a metric where it defines it. Where
+    less than half of them do, or a single group has all samples, there is no interval.
 
     Args:
-        labels: true class indices, shape (N,).
-        probabilities: predicted probabilities, shape (N, K).
+        labels: what is true, NaN only where ``ignore_value`` says so: class indices (N,) of a softmax, 0 and 1 of
+            shape (N,) or (N, 1) of a binary task, rows of 0 and 1 of shape (N, K) of several labels.
+        probabilities: shape (N, K), of a binary task (N, 1) or (N,).
+        task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
+        class_names: names of the data's classes; of a binary task the negative and the positive one. By default "0", …
+        thresholds: the probability from which the answer is yes, one for all outputs or one each, None where there is
+            none. By default 0.5. Choose them with :func:`choose_thresholds`. A softmax takes none.
+        ignore_value: what stands for a missing label, e.g. -1 or NaN.
         groups: what is resampled as a whole, usually the patient of each sample, length N; by default each sample.
-        n_resamples: how many resamples are drawn.
-        confidence: coverage of the interval, in (0, 1).
+        n_resamples: how many resamples are drawn; 0 for no intervals.
+        confidence: coverage of the intervals, in (0, 1).
         seed: seed of the resampling.
 
     Returns:
-        ``{metric: (low, high)}`` for each metric of :func:`classification_metrics`.
+        ``(overall, labels)``: ``overall[metric]`` and ``labels[output][metric]`` are tuples
+        ``(value, low, high, note)``.
 
     Raises:
-        ValueError: as :func:`classification_metrics`; when ``groups`` has another length, or when a single group holds
-            all samples, so that nothing varies between resamples.
+        ValueError: when shapes or ``groups`` do not fit, there are no samples, a known label is not one of the task, a
+            probability is NaN or not in [0, 1], or names or thresholds do not fit the outputs.
 
     Reference:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
 
     Example:
-        >>> labels, confident = [0, 1] * 20, [[0.9, 0.1], [0.2, 0.8]] * 20
-        >>> bootstrap_intervals(labels, confident, n_resamples=20)["accuracy"]
-        (1.0, 1.0)
+        >>> labels, p = [[1, 0], [0, 0], [1, -1]], [[0.9, 0.2], [0.3, 0.6], [0.2, 0.5]]
+        >>> found = classification_metrics(labels, p, "multi_label", ["cyst", "stone"], ignore_value=-1, n_resamples=0)
+        >>> found.labels["cyst"]["roc_auc"].value, found.labels["stone"]["roc_auc"]
+        (0.5, Estimate(value=None, low=None, high=None, note='undefined: no positives among 2 known labels'))
     """
-    y, p = _checked(labels, probabilities)
-    names = np.arange(len(y)) if groups is None else np.asarray(groups)
-    if len(names) != len(y):
-        raise ValueError(f"groups has {len(names)} entries for {len(y)} samples.")
-    _, index = np.unique(names, return_inverse=True)
-    members = [np.flatnonzero(index == g) for g in range(index.max() + 1)]
-    if len(members) < 2:
-        raise ValueError("all samples belong to one group, so an interval cannot be estimated; give more patients.")
-    rng = np.random.default_rng(seed)
-    drawn: list[list[float]] = []
-    while len(drawn) < n_resamples:
-        rows = np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
-        if np.ptp(y[rows]) > 0:
-            drawn.append(list(_metrics(y[rows], p[rows]).values()))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.array(drawn), [tail, 1 - tail], axis=0)
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(_metrics(y, p))}
-
-
-def _metrics(y: NDArray[np.int64], p: NDArray[np.float64]) -> dict[str, float]:
-    # from counts and ranks, since the bootstrap comes here thousands of times; the tests hold it against scikit-learn
-    n_classes = p.shape[1]
-    confusion = np.bincount(y * n_classes + p.argmax(1), minlength=n_classes**2).reshape(n_classes, n_classes)
-    present = confusion.sum(1) > 0
-    hits, support = confusion.diagonal()[present], confusion.sum(1)[present]
-    rank_sums = np.array([ranks[y == k].sum() for k, ranks in enumerate(rankdata(p, axis=0).T) if present[k]])
-    wins = rank_sums - support * (support + 1) / 2  # Mann-Whitney U: pairs in which the positive sample ranks higher
-    return {
-        "accuracy": float(hits.sum() / len(y)),
-        "balanced_accuracy": float((hits / support).mean()),
-        "f1_macro": float((2 * hits / (support + confusion.sum(0)[present])).mean()),
-        "roc_auc": float((wins / (support * (len(y) - support))).mean()),
+    answers = collect_answers(labels, probabilities, task, class_names, thresholds, ignore_value)
+    names = np.arange(len(answers.truth)) if groups is None else np.asarray(groups)
+    if len(names) != len(answers.truth):
+        raise ValueError(f"groups has {len(names)} entries for {len(answers.truth)} samples.")
+    parts = [_measured(answers, weights, task) for weights in _weights(names, answers.known.any(1), n_resamples, seed)]
+    accuracy, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    tail = (1 - confidence) / 2 if n_resamples else None
+    means = _averaged(scores, task).items()
+    overall = {"accuracy": _estimate(accuracy, tail, _note_of_accuracy(answers))}
+    overall |= {m: _estimate(mean_of_defined(values), tail, _left_out(values[0], answers.names)) for m, values in means}
+    labels = {
+        name: {m: _estimate(scores[:, k, i], tail, _why(answers, k, m)) for i, m in enumerate(LABEL_METRICS)}
+        for k, name in enumerate(answers.names)
     }
+    return ClassificationMetrics(overall, labels)
 
 
-def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    y, p = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
-    if y.ndim != 1 or p.ndim != 2 or len(y) != len(p):
-        raise ValueError(f"expected labels (N,) and probabilities (N, K), got {y.shape} and {p.shape}.")
-    if not np.isfinite(p).all():
-        raise ValueError(
-            f"{int((~np.isfinite(p)).any(1).sum())} of {len(p)} samples have NaN or infinite probabilities."
-        )
-    if not np.isin(y, np.arange(p.shape[1])).all():
-        raise ValueError(f"labels must be class indices 0 … {p.shape[1] - 1}, got {np.unique(y).tolist()}.")
-    if len(np.unique(y)) < 2:
-        raise ValueError(f"only class {np.unique(y).tolist()} occurs; the ROC AUC needs at least two classes.")
-    return y.astype(np.int64), p
+def _weights(groups: NDArray, used: NDArray[np.bool_], n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each sample counts, in rows: once, and then in each resample, of which some come at a time."""
+    yield np.ones((1, len(used)))
+    names, group = np.unique(groups[used], return_inverse=True)
+    if len(names) < 2:
+        return
+    rng, n_at_once = np.random.default_rng(seed), max(1, _CHUNK // len(used))
+    for start in range(0, n_resamples, n_at_once):
+        n = min(n_at_once, n_resamples - start)
+        weights = np.zeros((n, len(used)))
+        weights[:, used] = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)[:, group]
+        yield weights
+
+
+def _measured(
+    answers: Answers, weights: NDArray[np.float64], task: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy, (R,), and the metrics of each output, (R, K, 5); NaN where they are not defined."""
+    columns = zip(answers.truth.T, answers.probabilities.T, answers.decisions.T, answers.known.T, strict=True)
+    scores = np.stack([label_scores(y, p, d, weights * known) for y, p, d, known in columns], axis=1)
+    scores[:, ~answers.decided, :_N_OF_DECISIONS] = np.nan
+    counted, right = answers.known & answers.decided, answers.truth == answers.decisions
+    if not TASKS[task].has_thresholds:  # a sample is one decision
+        counted, right = counted[:, :1], right.all(1, keepdims=True)
+    return ratio(weights @ (counted & right).sum(1), weights @ counted.sum(1)), scores
+
+
+def _averaged(scores: NDArray[np.float64], task: str) -> dict[str, NDArray[np.float64]]:
+    """What the overall metrics are means of, each (R, K)."""
+    sensitivity, specificity, f1, auc, precision = np.moveaxis(scores, -1, 0)
+    balanced = (sensitivity + specificity) / 2 if TASKS[task].has_thresholds else sensitivity
+    return {"balanced_accuracy": balanced, "f1_macro": f1, "roc_auc": auc, "average_precision": precision}
+
+
+def _estimate(values: NDArray[np.float64], tail: float | None, note: str) -> Estimate:
+    """Of a metric, in the whole sample and then in each resample, and with the note that it has if it is defined."""
+    value, resampled = values[0], values[1:]
+    if np.isnan(value):
+        return Estimate(None, None, None, f"undefined: {note}")
+    defined = resampled[~np.isnan(resampled)]
+    if tail is not None and len(defined) > len(resampled) / 2:
+        low, high = np.quantile(defined, [tail, 1 - tail])
+        return Estimate(float(value), float(low), float(high), note)
+    missing = f"no interval: undefined in {len(resampled) - len(defined)} of {len(resampled)} resamples"
+    if not len(resampled):
+        missing = "" if tail is None else "no interval: all samples with a label are of one patient or group"
+    return Estimate(float(value), None, None, "; ".join(filter(None, [note, missing])))
+
+
+def _why(answers: Answers, k: int, metric: str) -> str:
+    """Why a metric of an output is not defined; an empty string if it is."""
+    known = int(answers.known[:, k].sum())
+    positives = int((answers.known & answers.truth)[:, k].sum())
+    if not known:
+        return "no known labels"
+    if not positives and metric != "specificity":
+        return f"no positives among {known} known labels"
+    if positives == known and metric in ("specificity", "roc_auc", "average_precision"):
+        return f"no negatives among {known} known labels"
+    return "" if answers.decided[k] or metric in ("roc_auc", "average_precision") else "no threshold"
+
+
+def _note_of_accuracy(answers: Answers) -> str:
+    if not answers.known.any():
+        return "no known labels"
+    if not (answers.known & answers.decided).any():
+        return "no threshold"
+    undecided = [name for name, decided in zip(answers.names, answers.decided, strict=True) if not decided]
+    return f"without {', '.join(undecided)}, which has no threshold" if undecided else ""
+
+
+def _left_out(values: NDArray[np.float64], names: Sequence[str]) -> str:
+    """Which outputs a mean has to do without."""
+    missing = [name for name, value in zip(names, values, strict=True) if np.isnan(value)]
+    if len(missing) == len(names):
+        return "in every output"
+    return f"mean without {', '.join(missing)}, where it is undefined" if missing else ""

@@ -8,5 +8,6 @@ from monai_debias.visualize.comparison import method_comparison
 from monai_debias.visualize.confusion import confusion_matrices
 from monai_debias.visualize.distribution_shift import distribution_shift
 from monai_debias.visualize.heatmap_overlay import heatmap_overlay
+from monai_debias.visualize.label_metrics import label_metrics
 
 __all__ = ["confusion_matrices", "distribution_shift", "heatmap_overlay", "method_comparison"]

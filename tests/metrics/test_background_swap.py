@@ -168,7 +168,7 @@ def test_softmax_worked_by_hand():
 def test_labels_worked_by_hand():
     network = Logits(lambda b: [b, -2 * b, b * 0 + 1, b + 3])
     p = torch.sigmoid(torch.tensor([[1.0, -2.0, 1.0, 4.0], [-1.0, 2.0, 1.0, 2.0]]))
-    result = background_swap_consistency(network, pair(1.0, -1.0), multi_label=True)
+    result = background_swap_consistency(network, pair(1.0, -1.0), task="multi_label")
     assert result.consistency == 0.5  # two of four labels
     assert result.probability_change == pytest.approx((p[0] - p[1]).abs().mean().item())
     assert background_swap_consistency(network, pair(1.0, -1.0)).consistency == 0.0  # as classes: 3, then 1 … and back
@@ -177,12 +177,21 @@ def test_labels_worked_by_hand():
 def test_one_logit_is_a_label():
     network = Logits(lambda b: [b])
     change = (torch.sigmoid(torch.tensor(1.0)) - torch.sigmoid(torch.tensor(-3.0))).item()
-    for multi_label in (False, True):
-        result = background_swap_consistency(network, pair(1.0, -3.0), multi_label=multi_label)
+    for task in ("binary", "multi_label"):
+        result = background_swap_consistency(network, pair(1.0, -3.0), task=task)
         assert result == (0.0, pytest.approx(change))
-    for stays in ((1.0, 3.0), (-1.0, -3.0), (0.0, -1.0)):  # 0.5 is not above 0.5
-        assert background_swap_consistency(network, pair(*stays)).consistency == 1
-    assert background_swap_consistency(network, pair(0.0, 1e-3)).consistency == 0
+        for stays in ((1.0, 3.0), (-1.0, -3.0), (0.0, 1.0)):  # 0.5 is a yes
+            assert background_swap_consistency(network, pair(*stays), task=task).consistency == 1
+        assert background_swap_consistency(network, pair(0.0, -1e-3), task=task).consistency == 0
+    with pytest.raises(ValueError, match="there are 1 outputs, but the task 'softmax' has 2 or more"):
+        background_swap_consistency(network, pair(1.0, 2.0))
+
+
+def test_thresholds_decide_what_a_change_is():
+    network = Logits(lambda b: [b, b])  # sigmoid(1) = 0.73, sigmoid(2) = 0.88
+    for thresholds, consistency in ((0.5, 1.0), (0.8, 0.0), ([0.5, 0.8], 0.5)):
+        found = background_swap_consistency(network, pair(1.0, 2.0), task="multi_label", thresholds=thresholds)
+        assert found.consistency == consistency
 
 
 def test_decisions_are_those_of_the_logits_where_probabilities_round_to_a_tie():
@@ -193,7 +202,8 @@ def test_decisions_are_those_of_the_logits_where_probabilities_round_to_a_tie():
 def test_probabilities_of_half_precision_are_single():
     network = Logits(lambda b: [b.bfloat16()])
     change = (torch.sigmoid(torch.tensor(1.0)) - torch.sigmoid(torch.tensor(-3.0))).item()
-    assert background_swap_consistency(network, pair(1.0, -3.0)) == (0.0, pytest.approx(change, abs=1e-6))
+    result = background_swap_consistency(network, pair(1.0, -3.0), task="binary")
+    assert result == (0.0, pytest.approx(change, abs=1e-6))
 
 
 def test_a_share_of_images():
@@ -204,7 +214,7 @@ def test_a_share_of_images():
     # the one with a background gets none, and one gets its
     for n_swaps, size in ((1, 4), (2, 4), (3, 4), (3, 3), (3, 1)):
         parts = batches(loader[0]["image"], loader[0]["mask"], size)
-        result = background_swap_consistency(network, parts, n_swaps=n_swaps)
+        result = background_swap_consistency(network, parts, n_swaps=n_swaps, task="binary")
         assert result.consistency == 0.5
         assert result.probability_change == pytest.approx(0.5 * change)
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of question a classifier answers: the one notion from labels to loss, decisions, metrics, report and figures.
+"""What kind of question a classifier answers: one notion from labels to loss, decisions, metrics and figures.
 
 =============  ===========================  =======  ====================  ==========================  ===============
 task           labels of a batch            logits   probabilities         decision                    loss

@@ -158,10 +158,17 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
     for problem in shared_patients(known):
         yield Defect("patient in two splits", "", None, "", problem)
     for section, entries in sections.items():
-        there = {str(entry.get("label")) for entry in entries if isinstance(entry, Mapping)}
+        there = {label for entry in entries if isinstance(entry, Mapping) for label in _labels_of(entry.get("label"))}
         for label, name in labels.items():
             if entries and label not in there:
                 yield Defect("label missing", section, None, "", f"section {section!r} has no {name} (label {label})")
+
+
+def _labels_of(label: Any) -> list[str]:
+    """The keys, among the file's labels, of what an item has: its class, or all that is there."""
+    if isinstance(label, list):
+        return [str(number) for number, entry in enumerate(label) if entry == 1]
+    return [str(label)]
 
 
 class _Look:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from monai_debias.data.splits import check_splits
 from monai_debias.files import write_json
 from monai_debias.parameters import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf, expects
@@ -46,7 +48,7 @@ _HOW_TO_BUILD = (
 )
 
 
-@expects(dataset_dir=PATH, section=STRING, class_names=NONE | SequenceOf(STRING, least=2))
+@expects(dataset_dir=PATH, section=STRING, class_names=NONE | SequenceOf(STRING, least=1))
 def load_datalist(
     dataset_dir: str | os.PathLike, section: str, class_names: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
@@ -54,8 +56,10 @@ def load_datalist(
 
     The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "PLAX", …}) and one list
     of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
-    ``test_``. An item has ``image``, ``label`` (int), ``patient_id`` (str), and may have ``mask``, ``sector`` and other
-    keys. A path that is null or empty counts as none, thus some items may have a mask and others not.
+    ``test_``. An item has ``image``, ``label``, ``patient_id`` (str), and may have ``mask``, ``sector`` and other keys.
+    The label is a class (int); or where several can be there at once a list with 1, 0 or null for each of ``labels``,
+    null (or -1) where it is not known. A path that is null or empty counts as none, thus some items may have a mask
+    and others not.
 
     Args:
         dataset_dir: the directory; the paths in the file (keys of ``PATH_KEYS``) are relative to it.
@@ -64,7 +68,8 @@ def load_datalist(
             ``labels`` of the file must be the same.
 
     Returns:
-        The items, with the paths resolved to strings, the patient as a string, and the place in the file (such as
+        The items, with the paths resolved to strings, the patient as a string, a list of labels as an array (K,) of
+        float32 with NaN for null, and the place in the file (such as
         ``"training 17"``, from 0) under the key ``"item"``.
 
     Raises:
@@ -101,7 +106,7 @@ def load_datalist(
     items = [resolve_paths(item, directory) for item in content[section]]
     _check_files(items, where)
     return [
-        {**item, "patient_id": str(item["patient_id"]), ITEM_KEY: f"{section} {number}"}
+        {**item, **_array(item["label"]), "patient_id": str(item["patient_id"]), ITEM_KEY: f"{section} {number}"}
         for number, item in enumerate(items)
     ]
 
@@ -281,6 +286,10 @@ def _item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
     if wrong:
         return f"has the {wrong[0]} {item[wrong[0]]!r}, expected a path"
     label = item["label"]
+    if isinstance(label, list):
+        if len(label) == len(labels) and all(entry in (0, 1, -1, None) for entry in label):
+            return None
+        return f"has the label {label!r:.80}, expected 1, 0 or null for each of {', '.join(labels.values())}"
     if isinstance(label, str) or str(label) not in labels:
         return (
             f"has the label {label!r}, expected one of {', '.join(labels) or 'the labels, of which the file has none'}"
@@ -308,7 +317,9 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
     if repeated:
         yield None, f"{len(repeated)} images occur more than once in {where}, such as {_first(repeated)}"
     found = {str(item["label"]) for item in sound}
-    if len(found) == 1:
+    if len({isinstance(item["label"], list) for item in sound}) > 1:
+        yield None, f"{where} has both classes and lists of labels, expected one of the two for all items"
+    elif len(found) == 1 and found <= labels.keys():
         only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
         yield None, f"{only}; to learn or to judge a classification takes two"
 
@@ -335,8 +346,18 @@ def _relative(path: Any, directory: Path) -> str:
 
 
 def _own(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file holds of an item: not its place, and no path that is null or empty."""
-    return {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
+    """What the file holds of an item: not its place, no path that is null or empty, and labels as a list."""
+    own = {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
+    if isinstance(own.get("label"), np.ndarray):
+        own["label"] = [None if np.isnan(entry) else int(entry) for entry in own["label"]]
+    return own
+
+
+def _array(label: Any) -> dict[str, Any]:
+    """An entry with a list of labels as an array, which a batch stacks; none of a class."""
+    if not isinstance(label, list):
+        return {}
+    return {"label": np.array([np.nan if entry is None else entry for entry in label], dtype=np.float32)}
 
 
 def _first(paths: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from monai_debias.handlers.background_swap import BackgroundSwapConsistency
 from monai_debias.handlers.best_model import BestModel
+from monai_debias.handlers.classification_metric import ClassificationMetric, key_metric
 from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.handlers.gradient_clipping import GradientClipping
@@ -20,6 +21,7 @@ from monai_debias.handlers.resumable_training import ResumableTraining
 __all__ = [
     "BackgroundSwapConsistency",
     "BestModel",
+    "ClassificationMetric",
     "ClassificationReport",
     "FiniteLoss",
     "GradientClipping",
@@ -30,4 +32,5 @@ __all__ = [
     "RelevanceWeightSchedule",
     "RequireMasks",
     "ResumableTraining",
+    "key_metric",
 ]

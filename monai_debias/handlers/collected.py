@@ -115,8 +115,8 @@ class Collected:
         file = Path(str(image.meta[ImageMetaKey.FILENAME_OR_OBJ] if isinstance(image, MetaTensor) else image))
         if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
             raise ValueError(
-                f"the evaluator's 'pred' of {file} is {probabilities.tolist()}, expected probabilities: apply Activationsd "
-                "in its postprocessing."
+                f"the evaluator's 'pred' of {file} is {probabilities.tolist()}, expected probabilities: apply "
+                "Activationsd in its postprocessing."
             )
         within = self.root is not None and file.is_relative_to(self.root)
         name = str(file.relative_to(self.root) if self.root is not None and within else file)

@@ -110,7 +110,7 @@ class PredictionSaver:
             raise ValueError(
                 "a softmax decides for the class of the largest probability and takes no thresholds."
                 if thresholds is not None
-                else f"the task {task!r} needs thresholds: the thresholds.json of an evaluation, or a number such as 0.5."
+                else f"the task {task!r} needs thresholds: the thresholds.json of an evaluation, or a number."
             )
         self.output_dir = Path(output_dir)
         self.collected = Collected(class_names, task, columns, label_key, ignore_value, root)

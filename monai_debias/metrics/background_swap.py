@@ -65,8 +65,10 @@ def background_swap_consistency(
         consistency = 1/(N S K) Σ_nsk 1[d_k(x_n) = d_k(x̃_ns)],   change = 1/(N S K) Σ_nsk |p_k(x_n) - p_k(x̃_ns)|,
 
     where for a softmax K = 1, and p is the probability of the class that was decided for with x_n. Most decisions
-    about rare findings are a no, and stay one: look at the change as well. A change need not come from a learned shortcut: the cut at the border of the mask and
-    the hole of the donor's region are new to a network that never trained with BackMix.
+    about rare findings are a no, and stay one: look at the change as well.
+
+    A change need not come from a learned shortcut: the cut at the border of the mask and the hole of the donor's region
+    are new to a network that never trained with BackMix.
 
     The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are afterwards
     what they were. A network in ``DistributedDataParallel`` runs without the wrapper, thus one process can measure

@@ -70,12 +70,12 @@ def classification_metrics(
     ``average_precision``, means over the outputs. A missing label is left out of the metrics of its output only.
 
     **What is not defined** is None and has a note: F1 and sensitivity without positives, specificity without
-    negatives, ROC AUC and average precision without either, and what takes decisions without a threshold. A mean is over the outputs
-    where its metric is defined, and its note names the others.
+    negatives, ROC AUC and average precision without either, and what takes decisions without a
+    threshold. A mean is over the outputs where its metric is defined, and its note names the others.
 
     **Intervals.** Whole groups are drawn with replacement, since the images of one patient are not independent of each
-    other; samples without any known label are left out before. A resample counts for a metric where it defines it. Where
-    less than half of them do, or a single group has all samples, there is no interval.
+    other; samples without any known label are left out before. A resample in which a metric is not defined does not
+    count for it. Where half of them or more do not, or a single group has all samples, there is no interval.
 
     Args:
         labels: what is true, NaN only where ``ignore_value`` says so: class indices (N,) of a softmax, 0 and 1 of
@@ -112,29 +112,30 @@ def classification_metrics(
     names = np.arange(len(answers.truth)) if groups is None else np.asarray(groups)
     if len(names) != len(answers.truth):
         raise ValueError(f"groups has {len(names)} entries for {len(answers.truth)} samples.")
-    parts = [_measured(answers, weights, task) for weights in _weights(names, answers.known.any(1), n_resamples, seed)]
+    parts = [_measured(answers, weights, task) for weights in _weights(names, answers.known, n_resamples, seed)]
     accuracy, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
     tail = (1 - confidence) / 2 if n_resamples else None
     means = _averaged(scores, task).items()
     overall = {"accuracy": _estimate(accuracy, tail, _note_of_accuracy(answers))}
     overall |= {m: _estimate(mean_of_defined(values), tail, _left_out(values[0], answers.names)) for m, values in means}
-    labels = {
+    by_label = {
         name: {m: _estimate(scores[:, k, i], tail, _why(answers, k, m)) for i, m in enumerate(LABEL_METRICS)}
         for k, name in enumerate(answers.names)
     }
-    return ClassificationMetrics(overall, labels)
+    return ClassificationMetrics(overall, by_label)
 
 
-def _weights(groups: NDArray, used: NDArray[np.bool_], n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+def _weights(groups: NDArray, known: NDArray[np.bool_], n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
     """How often each sample counts, in rows: once, and then in each resample, of which some come at a time."""
-    yield np.ones((1, len(used)))
+    yield np.ones((1, len(known)))
+    used = np.flatnonzero(known.any(axis=1))
     names, group = np.unique(groups[used], return_inverse=True)
     if len(names) < 2:
         return
-    rng, n_at_once = np.random.default_rng(seed), max(1, _CHUNK // len(used))
+    rng, n_at_once = np.random.default_rng(seed), max(1, _CHUNK // len(known))
     for start in range(0, n_resamples, n_at_once):
         n = min(n_at_once, n_resamples - start)
-        weights = np.zeros((n, len(used)))
+        weights = np.zeros((n, len(known)))
         weights[:, used] = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)[:, group]
         yield weights
 

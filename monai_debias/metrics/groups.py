@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
+from monai_debias.labels import IGNORE_VALUE, ignored_values, is_missing
 from monai_debias.parameters import LABELS, NUMBERS, SEED, Integer, Number, expects
 
 __all__ = ["PairedDifference", "group_accuracy", "paired_difference"]
@@ -24,18 +26,25 @@ class PairedDifference(NamedTuple):
     high: float
 
 
-@expects(labels=LABELS, predictions=LABELS, groups=LABELS)
-def group_accuracy(labels: ArrayLike, predictions: ArrayLike, groups: ArrayLike) -> dict[Hashable, float]:
+@expects(labels=LABELS, predictions=LABELS, groups=LABELS, ignore_value=IGNORE_VALUE)
+def group_accuracy(
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    groups: ArrayLike,
+    ignore_value: float | Sequence[float] | None = None,
+) -> dict[Hashable, float]:
     """Accuracy of each group of samples, e.g. of each combination of class and shortcut, or each hospital.
 
     With ``accuracy = group_accuracy(…)``, the worst group is ``min(accuracy, key=accuracy.get)`` and the gap between
     groups ``max(accuracy.values()) - min(accuracy.values())``. Both grow by chance alone where groups are small.
 
     Args:
-        labels: true classes, shape (N,): integers, booleans or strings.
-        predictions: predicted classes, shape (N,), of the same kind as ``labels``.
+        labels: true classes, shape (N,): integers, booleans or strings; or rows of several labels, shape (N, K).
+        predictions: decisions, of the same shape and kind as ``labels``. Of several labels each is a decision, and the
+            accuracy of a group is the share of right ones among all of its known labels.
         groups: the group of each sample, shape (N,): integers, booleans or strings. A combination is a string, too:
             ``[f"{view}, {scanner}" for …]``.
+        ignore_value: what stands for a missing label, e.g. -1 or NaN, which counts nowhere.
 
     Returns:
         ``{group: accuracy}``, sorted by group; only groups that occur.
@@ -43,7 +52,7 @@ def group_accuracy(labels: ArrayLike, predictions: ArrayLike, groups: ArrayLike)
     Raises:
         TypeError: when an array is not of integers, booleans or strings, e.g. probabilities, or labels and predictions
             are of different kinds.
-        ValueError: when shapes differ or are not (N,), or there are no samples.
+        ValueError: when shapes differ, there are no samples, or a group has no known label.
 
     Reference:
         Sagawa et al., Distributionally robust neural networks, ICLR 2020 (worst-group accuracy).
@@ -52,22 +61,36 @@ def group_accuracy(labels: ArrayLike, predictions: ArrayLike, groups: ArrayLike)
         >>> group_accuracy([0, 1, 1, 0], [0, 1, 0, 1], ["no mark", "no mark", "mark", "no mark"])
         {'mark': 0.0, 'no mark': 0.6666666666666666}
     """
-    arrays = {"labels": np.asarray(labels), "predictions": np.asarray(predictions), "groups": np.asarray(groups)}
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if len(set(shapes.values())) > 1 or len(shapes["labels"]) != 1 or not arrays["labels"].size:
-        raise ValueError(f"expected labels, predictions and groups of one shape (N,), N > 0, got {shapes}.")
-    for name, array in arrays.items():
-        if array.dtype.kind not in "iubU":
-            raise TypeError(
-                f"{name} must be integers, booleans or strings, got {array.dtype}: give classes rather than "
-                "probabilities, and leave out samples without one."
-            )
-    y, predicted, group = arrays.values()
+    y, predicted, group = np.asarray(labels), np.asarray(predictions), np.asarray(groups)
+    shapes = {"labels": y.shape, "predictions": predicted.shape, "groups": group.shape}
+    if y.shape != predicted.shape or y.ndim not in (1, 2) or group.shape != y.shape[:1] or not y.size:
+        raise ValueError(f"expected labels and predictions (N,) or (N, K) and groups (N,), N > 0, got {shapes}.")
+    known = np.ones(y.shape, bool)
+    if y.dtype.kind != "U":
+        known = ~is_missing(torch.as_tensor(y), ignored_values(ignore_value)).numpy()
+    _refuse_no_classes("labels", y[known])
+    _refuse_no_classes("predictions", predicted)
+    _refuse_no_classes("groups", group)
     if (y.dtype.kind == "U") != (predicted.dtype.kind == "U"):
         raise TypeError(f"labels are {y.dtype} and predictions {predicted.dtype}: give both as indices or as names.")
     names, index = np.unique(group, return_inverse=True)
-    hits = np.bincount(index, weights=y == predicted)
-    return dict(zip(names.tolist(), (hits / np.bincount(index)).tolist(), strict=True))
+    axes = tuple(range(1, y.ndim))
+    hits, counts = (np.bincount(index, weights=part.sum(axis=axes)) for part in (known & (y == predicted), known))
+    if not counts.all():
+        raise ValueError(
+            f"there is no known label in {names[counts == 0].tolist()}, so that it has no accuracy: leave it out."
+        )
+    return dict(zip(names.tolist(), (hits / counts).tolist(), strict=True))
+
+
+def _refuse_no_classes(name: str, values: NDArray) -> None:
+    """Refuse what is no class or name of one; labels may be whole numbers that are stored as floating-point ones."""
+    is_whole = name == "labels" and values.dtype.kind == "f" and bool((values == np.round(values)).all())
+    if values.dtype.kind not in "iubU" and not is_whole:
+        raise TypeError(
+            f"{name} must be integers, booleans or strings, got {values.dtype}: give classes rather than "
+            "probabilities, and leave out samples without one."
+        )
 
 
 @expects(first=NUMBERS, second=NUMBERS, n_resamples=Integer("[1, inf)"), seed=SEED, confidence=Number("(0, 1)"))

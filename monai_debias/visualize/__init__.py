@@ -10,4 +10,4 @@ from monai_debias.visualize.distribution_shift import distribution_shift
 from monai_debias.visualize.heatmap_overlay import heatmap_overlay
 from monai_debias.visualize.label_metrics import label_metrics
 
-__all__ = ["confusion_matrices", "distribution_shift", "heatmap_overlay", "method_comparison"]
+__all__ = ["confusion_matrices", "distribution_shift", "heatmap_overlay", "label_metrics", "method_comparison"]

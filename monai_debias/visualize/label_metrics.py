@@ -52,15 +52,15 @@ def label_metrics(
     for panel, metric in zip(figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0], metrics, strict=True):
         for place, (split, result) in enumerate(results.items()):
             at = np.arange(len(labels)) + 0.7 * ((place + 0.5) / len(results) - 0.5)
-            _points(panel, at, [result["labels"][name]["metrics"][metric] for name in labels], split, f"C{place}")
-        panel.set(xlim=(-0.02, 1.02), xlabel=metric.replace("_", " "), yticks=range(len(labels)), yticklabels=labels)
+            numbers = [result["labels"][name]["metrics"][metric] for name in labels]
+            _points(panel, at.tolist(), numbers, split.replace("_", " "), f"C{place}")
+        title = metric.replace("_", " ").replace("roc auc", "ROC AUC").replace("f1", "F1")
+        panel.set(xlim=(-0.02, 1.02), xlabel=title, yticks=range(len(labels)), yticklabels=labels)
         panel.grid(axis="x", lw=0.5)
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylim(len(labels) - 0.4, -0.6)  # the first label at the top
-    handles, texts = figure.axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, [text.replace("_", " ") for text in texts], loc="outside upper center", ncols=4, frameon=False
-    )
+    handles, _ = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
     return figure
 
 

@@ -45,7 +45,7 @@ def test_kinds_of_classes_and_groups():
 @pytest.mark.parametrize(
     ("labels", "predictions", "groups", "message"),
     [
-        ([0, 1], [0], ["a", "b"], r"one shape \(N,\), N > 0, got .*'predictions': \(1,\)"),
+        ([0, 1], [0], ["a", "b"], r"groups \(N,\), N > 0, got .*'predictions': \(1,\)"),
         ([0, 1], [0, 1], ["a"], r"'groups': \(1,\)"),
         ([], [], [], "N > 0"),
         ([[0, 1]], [[0, 1]], [["a", "b"]], r"'labels': \(1, 2\)"),

@@ -1,0 +1,110 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A metric of a task as MONAI's evaluators take it, to choose the best epoch by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ignite.metrics import EpochMetric, Metric
+from monai.handlers import from_engine
+
+from monai_debias.labels import IGNORE_VALUE
+from monai_debias.metrics.classification import classification_metrics
+from monai_debias.parameters import NONE, STRING, Instance, OneOf, expects
+from monai_debias.tasks import TASK, TASKS
+
+__all__ = ["ClassificationMetric", "key_metric"]
+
+_METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision")
+_DEVICE = (STRING | Instance(torch.device)).called("a device")
+
+
+class ClassificationMetric(EpochMetric):
+    """An overall metric of :func:`~monai_debias.metrics.classification_metrics`, over a whole epoch of all processes.
+
+    The evaluator's output has probabilities (K,) under ``"pred"``, which its post-processing makes of the logits, and
+    the label, as the task has it, under ``"label"``.
+
+    Args:
+        metric: "accuracy", "balanced_accuracy", "f1_macro", "roc_auc" or "average_precision". Decisions about several
+            labels, or of a binary task, are made at 0.5.
+        task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
+        ignore_value: what stands for a missing label, e.g. -1 or NaN.
+        device: where the epoch's predictions are kept, and gathered from all processes.
+
+    Raises:
+        ValueError: at the end of an epoch, when the metric is not defined, such as an AUC of data without positives,
+            and for all that :func:`~monai_debias.metrics.classification_metrics` refuses.
+
+    Example:
+        >>> from monai.engines import SupervisedEvaluator
+        >>> batch = {"image": torch.tensor([[0.9], [0.2], [0.4]]), "label": torch.tensor([1, 0, 0])}
+        >>> evaluator = SupervisedEvaluator(
+        ...     torch.device("cpu"), [batch], torch.nn.Identity(), decollate=False,
+        ...     key_val_metric={"val_roc_auc": ClassificationMetric("roc_auc", "binary")},
+        ... )
+        >>> evaluator.run()
+        >>> evaluator.state.metrics["val_roc_auc"]
+        1.0
+    """
+
+    @expects(metric=_METRIC, task=TASK, ignore_value=IGNORE_VALUE, device=NONE | _DEVICE)
+    def __init__(
+        self,
+        metric: str,
+        task: str = "softmax",
+        ignore_value: float | Sequence[float] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.metric = metric
+        self.task = task
+        self.ignore_value = ignore_value
+        super().__init__(self._measure, _pred_and_label, check_compute_fn=False, device=device or "cpu")
+
+    def _measure(self, probabilities: torch.Tensor, labels: torch.Tensor) -> float:
+        p, y = probabilities.double().cpu().numpy(), labels.cpu().numpy()
+        found = classification_metrics(y, p, self.task, ignore_value=self.ignore_value, n_resamples=0)
+        value, *_, note = found.overall[self.metric]
+        if value is None:
+            raise ValueError(
+                f"{self.metric} of the validation data is {note}: give validation data with positive and negative "
+                "labels, or choose another metric."
+            )
+        return value
+
+
+@expects(task=TASK, ignore_value=IGNORE_VALUE, device=NONE | _DEVICE)
+def key_metric(
+    task: str = "softmax",
+    ignore_value: float | Sequence[float] | None = None,
+    device: str | torch.device | None = None,
+) -> dict[str, Metric]:
+    """The metric that chooses the best epoch of a task: accuracy of a softmax, else the (mean) ROC AUC.
+
+    The ROC AUC takes no threshold, which a training does not have yet.
+
+    Args:
+        task: "softmax", "binary" or "multi_label".
+        ignore_value: what stands for a missing label.
+        device: see :class:`ClassificationMetric`.
+
+    Returns:
+        ``{"val_accuracy": …}`` or ``{"val_roc_auc": …}``, for ``key_val_metric`` of MONAI's evaluators.
+
+    Raises:
+        ValueError: when the task is unknown.
+
+    Example:
+        >>> list(key_metric("multi_label", ignore_value=-1))
+        ['val_roc_auc']
+    """
+    name = TASKS[task].key_metric
+    return {f"val_{name}": ClassificationMetric(name, task, ignore_value, device)}
+
+
+def _pred_and_label(output: Any) -> Any:
+    """What ``from_engine(["pred", "label"])`` does, which itself cannot be pickled."""
+    return from_engine(["pred", "label"])(output)

@@ -42,6 +42,7 @@ _IMAGE = torch.linspace(0, 1, 128).reshape(2, 1, 8, 8)
 # without clusters, so that k-means depends on its seed
 _FEATURES = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 1, 8, 8)))
 
+_LABEL_METRICS = {"roc_auc": [0.9, 0.8, 1.0], "average_precision": [0.7, None, None], "f1": [None, None, None]}
 _MIXUP = {"network": [NETWORK], "layers": [["input"], ["features"], ["input", "features"]], "num_classes": [2]}
 
 # arguments, by the qualified name of what takes them, that mean something else in most places or whose usual values or
@@ -50,6 +51,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "BackgroundSwapConsistency": {
         "loader": ["$[{'image': torch.eye(4).reshape(2, 1, 2, 4), 'mask': torch.ones(2, 1, 2, 4)}]"]
     },
+    "ClipInferer": {"task": ["softmax", "multi_label", "binary"]},
     "FlowMixup": _MIXUP,
     "FlowMixupLoss": {"classification_loss": [None, "bce"]},
     "FlowMixupLoss.forward": {"label": torch.eye(2)},
@@ -70,12 +72,14 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "biased_mnist": {"section": "test", "bias": 0.5},
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
+    "choose_thresholds": {"labels": np.eye(2)[np.arange(24) % 2]},
     "cluster_separation": {"layers": ["input", "0"]},
     "corrupt_labels": {"rate": 0.3, "mode": "symmetric", "num_classes": 2},
     "eta": {"classes": torch.tensor([0, 1])},
     "explained_scalars": {"target": "selective"},
     "foreground_loss": {"mask": _MASK},
     "heatmap_overlay": {"image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4), "mask": _MASK},
+    "label_metrics": {"results": {"test": {"labels": {"A2C": {"metrics": _LABEL_METRICS}}}}},
     "load_mnist": {"section": "test"},
     "pointing_game": {"mask": _MASK},
     "relevance_focus": {"mask": _MASK},
@@ -195,6 +199,7 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "mask_fraction": [0.25],
         "mask_key": ["mask"],
         "max_norm": [0.01],
+        "metric": ["accuracy", "roc_auc"],
         "mixup": [{"_target_": "monai_debias.transforms.FlowMixupd.mixup", "keys": "image", "num_classes": 2}],
         "n_resamples": [20],
         "network": [NETWORK],
@@ -213,6 +218,7 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "source": ["auto", "still"],
         "target": ["selective", "all", "label", 1],
         "target_keys": [["label", "weight"]],
+        "task": ["softmax"],
     }
     chosen = choose(cls, alternatives)
     rounds = max((len(values) for values in chosen.values()), default=1)
@@ -364,7 +370,6 @@ _NAN = torch.full((1, 96, 128), float("nan"))
 _NO_FILE = "no/such/file"
 
 BAD_CONSTRUCTOR: dict[str, list[Any]] = {
-    "BackgroundSwapConsistency.multi_label": [],  # with labels of their own it is as good
     "BackgroundSwapConsistency.n_swaps": [0],
     "BestModel.network": [None, "network"],
     "ModelLoader.network": [None, "network"],
@@ -401,6 +406,7 @@ BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "loss": [{"_target_": "torch.nn.CrossEntropyLoss"}],
     "mask_fraction": [-0.1, 0.0, 1.5],
     "max_norm": [0.0],
+    "metric": ["auc"],
     "multi_label": [True],  # contradicts cross-entropy
     "n_resamples": [0],
     "noise_range": [[1.0, 0.0], [0.0]],
@@ -420,6 +426,9 @@ BAD_CONSTRUCTOR: dict[str, list[Any]] = {
     "strength": [-1.0, 100.0],
     "target": ["guess", True],
     "target_keys": [[]],
+    "task": ["sigmoid"],
+    "threshold_split": ["test"],
+    "thresholds": [1.5],
 }
 BAD_CALL: dict[str, list[Any]] = {
     "background": [_WRONG_SHAPE],
@@ -459,14 +468,15 @@ BAD_CALL: dict[str, list[Any]] = {
     "items": [[]],
     "iterations": [[0, 50], [0, 50, 50]],
     "label": [_WRONG_SHAPE, [0, 1], torch.full((4, 2), 1.5)],
-    "labels": [[0, 1], np.zeros(24, dtype=int)],
+    "labels": [[0, 1], np.full(24, 7)],
     "loader": [[], [_FEATURES], [{"scan": _FEATURES}]],
     "mask": [_WRONG_SHAPE, torch.zeros(1, 96, 128), torch.full((1, 96, 128), 0.5), _NAN],
     "mask_dir": [_NO_FILE],
     "mask_fraction": [-0.1, 0.0, 1.5],
     "matrices": [{}, {"test": [[1, 2, 3]]}],
     "n_clusters": [1, 61],
-    "n_resamples": [0],
+    "metrics": [["auc"]],
+    "n_resamples": [-1],
     "n_swaps": [0, 60],
     "normalization": ["max"],
     "path": [_NO_FILE],
@@ -485,6 +495,8 @@ BAD_CALL: dict[str, list[Any]] = {
     "splits": [{}, {"same": [], "reversed": []}],
     "strength": [-1.0, 100.0],
     "target": [{}, torch.zeros(2)],
+    "task": ["sigmoid"],
+    "thresholds": [1.5],
     "titles": [["one"]],
     "values": [torch.zeros(2, 0)],
     "x": [_WRONG_SHAPE, _IMAGE.int()],

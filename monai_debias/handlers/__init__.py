@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_debias.handlers.background_swap import BackgroundSwapConsistency
 from monai_debias.handlers.best_model import BestModel
-from monai_debias.handlers.classification_metric import ClassificationMetric, key_metric
+from monai_debias.handlers.classification_metric import ClassificationMetric
 from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.handlers.gradient_clipping import GradientClipping
@@ -32,5 +32,4 @@ __all__ = [
     "RelevanceWeightSchedule",
     "RequireMasks",
     "ResumableTraining",
-    "key_metric",
 ]

@@ -16,7 +16,7 @@ from monai_debias.metrics.classification import classification_metrics
 from monai_debias.parameters import NONE, STRING, Instance, OneOf, expects
 from monai_debias.tasks import TASK, TASKS
 
-__all__ = ["ClassificationMetric", "key_metric"]
+__all__ = ["ClassificationMetric"]
 
 _METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision")
 _DEVICE = (STRING | Instance(torch.device)).called("a device")
@@ -64,6 +64,28 @@ class ClassificationMetric(EpochMetric):
         self.ignore_value = ignore_value
         super().__init__(self._measure, _pred_and_label, check_compute_fn=False, device=device or "cpu")
 
+    @classmethod
+    def as_key_metric(
+        cls,
+        task: str = "softmax",
+        ignore_value: float | Sequence[float] | None = None,
+        device: str | torch.device | None = None,
+    ) -> dict[str, Metric]:
+        """What chooses the best epoch of a task, as ``key_val_metric`` takes it.
+
+        Args:
+            task: see above.
+            ignore_value: see above.
+            device: see above.
+
+        Returns:
+            ``{"val_accuracy": …}`` for a softmax, else ``{"val_roc_auc": …}``, which needs no threshold: a training
+            does not have one yet.
+        """
+        TASK.check("task", task)
+        name = TASKS[task].key_metric
+        return {f"val_{name}": cls(name, task, ignore_value, device)}
+
     def _measure(self, probabilities: torch.Tensor, labels: torch.Tensor) -> float:
         p, y = probabilities.double().cpu().numpy(), labels.cpu().numpy()
         found = classification_metrics(y, p, self.task, ignore_value=self.ignore_value, n_resamples=0)
@@ -74,35 +96,6 @@ class ClassificationMetric(EpochMetric):
                 "labels, or choose another metric."
             )
         return value
-
-
-@expects(task=TASK, ignore_value=IGNORE_VALUE, device=NONE | _DEVICE)
-def key_metric(
-    task: str = "softmax",
-    ignore_value: float | Sequence[float] | None = None,
-    device: str | torch.device | None = None,
-) -> dict[str, Metric]:
-    """The metric that chooses the best epoch of a task: accuracy of a softmax, else the (mean) ROC AUC.
-
-    The ROC AUC takes no threshold, which a training does not have yet.
-
-    Args:
-        task: "softmax", "binary" or "multi_label".
-        ignore_value: what stands for a missing label.
-        device: see :class:`ClassificationMetric`.
-
-    Returns:
-        ``{"val_accuracy": …}`` or ``{"val_roc_auc": …}``, for ``key_val_metric`` of MONAI's evaluators.
-
-    Raises:
-        ValueError: when the task is unknown.
-
-    Example:
-        >>> list(key_metric("multi_label", ignore_value=-1))
-        ['val_roc_auc']
-    """
-    name = TASKS[task].key_metric
-    return {f"val_{name}": ClassificationMetric(name, task, ignore_value, device)}
 
 
 def _pred_and_label(output: Any) -> Any:

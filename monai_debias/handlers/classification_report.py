@@ -135,7 +135,7 @@ class ClassificationReport:
         """Attach to an ignite engine whose output is a list of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect_groups)
-        self.collected.attach(engine)
+        self.collected.gather(engine)
         engine.add_event_handler(Events.COMPLETED, self._report)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
 

@@ -39,7 +39,7 @@ class Collected:
     Example:
         >>> collected = Collected(["A2C", "A4C"], "softmax", label_key="label")
         >>> evaluator = Engine(lambda engine, batch: [{"pred": torch.tensor([0.25, 0.75])}])
-        >>> collected.attach(evaluator)
+        >>> collected.gather(evaluator)
         >>> _ = evaluator.run([[{"image": "clip.dcm", "label": 1}]])
         >>> collected.records(None)[0]["predicted"], collected.targets[0].tolist()
         (['A4C'], [0.0, 1.0])
@@ -61,8 +61,8 @@ class Collected:
         self.root = None if root is None else Path(root)
         self._clear()
 
-    def attach(self, engine: Engine) -> None:
-        """Attach to an ignite engine whose batches and outputs are lists of sample dictionaries."""
+    def gather(self, engine: Engine) -> None:
+        """Gather from the next run of an ignite engine whose batches and outputs are lists of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._clear)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
 

@@ -122,7 +122,7 @@ class PredictionSaver:
     def attach(self, engine: Engine) -> None:
         """Attach to an ignite engine whose output is a list of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._start)
-        self.collected.attach(engine)
+        self.collected.gather(engine)
         engine.add_event_handler(Events.COMPLETED, self._write)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
 

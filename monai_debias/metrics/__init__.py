@@ -10,7 +10,7 @@ from monai_debias.metrics.classification import classification_metrics
 from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
 from monai_debias.metrics.groups import group_accuracy, paired_difference
 from monai_debias.metrics.pointing_game import pointing_game, relevance_focus
-from monai_debias.metrics.thresholds import choose_thresholds, read_thresholds, write_thresholds
+from monai_debias.metrics.thresholds import choose_thresholds
 
 __all__ = [
     "background_relevance",
@@ -22,7 +22,5 @@ __all__ = [
     "group_accuracy",
     "paired_difference",
     "pointing_game",
-    "read_thresholds",
     "relevance_focus",
-    "write_thresholds",
 ]

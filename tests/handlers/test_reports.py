@@ -12,10 +12,11 @@ import torch
 from ignite.engine import Engine
 from matplotlib.image import imread
 from monai.data import MetaTensor
+from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
 from monai_debias.data.left_out import LeftOut
 from monai_debias.handlers import ClassificationReport, PredictionSaver
-from monai_debias.metrics import bootstrap_intervals, classification_metrics
+from monai_debias.metrics import choose_thresholds, classification_metrics
 
 NAMES = ["PLAX", "PSAX", "A2C"]
 
@@ -49,22 +50,168 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_predictions_are_written_as_they_were_made(tmp_path):
     data = batches()
-    evaluate(PredictionSaver(tmp_path / "new" / "folder", NAMES, columns=["split", "label"], root="/data/set"), data)
+    saver = PredictionSaver(tmp_path / "new" / "folder", NAMES, columns=["split"], label_key="label", root="/data/set")
+    evaluate(saver, data)
     rows = read(tmp_path / "new" / "folder" / "predictions.csv")
     records = json.loads((tmp_path / "new" / "folder" / "predictions.json").read_text())
     samples = [sample for batch in data for sample in batch]
     assert len(rows) == len(records) == len(samples)
     for row, record, sample in zip(rows, records, samples, strict=True):
-        p = sample["p"].numpy()
-        assert (
-            row["file"]
-            == record["file"]
-            == Path(sample["image"].meta["filename_or_obj"]).relative_to("/data/set").as_posix()
-        )
+        p, file = sample["p"].numpy(), Path(sample["image"].meta["filename_or_obj"])
+        assert row["file"] == record["file"] == file.relative_to("/data/set").as_posix()
         assert [float(row[f"p_{name}"]) for name in NAMES] == pytest.approx(p, abs=1e-6)
         assert [record[f"p_{name}"] for name in NAMES] == pytest.approx(p, abs=1e-12)
-        assert row["predicted"] == NAMES[p.argmax()]
-        assert int(row["label"]) == record["label"] == int(sample["label"])
+        assert [row["predicted"]] == record["predicted"] == [NAMES[p.argmax()]]
+        assert [row["label"]] == record["label"] == [NAMES[int(sample["label"])]]
+        assert row["missing"] == row["undecided"] == ""
+        assert row["split"] == sample["split"]
+
+
+FINDINGS = ["cyst", "stone", "tumour"]
+
+
+def findings(n: int = 90) -> list[list[dict]]:
+    """Samples of a validation and two test splits: "stone" has no positives in validation, some labels are missing."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for i in range(n):
+        split = ["validation", "test_a", "test_b"][i % 3]
+        label = np.array([rng.random() < 0.4, split != "validation" and rng.random() < 0.4, rng.random() < 0.4], float)
+        p = (rng.random(3) + label) / 2
+        label[2] = -1 if i % 5 == 0 else label[2]
+        samples.append({"image": f"{i:03}.png", "label": torch.tensor(label), "split": split, "p": torch.tensor(p)})
+        samples[-1]["patient_id"] = f"secret-{i // 6}"
+    return [samples[i : i + 7] for i in range(0, n, 7)]
+
+
+def test_predictions_of_several_labels(tmp_path):
+    data = [[{"image": "a.png", "label": torch.tensor([1.0, 0.0, -1.0]), "p": torch.tensor([0.2, 0.6, 0.9])}]]
+    evaluate(PredictionSaver(tmp_path, FINDINGS, "multi_label", 0.5, label_key="label", ignore_value=-1), data)
+    assert (tmp_path / "predictions.csv").read_text().splitlines() == [
+        "file,label,missing,predicted,undecided,p_cyst,p_stone,p_tumour",
+        "a.png,cyst,tumour,stone;tumour,,0.200000,0.600000,0.900000",
+    ]
+    record = json.loads((tmp_path / "predictions.json").read_text())[0]
+    assert (record["label"], record["missing"], record["predicted"]) == (["cyst"], ["tumour"], ["stone", "tumour"])
+
+
+def test_predictions_of_a_binary_task(tmp_path):
+    samples = [{"image": f"{p}.png", "label": torch.tensor(y), "p": torch.tensor([p])} for p, y in ((0.2, 1), (0.7, 0))]
+    evaluate(PredictionSaver(tmp_path, ["healthy", "ill"], "binary", 0.6, label_key="label"), [samples])
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[1:] == [
+        "0.2.png,ill,,healthy,,0.200000",
+        "0.7.png,healthy,,ill,,0.700000",
+    ]
+
+
+def test_thresholds_are_chosen_on_validation_and_used_in_the_report_and_in_inference(tmp_path):
+    data = findings()
+    evaluate(ClassificationReport(tmp_path, FINDINGS, "multi_label", ignore_value=-1, n_resamples=20), data)
+    samples = [sample for batch in data for sample in batch]
+
+    def of(split: str) -> tuple[np.ndarray, np.ndarray]:
+        chosen = [s for s in samples if s["split"] == split]
+        return np.stack([s["label"].numpy() for s in chosen]), np.stack([s["p"].numpy() for s in chosen])
+
+    chosen = choose_thresholds(*of("validation"), class_names=FINDINGS, ignore_value=-1)
+    assert chosen["stone"].value is None
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(results) == ["test_a", "test_b"]
+    for split, result in results.items():
+        assert [result["labels"][name]["threshold"] for name in FINDINGS] == [t.value for t in chosen.values()]
+        labels, p = of(split)
+        known = labels[:, 2] >= 0
+        decided = p[known, 2] >= chosen["tumour"].value
+        tumour = result["labels"]["tumour"]
+        assert tumour["metrics"]["f1"][0] == pytest.approx(f1_score(labels[known, 2], decided))
+        assert tumour["metrics"]["roc_auc"][0] == pytest.approx(roc_auc_score(labels[known, 2], p[known, 2]))
+        assert tumour["confusion"] == confusion_matrix(labels[known, 2], decided).tolist()
+        assert (tumour["known"], tumour["positive"]) == (known.sum(), labels[known, 2].sum())
+        assert result["labels"]["stone"]["metrics"]["f1"] == [None] * 3
+        assert result["labels"]["stone"]["notes"]["f1"] == "undefined: no threshold"
+        assert result["labels"]["stone"]["confusion"] is None
+        assert result["notes"]["f1_macro"] == "mean without stone, where it is undefined"
+        assert result["confusion"] is None
+    table = read(tmp_path / "metrics.csv")
+    assert len(table) == 2 * (5 + 3 * 5)
+    undefined = [row for row in table if (row["label"], row["metric"]) == ("stone", "f1")]
+    assert [row["value"] + row["low"] + row["high"] for row in undefined] == ["", ""]
+    assert {row["note"] for row in undefined} == {"undefined: no threshold"}
+    assert "nan" not in "".join(file.read_text().lower() for file in tmp_path.iterdir() if file.suffix != ".png")
+    assert {row["undecided"] for row in read(tmp_path / "predictions.csv")} == {"stone"}
+    assert not (tmp_path / "confusion_matrix.png").exists()
+
+    evaluate(PredictionSaver(tmp_path / "new", FINDINGS, "multi_label", tmp_path / "thresholds.json"), data)
+    here, there = read(tmp_path / "predictions.csv"), read(tmp_path / "new" / "predictions.csv")
+    assert [row["predicted"] for row in here] == [row["predicted"] for row in there]
+
+
+def test_given_thresholds_are_taken_and_every_split_is_reported(tmp_path):
+    evaluate(ClassificationReport(tmp_path, FINDINGS, "multi_label", 0.3, ignore_value=-1, n_resamples=5), findings())
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert list(results) == ["validation", "test_a", "test_b"]
+    assert results["test_a"]["labels"]["stone"]["threshold"] == 0.3
+    assert not (tmp_path / "thresholds.json").exists()
+
+
+def test_a_report_of_a_binary_task(tmp_path):
+    rng = np.random.default_rng(1)
+    samples = [
+        {
+            "image": f"{i}.png",
+            "label": torch.tensor(i % 2),
+            "split": ["validation", "test"][i // 20],
+            "patient_id": str(i),
+            "p": torch.tensor([(rng.random() + i % 2) / 2]),
+        }
+        for i in range(40)
+    ]
+    evaluate(ClassificationReport(tmp_path, ["healthy", "ill"], "binary", n_resamples=20), [samples])
+    result = json.loads((tmp_path / "metrics.json").read_text())["test"]
+    p, labels = np.array([s["p"].item() for s in samples[20:]]), np.arange(20) % 2
+    decided = p >= result["labels"]["ill"]["threshold"]
+    assert result["confusion"] == confusion_matrix(labels, decided).tolist()
+    assert result["labels"]["ill"]["metrics"]["roc_auc"][0] == pytest.approx(roc_auc_score(labels, p))
+    assert list(result["labels"]) == ["ill"]
+    assert (tmp_path / "confusion_matrix.png").exists()
+
+
+def test_one_layout_for_all_tasks(tmp_path):
+    evaluate(ClassificationReport(tmp_path / "softmax", NAMES, n_resamples=5), batches())
+    evaluate(
+        ClassificationReport(tmp_path / "several", FINDINGS, "multi_label", ignore_value=-1, n_resamples=5), findings()
+    )
+    one, several = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("softmax", "several"))
+    first, second = one["test_same"], several["test_a"]
+    assert first.keys() == second.keys()
+    assert first["metrics"].keys() == second["metrics"].keys()
+    assert first["labels"]["PLAX"].keys() == second["labels"]["cyst"].keys()
+    assert first["labels"]["PLAX"]["metrics"].keys() == second["labels"]["cyst"]["metrics"].keys()
+    tables = [read(tmp_path / name / "metrics.csv")[0].keys() for name in ("softmax", "several")]
+    assert tables[0] == tables[1]
+    for name in ("softmax", "several"):
+        assert imread(tmp_path / name / "label_metrics.png").std() > 0.05
+
+
+def test_a_split_without_any_label_is_reported_as_such(tmp_path):
+    data = findings()
+    for sample in (sample for batch in data for sample in batch if sample["split"] == "test_b"):
+        sample["label"][:] = -1
+    evaluate(ClassificationReport(tmp_path, FINDINGS, "multi_label", ignore_value=-1, n_resamples=5), data)
+    result = json.loads((tmp_path / "metrics.json").read_text())["test_b"]
+    assert (result["samples"], result["unlabelled"]) == (30, 30)
+    assert {tuple(numbers) for numbers in result["metrics"].values()} == {(None, None, None)}
+    assert result["notes"]["accuracy"] == "undefined: no known labels"
+
+
+def test_no_thresholds_on_test_data(tmp_path):
+    with pytest.raises(ValueError, match="thresholds that are chosen on test data make the test look better"):
+        ClassificationReport(tmp_path, FINDINGS, "multi_label", threshold_split="test_a")
+    data = [[sample for sample in batch if sample["split"] != "validation"] for batch in findings()]
+    with pytest.raises(ValueError, match=r"no sample of the split 'validation' .* only of \['test_a', 'test_b'\]"):
+        evaluate(ClassificationReport(tmp_path, FINDINGS, "multi_label", ignore_value=-1), data)
+    assert not (tmp_path / "metrics.json").exists()
+    assert {row["undecided"] for row in read(tmp_path / "predictions.csv")} == {"cyst;stone;tumour"}
 
 
 def test_predictions_before_an_unreadable_file_are_kept(tmp_path):
@@ -103,18 +250,18 @@ def test_the_report_holds_what_the_metrics_say(tmp_path):
     for split, result in results.items():
         samples = [sample for batch in data for sample in batch if sample["split"] == split]
         labels, p = [int(s["label"]) for s in samples], np.stack([s["p"].numpy() for s in samples])
-        expected = classification_metrics(labels, p)
-        intervals = bootstrap_intervals(labels, p, [s["patient_id"] for s in samples], n_resamples=100, seed=3)
-        assert result["samples"] == 30
-        assert result["patients"] == 15
-        for name, (value, low, high) in result["metrics"].items():
-            assert value == pytest.approx(expected[name])
-            assert (low, high) == pytest.approx(intervals[name])
-        confusion = np.array(result["confusion"])
-        assert confusion.sum(1).tolist() == np.bincount(labels).tolist()
-        assert np.trace(confusion) / 30 == pytest.approx(expected["accuracy"])
+        patients = [s["patient_id"] for s in samples]
+        expected = classification_metrics(labels, p, class_names=NAMES, groups=patients, n_resamples=100, seed=3)
+        assert (result["samples"], result["unlabelled"], result["patients"]) == (30, 0, 15)
+        for name, estimate in expected.overall.items():
+            assert result["metrics"][name] == pytest.approx(estimate[:3])
+        for view in NAMES:
+            found = result["labels"][view]["metrics"]
+            assert found["roc_auc"] == pytest.approx(expected.labels[view]["roc_auc"][:3])
+            assert result["labels"][view]["threshold"] is None
+        assert result["confusion"] == confusion_matrix(labels, p.argmax(1)).tolist()
     table = read(tmp_path / "metrics.csv")
-    assert len(table) == 8
+    assert len(table) == 2 * (5 + 3 * 5)
     assert float(table[0]["value"]) == pytest.approx(results["test_same"]["metrics"]["accuracy"][0], abs=1e-4)
     assert imread(tmp_path / "confusion_matrix.png").std() > 0.05
 
@@ -137,7 +284,17 @@ def test_results_are_not_overwritten_silently(tmp_path, handler):
 
 
 def test_bad_input_gets_a_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="class_names is of type list and length 1, expected a sequence of 2 or more"):
+    with pytest.raises(ValueError, match=r"a softmax needs 2 class_names or more, got \['PLAX'\]"):
         PredictionSaver(tmp_path, ["PLAX"])
-    with pytest.raises(ValueError, match="got 3 outputs for the 2 classes"):
+    with pytest.raises(ValueError, match="got 3 outputs for the 2 "):
         evaluate(PredictionSaver(tmp_path, NAMES[:2]), batches())
+    with pytest.raises(ValueError, match="the task 'binary' needs thresholds"):
+        PredictionSaver(tmp_path, ["healthy", "ill"], "binary")
+    for handler in (PredictionSaver, ClassificationReport):
+        with pytest.raises(ValueError, match="takes no thresholds"):
+            handler(tmp_path, NAMES, thresholds=0.5)
+        with pytest.raises(FileNotFoundError, match=r"no\.json with the thresholds does not exist"):
+            evaluate(handler(tmp_path, FINDINGS, "multi_label", tmp_path / "no.json"), findings())
+    logits = [[{"image": "a.png", "p": torch.tensor([2.0, -1.0, 0.0])}]]
+    with pytest.raises(ValueError, match=r"'pred' of a\.png is .*, expected probabilities: apply Activationsd"):
+        evaluate(PredictionSaver(tmp_path, NAMES), logits)

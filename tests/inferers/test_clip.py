@@ -23,6 +23,13 @@ def test_probabilities_not_logits_are_averaged(network):
     assert not torch.allclose(result, logits, atol=1e-6)
 
 
+@pytest.mark.parametrize("task", ["binary", "multi_label"])
+def test_of_a_sigmoid_too(network, task):
+    clips = 20 * torch.rand(3, 1, 8, 8, 7, generator=torch.Generator().manual_seed(1))
+    frames = torch.stack([network(clips[..., t]).sigmoid() for t in range(7)])
+    assert torch.allclose(ClipInferer(task, frame_batch_size=4)(clips, network).sigmoid(), frames.mean(0), atol=1e-6)
+
+
 def test_a_single_frame_is_a_clip_of_one(network):
     image = torch.rand(2, 1, 8, 8)
     assert torch.allclose(ClipInferer()(image, network).softmax(1), network(image).softmax(1), atol=1e-6)

@@ -42,6 +42,17 @@ def test_kinds_of_classes_and_groups():
         assert all(type(name) is bool for name in accuracy)
 
 
+@pytest.mark.parametrize("missing", [-1, float("nan")])
+def test_each_known_label_of_several_is_a_decision(missing):
+    labels = np.array([[1, 0, missing], [0, missing, missing], [1, 1, 1]])
+    predictions = np.array([[1, 1, 1], [0, 0, 0], [1, 1, 0]])
+    accuracy = group_accuracy(labels, predictions, ["a", "a", "b"], ignore_value=missing)
+    assert accuracy == {"a": pytest.approx(2 / 3), "b": pytest.approx(2 / 3)}
+    assert group_accuracy([0, -1, 1], [0, 1, 0], ["a", "a", "b"], ignore_value=-1) == {"a": 1.0, "b": 0.0}
+    with pytest.raises(ValueError, match=r"no known label in \['b'\], so that it has no accuracy"):
+        group_accuracy([0, -1], [0, 1], ["a", "b"], ignore_value=-1)
+
+
 @pytest.mark.parametrize(
     ("labels", "predictions", "groups", "message"),
     [

@@ -13,7 +13,7 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -73,6 +73,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
     "choose_thresholds": {"labels": np.eye(2)[np.arange(24) % 2]},
+    "echo_demo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
     "cluster_separation": {"layers": ["input", "0"]},
     "corrupt_labels": {"rate": 0.3, "mode": "symmetric", "num_classes": 2},
     "eta": {"classes": torch.tensor([0, 1])},
@@ -85,13 +86,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "relevance_focus": {"mask": _MASK},
     "save_datalist": {"labels": VIEWS},
 }
-# arguments that have no effect in the example, so that wrong ones are not noticed
-UNUSED: dict[str, set[str]] = {
-    "ISNetInferer.__call__": {"labels"},  # the target of the first config asks for none
-    "echo_demo_cohort": {"bias", "seed"},  # the directory has a cohort already
-    "save_datalist": {"labels"},  # any names of classes
-}
-# handlers that leave a sound training alone, and take no arguments
+# handlers that leave a sound training alone
 GUARDS = {"FiniteLoss", "RequireMasks"}
 
 
@@ -156,8 +151,8 @@ def parameters(function: Callable) -> dict[str, inspect.Parameter]:
 
 def choose(function: Callable, table: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a function that the table knows; it must know the required ones."""
-    table = {**table, **SPECIAL.get(function.__qualname__, {})}
-    known = {}
+    special = SPECIAL.get(function.__qualname__, {})
+    table, known = {**table, **special}, {}
     for name, parameter in parameters(function).items():
         if name in table:
             known[name] = table[name]
@@ -165,6 +160,8 @@ def choose(function: Callable, table: Mapping[str, Any]) -> dict[str, Any]:
             raise AssertionError(
                 f"{function.__qualname__} needs {name!r}, which tests/public_objects.py has no example for: add one."
             )
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in inspect.signature(function).parameters.values()):
+        known |= special
     return known
 
 
@@ -362,151 +359,3 @@ def make_items(folder: Path, first: int) -> list[dict[str, Any]]:
         for label, view in enumerate(VIEWS)
         for p in range(first, first + 5)
     ]
-
-
-# What must be refused. A wrong shape is one that no image, mask or batch has.
-_WRONG_SHAPE = torch.zeros(5)
-_NAN = torch.full((1, 96, 128), float("nan"))
-_NO_FILE = "no/such/file"
-
-BAD_CONSTRUCTOR: dict[str, list[Any]] = {
-    "BackgroundSwapConsistency.n_swaps": [0],
-    "BestModel.network": [None, "network"],
-    "ModelLoader.network": [None, "network"],
-    "ModelLoader.path": [3],
-    "alpha": [0.0, -1.0],
-    "background": ["blur"],
-    "background_scale": [0.0],
-    "background_weight": [-1.0],
-    "class_names": [["one"]],
-    "class_reduction": ["max"],
-    "classification_loss": ["mse"],
-    "color": ["blue"],
-    "confidence": [0.0, 1.5],
-    "cuts": [[2.5, 0.1], [0.0, 1.0], [1.0], {}],
-    "delay": [-1],
-    "donors": [[]],
-    "epochs": [0],
-    "epsilon": [-1.0],
-    "flow": ["mix"],
-    "foreground_penalty": ["l1"],
-    "foreground_weight": [-1.0],
-    "frame": ["last", 0.5],
-    "frame_batch_size": [0],
-    "frames": ["some", 0.5],
-    "groups": [[], ["a", "a"], "layer1"],
-    "ignore_value": ["missing", float("inf"), [-1, "NaN"]],
-    "input_range": [[1.0, 0.0]],
-    "input_rule": ["ab"],
-    "interval": [0],
-    "keys": [[]],
-    "layer_rank_decay": [-0.1, 1.5],
-    "layers": ["layer1"],
-    "logit_target": [[], float("inf"), [[0.0, 1.0]]],
-    "loss": [{"_target_": "torch.nn.CrossEntropyLoss"}],
-    "mask_fraction": [-0.1, 0.0, 1.5],
-    "max_norm": [0.0],
-    "metric": ["auc"],
-    "multi_label": [True],  # contradicts cross-entropy
-    "n_resamples": [0],
-    "noise_range": [[1.0, 0.0], [0.0]],
-    "mixup": [None],
-    "normalization": ["max"],
-    "num_classes": [0],
-    "objects": [{}],
-    "penalty_weight": [-0.1, [0.1, -0.1], float("nan")],
-    "prob": [-0.1, 1.5],
-    "rank_decay": [-0.1, 1.5],
-    "reader": ["PILReader"],
-    "reduction": ["median"],
-    "relevance_weight": [-0.1, 1.0],
-    "schedule": [{}, {"1": 0.5}, {"0": 1.0}],
-    "select": ["first"],
-    "source": ["guess"],
-    "strength": [-1.0, 100.0],
-    "target": ["guess", True],
-    "target_keys": [[]],
-    "task": ["sigmoid"],
-    "threshold_split": ["test"],
-    "thresholds": [1.5],
-}
-BAD_CALL: dict[str, list[Any]] = {
-    "background": [_WRONG_SHAPE],
-    "background_scale": [0.0],
-    "batchdata": [{}],
-    "bias": [0.0, 1.5],
-    "class_names": [["one"]],
-    "classes": [["A2C", "no such class"]],
-    "cluster_separation.layers": ["input", [], ["no such layer"]],
-    "confidence": [0.0, 1.5],
-    "corrupt_labels.mode": ["guess", "flip"],
-    "corrupt_labels.num_classes": [None, 1],
-    "corrupt_labels.rate": [-0.1, 1.5],
-    "cue": ["blue"],
-    "curves": [{}, {"Mixup": {}}, {"Mixup": {"input": [0.2, float("nan")]}}, {"Mixup": {"input": [0.2, 1.2]}}],
-    "cuts": [[2.5, 0.1], [0.0, 1.0], [1.0]],
-    "datalist": [_NO_FILE],
-    "dataset_dir": [_NO_FILE],
-    "decay": [-0.1, 1.5],
-    "directory": [CLIP_FILE],
-    "donor_image": [_WRONG_SHAPE, _NAN],
-    "donor_img": [_WRONG_SHAPE, _NAN],
-    "donor_mask": [_WRONG_SHAPE, torch.zeros(1, 96, 128), torch.full((1, 96, 128), 0.5), _NAN],
-    "eta.classes": [torch.tensor([0, 5]), torch.tensor([0.0, 1.0]), torch.tensor([0])],
-    "features": [_WRONG_SHAPE, torch.zeros(60, 2), _FEATURES.int(), torch.full((60, 2), torch.nan)],
-    "filename": [_NO_FILE],
-    "first": [[0.5], [0.9, 0.8, 0.95, np.nan], 0.5],
-    "fraction": [0.0, 1.5],
-    "group_accuracy.labels": [[0, 1], np.full(24, np.nan)],
-    "groups": [["p1"]],
-    "heatmap": [_WRONG_SHAPE],
-    "image": [_WRONG_SHAPE, _NAN],
-    "image_dir": [_NO_FILE],
-    "image_shape": [(1, 4)],
-    "img": [_WRONG_SHAPE, _NAN],
-    "inputs": [_WRONG_SHAPE],
-    "items": [[]],
-    "iterations": [[0, 50], [0, 50, 50]],
-    "label": [_WRONG_SHAPE, [0, 1], torch.full((4, 2), 1.5)],
-    "labels": [[0, 1], np.full(24, 7)],
-    "loader": [[], [_FEATURES], [{"scan": _FEATURES}]],
-    "mask": [_WRONG_SHAPE, torch.zeros(1, 96, 128), torch.full((1, 96, 128), 0.5), _NAN],
-    "mask_dir": [_NO_FILE],
-    "mask_fraction": [-0.1, 0.0, 1.5],
-    "matrices": [{}, {"test": [[1, 2, 3]]}],
-    "n_clusters": [1, 61],
-    "metrics": [["auc"]],
-    "n_resamples": [-1],
-    "n_swaps": [0, 60],
-    "normalization": ["max"],
-    "path": [_NO_FILE],
-    "penalty": ["l1"],
-    "percentile": [0.0, 101.0],
-    "pred": [{}, {"logits": _WRONG_SHAPE}],
-    "predictions": [[0, 1], np.full(24, 0.5)],
-    "probabilities": [np.full((24, 2), np.nan), np.zeros(24)],
-    "quantile": [0.0, 1.1],
-    "rank_decay": [-0.1, 1.5],
-    "relevance": [_WRONG_SHAPE, torch.zeros_like(_HEATMAP), torch.full_like(_HEATMAP, torch.nan)],
-    "results": [{}],
-    "second": [[0.5], [0.9, 0.8, 0.95, np.nan]],
-    "section": ["no such section"],
-    "sections": [{"training": [{"image": "a.png"}]}],
-    "splits": [{}, {"same": [], "reversed": []}],
-    "strength": [-1.0, 100.0],
-    "target": [{}, torch.zeros(2)],
-    "task": ["sigmoid"],
-    "thresholds": [1.5],
-    "titles": [["one"]],
-    "values": [torch.zeros(2, 0)],
-    "x": [_WRONG_SHAPE, _IMAGE.int()],
-}
-
-
-def bad_arguments(function: Callable, table: Mapping[str, list[Any]]) -> Iterator[tuple[str, Any]]:
-    """Each parameter of a function with each value that must be refused; a qualified name comes before a plain one."""
-    unused = UNUSED.get(function.__qualname__, set())
-    for name in parameters(function):
-        known = table.get(f"{function.__qualname__}.{name}", table.get(name, []))
-        for value in known if name not in unused else []:
-            yield name, value

@@ -157,6 +157,32 @@ def test_every_parameter_must_be_declared_and_nothing_else():
             pass
 
 
+# what papers and meaning allow, whichever class or function has the parameter
+RANGES = {
+    "(0, 1)": ["confidence", "test_fraction", "validation_fraction"],
+    "(0, 1]": ["fraction", "fractions", "mask_fraction", "quantile"],
+    "[0, 1)": ["relevance_weight", "schedule"],
+    "[0, 1]": ["chance", "decay", "layer_rank_decay", "prob", "rank_decay", "rate"],
+    "(0, 100]": ["percentile"],
+    "(0, inf)": ["alpha", "background_scale"],
+    "(0, inf]": ["max_norm"],
+    "[0, inf)": [
+        *["background_weight", "delay", "dim_factor", "epsilon", "foreground_weight", "penalty_weight", "strength"],
+        "weights",
+    ],
+    "[1, inf)": ["epochs", "frame_batch_size", "interval", "n_resamples", "n_swaps", "num_classes", "spatial_dims"],
+    "[2, inf)": ["n_clusters"],
+}
+
+
+def test_one_word_has_one_range():
+    declared = [(path, name, str(c)) for path, value in OBJECTS.items() for name, c in constraints_of(value).items()]
+    for allowed, names in RANGES.items():
+        assert set(names) <= {name for _, name, _ in declared}
+        wrong = [(path, name) for path, name, constraint in declared if name in names and allowed not in constraint]
+        assert wrong == [], f"expected {allowed}"
+
+
 WRONG: dict[str, Any] = {
     "None": None,
     "word": "often",

@@ -212,12 +212,6 @@ def test_frame_index():
         frame_index(3, 3)
 
 
-@pytest.mark.parametrize("kwargs", [{"frames": "last"}, {"frames": 1.5}, {"frames": True}, {"color": "gray"}])
-def test_bad_arguments(kwargs):
-    with pytest.raises((ValueError, TypeError), match="expected"):
-        UltrasoundReader(**kwargs)
-
-
 # ---------------------------------------------------------------- DICOM: meta
 
 
@@ -388,9 +382,17 @@ def test_no_pixels(tmp_path, write_dicom):
         load(tmp_path / "b.dcm")
 
 
-@pytest.mark.parametrize("keep", [0.97, 0.5, 0.2])
 @pytest.mark.parametrize(
-    "name", ["US1_UNCR.dcm", "examples_ybr_color.dcm", "OBXXXX1A_rle_2frame.dcm", "US1_J2KI.dcm", "OBXXXX1A_2frame.dcm"]
+    ("name", "keep"),
+    [
+        ("US1_UNCR.dcm", 0.97),
+        ("US1_UNCR.dcm", 0.2),
+        ("examples_ybr_color.dcm", 0.97),
+        ("examples_ybr_color.dcm", 0.2),
+        ("OBXXXX1A_rle_2frame.dcm", 0.97),
+        ("US1_J2KI.dcm", 0.5),
+        ("OBXXXX1A_2frame.dcm", 0.5),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:End of file reached", "ignore:an ultrasound region")
 def test_truncated_file(tmp_path, name, keep):

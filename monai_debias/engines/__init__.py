@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
-from monai_debias.engines.isnet import PrepareBatchISNet
-from monai_debias.engines.prepare_batch import PrepareBatchTargets
+from monai_debias.engines.prepare_batch import PrepareBatchAttached
 
-__all__ = ["PrepareBatchFlowMixup", "PrepareBatchISNet", "PrepareBatchTargets"]
+__all__ = ["PrepareBatchAttached"]

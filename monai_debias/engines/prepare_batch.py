@@ -1,54 +1,183 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A batch whose target is more than a label: the weights of wBackMix, the masks of ISNet."""
+"""A batch for a stock trainer: image and label, with what the methods need beside them attached."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.engines import PrepareBatch
+from monai.transforms import Randomizable
 
-from monai_debias.parameters import KEY, SequenceOf, expects
+from monai_debias.attached import attach
+from monai_debias.parameters import KEY, NONE, STRING, Instance, MappingOf, expects
+from monai_debias.transforms.mix_batch import MixBatchd
 
-__all__ = ["PrepareBatchTargets"]
+__all__ = ["PrepareBatchAttached"]
 
 
-class PrepareBatchTargets(PrepareBatch):
-    """``prepare_batch`` of a MONAI trainer that gives the loss several entries of the batch as one mapping.
+class PrepareBatchAttached(PrepareBatch, Randomizable):
+    """``prepare_batch`` of a MONAI trainer that attaches to the label what the losses of this package take.
+
+    Image and label are those of a plain training, so that metrics and post-processing work as there. Of what the batch
+    has, masks (for an ISNet), the flags of ``FillMaskd`` that tell which masks are real, and weights (of wBackMix) are
+    attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a mask.
+
+    With Mixup, Manifold Mixup or Flow-Mixup the label stays un-mixed, and the labels of all rows that the network
+    computes are attached to it. A transform that was not seeded by ``set_random_state`` is seeded from torch's
+    generator in the first batch, as MONAI's ``DataLoader`` seeds the transforms of its data set: so ``set_determinism``
+    holds for it, too.
 
     Args:
-        target_keys: keys of the batch that the loss needs, e.g. ``["label", "weight"]`` for ``SampleWeightedLoss``.
-        image_key: key of the network's input.
+        mixup: what mixes the batch; or ``{name: such a transform}`` with at most one entry; None for none.
+        image_key: key of the network's input, (B, C, spatial...).
+        label_key: key of the labels, of any kind.
+        mask_key: key of the masks, (B, 1, spatial...); a batch may lack it.
+        flag_key: key of the bool flags, (B,); a batch may lack it, and then every sample has a mask.
+        weight_key: key of the weights, (B,); a batch may lack it.
 
     Raises:
-        ValueError: when ``target_keys`` is empty.
-        KeyError: when a key is missing from a batch.
+        KeyError: when a batch lacks the image or the label.
+        TypeError: when the flags are not bool.
+        ValueError: when there are two mixups, or one has other keys; when the flags are not of shape (B,).
 
     Example:
         >>> import torch
-        >>> batch = {"image": torch.zeros(2, 1, 8, 8), "label": torch.tensor([0, 1]), "weight": torch.ones(2)}
-        >>> image, target = PrepareBatchTargets(["label", "weight"])(batch, device="cpu")
-        >>> sorted(target)
-        ['label', 'weight']
+        >>> from monai_debias.attached import attached
+        >>> batch = {"image": torch.rand(2, 1, 8, 8), "label": torch.tensor([0, 1]), "weight": torch.ones(2)}
+        >>> image, label = PrepareBatchAttached()(batch, device="cpu")
+        >>> attached(label, "weight")
+        tensor([1., 1.])
+        >>> batch |= {"mask": torch.ones(2, 1, 8, 8), "has_mask": torch.tensor([False, True])}
+        >>> image, label, args, kwargs = PrepareBatchAttached()(batch, device="cpu")
+        >>> kwargs["rows"]
+        tensor([1])
     """
 
-    @expects(target_keys=SequenceOf(KEY, least=1), image_key=KEY)
-    def __init__(self, target_keys: Sequence[str], image_key: str = "image") -> None:
-        self.target_keys = tuple(target_keys)
+    @expects(
+        mixup=NONE | Instance(MixBatchd) | MappingOf(Instance(MixBatchd), key=STRING),
+        image_key=KEY,
+        label_key=KEY,
+        mask_key=KEY,
+        flag_key=KEY,
+        weight_key=KEY,
+    )
+    def __init__(
+        self,
+        mixup: MixBatchd | Mapping[str, MixBatchd] | None = None,
+        image_key: str = "image",
+        label_key: str = "label",
+        mask_key: str = "mask",
+        flag_key: str = "has_mask",
+        weight_key: str = "weight",
+    ) -> None:
+        self.mixup = _only(mixup) if isinstance(mixup, Mapping) else mixup
         self.image_key = image_key
+        self.label_key = label_key
+        self.mask_key = mask_key
+        self.flag_key = flag_key
+        self.weight_key = weight_key
+        if self.mixup is not None:
+            self._check_keys(self.mixup)
+
+    def set_random_state(
+        self, seed: int | None = None, state: np.random.RandomState | None = None
+    ) -> PrepareBatchAttached:
+        """Seed the mixup, if there is one."""
+        if self.mixup is not None:
+            self.mixup.set_random_state(seed, state)
+        return self
 
     def __call__(
         self,
-        batchdata: dict[str, torch.Tensor],
+        batchdata: Any,
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return ``(image, {key: entry of the batch})``, moved to ``device``."""
-        missing = [key for key in (self.image_key, *self.target_keys) if key not in batchdata]
+    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
+        """Return what a trainer takes apart into the input, the target, and arguments of the inferer.
+
+        Args:
+            batchdata: a mapping, or a pair of images and labels.
+            device: where to.
+            non_blocking: see ``torch.Tensor.to``.
+            kwargs: further arguments of ``torch.Tensor.to``.
+
+        Returns:
+            ``(image, label)``, or with masks ``(image, label, (), {"rows", "labels"})`` for ``ISNetInferer``.
+        """
+        batch = self._mapping(batchdata)
+        move: dict[str, Any] = {"device": device, "non_blocking": non_blocking, **kwargs}
+        if self.mixup is None:
+            return self._prepared(batch, batch, move)
+        if self.mixup.R is Randomizable.R:
+            self.set_random_state(int(torch.randint(2**31, ())))
+        mixed: dict[Any, Any] = self.mixup(batch)
+        try:
+            return self._prepared(batch, mixed, move)
+        except BaseException:
+            self.mixup.disarm()  # this batch does not get to the network
+            raise
+
+    def _prepared(self, batch: Mapping[str, Any], mixed: Mapping[str, Any], move: dict[str, Any]) -> Any:
+        """Image and label of the batch, with what belongs to the rows of the mixed one, which may be more."""
+        label, rows = batch[self.label_key].to(**move), mixed[self.image_key].to(**move)
+        labels = label if mixed is batch else mixed[self.label_key].to(**move)
+        target = label if mixed is batch else attach(label, rows=labels)
+        image = rows if len(rows) == len(label) else batch[self.image_key].to(**move)
+        if len(labels) > len(label):
+            image = attach(image, rows=rows)
+        if self.weight_key in mixed:
+            target = attach(target, weight=mixed[self.weight_key].to(**move))
+        if self.mask_key not in mixed:
+            return image, target
+        has_mask = self._flags(mixed, len(rows)).to(device=move["device"])
+        target = attach(target, mask=mixed[self.mask_key].to(**move), has_mask=has_mask)
+        all_rows = len(labels) == len(rows) and bool(has_mask.all())
+        only_states_are_mixed = len(labels) > len(rows) == len(label)
+        return (
+            image,
+            target,
+            (),
+            {
+                "rows": None if all_rows else has_mask.nonzero().flatten(),
+                "labels": label if only_states_are_mixed else labels[: len(rows)],
+            },
+        )
+
+    def _flags(self, batch: Mapping[str, Any], n_rows: int) -> torch.Tensor:
+        if self.flag_key not in batch:
+            return torch.ones(n_rows, dtype=torch.bool)
+        flags = torch.as_tensor(batch[self.flag_key])
+        if flags.dtype != torch.bool:
+            raise TypeError(f"the flags {self.flag_key!r} must be bool, as from FillMaskd, got {flags.dtype}.")
+        if flags.shape != (n_rows,):
+            raise ValueError(f"the flags {self.flag_key!r} must be ({n_rows},), got {tuple(flags.shape)}.")
+        return flags
+
+    def _mapping(self, batchdata: Any) -> dict[Any, Any]:
+        if not isinstance(batchdata, Mapping):
+            image, label = batchdata
+            return {self.image_key: image, self.label_key: label}
+        missing = [key for key in (self.image_key, self.label_key) if key not in batchdata]
         if missing:
-            raise KeyError(f"the batch has no {missing}; it has {sorted(batchdata)}.")
-        target = {key: batchdata[key].to(device, non_blocking=non_blocking, **kwargs) for key in self.target_keys}
-        return batchdata[self.image_key].to(device, non_blocking=non_blocking, **kwargs), target
+            raise KeyError(f"the batch has no {missing}; it has {sorted(map(str, batchdata))}.")
+        return dict(batchdata)
+
+    def _check_keys(self, mixup: MixBatchd) -> None:
+        own = (self.label_key, self.mask_key, self.flag_key, self.weight_key)
+        its = (mixup.label_key, mixup.mask_key, mixup.flag_key, mixup.weight_key)
+        if own != its or self.image_key not in mixup.keys:
+            raise ValueError(
+                f"the mixup has the keys {mixup.keys} and {its}, expected {self.image_key!r} among the first and {own}."
+            )
+
+
+def _only(mixups: Mapping[str, MixBatchd]) -> MixBatchd | None:
+    if len(mixups) > 1:
+        names = " and ".join(mixups)
+        raise ValueError(f"{names} do not go together: each mixes the whole batch and its labels. Choose one of them.")
+    return next(iter(mixups.values()), None)

@@ -1,32 +1,36 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the terms of a loss where a training shows its metrics."""
+"""Show the terms of losses where a training shows its metrics."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
-from monai_debias.parameters import Having, expects
+from monai_debias.losses.nested import part_with
+from monai_debias.parameters import ANY, expects
 
 __all__ = ["LossTerms"]
 
 
 class LossTerms:
-    """Write the terms of a loss, and for an ISNet the relevance weight P, to a trainer's metrics.
+    """Write the terms of a loss and of those inside it, and an ISNet's relevance weight P, to a trainer's metrics.
 
     ``StatsHandler`` and ``TensorBoardStatsHandler`` show them with the other metrics of an epoch: ``{term}_loss``, the
     mean over the iterations of the epoch so far that had this term (without a heatmap there is no background), and
-    ``relevance_weight``, the present P. In distributed training they are those of the own process.
+    ``relevance_weight``, the present P. Where losses inside each other have terms of a name, it is that of the inner
+    one: ``classification_loss`` is without the penalty of spectral decoupling, which is a term of its own. In
+    distributed training they are those of the own process. Attached twice it works once.
 
     Args:
-        loss: ``ISNetLRPLoss``, ``SpectralDecouplingLoss``, ``FlowMixupLoss``, or any loss with a mapping of scalars
-            ``terms``.
+        loss: ``ISNetLRPLoss``, ``SpectralDecouplingLoss``, ``MixupLoss``, or any loss with a mapping of scalars
+            ``terms``, also inside of another.
 
     Raises:
-        TypeError: when the loss has no ``terms``.
+        TypeError: when no loss has ``terms``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -38,13 +42,16 @@ class LossTerms:
         {'classification_loss': 0.5, 'relevance_weight': 0.25}
     """
 
-    @expects(loss=Having("terms"))
+    @expects(loss=ANY)
     def __init__(self, loss: Any) -> None:
+        part_with(loss, "terms")
         self.loss = loss
         self._sums: dict[str, tuple[float, int]] = {}
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
+        if engine.has_event_handler(self._start):
+            return
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._update)
 
@@ -52,9 +59,12 @@ class LossTerms:
         self._sums = {}
 
     def _update(self, engine: Engine) -> None:
-        for name, value in self.loss.terms.items():
+        parts = list(self.loss.modules()) if isinstance(self.loss, torch.nn.Module) else [self.loss]
+        terms = {name: value for part in parts for name, value in getattr(part, "terms", {}).items()}
+        for name, value in terms.items():
             total, count = self._sums.get(name, (0.0, 0))
             self._sums[name] = total + float(value), count + 1
             engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]
-        if hasattr(self.loss, "relevance_weight"):
-            engine.state.metrics["relevance_weight"] = float(self.loss.relevance_weight)
+        for part in parts:
+            if hasattr(part, "relevance_weight"):
+                engine.state.metrics["relevance_weight"] = float(part.relevance_weight)

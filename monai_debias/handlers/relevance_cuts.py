@@ -13,9 +13,12 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
+from monai.utils import CommonKeys
 
+from monai_debias.attached import attach, take_apart
 from monai_debias.inferers.isnet import ISNetInferer
-from monai_debias.parameters import Having, Instance, Integer, expects
+from monai_debias.losses.nested import part_with
+from monai_debias.parameters import ANY, Instance, Integer, expects
 
 __all__ = ["RelevanceCutTuning"]
 
@@ -36,13 +39,13 @@ class RelevanceCutTuning:
 
     Args:
         inferer: the trainer's ``ISNetInferer``.
-        loss: the trainer's ``ISNetLRPLoss``.
+        loss: the trainer's ``ISNetLRPLoss``, or one that has it inside.
         epochs: number of plain epochs, 1 or more.
 
     Raises:
         ValueError: when ``epochs`` is below 1; in the training, when the inferer is not the trainer's, when there are
             fewer than two explained samples, or their relevance is 0 or the same for all.
-        TypeError: when the loss has no ``relevance_weight`` or no ``set_cuts``.
+        TypeError: when no loss has a ``relevance_weight`` and ``set_cuts``.
         FloatingPointError: when a sample's relevance is not finite.
         RuntimeError: when P is not 0 in a plain epoch because something else sets it, or when a training is resumed
             after the plain epochs without the state of this handler.
@@ -52,7 +55,7 @@ class RelevanceCutTuning:
 
     Example:
         >>> from monai.engines import SupervisedTrainer
-        >>> from monai_debias.engines import PrepareBatchISNet
+        >>> from monai_debias.engines import PrepareBatchAttached
         >>> from monai_debias.losses import ISNetLRPLoss
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 8), torch.nn.Flatten())
         >>> inferer, loss = ISNetInferer(), ISNetLRPLoss()
@@ -60,7 +63,7 @@ class RelevanceCutTuning:
         >>> tuning = RelevanceCutTuning(inferer, loss, epochs=1)
         >>> trainer = SupervisedTrainer(
         ...     device="cpu", max_epochs=1, train_data_loader=[batch], network=network, loss_function=loss,
-        ...     optimizer=torch.optim.SGD(network.parameters(), lr=0.1), prepare_batch=PrepareBatchISNet(),
+        ...     optimizer=torch.optim.SGD(network.parameters(), lr=0.1), prepare_batch=PrepareBatchAttached(),
         ...     inferer=inferer, train_handlers=[tuning],
         ... )
         >>> trainer.run()
@@ -68,13 +71,13 @@ class RelevanceCutTuning:
         {'tuned': True}
     """
 
-    @expects(inferer=Instance(ISNetInferer), loss=Having("relevance_weight", "set_cuts"), epochs=Integer("[1, inf)"))
+    @expects(inferer=Instance(ISNetInferer), loss=ANY, epochs=Integer("[1, inf)"))
     def __init__(self, inferer: ISNetInferer, loss: Any, epochs: int = 5) -> None:
         self.inferer = inferer
-        self.loss = loss
+        self.loss = part_with(loss, "relevance_weight", "set_cuts")
         self.epochs = epochs
         self.tuned = False
-        self._normal = (loss.relevance_weight, inferer.active)
+        self._normal = (self.loss.relevance_weight, inferer.active)
         self._totals: dict[str, _Moments] = {}
         self.logger = logging.getLogger(type(self).__name__)
 
@@ -95,7 +98,8 @@ class RelevanceCutTuning:
     def _start_epoch(self, engine: Engine) -> None:
         if self.tuned:
             return
-        if getattr(engine, "inferer", None) is not self.inferer:
+        inferer = getattr(engine, "inferer", None)
+        if self.inferer not in (inferer, getattr(inferer, "inferer", None)):  # which Flow-Mixup's goes around
             raise ValueError("RelevanceCutTuning was given another inferer than the trainer that it is attached to.")
         if engine.state.epoch > self.epochs:
             raise RuntimeError(
@@ -114,8 +118,10 @@ class RelevanceCutTuning:
                 f"relevance_weight (P) is {self.loss.relevance_weight:g} in the plain epoch {engine.state.epoch}: "
                 f"something else sets it; a RelevanceWeightSchedule needs delay={self.epochs} here."
             )
-        prediction: Any = engine.state.output
-        heatmap = prediction["pred"].pop("heatmap", None)  # the loss shall not pay for what it weighs with 0
+        output: Any = engine.state.output  # ignite leaves the types open
+        logits, parts = take_apart(output[CommonKeys.PRED])
+        heatmap = parts.pop("heatmap", None)  # the loss shall not pay for what it weighs with 0
+        output[CommonKeys.PRED] = attach(logits, **parts)
         if heatmap is None:
             return
         for layer, relevance in (heatmap if isinstance(heatmap, Mapping) else {_INPUT: heatmap}).items():

@@ -11,7 +11,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from monai_debias.parameters import BOOL, STRING, Having, Integer, MappingOf, Number, expects
+from monai_debias.losses.nested import part_with
+from monai_debias.parameters import ANY, BOOL, STRING, Integer, MappingOf, Number, expects
 
 __all__ = ["RelevanceWeightSchedule"]
 
@@ -22,10 +23,10 @@ class RelevanceWeightSchedule:
     Between two points P is interpolated in every iteration, or keeps the value of the earlier one; after the last it
     stays. P depends on the trainer's iteration only, so that a resumed training needs no state of this handler.
 
-    Behind ``RelevanceCutTuning`` the schedule begins when the tuning has ended: give its number of epochs as ``delay``.
+    After ``RelevanceCutTuning`` the schedule begins when the tuning has ended: give its number of epochs as ``delay``.
 
     Args:
-        loss: ``ISNetLRPLoss``, or any loss with a number ``relevance_weight``.
+        loss: ``ISNetLRPLoss``, or any loss with a number ``relevance_weight``, also inside of another.
         schedule: ``{epochs done: P}`` with 0 ≤ P < 1; it must say what P is at 0. Numbers may be strings, as JSON
             needs it: ``{"0": 0.0, "3": 0.5}`` reaches one half at the start of the fourth epoch.
         ramp: interpolate; False for steps.
@@ -34,7 +35,7 @@ class RelevanceWeightSchedule:
     Raises:
         ValueError: when the schedule has no point at 0, an epoch is negative or given twice, P is not in [0, 1) or
             ``delay`` is negative; in a training, when the length of an epoch is not known.
-        TypeError: when the loss has no ``relevance_weight``.
+        TypeError: when no loss has a ``relevance_weight``.
 
     Example:
         >>> from types import SimpleNamespace
@@ -47,7 +48,7 @@ class RelevanceWeightSchedule:
     """
 
     @expects(
-        loss=Having("relevance_weight"),
+        loss=ANY,
         schedule=MappingOf(Number("[0, 1)"), key=Number("[0, inf)") | STRING, least=1),
         ramp=BOOL,
         delay=Integer("[0, inf)"),
@@ -57,7 +58,7 @@ class RelevanceWeightSchedule:
         epochs = [epoch for epoch, _ in points]
         if epochs[0] != 0.0 or len(set(epochs)) < len(epochs) or not all(map(math.isfinite, epochs)):
             raise ValueError(f"schedule must give P at 0 and at later epochs, each once, got {dict(schedule)}.")
-        self.loss = loss
+        self.loss = part_with(loss, "relevance_weight")
         self.points = points
         self.ramp = ramp
         self.delay = delay

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import ignite.distributed as idist
@@ -13,7 +12,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
-from monai_debias.parameters import KEY, expects
+from monai_debias.attached import attached
 
 __all__ = ["RequireMasks"]
 
@@ -22,18 +21,14 @@ class RequireMasks:
     """Raise an error after the first epoch if no image of it had a mask.
 
     An ISNet of which no image has a mask is trained as a plain classifier. Attach it to a ``SupervisedTrainer`` with
-    ``PrepareBatchISNet``. In distributed training a mask in one of the processes is enough.
-
-    Args:
-        flag_key: key in the target of the flags that tell which images have a mask, bool of shape (B,); a target
-            without it has a mask for each.
+    ``PrepareBatchAttached``. In distributed training a mask in one of the processes is enough.
 
     Raises:
         ValueError: after an epoch without any mask.
 
     Example:
         >>> from monai.engines import SupervisedTrainer
-        >>> from monai_debias.engines import PrepareBatchISNet
+        >>> from monai_debias.engines import PrepareBatchAttached
         >>> from monai_debias.inferers import ISNetInferer
         >>> from monai_debias.losses import ISNetLRPLoss
         >>> batch = {"image": torch.rand(2, 1, 4), "label": torch.tensor([0, 1])}
@@ -41,7 +36,7 @@ class RequireMasks:
         >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
         >>> trainer = SupervisedTrainer(
         ...     device="cpu", max_epochs=1, train_data_loader=[batch], network=network, loss_function=ISNetLRPLoss(),
-        ...     optimizer=torch.optim.SGD(network.parameters()), prepare_batch=PrepareBatchISNet(),
+        ...     optimizer=torch.optim.SGD(network.parameters()), prepare_batch=PrepareBatchAttached(),
         ...     inferer=ISNetInferer(), train_handlers=[RequireMasks()],
         ... )
         >>> trainer.run()
@@ -49,9 +44,7 @@ class RequireMasks:
         ValueError: none of the images of epoch 1 has a mask, ...
     """
 
-    @expects(flag_key=KEY)
-    def __init__(self, flag_key: str = "has_mask") -> None:
-        self.flag_key = flag_key
+    def __init__(self) -> None:
         self._seen: torch.Tensor | bool = False
 
     def attach(self, engine: Engine) -> None:
@@ -61,9 +54,8 @@ class RequireMasks:
 
     def _look(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
-        target = output[CommonKeys.LABEL]
-        flags = target.get(self.flag_key) if isinstance(target, Mapping) else None
-        self._seen = self._seen | (flags.any() if flags is not None else True)  # on the device: nothing waits for it
+        flags = attached(output[CommonKeys.LABEL], "has_mask")
+        self._seen = self._seen | (flags.any() if flags is not None else False)  # on the device: nothing waits for it
 
     def _check(self, engine: Engine) -> None:
         if not idist.all_reduce(int(self._seen)):

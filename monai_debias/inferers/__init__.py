@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from monai_debias.inferers.clip import ClipInferer
+from monai_debias.inferers.flow_mixup import FlowMixupInferer
 from monai_debias.inferers.isnet import ISNetInferer
 
-__all__ = ["ClipInferer", "ISNetInferer"]
+__all__ = ["ClipInferer", "FlowMixupInferer", "ISNetInferer"]

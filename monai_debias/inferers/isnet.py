@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Logits and relevance maps in training, plain logits in evaluation: what an ISNet's loss needs from a trainer."""
+"""Logits with relevance maps attached in training, plain logits in evaluation: what an ISNet's loss needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from monai_debias.attached import attach
 from monai_debias.parameters import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
@@ -22,16 +23,13 @@ _TARGETS = ("selective", "selective_label", "label", "all", "stochastic", "dual"
 class ISNetInferer(Inferer):
     """Run a classifier and explain it, for ``ISNetLRPLoss``; the network itself stays a plain one.
 
-    In training the result is ``{"logits", "heatmap"}``; in evaluation (``network.eval()``, or without gradients) it is
-    the logits that ``SimpleInferer`` gives, at the same cost. A trainer gets ``rows`` and ``labels`` from
-    ``PrepareBatchISNet``.
+    The result is the logits that ``SimpleInferer`` gives; in training the heatmap is attached to them (see
+    :mod:`monai_debias.attached`), in evaluation (``network.eval()``, or without gradients) nothing, at the same cost. A
+    trainer gets ``rows`` and ``labels`` from ``PrepareBatchAttached``.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
     switches heatmaps off, as ``RelevanceCutTuning`` does in its plain epochs; such calls do not count for ``interval``.
-
-    A stock trainer decollates its output, and then gives the i-th sample of a batch the i-th row of the heatmap, which
-    is another sample's where ``rows`` left some out.
 
     Args:
         target: what is explained, as in :class:`monai_debias.relevance.LRP`: ``"selective"``, ``"all"``,
@@ -58,10 +56,11 @@ class ISNetInferer(Inferer):
 
     Example:
         >>> import torch
+        >>> from monai_debias.attached import attached
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
         >>> inferer, image = ISNetInferer(), torch.rand(4, 1, 8, 8)
-        >>> prediction = inferer(image, network.train(), rows=torch.tensor([1, 3]))
-        >>> prediction["logits"].shape, prediction["heatmap"].shape
+        >>> logits = inferer(image, network.train(), rows=torch.tensor([1, 3]))
+        >>> logits.shape, attached(logits, "heatmap").shape
         (torch.Size([4, 72]), torch.Size([2, 1, 1, 8, 8]))
         >>> inferer(image, network.eval()).shape
         torch.Size([4, 72])
@@ -109,7 +108,7 @@ class ISNetInferer(Inferer):
         network: torch.nn.Module,
         rows: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-    ) -> torch.Tensor | dict[str, Any]:
+    ) -> torch.Tensor:
         """Classify, and explain in training.
 
         Args:
@@ -120,9 +119,9 @@ class ISNetInferer(Inferer):
                 the indices, and a selective one refuses rows of several labels.
 
         Returns:
-            In evaluation logits (B, K). In training ``{"logits": (B, K), "heatmap": (R, maps, C, spatial...)}``, with
-            ``layers`` ``{"input": ..., name: (R, maps, C_l, spatial_l...)}`` as heatmap; there is no ``"heatmap"`` when
-            ``rows`` is empty, it is not the iteration's turn, or the inferer is not active.
+            Logits (B, K). In training ``"heatmap"`` is attached, (R, maps, C, spatial...), with ``layers`` the mapping
+            ``{"input": ..., name: (R, maps, C_l, spatial_l...)}``; not when ``rows`` is empty, it is not the
+            iteration's turn, or the inferer is not active.
         """
         if not isinstance(network, torch.nn.Module):
             raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}.")
@@ -135,12 +134,12 @@ class ISNetInferer(Inferer):
         turn = self.active and self._calls % self.interval == 0
         self._calls += self.active
         if not turn or (rows is not None and len(rows) == 0):
-            return {"logits": self._logits(inputs, network)}
+            return self._logits(inputs, network)
         self._refuse_sigmoid_task(labels)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
         lrp = LRP(network, **self.rules)
         logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
-        return {"logits": logits, "heatmap": heatmap}
+        return attach(logits, heatmap=heatmap)
 
     def _logits(self, inputs: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
         return logits_of(network(inputs), self.rules["output"], network)
@@ -163,7 +162,7 @@ class ISNetInferer(Inferer):
         if not isinstance(labels, torch.Tensor):
             raise ValueError(
                 f"target {self.target!r} explains the label of each sample: expected a tensor of labels (B,), got "
-                f"{labels!r}; in a trainer: prepare_batch=PrepareBatchISNet()."
+                f"{labels!r}; in a trainer: prepare_batch=PrepareBatchAttached()."
             )
         labels = labels.as_subclass(torch.Tensor)
         if labels.is_floating_point():

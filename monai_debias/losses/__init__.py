@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
-from monai_debias.losses.flow_mixup import FlowMixupLoss
 from monai_debias.losses.heatmap import background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
+from monai_debias.losses.mixup import MixupLoss
+from monai_debias.losses.nested import nested_loss
 from monai_debias.losses.rank_pooling import rank_pooling
 from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
 
 __all__ = [
-    "FlowMixupLoss",
     "ISNetLRPLoss",
+    "MixupLoss",
     "SampleWeightedLoss",
     "SpectralDecouplingLoss",
     "background_loss",
     "foreground_loss",
+    "nested_loss",
     "rank_pooling",
 ]

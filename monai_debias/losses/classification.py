@@ -66,16 +66,15 @@ class CrossEntropy(torch.nn.Module):
         return F.cross_entropy(logits, label.to(logits.dtype), reduction="none")
 
 
-def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str) -> torch.nn.Module:
-    """Return the loss that an argument ``classification_loss`` stands for.
+def make_classification_loss(loss: torch.nn.Module | str | None) -> torch.nn.Module:
+    """Return the loss that an argument ``classification_loss`` stands for, which has a value for each sample.
 
     Args:
         loss: None for cross-entropy, binary for one logit; ``"bce"`` for the binary cross-entropy of each label; the
-            name of a loss of ``torch.nn`` or ``monai.losses``; or a loss.
-        reduction: of the loss around it. Only with ``"mean"`` may ``loss`` return the mean of the batch itself.
+            name of a loss of ``torch.nn`` or ``monai.losses``; or a loss that was made with ``reduction="none"``.
 
     Raises:
-        ValueError: when the name is unknown or the loss has another reduction than can be used.
+        ValueError: when the name is unknown, or the loss reduces by itself.
     """
     if loss is None or loss == "bce":
         return CrossEntropy(multi_label=loss is not None)
@@ -87,11 +86,11 @@ def make_classification_loss(loss: torch.nn.Module | str | None, reduction: str)
                 f"got {loss!r}."
             )
         return known(reduction="none")
-    own = getattr(loss, "reduction", "none")
-    if own != "none" and (own, reduction) != ("mean", "mean"):
+    own = getattr(loss, "reduction", LossReduction.NONE.value)
+    if own != LossReduction.NONE.value:
         raise ValueError(
-            f'{type(loss).__name__} with reduction="{own}" cannot be used with reduction="{reduction}"; make it with '
-            'reduction="none".'
+            f'{type(loss).__name__} must be made with reduction="none", so that it returns a loss for each sample, got '
+            f"reduction={own!r}: the loss around it takes the mean."
         )
     return loss
 
@@ -121,58 +120,53 @@ def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | No
 
 
 def sample_losses(
-    loss: torch.nn.Module,
-    logits: torch.Tensor,
-    label: Any,
-    reduction: str,
-    ignored: tuple[float, ...] = (),
-    n_groups: int = 1,
+    loss: torch.nn.Module, pred: torch.Tensor, label: Any, ignored: tuple[float, ...] = (), n_groups: int = 1
 ) -> torch.Tensor:
-    """Return the loss of each sample, (B,), weighted so that its mean is that over all known labels.
+    """Return the loss of each row, (B,), weighted so that its mean is that over all known labels.
 
     A missing label costs nothing and leaves its share to the others: where N of B labels are known, each of them counts
     B/N times. In a distributed training N and B are those of all processes. Where no label is known, all values are 0.
 
     Args:
         loss: from :func:`make_classification_loss`; what it returns for a sample beyond one number is averaged. A loss
-            of this package inside looks at the labels itself.
-        logits: shape (B, K).
+            of this package inside looks at logits and labels itself, and takes what is attached to them; it may have
+            more rows than these.
+        pred: logits (B, K).
         label: what the loss takes.
-        reduction: of the loss around it; only with ``"mean"`` may the loss return one number, which all samples get.
         ignored: values of missing labels.
         n_groups: number of equal groups of rows with a mean of their own.
 
     Raises:
         FloatingPointError: when logits or losses are NaN or infinite.
         TypeError: when labels are not a tensor.
-        ValueError: when labels do not fit the logits, when a value for each sample is needed and the loss returned
-            something else, or when labels are missing that cannot be left out of what it returned.
+        ValueError: when labels do not fit the logits, when the loss has no value for each sample, or when labels are
+            missing that cannot be left out of what it returned.
     """
     if hasattr(loss, "ignore_value"):
-        values = _values(loss, logits, label, reduction)
+        values = loss(pred, label)
     else:
-        logits, label = without_meta(logits), without_meta(label)
+        logits, label = without_meta(pred), without_meta(label)
+        if logits.ndim != 2:
+            raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
         check_finite(logits, "logits")
         known = known_labels(logits, label, Task.of(loss), ignored)
         counts = known.reshape(len(known), -1).sum(1).to(torch.promote_types(logits.dtype, torch.float32))
-        values = _totals(loss, logits, label, known, reduction)
+        values = _totals(loss, logits, label, known)
         values = values * _shares(counts, logits, n_groups) if ignored else values / counts
     check_finite(values, "classification losses")
     return values
 
 
-def _totals(
-    loss: torch.nn.Module, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor, reduction: str
-) -> torch.Tensor:
+def _totals(loss: torch.nn.Module, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     """The sum of the losses of a sample's known labels, (B,)."""
     known = known.reshape(len(known), -1)
     whole = known.all(1)
     if bool(whole.all()):
-        return _values(loss, logits, label, reduction) * known.shape[1]
+        return _values(loss, logits, label) * known.shape[1]
     if not bool(known[~whole].any()):  # a sample has all of its labels or none
         if not bool(whole.any()):
             return (logits * 0).sum(1)
-        values = _values(loss, logits[whole], label[whole], reduction)
+        values = _values(loss, logits[whole], label[whole])
         return values.new_zeros(len(whole)).masked_scatter(whole, values) * known.shape[1]
     values = loss(logits, label.reshape(logits.shape).masked_fill(~known, 0))
     if values.shape != logits.shape:
@@ -191,16 +185,13 @@ def _shares(counts: torch.Tensor, logits: torch.Tensor, n_groups: int) -> torch.
     return torch.where(total > 0, n_each * n_processes / total, 0).repeat_interleave(n_each)
 
 
-def _values(loss: torch.nn.Module, logits: torch.Tensor, label: Any, reduction: str) -> torch.Tensor:
+def _values(loss: torch.nn.Module, logits: torch.Tensor, label: Any) -> torch.Tensor:
     """What a loss returned, as one value for each sample, (B,)."""
     values = loss(logits, label)
-    if values.ndim == 0:
-        if reduction != "mean":
-            raise ValueError(
-                f'reduction="{reduction}" needs a loss for each sample, but the classification loss gave a single '
-                'number; make it with reduction="none".'
-            )
-        return values.expand(len(logits))
-    if len(values) != len(logits):
-        raise ValueError(f"the classification loss gave shape {tuple(values.shape)} for {len(logits)} samples.")
+    if values.ndim == 0 or len(values) != len(logits):
+        got = "a single number" if values.ndim == 0 else f"shape {tuple(values.shape)}"
+        raise ValueError(
+            f"{type(loss).__name__} gave {got} for {len(logits)} samples, and a loss for each is needed; make it with "
+            'reduction="none".'
+        )
     return values.reshape(len(values), -1).mean(1)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.attached import attached
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
@@ -35,9 +35,10 @@ __all__ = ["ISNetLRPLoss"]
 class ISNetLRPLoss(_Loss):
     """ISNet's loss ``(1 − P)·L_class + P·L_heat``, with ``L_heat = w1·L_background + w2·L_foreground``.
 
-    It takes logits and their relevance heatmaps, as ``ISNetInferer`` returns them in training, and penalises relevance
-    outside the mask (:func:`~monai_debias.losses.heatmap.background_loss`) and a total relevance inside the mask that
-    vanishes or explodes (:func:`~monai_debias.losses.heatmap.foreground_loss`). With heatmaps of several layers (deep
+    It takes logits with relevance heatmaps attached, as ``ISNetInferer`` returns them in training, and labels with
+    masks attached, as ``PrepareBatchAttached`` does (see :mod:`monai_debias.attached`). It penalises relevance outside
+    the mask (:func:`~monai_debias.losses.heatmap.background_loss`) and a total relevance inside the mask that vanishes
+    or explodes (:func:`~monai_debias.losses.heatmap.foreground_loss`). With heatmaps of several layers (deep
     supervision) the layers' heatmap losses of each sample are combined by rank pooling.
 
     Our own extension: only some of the samples need a mask. L_class is the mean over all rows of the batch, L_heat
@@ -57,8 +58,7 @@ class ISNetLRPLoss(_Loss):
     Args:
         classification_loss: L_class. ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary
             cross-entropy of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a
-            loss. One made with ``reduction="none"`` is averaged to a number per sample; one that returns the batch's
-            mean is possible with ``reduction="mean"``.
+            loss that was made with ``reduction="none"``; what it returns for a sample beyond one number is averaged.
         relevance_weight: P, from 0 to below 1; by default that of the authors' experiments. Lower learns faster, and
             may leave the bias.
         rank_decay: d of the background loss, from 0 (only the strongest position of a channel counts) to 1 (all do
@@ -81,7 +81,7 @@ class ISNetLRPLoss(_Loss):
             that one.
 
     Raises:
-        ValueError: when an argument is out of its range, or in a call: when pred or target lacks something, shapes do
+        ValueError: when an argument is out of its range, or in a call: when there is a heatmap and no mask, shapes do
             not fit, labels are not classes or out of range, or a mask has other values than 0 and 1 or is 0
             everywhere.
         TypeError: in a call, when labels are not a tensor.
@@ -92,10 +92,11 @@ class ISNetLRPLoss(_Loss):
 
     Example:
         >>> import torch
+        >>> from monai_debias.attached import attach
         >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0, cuts=(0.1, 2.5))
         >>> heatmap = torch.tensor([[[[0.25, -0.5, 0.375, 0.0]]]])  # one map of one channel; a signal of 4 values
-        >>> target = {"label": torch.tensor([0]), "mask": torch.tensor([[[1, 1, 0, 0]]])}
-        >>> loss({"logits": torch.zeros(1, 2), "heatmap": heatmap}, target)  # (ln 2 + ln(1 + 0.375/0.375)) / 2
+        >>> label = attach(torch.tensor([0]), mask=torch.tensor([[[1, 1, 0, 0]]]))
+        >>> loss(attach(torch.zeros(1, 2), heatmap=heatmap), label)  # (ln 2 + ln(1 + 0.375/0.375)) / 2
         tensor(0.6931)
         >>> {name: round(value.item(), 4) for name, value in loss.terms.items()}
         {'classification': 0.6931, 'background': 0.6931, 'foreground': 0.0}
@@ -131,7 +132,7 @@ class ISNetLRPLoss(_Loss):
         ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
-        self.classification_loss = make_classification_loss(classification_loss, self.reduction)
+        self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         self.relevance_weight = relevance_weight
         self.rank_decay = rank_decay
@@ -171,45 +172,45 @@ class ISNetLRPLoss(_Loss):
         """
         self.layer_cuts.set(cuts)
 
-    def forward(self, pred: Mapping[str, Any], target: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
         Args:
-            pred: ``{"logits": (B, K)}`` and, unless this step has none, ``"heatmap"``: relevance of shape
-                (R, maps, C, spatial...), or ``{layer: relevance}``, of the R rows that have a mask.
-            target: ``{"label": what the classification loss takes}`` and, for a heatmap, ``"mask"``: shape
-                (B, 1, spatial...), 1 = region of interest; optionally ``"has_mask"``: boolean, shape (B,), which of
-                the rows have one. A mask of another size than a map is pooled to it; its aspect has to be that of
-                the largest map, up to a rounding of one position a side. Rows of logits beyond the masks, which
-                Flow-Mixup appends, have none.
+            pred: logits (B, K), with the ``"heatmap"`` attached: (R, maps, C, spatial...) for the R samples that have a
+                mask, or a mapping of such, of hidden layers.
+            label: what the classification loss takes, with the ``"mask"`` attached, (B, 1, spatial...), and
+                ``"has_mask"``, bool (B,), if not all of them are real.
 
         Returns:
-            The reduced loss, or shape (B,) for ``reduction="none"``.
+            The reduced loss, or shape (B,) for ``reduction="none"``. The classification loss inside may have more rows
+            than B, those that Flow-Mixup appends; then so has the result.
         """
-        logits, label = _logits_and_label(pred, target)
-        classification = sample_losses(self.classification_loss, logits, label, self.reduction, self.ignore_value)
+        heatmap = attached(pred, "heatmap")
+        mask, has_mask = attached(label, "mask"), attached(label, "has_mask")
+        classification = sample_losses(self.classification_loss, pred, label, self.ignore_value)
         self.terms = {"classification": classification.detach().mean()}
-        heat = self._heat(pred.get("heatmap"), target, logits)
+        heat = self._heat(heatmap, mask, has_mask, classification)
         p = self.relevance_weight
         return reduce((1 - p) * classification + p * heat, self.reduction)
 
     def _heat(
         self,
-        heatmaps: torch.Tensor | Mapping[str, torch.Tensor] | None,
-        target: Mapping[str, Any],
-        logits: torch.Tensor,
+        heatmap: torch.Tensor | Mapping[str, torch.Tensor] | None,
+        mask: torch.Tensor | None,
+        has_mask: torch.Tensor | None,
+        like: torch.Tensor,
     ) -> torch.Tensor:
-        """L_heat of each sample, shape (B,), weighted so that its mean is that over all samples with a mask."""
-        n, each, rows = len(logits), None, None
-        if heatmaps is not None:
-            maps = heatmaps if isinstance(heatmaps, Mapping) else {"input": heatmaps}
-            mask, rows, files = _masks(target, n)
-            with torch.autocast(logits.device.type, enabled=False):
-                each = self._heat_of_rows(maps, mask, files)
-        count = logits.new_tensor(0 if each is None else len(each), dtype=torch.float32)
-        total, n_processes = sum_over_processes(count, logits)
+        """L_heat of each row, like the classification losses (B,), so that its mean is that over all masks."""
+        n, each, rows = len(like), None, None
+        if heatmap is not None:
+            maps = heatmap if isinstance(heatmap, Mapping) else {"input": heatmap}
+            masks, rows, files = _real_masks(mask, has_mask, n)
+            with torch.autocast(like.device.type, enabled=False):
+                each = self._heat_of_rows(maps, masks, files)
+        count = like.new_tensor(0 if each is None else len(each), dtype=torch.float32)
+        total, n_processes = sum_over_processes(count, like)
         if each is None or rows is None:
-            return logits.new_zeros(n)
+            return torch.zeros_like(like)
         total = total.to(each)
         for name in ("background", "foreground"):
             self.terms[name] = self.terms[name] * (n_processes * len(each) / total)
@@ -252,40 +253,26 @@ class ISNetLRPLoss(_Loss):
         return pooled[0], pooled[1].mean(), pooled[2].mean()
 
 
-def _logits_and_label(pred: Any, target: Any) -> tuple[torch.Tensor, Any]:
-    if not isinstance(pred, Mapping) or "logits" not in pred:
-        raise ValueError(
-            'pred must be a mapping with "logits" and "heatmap", as ISNetInferer returns it in training; in a trainer: '
-            f"inferer=ISNetInferer(). Got {type(pred).__name__}."
-        )
-    if not isinstance(target, Mapping) or "label" not in target:
-        raise ValueError(
-            'target must be a mapping with "label" and "mask"; in a trainer: prepare_batch=PrepareBatchISNet(). '
-            f"Got {type(target).__name__}."
-        )
-    logits, label = without_meta(pred["logits"]), without_meta(target["label"])
-    if logits.ndim != 2:
-        raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
-    return logits, label
-
-
-def _masks(target: Mapping[str, torch.Tensor], n: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+def _real_masks(
+    mask: torch.Tensor | None, has_mask: torch.Tensor | None, n: int
+) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     """The masks of the rows that have one, which of the n rows these are, and the masks' files."""
-    if "mask" not in target:
+    if mask is None:
         raise ValueError(
-            'there is a heatmap, but target has no "mask"; in a trainer: prepare_batch=PrepareBatchISNet().'
+            "there is a heatmap, but no mask is attached to the label: a batch needs the key of the masks, and a "
+            "trainer prepare_batch=PrepareBatchAttached(); elsewhere call attach(label, mask=...)."
         )
-    mask = without_meta(target["mask"])
-    if len(mask) > n:
-        raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(mask.shape)}.")
-    rows = without_meta(target.get("has_mask", torch.ones(len(mask), dtype=torch.bool)))
-    if rows.dtype != torch.bool or rows.shape != mask.shape[:1]:
+    plain = without_meta(mask)
+    if len(plain) > n:
+        raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(plain.shape)}.")
+    rows = torch.ones(len(plain), dtype=torch.bool) if has_mask is None else without_meta(has_mask)
+    if rows.dtype != torch.bool or rows.shape != plain.shape[:1]:
         raise ValueError(
-            f"has_mask must be boolean of shape ({len(mask)},), got {rows.dtype} of shape {tuple(rows.shape)}."
+            f"has_mask must be boolean of shape ({len(plain)},), got {rows.dtype} of shape {tuple(rows.shape)}."
         )
-    rows = rows.to(mask.device)
-    files = [name for name, has_mask in zip(file_names(target["mask"]), rows.tolist(), strict=False) if has_mask]
-    return mask[rows], torch.nn.functional.pad(rows, (0, n - len(rows))), files
+    rows = rows.to(plain.device)
+    files = [name for name, real in zip(file_names(mask), rows.tolist(), strict=False) if real]
+    return plain[rows], torch.nn.functional.pad(rows, (0, n - len(rows))), files
 
 
 def _require_finite(value: torch.Tensor, name: str) -> None:

@@ -53,8 +53,7 @@ class SpectralDecouplingLoss(_Loss):
     Args:
         classification_loss: L_class. ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary
             cross-entropy of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a
-            loss. One made with ``reduction="none"`` is averaged to a number per sample; one that returns the batch's
-            mean is possible with ``reduction="mean"``.
+            loss that was made with ``reduction="none"``; what it returns for a sample beyond one number is averaged.
         penalty_weight: λ, 0 or more. The default, with ``class_reduction="sum"`` and two logits, is DomainBed's
             0.1·mean(z²); for any number of classes that is 0.2 with ``class_reduction="mean"``.
         logit_target: γ.
@@ -116,7 +115,7 @@ class SpectralDecouplingLoss(_Loss):
         ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
-        self.classification_loss = make_classification_loss(classification_loss, self.reduction)
+        self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         softmax = Task.of(self.classification_loss).softmax
         known = None if softmax is None else not softmax
@@ -150,7 +149,7 @@ class SpectralDecouplingLoss(_Loss):
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
         logits, label = _check(pred, target)
-        classification = sample_losses(self.classification_loss, logits, label, self.reduction, self.ignore_value)
+        classification = sample_losses(self.classification_loss, logits, label, self.ignore_value)
         penalty = self._penalty(logits if logits.dtype == torch.float64 else logits.float(), label)
         self.terms = {"classification": classification.detach().mean(), "penalty": penalty.detach().mean()}
         if not bool(self.terms["penalty"].isfinite()):
@@ -209,11 +208,7 @@ def _check(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torc
     """Logits and labels as plain tensors: meta data would follow every operation."""
     for name, value in (("pred (logits)", pred), ("target (labels)", target)):
         if not isinstance(value, torch.Tensor):
-            raise TypeError(
-                f"{name} must be a tensor, got {type(value).__name__}. A loss on more than these goes around this one: "
-                'SampleWeightedLoss(SpectralDecouplingLoss(reduction="none")), or ISNetLRPLoss with it as '
-                "classification_loss."
-            )
+            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}.")
     logits, label = pred.as_subclass(torch.Tensor), target.as_subclass(torch.Tensor)
     if logits.ndim != 2 or logits.numel() == 0:
         raise ValueError(f"logits must be of shape (B, K), for a single logit (B, 1), got {tuple(logits.shape)}.")

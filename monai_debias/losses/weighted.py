@@ -4,17 +4,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.attached import attached
 from monai_debias.labels import IGNORE_VALUE
-from monai_debias.losses.classification import REDUCTION, ignored_by, sample_losses
+from monai_debias.losses.classification import (
+    CLASSIFICATION_LOSS,
+    REDUCTION,
+    ignored_by,
+    make_classification_loss,
+    sample_losses,
+)
 from monai_debias.losses.labels import check_finite
 from monai_debias.losses.reduction import reduce
-from monai_debias.parameters import MODULE, expects
+from monai_debias.parameters import expects
 
 __all__ = ["SampleWeightedLoss"]
 
@@ -22,20 +29,22 @@ __all__ = ["SampleWeightedLoss"]
 class SampleWeightedLoss(_Loss):
     """Weigh the samples of any loss: the loss of each sample times its weight, then the mean over the batch.
 
-    With the weights of ``BackMixWeightd`` this is the loss of wBackMix. In a ``SupervisedTrainer`` the target comes
-    from ``PrepareBatchTargets(["label", "weight"])``.
+    The weights are attached to the label. With those of ``BackMixWeightd`` this is the loss of wBackMix; in a
+    ``SupervisedTrainer`` ``PrepareBatchAttached`` attaches them. Where a batch is mixed, so are the weights.
 
     Args:
-        loss: a torch or MONAI loss that was made with ``reduction="none"``; what it returns for a sample beyond one
-            number (per class, per position) is averaged.
+        classification_loss: ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary cross-entropy
+            of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or any torch or MONAI
+            loss that was made with ``reduction="none"``; what it returns for a sample beyond one number (per class, per
+            position) is averaged.
         reduction: ``"mean"`` or ``"sum"`` over the batch, or ``"none"`` for one value per sample, shape (B,).
         ignore_value: what stands for a missing label of logits (B, K), e.g. -1, -100 or NaN, or several such numbers;
             None if there are none. The mean is then over the known labels. With a loss of this package inside it is
             given to that one.
 
     Raises:
-        ValueError: when ``loss`` reduces by itself, ``reduction`` is unknown, the target lacks ``"label"`` or
-            ``"weight"``, labels do not fit the logits, or the weights are not of shape (B,), not finite, or negative.
+        ValueError: when ``classification_loss`` reduces by itself, ``reduction`` is unknown, no weight is attached to
+            the label, labels do not fit the logits, or the weights are not of shape (B,), not finite, or negative.
         TypeError: when labels of logits (B, K) are not a tensor.
         FloatingPointError: when predictions or losses are NaN or infinite; the message names the rows.
 
@@ -44,45 +53,41 @@ class SampleWeightedLoss(_Loss):
 
     Example:
         >>> import torch
-        >>> loss = SampleWeightedLoss(torch.nn.CrossEntropyLoss(reduction="none"))
-        >>> logits, label = torch.zeros(2, 4), torch.tensor([0, 3])
-        >>> loss(logits, {"label": label, "weight": torch.tensor([0.5, 1.5])})
+        >>> from monai_debias.attached import attach
+        >>> label = attach(torch.tensor([0, 3]), weight=torch.tensor([0.5, 1.5]))
+        >>> SampleWeightedLoss()(torch.zeros(2, 4), label)
         tensor(1.3863)
     """
 
-    @expects(loss=MODULE, reduction=REDUCTION, ignore_value=IGNORE_VALUE)
+    @expects(classification_loss=CLASSIFICATION_LOSS, reduction=REDUCTION, ignore_value=IGNORE_VALUE)
     def __init__(
         self,
-        loss: torch.nn.Module,
+        classification_loss: torch.nn.Module | str | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
         ignore_value: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(reduction=LossReduction(reduction).value)
-        if getattr(loss, "reduction", None) != "none":
-            raise ValueError(
-                f'{type(loss).__name__} must be made with reduction="none" so that it returns a loss for each sample, '
-                f"got reduction={getattr(loss, 'reduction', None)!r}."
-            )
-        self.loss = loss
-        self.ignore_value = ignored_by(loss, ignore_value)
+        self.classification_loss = make_classification_loss(classification_loss)
+        self.ignore_value = ignored_by(self.classification_loss, ignore_value)
 
-    def forward(self, pred: torch.Tensor, target: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the weighted loss.
 
         Args:
-            pred: what ``loss`` takes first, e.g. logits of shape (B, K).
-            target: ``{"label": what the loss takes second, "weight": (B,) weights, 0 or more}``.
+            pred: what the classification loss takes first, e.g. logits of shape (B, K).
+            label: what it takes second, with the weights (B,), 0 or more, attached as ``"weight"``.
 
         Returns:
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
-        if not isinstance(target, Mapping) or not {"label", "weight"} <= target.keys():
+        weight = attached(label, "weight")
+        if weight is None:
             raise ValueError(
-                'target must be a mapping with "label" and "weight"; in a trainer: '
-                'prepare_batch=PrepareBatchTargets(["label", "weight"]).'
+                "no weight is attached to the label: a batch needs the key that BackMixWeightd writes, and a trainer "
+                "prepare_batch=PrepareBatchAttached(); elsewhere call attach(label, weight=...)."
             )
-        per_sample = self._per_sample(pred, target["label"])
-        weight = target["weight"].to(per_sample)
+        per_sample = self._per_sample(pred, label)
+        weight = weight.to(per_sample)
         if weight.shape != per_sample.shape:
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
         if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
@@ -91,8 +96,8 @@ class SampleWeightedLoss(_Loss):
 
     def _per_sample(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         if isinstance(pred, torch.Tensor) and pred.ndim == 2:
-            return sample_losses(self.loss, pred, label, LossReduction.NONE.value, self.ignore_value)
+            return sample_losses(self.classification_loss, pred, label, self.ignore_value)
         if isinstance(pred, torch.Tensor):  # with a value for each position
             check_finite(pred, "predictions")
-        per_sample = self.loss(pred, label)
+        per_sample = self.classification_loss(pred, label)
         return per_sample.reshape(len(per_sample), -1).mean(1)

@@ -16,7 +16,7 @@ from monai_debias.transforms.backmix_weight import BackMixWeightD, BackMixWeight
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
-from monai_debias.transforms.mixup import FlowMixup, FlowMixupD, FlowMixupd, FlowMixupDict
+from monai_debias.transforms.mix_batch import MixBatch, MixBatchD, MixBatchd, MixBatchDict
 
 __all__ = [
     "BackMixWeightD",
@@ -25,16 +25,16 @@ __all__ = [
     "FillMaskD",
     "FillMaskDict",
     "FillMaskd",
-    "FlowMixup",
-    "FlowMixupD",
-    "FlowMixupDict",
-    "FlowMixupd",
     "KeepMaskD",
     "KeepMaskDict",
     "KeepMaskd",
     "LoadMaskD",
     "LoadMaskDict",
     "LoadMaskd",
+    "MixBatch",
+    "MixBatchD",
+    "MixBatchDict",
+    "MixBatchd",
     "RandBackMix",
     "RandBackMixD",
     "RandBackMixDict",

@@ -23,7 +23,7 @@ __all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
 class FillMaskd(Transform):
     """Give a sample without a mask one that is 0 everywhere, and tell by a flag whether the mask is a real one.
 
-    ``PrepareBatchISNet`` and ``ISNetLRPLoss`` read the flag: a sample without a mask of its own contributes its
+    ``PrepareBatchAttached`` and ``ISNetLRPLoss`` read the flag: a sample without a mask of its own contributes its
     classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
     it last, after whatever treats a sample without a mask in another way, like BackMix and the random transforms.
 

@@ -32,12 +32,12 @@ from monai_debias.parameters import (
 from monai_debias.pixels import native
 from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
 
-__all__ = ["INPUT", "FlowMixup", "FlowMixupD", "FlowMixupDict", "FlowMixupd"]
+__all__ = ["INPUT", "MixBatch", "MixBatchD", "MixBatchDict", "MixBatchd"]
 
 INPUT = "input"
 
 
-class FlowMixup(Randomizable, Transform):
+class MixBatch(Randomizable, Transform):
     r"""Mix a batch of images or of hidden states, and their labels.
 
     For a state h with the samples of the batch as rows, and labels y as rows of one value for each class:
@@ -59,7 +59,7 @@ class FlowMixup(Randomizable, Transform):
     With ``flow="append"`` the un-mixed rows come first, then the rows mixed at each state in turn; a later state mixes
     the un-mixed rows again. Un-mixed and mixed rows go on together, and only the layers after a state see its rows.
     The paper leaves open how rows are carried on; this is our reading. Its loss is the mean over the groups of rows,
-    see ``FlowMixupLoss``.
+    see ``MixupLoss``.
 
     A layer fits if everything that the network computes later comes through it: the output of a stage, not that of
     a branch beside a skip connection, nor of a part that is computed again in the backward pass (checkpointing).
@@ -89,12 +89,12 @@ class FlowMixup(Randomizable, Transform):
 
     Example:
         >>> import torch
-        >>> mixup = FlowMixup.mixup(num_classes=3).set_random_state(0)
+        >>> mixup = MixBatch.mixup(num_classes=3).set_random_state(0)
         >>> image, label = mixup(torch.eye(2), torch.tensor([0, 2]))
         >>> bool((label.sum(1) == 1).all()), image.shape, label.shape
         (True, torch.Size([2, 2]), torch.Size([2, 3]))
         >>> network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-        >>> flow_mixup = FlowMixup.flow_mixup(network, ["1"], num_classes=3)
+        >>> flow_mixup = MixBatch.flow_mixup(network, ["1"], num_classes=3)
         >>> image, label = flow_mixup(torch.rand(5, 4), torch.tensor([0, 1, 2, 0, 1]))
         >>> image.shape, label.shape, network(image).shape, network(image).shape
         (torch.Size([5, 4]), torch.Size([10, 3]), torch.Size([10, 3]), torch.Size([5, 3]))
@@ -144,7 +144,7 @@ class FlowMixup(Randomizable, Transform):
         alpha: float = 1.0,
         num_classes: int | None = None,
         ignore_value: float | Sequence[float] | None = None,
-    ) -> FlowMixup:
+    ) -> MixBatch:
         """Mixup: images are mixed."""
         return cls(None, (INPUT,), alpha, "replace", "all", num_classes, ignore_value)
 
@@ -156,7 +156,7 @@ class FlowMixup(Randomizable, Transform):
         alpha: float = 1.0,
         num_classes: int | None = None,
         ignore_value: float | Sequence[float] | None = None,
-    ) -> FlowMixup:
+    ) -> MixBatch:
         """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
         return cls(network, layers, alpha, "replace", "random", num_classes, ignore_value)
 
@@ -168,13 +168,13 @@ class FlowMixup(Randomizable, Transform):
         alpha: float = 1.0,
         num_classes: int | None = None,
         ignore_value: float | Sequence[float] | None = None,
-    ) -> FlowMixup:
+    ) -> MixBatch:
         """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
         return cls(network, layers, alpha, "append", "all", num_classes, ignore_value)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups of rows that a batch has, in their order, for ``FlowMixupLoss``."""
+        """Names of the groups of rows that a batch has, in their order, for ``MixupLoss``."""
         if self.flow == "replace":
             return ("mixed",)
         return ("unmixed", "mixed") if self.select == "random" else ("unmixed", *self.layers)
@@ -251,13 +251,23 @@ class FlowMixup(Randomizable, Transform):
             Rows (B', K), floating-point; a missing label has the first of the values in ``ignore_value``.
         """
         rows = self._checked(label_rows(label, self.num_classes, self.ignore_value))  # NaN where a label is missing
-        if self.flow == "append":
-            joined = torch.cat([rows, *(_mix_labels(rows, mixture) for mixture in self._mixtures)])
-        else:  # each state is mixed from what the one before has become
-            joined = reduce(_mix_labels, self._mixtures, rows)
+        joined = self._joined(rows)
         if self.ignore_value:
             joined = joined.masked_fill(joined.isnan(), self.ignore_value[0])
         return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
+
+    def mix_weight(self, weight: NdarrayOrTensor) -> NdarrayOrTensor:
+        """Mix the samples' weights in the loss as the labels were: a mixed row counts as its two samples do.
+
+        Args:
+            weight: shape (B,).
+
+        Returns:
+            Shape (B',), floating-point.
+        """
+        rows = self._checked(convert_to_tensor(native(weight), track_meta=False))
+        joined = self._joined(rows if rows.is_floating_point() else rows.float())
+        return convert_to_dst_type(joined, weight, dtype=joined.dtype)[0]
 
     def arm_network(self, n_samples: int, n_rows: int) -> None:
         """Mix the hidden states that were drawn last in the network's next training pass.
@@ -275,6 +285,11 @@ class FlowMixup(Randomizable, Transform):
         if self.network is not None:
             disarm(self.network)
 
+    def _joined(self, rows: torch.Tensor) -> torch.Tensor:
+        if self.flow == "append":
+            return torch.cat([rows, *(_mixed(rows, mixture) for mixture in self._mixtures)])
+        return reduce(_mixed, self._mixtures, rows)  # each state is mixed from what the one before has become
+
     def _checked(self, rows: torch.Tensor) -> torch.Tensor:
         if not self._mixtures or len(rows) != len(self._mixtures[0].order):
             drawn = f"for {len(self._mixtures[0].order)}" if self._mixtures else "nothing yet"
@@ -285,30 +300,31 @@ class FlowMixup(Randomizable, Transform):
         return rows
 
 
-class FlowMixupd(MapTransform, Randomizable):
-    """Dictionary version of :class:`FlowMixup` for a collated batch; in a trainer through ``PrepareBatchFlowMixup``.
+class MixBatchd(MapTransform, Randomizable):
+    """Dictionary version of :class:`MixBatch` for a collated batch; in a trainer through ``PrepareBatchAttached``.
 
     Masks of an ISNet belong to the rows of the network's input: where images are mixed, the region of interest of a
     mixed image is the union of both, and it counts as masked only if both are. Where hidden states are mixed the images
-    stay as they are, and so do the masks.
+    stay as they are, and so do the masks. Weights of samples, as of wBackMix, are mixed as the labels are.
 
     Args:
         keys: keys of the images; all are mixed alike.
         label_key: key of the labels, which become rows (B', K).
-        network: see :class:`FlowMixup`.
-        layers: see :class:`FlowMixup`.
-        alpha: see :class:`FlowMixup`.
-        flow: see :class:`FlowMixup`.
-        select: see :class:`FlowMixup`.
-        num_classes: see :class:`FlowMixup`.
-        ignore_value: see :class:`FlowMixup`.
-        mask_key: key of binary masks (B, 1, spatial...) that go with the images; None if there are none.
+        network: see :class:`MixBatch`.
+        layers: see :class:`MixBatch`.
+        alpha: see :class:`MixBatch`.
+        flow: see :class:`MixBatch`.
+        select: see :class:`MixBatch`.
+        num_classes: see :class:`MixBatch`.
+        ignore_value: see :class:`MixBatch`.
+        mask_key: key of binary masks (B, 1, spatial...) that go with the images; a batch may lack it.
         flag_key: key of the bool flags (B,) that ``FillMaskd`` writes; a batch may lack it.
+        weight_key: key of the weights (B,) that ``BackMixWeightd`` writes; a batch may lack it.
         allow_missing_keys: do not raise when one of ``keys`` is missing from the batch.
 
     Raises:
-        KeyError: when the batch lacks an image, the labels or the masks.
-        ValueError: as :class:`FlowMixup` does.
+        KeyError: when the batch lacks an image or the labels.
+        ValueError: as :class:`MixBatch` does.
 
     Reference:
         Zhang et al., mixup, ICLR 2018; Verma et al., Manifold Mixup, ICML 2019; Chen et al., Flow-Mixup, BIBM 2020.
@@ -316,19 +332,20 @@ class FlowMixupd(MapTransform, Randomizable):
     Example:
         >>> import torch
         >>> batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 1, 0])}
-        >>> mixed = FlowMixupd.mixup("image", num_classes=2)(batch)
+        >>> mixed = MixBatchd.mixup("image", num_classes=2)(batch)
         >>> mixed["image"].shape, mixed["label"].shape
         (torch.Size([4, 1, 8, 8]), torch.Size([4, 2]))
     """
 
-    backend = FlowMixup.backend
+    backend = MixBatch.backend
 
     @expects(
         keys=KEYS,
         label_key=KEY,
-        **constraints_of(FlowMixup),
-        mask_key=NONE | KEY,
+        **constraints_of(MixBatch),
+        mask_key=KEY,
         flag_key=KEY,
+        weight_key=KEY,
         allow_missing_keys=BOOL,
     )
     def __init__(
@@ -341,8 +358,9 @@ class FlowMixupd(MapTransform, Randomizable):
         flow: str = "append",
         select: str = "all",
         num_classes: int | None = None,
-        mask_key: Hashable | None = None,
+        mask_key: Hashable = "mask",
         flag_key: Hashable = "has_mask",
+        weight_key: Hashable = "weight",
         allow_missing_keys: bool = False,
         ignore_value: float | Sequence[float] | None = None,
     ) -> None:
@@ -350,33 +368,34 @@ class FlowMixupd(MapTransform, Randomizable):
         self.label_key = label_key
         self.mask_key = mask_key
         self.flag_key = flag_key
-        self.transform = FlowMixup(network, layers, alpha, flow, select, num_classes, ignore_value)
+        self.weight_key = weight_key
+        self.transform = MixBatch(network, layers, alpha, flow, select, num_classes, ignore_value)
 
     @classmethod
-    def mixup(cls, keys: KeysCollection, **options: Any) -> FlowMixupd:
+    def mixup(cls, keys: KeysCollection, **options: Any) -> MixBatchd:
         """Mixup: images are mixed. ``options`` are other arguments of the class."""
         return cls(keys, layers=(INPUT,), flow="replace", **options)
 
     @classmethod
     def manifold_mixup(
         cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
-    ) -> FlowMixupd:
+    ) -> MixBatchd:
         """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
         return cls(keys, network=network, layers=layers, flow="replace", select="random", **options)
 
     @classmethod
     def flow_mixup(
         cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
-    ) -> FlowMixupd:
+    ) -> MixBatchd:
         """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
         return cls(keys, network=network, layers=layers, flow="append", select="all", **options)
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups of rows that a batch has, in their order, for ``FlowMixupLoss``."""
+        """Names of the groups of rows that a batch has, in their order, for ``MixupLoss``."""
         return self.transform.groups
 
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> FlowMixupd:
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> MixBatchd:
         """Seed the draws."""
         self.transform.set_random_state(seed, state)
         super().set_random_state(state=self.transform.R)
@@ -392,27 +411,27 @@ class FlowMixupd(MapTransform, Randomizable):
         keys = list(self.key_iterator(batch))
         if not keys:
             return batch
-        for key in [self.label_key] + [self.mask_key] * (self.mask_key is not None):
-            if key not in batch:
-                raise KeyError(f"the batch has no {key!r}; it has {sorted(map(str, batch))}.")
+        if self.label_key not in batch:
+            raise KeyError(f"the batch has no {self.label_key!r}; it has {sorted(map(str, batch))}.")
         n_samples = check_batch(batch[keys[0]], batch[self.label_key])
         self.transform.randomize(n_samples)
         for key in keys:
             batch[key] = self.transform.mix_input(batch[key])
         batch[self.label_key] = self.transform.mix_label(batch[self.label_key])
-        if self.mask_key is not None:
-            batch[self.mask_key] = self.transform.mix_input(batch[self.mask_key], torch.maximum)
-            if self.flag_key in batch:
-                batch[self.flag_key] = self.transform.mix_input(batch[self.flag_key], torch.logical_and)
+        for key, combine in ((self.mask_key, torch.maximum), (self.flag_key, torch.logical_and)):
+            if key in batch:
+                batch[key] = self.transform.mix_input(batch[key], combine)
+        if self.weight_key in batch:
+            batch[self.weight_key] = self.transform.mix_weight(batch[self.weight_key])
         self.transform.arm_network(n_samples, len(batch[keys[0]]))  # last, so that nothing stays armed after an error
         return batch
 
 
-FlowMixupD = FlowMixupDict = FlowMixupd
+MixBatchD = MixBatchDict = MixBatchd
 
 
-def _mix_labels(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
-    """Mix rows of labels, NaN where one is missing: a label that has no share is not needed."""
+def _mixed(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
+    """Mix rows of labels or weights, NaN where one is missing: a label that has no share is not needed."""
     if mixture.weight == 1:
         return rows
     if mixture.weight == 0:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The loss of Flow-Mixup: a mean for each group of rows, un-mixed and mixed at each state."""
+"""The loss of Mixup, Manifold Mixup and Flow-Mixup: of the rows that the network computes, group by group."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.attached import attached
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
@@ -21,19 +22,23 @@ from monai_debias.losses.classification import (
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import NONE, STRING, Number, SequenceOf, expects
 
-__all__ = ["FlowMixupLoss"]
+__all__ = ["MixupLoss"]
 
 
-class FlowMixupLoss(_Loss):
-    r"""Weigh the groups of rows that Flow-Mixup makes of a batch: :math:`L = \sum_g w_g L_g / \sum_g w_g`.
+class MixupLoss(_Loss):
+    r"""The loss of the rows that a mixup makes of a batch, group by group: :math:`L = \sum_g w_g L_g / \sum_g w_g`.
+
+    In a trainer the label is un-mixed, with the labels of all rows attached by ``PrepareBatchAttached``, and where rows
+    are appended, all logits are attached to those of the samples by ``FlowMixupInferer``. Without anything attached
+    logits and labels are those of all rows.
 
     :math:`L_g` is the mean classification loss of group g. The rows of the groups follow one another, each group with
-    as many as the batch has samples, as ``FlowMixup`` with ``flow="append"`` puts them. With equal weights the value
-    is that of the classification loss alone; what it adds is the record of each group. After a call ``terms`` holds
-    it, detached, for the handler ``LossTerms``.
+    as many as the batch has samples, as ``MixBatch`` puts them. With equal weights the value is that of the
+    classification loss alone; what it adds is the record of each group. After a call ``terms`` holds it, detached, for
+    the handler ``LossTerms``.
 
     Args:
-        groups: names of the groups in their order, e.g. ``mixup.groups``.
+        groups: names of the groups in their order, e.g. ``mixup.groups``; by default that of rows that are replaced.
         classification_loss: ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary cross-entropy
             of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a loss that was made
             with ``reduction="none"``.
@@ -55,7 +60,7 @@ class FlowMixupLoss(_Loss):
 
     Example:
         >>> import torch
-        >>> loss = FlowMixupLoss(["unmixed", "layer1"], weights=[3, 1])
+        >>> loss = MixupLoss(["unmixed", "layer1"], weights=[3, 1])
         >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
         >>> label = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.5]])
         >>> loss(logits, label)  # (3 ln 2 + 5.00) / 4
@@ -73,7 +78,7 @@ class FlowMixupLoss(_Loss):
     )
     def __init__(
         self,
-        groups: Sequence[str],
+        groups: Sequence[str] = ("mixed",),
         classification_loss: torch.nn.Module | str | None = None,
         weights: Sequence[float] | None = None,
         reduction: LossReduction | str = LossReduction.MEAN,
@@ -89,28 +94,28 @@ class FlowMixupLoss(_Loss):
                 f"weights must be {len(self.groups)} numbers of 0 or more, one for each of {self.groups}, and not all "
                 f"0; got {weights}."
             )
-        self.classification_loss = make_classification_loss(classification_loss, LossReduction.NONE.value)
+        self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         self.weights = (chosen * len(chosen) / chosen.sum()).tolist()
         self.terms: dict[str, torch.Tensor] = {}
 
-    def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
         Args:
-            logits: shape (G·B, K) for G groups.
-            label: what the classification loss takes for all rows, e.g. (G·B, K).
+            pred: logits (G·B, K) for G groups, or logits with these attached as ``"rows"``.
+            label: what the classification loss takes for all rows, e.g. (G·B, K), or labels with these attached.
 
         Returns:
             The reduced loss, or shape (G·B,) for ``reduction="none"``.
         """
-        n_groups = len(self.groups)
+        n_groups, logits = len(self.groups), attached(pred, "rows", pred)
         if logits.ndim != 2 or len(logits) == 0 or len(logits) % n_groups:
             raise ValueError(
                 f"expected logits (G·B, K) of the {n_groups} groups {self.groups}, got shape {tuple(logits.shape)}."
             )
-        rows = sample_losses(
-            self.classification_loss, logits, label, LossReduction.NONE.value, self.ignore_value, n_groups
-        ).reshape(n_groups, -1)
+        labels = attached(label, "rows", label)
+        rows = sample_losses(self.classification_loss, logits, labels, self.ignore_value, n_groups)
+        rows = rows.reshape(n_groups, -1)
         self.terms = dict(zip(self.groups, rows.detach().mean(1), strict=True))
         return reduce((rows * rows.new_tensor(self.weights)[:, None]).flatten(), self.reduction)

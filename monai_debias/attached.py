@@ -1,0 +1,135 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors with companions: how a loss in a stock MONAI trainer gets more than predictions and labels.
+
+A ``SupervisedTrainer`` hands ``loss_function(pred, label)`` two values, and shows the same two to metrics,
+post-processing and handlers. The methods of this package need more: masks, weights, heatmaps, mixed rows. These travel
+attached to the prediction, the label or the image, which stay what they are in a plain training.
+
+========== ========== ============================================ ============================================
+part       of         what it is                                   who takes it
+========== ========== ============================================ ============================================
+"mask"     label      masks of the images' rows, (B', 1, spatial)  ``ISNetLRPLoss``
+"has_mask" label      which of them are real, bool (B',)           ``ISNetLRPLoss``
+"weight"   label      weights of the logits' rows, (B'',)          ``SampleWeightedLoss``
+"rows"     label      labels of all rows of logits, (B'', K)       ``MixupLoss``
+"rows"     image      all rows of the network's input, (B', ...)   ``FlowMixupInferer``
+"rows"     prediction logits of all rows, (B'', K)                 ``MixupLoss``
+"heatmap"  prediction relevance of the explained rows              ``ISNetLRPLoss``
+========== ========== ============================================ ============================================
+
+What is attached has to be taken: as long as a part waits, calculating with the tensor is an error. So a training whose
+loss or inferer was forgotten does not run as another method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["attach", "attached", "take_apart"]
+
+_TAKERS = {
+    "mask": "ISNetLRPLoss",
+    "has_mask": "ISNetLRPLoss",
+    "weight": "SampleWeightedLoss",
+    "rows": "MixupLoss, which goes inside SampleWeightedLoss and ISNetLRPLoss, and for images FlowMixupInferer",
+    "heatmap": "ISNetLRPLoss",
+}
+_LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size", "is_floating_point", "numel"})
+
+
+def attach(tensor: torch.Tensor, **parts: Any) -> torch.Tensor:
+    """Return the tensor with companions, beside those that it has.
+
+    Args:
+        tensor: any tensor; what is calculated with the result is what would be calculated with it, a MetaTensor keeps
+            its kind, and gradients flow.
+        parts: the companions by name; None is none.
+
+    Returns:
+        A tensor that shares its memory; without any companion the tensor itself.
+
+    Example:
+        >>> label = attach(torch.tensor([0, 2]), weight=torch.tensor([0.5, 1.5]))
+        >>> label + 1
+        Traceback (most recent call last):
+        RuntimeError: a tensor of shape (2,) is used before its attached 'weight' was taken: ...
+        >>> attached(label, "weight")
+        tensor([0.5000, 1.5000])
+        >>> label + 1
+        tensor([1, 3])
+    """
+    given = {name: part for name, part in parts.items() if part is not None}
+    plain, present = (tensor.plain, tensor.parts) if isinstance(tensor, _Attached) else (tensor, {})
+    return _Attached.of(plain, present | given)
+
+
+def attached(tensor: Any, name: str, default: Any = None) -> Any:
+    """Take a companion of a tensor, or ``default`` where it has none of the name; anything may be asked.
+
+    Example:
+        >>> attached(torch.zeros(2), "mask") is None
+        True
+    """
+    if not isinstance(tensor, _Attached):
+        return default
+    tensor.waiting.discard(name)
+    return tensor.parts.get(name, default)
+
+
+def take_apart(tensor: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Take all companions of a tensor: the tensor itself, and these by name, to be attached to another.
+
+    Example:
+        >>> take_apart(attach(torch.zeros(2), weight=1.5))
+        (tensor([0., 0.]), {'weight': 1.5})
+    """
+    if not isinstance(tensor, _Attached):
+        return tensor, {}
+    tensor.waiting.clear()
+    return tensor.plain, dict(tensor.parts)
+
+
+class _Attached(torch.Tensor):
+    """A tensor with companions; any operation on it is one on the tensor itself."""
+
+    plain: torch.Tensor
+    parts: dict[str, Any]
+    waiting: set[str]
+
+    @classmethod
+    def of(cls, plain: torch.Tensor, parts: dict[str, Any]) -> torch.Tensor:
+        if not parts:
+            return plain
+        with torch._C.DisableTorchFunctionSubclass():
+            carrier = plain.as_subclass(cls)
+        carrier.plain, carrier.parts, carrier.waiting = plain, parts, set(parts)
+        return carrier
+
+    @classmethod
+    def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        look = getattr(func, "__name__", "") in _LOOKS
+        return func(*_plain(args, look), **_plain(kwargs or {}, look))
+
+
+def _plain(value: Any, look: bool) -> Any:
+    """Arguments of an operation with the tensors themselves in place of those that have companions."""
+    if isinstance(value, _Attached):
+        if value.waiting and not look:
+            raise RuntimeError(_waiting(value))
+        return value.plain
+    if type(value) in (tuple, list):
+        return type(value)(_plain(item, look) for item in value)
+    return {key: _plain(item, look) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _waiting(tensor: _Attached) -> str:
+    names = sorted(tensor.waiting)
+    takers = " and ".join(dict.fromkeys(_TAKERS.get(name, f"what asks for {name!r}") for name in names))
+    return (
+        f"a tensor of shape {tuple(tensor.plain.shape)} is used before its attached {', '.join(map(repr, names))} was "
+        f"taken: the training lacks {takers}, or has them in another order."
+    )

@@ -1,0 +1,108 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses inside each other, in the one order in which they mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from monai.utils import LossReduction
+
+from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss
+from monai_debias.losses.isnet import ISNetLRPLoss
+from monai_debias.losses.mixup import MixupLoss
+from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
+from monai_debias.losses.weighted import SampleWeightedLoss
+from monai_debias.parameters import STRING, Constraint, MappingOf, expects
+
+__all__ = ["nested_loss", "part_with"]
+
+_FROM_INSIDE = (SpectralDecouplingLoss, MixupLoss, SampleWeightedLoss, ISNetLRPLoss)
+
+
+class _Part(Constraint):
+    def _has_type(self, value: Any) -> bool:
+        return _kind(value) in _FROM_INSIDE
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(kind.__name__ for kind in _FROM_INSIDE)}, or a functools.partial of it"
+
+
+@expects(classification_loss=CLASSIFICATION_LOSS, parts=MappingOf(_Part(), key=STRING), reduction=REDUCTION)
+def nested_loss(
+    classification_loss: torch.nn.Module | str | None,
+    parts: Mapping[str, Callable[..., torch.nn.Module]],
+    reduction: LossReduction | str = LossReduction.MEAN,
+) -> torch.nn.Module:
+    """Put losses of this package around a classification loss, whatever the order in which they are given.
+
+    From the inside: the classification loss, the penalty of spectral decoupling on the logits, the groups of rows of a
+    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost have a value for each row.
+
+    Args:
+        classification_loss: as all losses of this package take it: None for cross-entropy, ``"bce"`` for multi-label,
+            the name of a loss of ``torch.nn`` or ``monai.losses``, or one that was made with ``reduction="none"``.
+        parts: losses of this package without what they go around, ``{name: partial(MixupLoss, groups=[...])}``; in a
+            config ``{"_target_": "monai_debias.losses.MixupLoss", "_mode_": "callable", "groups": [...]}``.
+        reduction: of the outermost loss: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Returns:
+        The outermost loss.
+
+    Raises:
+        TypeError: when a part is no loss of this package.
+        ValueError: when there are two of a kind, or none; or when a loss refuses its arguments.
+
+    Example:
+        >>> from functools import partial
+        >>> parts = {"isnet": ISNetLRPLoss, "penalty": partial(SpectralDecouplingLoss, penalty_weight=1.0)}
+        >>> loss = nested_loss(None, parts)
+        >>> [type(part).__name__ for part in loss.modules() if hasattr(part, "terms")]
+        ['ISNetLRPLoss', 'SpectralDecouplingLoss']
+    """
+    chosen = [parts[name] for name in _in_order(parts)]
+    if not chosen:
+        raise ValueError("there are no parts to put around the classification loss: use that itself.")
+    loss = make_classification_loss(classification_loss)
+    for part in chosen[:-1]:
+        loss = part(classification_loss=loss, reduction=LossReduction.NONE)
+    return chosen[-1](classification_loss=loss, reduction=reduction)
+
+
+def part_with(loss: Any, *names: str) -> Any:
+    """The outermost of the losses inside each other that has some attributes, such as ``"relevance_weight"``.
+
+    Args:
+        loss: a loss, which may be the only one.
+        names: of the attributes.
+
+    Raises:
+        TypeError: when none has them.
+
+    Example:
+        >>> part_with(SampleWeightedLoss(MixupLoss(reduction="none")), "groups").groups
+        ('mixed',)
+    """
+    parts = loss.modules() if isinstance(loss, torch.nn.Module) else [loss]
+    found = next((part for part in parts if all(hasattr(part, name) for name in names)), None)
+    if found is None:
+        raise TypeError(f"{type(loss).__name__} has no loss inside with {' and '.join(names)}.")
+    return found
+
+
+def _kind(part: Any) -> Any:
+    return getattr(part, "func", part)
+
+
+def _in_order(parts: Mapping[str, Any]) -> list[str]:
+    names: dict[type, str] = {}
+    for name, part in parts.items():
+        if _kind(part) in names:
+            raise ValueError(
+                f"{names[_kind(part)]} and {name} do not go together: each puts a {_kind(part).__name__} around the "
+                "classification loss. Choose one of them."
+            )
+        names[_kind(part)] = name
+    return [names[kind] for kind in _FROM_INSIDE if kind in names]

@@ -16,6 +16,7 @@ from monai_debias.apps.ultrasound.sector_files.command import sectors
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
 from monai_debias.demo import build_echo_cohort
+from monai_debias.overlays import overlays
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
         "check": check,
         "demo-data": {"echo": build_echo_cohort},
         "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
+        "overlays": overlays,
         "sectors": sectors,
     }
     try:

@@ -1,0 +1,14 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The methods as overlays of a bundle's ``train.json``: the same JSON files for every bundle.
+
+An overlay adds named entries to the dictionaries that a bundle defines for it (``docs/overlays.md``), so that overlays go
+together in any order. What cannot go together is an error that says which two, and why.
+"""
+
+from __future__ import annotations
+
+from monai_debias.overlays.command import NAMES, overlays
+from monai_debias.overlays.method_name import method_name
+
+__all__ = ["NAMES", "method_name", "overlays"]

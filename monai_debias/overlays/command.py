@@ -1,0 +1,61 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Copy overlays into a bundle, which so stays a folder that has all of its configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monai_debias.files import replace_file
+from monai_debias.parameters import BOOL, PATH, expects
+
+__all__ = ["NAMES", "overlays"]
+
+_FOLDER = Path(__file__).parent
+NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
+
+
+@expects(bundle=PATH, overwrite=BOOL)
+def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[str]:
+    """Copy the overlays of methods into a bundle's ``configs``.
+
+    A file that is there already and equal is left alone.
+
+    Args:
+        bundle: folder of the bundle.
+        names: names of overlays, such as ``isnet``; none for all.
+        overwrite: replace files of these names with another content.
+
+    Returns:
+        The paths of the overlays in the bundle.
+
+    Raises:
+        ValueError: when there is no overlay of a name.
+        NotADirectoryError: when the bundle has no folder ``configs``.
+        FileExistsError: when the bundle has a file of such a name with another content; nothing is copied then.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as bundle:
+        ...     Path(bundle, "configs").mkdir()
+        ...     [Path(path).name for path in overlays(bundle, "isnet", "mixup")]
+        ['isnet.json', 'mixup.json']
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ValueError(f"there are no overlays {unknown}; there are {', '.join(NAMES)}.")
+    configs = Path(bundle, "configs")
+    if not configs.is_dir():
+        raise NotADirectoryError(f"{configs} is no folder: expected that of a MONAI bundle, whose configs it has.")
+    contents = {configs / f"{name}.json": (_FOLDER / f"{name}.json").read_bytes() for name in names or NAMES}
+    new = [path for path, content in contents.items() if not path.exists() or path.read_bytes() != content]
+    changed = [str(path) for path in new if path.exists()]
+    if changed and not overwrite:
+        raise FileExistsError(
+            f"{', '.join(changed)} differ from the overlays of this package: pass overwrite=True to replace them, or "
+            "rename them to keep them."
+        )
+    for path in new:
+        with replace_file(path, "wb") as file:
+            file.write(contents[path])
+    return [str(path) for path in contents]

@@ -1,0 +1,40 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a training with several overlays is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from monai_debias.parameters import BOOL, STRING, MappingOf, expects
+
+__all__ = ["method_name"]
+
+_NEEDS = {
+    "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
+    "few_masks": (("backmix", "wbackmix", "isnet"), "it takes masks away from a method that has them"),
+}
+
+
+@expects(methods=MappingOf(BOOL | STRING, key=STRING))
+def method_name(methods: Mapping[str, bool | str]) -> str:
+    """Name a training after its overlays, whatever their order.
+
+    Args:
+        methods: ``{overlay: True or its variant}``, as the overlays write it; empty for a plain training.
+
+    Returns:
+        The names, sorted and joined by ``"+"``, or ``"baseline"``.
+
+    Raises:
+        ValueError: when an overlay lacks another that it needs.
+
+    Example:
+        >>> method_name({"isnet": True, "backmix": "noise"}), method_name({})
+        ('backmix_noise+isnet', 'baseline')
+    """
+    for name, (others, why) in _NEEDS.items():
+        if name in methods and not any(other in methods for other in others):
+            raise ValueError(f"{name} needs {' or '.join(others)} beside it, since {why}; the methods are {[*methods]}.")
+    names = [name if variant is True else f"{name}_{variant}" for name, variant in methods.items() if variant]
+    return "+".join(sorted(names)) or "baseline"

@@ -14,6 +14,7 @@ part       of         what it is                                   who takes it
 "weight"   label      weights of the logits' rows, (B'',)          ``SampleWeightedLoss``
 "rows"     label      labels of all rows of logits, (B'', K)       ``MixupLoss``
 "rows"     image      all rows of the network's input, (B', ...)   ``FlowMixupInferer``
+"explain"  image      rows and labels that an ISNet explains       ``ISNetInferer``
 "rows"     prediction logits of all rows, (B'', K)                 ``MixupLoss``
 "heatmap"  prediction relevance of the explained rows              ``ISNetLRPLoss``
 ========== ========== ============================================ ============================================
@@ -37,6 +38,7 @@ _TAKERS = {
     "weight": "SampleWeightedLoss",
     "rows": "MixupLoss, which goes inside SampleWeightedLoss and ISNetLRPLoss, and for images FlowMixupInferer",
     "heatmap": "ISNetLRPLoss",
+    "explain": "ISNetInferer",
 }
 _LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size", "is_floating_point", "numel"})
 
@@ -131,5 +133,5 @@ def _waiting(tensor: _Attached) -> str:
     takers = " and ".join(dict.fromkeys(_TAKERS.get(name, f"what asks for {name!r}") for name in names))
     return (
         f"a tensor of shape {tuple(tensor.plain.shape)} is used before its attached {', '.join(map(repr, names))} was "
-        f"taken: the training lacks {takers}, or has them in another order."
+        f"taken: the training lacks {takers}, or the batch has more than the training needs."
     )

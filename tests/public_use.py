@@ -34,14 +34,14 @@ from public_objects import (
     public_objects,
 )
 
-from monai_debias.engines import PrepareBatchISNet
+from monai_debias.engines import PrepareBatchAttached
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
 NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd"}
 # transforms of a whole batch
-BATCH_LEVEL = {"FlowMixup", "FlowMixupd"}
+BATCH_LEVEL = {"MixBatch", "MixBatchd"}
 # dictionary transforms that are meant for samples without the key, too
 NO_KEY_NEEDED = {"BackMixWeightd", "LoadMaskd"}
 
@@ -116,7 +116,7 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
         loss_function=loss,
-        prepare_batch=PrepareBatchISNet(),
+        prepare_batch=PrepareBatchAttached(),
         inferer=own.get("inferer", ISNetInferer()),
         postprocessing=Lambdad("pred", lambda pred: pred["logits"].softmax(0)),
         key_train_metric={"metric": handler if is_metric else Average(from_engine(["loss"], first=True))},

@@ -10,7 +10,8 @@ import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
 
-from monai_debias.engines import PrepareBatchISNet
+from monai_debias.attached import attach, attached
+from monai_debias.engines import PrepareBatchAttached
 from monai_debias.losses import ISNetLRPLoss
 from monai_debias.masks import as_binary_mask
 from monai_debias.metrics import background_relevance, background_swap_consistency
@@ -56,26 +57,28 @@ def test_masks_of_a_batch(wrong):
         background_swap_consistency(torch.nn.Flatten(), [data])
     with pytest.raises(ValueError, match=named):
         background_relevance(torch.rand(4, 1, 8, 6), data["mask"])
-    _, target, _, _ = PrepareBatchISNet()(data)
-    pred = {"logits": torch.zeros(4, 2), "heatmap": torch.rand(4, 1, 1, 8, 6)}
+    _, target = PrepareBatchAttached()(data)
+    pred = attach(torch.zeros(4, 2), heatmap=torch.rand(4, 1, 1, 8, 6))
     with pytest.raises(ValueError, match=named):
         ISNetLRPLoss()(pred, target)
-    target["has_mask"] = torch.tensor([False, True, False, True])
     with pytest.raises(ValueError, match=r"in row\(s\) \[0\] \(m7\.png\)"):  # of the rows that have a mask
-        ISNetLRPLoss()({**pred, "heatmap": pred["heatmap"][:2]}, target)
+        ISNetLRPLoss()(
+            attach(pred, heatmap=torch.rand(2, 1, 1, 8, 6)),
+            attach(target, has_mask=torch.tensor([False, True, False, True])),
+        )
 
 
 def test_masks_of_another_aspect_than_the_heatmap():
     """A mask that lies on its side is no mask of another size, and a stage's few positions cannot tell."""
-    _, target, _, _ = PrepareBatchISNet()(batch(*(mask(n, shape=(1, 6, 8)) for n in range(2))))
+    _, target = PrepareBatchAttached()(batch(*(mask(n, shape=(1, 6, 8)) for n in range(2))))
     heatmaps = {"input": torch.rand(2, 1, 1, 8, 6), "layer4": torch.rand(2, 1, 4, 1, 1)}
     for heatmap in (heatmaps, heatmaps["input"]):
         with pytest.raises(
             ValueError, match=re.escape("masks (m0.png, m1.png) of 6 x 8 do not fit relevance of 8 x 6")
         ):
-            ISNetLRPLoss()({"logits": torch.zeros(2, 2), "heatmap": heatmap}, target)
+            ISNetLRPLoss()(attach(torch.zeros(2, 2), heatmap=heatmap), target)
     with pytest.raises(ValueError, match="do not fit relevance of 8 x 6"):
-        background_relevance(heatmaps["input"], target["mask"])
-    twice = {**target, "mask": target["mask"].mT.repeat_interleave(2, 2).repeat_interleave(2, 3)}
+        background_relevance(heatmaps["input"], attached(target, "mask"))
+    twice = attach(target, mask=attached(target, "mask").mT.repeat_interleave(2, 2).repeat_interleave(2, 3))
     valid = {**heatmaps, "layer1": torch.rand(2, 1, 4, 3, 1)}  # what convolutions without padding leave of 8 x 6
-    assert ISNetLRPLoss()({"logits": torch.zeros(2, 2), "heatmap": valid}, twice).isfinite()
+    assert ISNetLRPLoss()(attach(torch.zeros(2, 2), heatmap=valid), twice).isfinite()

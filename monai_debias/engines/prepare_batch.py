@@ -20,11 +20,12 @@ __all__ = ["PrepareBatchAttached"]
 
 
 class PrepareBatchAttached(PrepareBatch, Randomizable):
-    """``prepare_batch`` of a MONAI trainer that attaches to the label what the losses of this package take.
+    """``prepare_batch`` of a MONAI trainer that attaches what the losses and inferers of this package take.
 
     Image and label are those of a plain training, so that metrics and post-processing work as there. Of what the batch
     has, masks (for an ISNet), the flags of ``FillMaskd`` that tell which masks are real, and weights (of wBackMix) are
-    attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a mask.
+    attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a mask. A batch for
+    another method must not have any: what nobody takes is an error.
 
     With Mixup, Manifold Mixup or Flow-Mixup the label stays un-mixed, and the labels of all rows that the network
     computes are attached to it. A transform that was not seeded by ``set_random_state`` is seeded from torch's
@@ -52,9 +53,9 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         >>> attached(label, "weight")
         tensor([1., 1.])
         >>> batch |= {"mask": torch.ones(2, 1, 8, 8), "has_mask": torch.tensor([False, True])}
-        >>> image, label, args, kwargs = PrepareBatchAttached()(batch, device="cpu")
-        >>> kwargs["rows"]
-        tensor([1])
+        >>> image, label = PrepareBatchAttached()(batch, device="cpu")
+        >>> attached(label, "has_mask"), attached(image, "explain")["rows"]
+        (tensor([False,  True]), tensor([1]))
     """
 
     @expects(
@@ -97,8 +98,8 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
-        """Return what a trainer takes apart into the input, the target, and arguments of the inferer.
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what a trainer takes apart into the input and the target.
 
         Args:
             batchdata: a mapping, or a pair of images and labels.
@@ -107,7 +108,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             kwargs: further arguments of ``torch.Tensor.to``.
 
         Returns:
-            ``(image, label)``, or with masks ``(image, label, (), {"rows", "labels"})`` for ``ISNetInferer``.
+            ``(image, label)`` with their companions.
         """
         batch = self._mapping(batchdata)
         move: dict[str, Any] = {"device": device, "non_blocking": non_blocking, **kwargs}
@@ -122,31 +123,22 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             self.mixup.disarm()  # this batch does not get to the network
             raise
 
-    def _prepared(self, batch: Mapping[str, Any], mixed: Mapping[str, Any], move: dict[str, Any]) -> Any:
+    def _prepared(
+        self, batch: Mapping[str, Any], mixed: Mapping[str, Any], move: dict[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Image and label of the batch, with what belongs to the rows of the mixed one, which may be more."""
         label, rows = batch[self.label_key].to(**move), mixed[self.image_key].to(**move)
         labels = label if mixed is batch else mixed[self.label_key].to(**move)
         target = label if mixed is batch else attach(label, rows=labels)
         image = rows if len(rows) == len(label) else batch[self.image_key].to(**move)
-        if len(labels) > len(label):
-            image = attach(image, rows=rows)
         if self.weight_key in mixed:
             target = attach(target, weight=mixed[self.weight_key].to(**move))
-        if self.mask_key not in mixed:
-            return image, target
-        has_mask = self._flags(mixed, len(rows)).to(device=move["device"])
-        target = attach(target, mask=mixed[self.mask_key].to(**move), has_mask=has_mask)
-        all_rows = len(labels) == len(rows) and bool(has_mask.all())
-        only_states_are_mixed = len(labels) > len(rows) == len(label)
-        return (
-            image,
-            target,
-            (),
-            {
-                "rows": None if all_rows else has_mask.nonzero().flatten(),
-                "labels": label if only_states_are_mixed else labels[: len(rows)],
-            },
-        )
+        if self.mask_key in mixed:
+            has_mask = self._flags(mixed, len(rows))
+            target = attach(target, mask=mixed[self.mask_key].to(**move), has_mask=has_mask.to(label.device))
+            explained = has_mask.nonzero().flatten().to(label.device)
+            rows = attach(rows, explain={"rows": explained if len(explained) < len(labels) else None, "labels": labels})
+        return attach(image, rows=rows) if len(labels) > len(label) else rows, target
 
     def _flags(self, batch: Mapping[str, Any], n_rows: int) -> torch.Tensor:
         if self.flag_key not in batch:

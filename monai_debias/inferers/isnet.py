@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
-from monai_debias.attached import attach
+from monai_debias.attached import attach, attached
 from monai_debias.parameters import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
@@ -24,8 +24,7 @@ class ISNetInferer(Inferer):
     """Run a classifier and explain it, for ``ISNetLRPLoss``; the network itself stays a plain one.
 
     The result is the logits that ``SimpleInferer`` gives; in training the heatmap is attached to them (see
-    :mod:`monai_debias.attached`), in evaluation (``network.eval()``, or without gradients) nothing, at the same cost. A
-    trainer gets ``rows`` and ``labels`` from ``PrepareBatchAttached``.
+    :mod:`monai_debias.attached`), in evaluation (``network.eval()``, or without gradients) nothing, at the same cost.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
@@ -56,7 +55,6 @@ class ISNetInferer(Inferer):
 
     Example:
         >>> import torch
-        >>> from monai_debias.attached import attached
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
         >>> inferer, image = ISNetInferer(), torch.rand(4, 1, 8, 8)
         >>> logits = inferer(image, network.train(), rows=torch.tensor([1, 3]))
@@ -112,7 +110,7 @@ class ISNetInferer(Inferer):
         """Classify, and explain in training.
 
         Args:
-            inputs: shape (B, C, spatial...).
+            inputs: shape (B, C, spatial...); in a trainer ``rows`` and ``labels`` are attached to it.
             network: classifier that returns logits of shape (B, K), or several outputs with them.
             rows: indices (R,) of the samples to explain, int64; None for all.
             labels: class indices (B,), int64, or a row for each sample, (B, K); a target that asks for labels explains
@@ -129,6 +127,8 @@ class ISNetInferer(Inferer):
             raise ValueError(f"expected an input of shape (B, C, spatial...), got {tuple(inputs.shape)}.")
         if not (network.training and torch.is_grad_enabled()):
             return self._logits(inputs, network)
+        given = attached(inputs, "explain", {"rows": rows, "labels": labels})
+        rows, labels = given["rows"], given["labels"]
         # a MetaTensor's bookkeeping would follow every operation of the relevance pass
         inputs = inputs.as_subclass(torch.Tensor)
         turn = self.active and self._calls % self.interval == 0

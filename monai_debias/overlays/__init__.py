@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods as overlays of a bundle's ``train.json``: the same JSON files for every bundle.
 
-An overlay adds named entries to the dictionaries that a bundle defines for it (``docs/overlays.md``), so that overlays go
-together in any order. What cannot go together is an error that says which two, and why.
+An overlay adds named entries to the dictionaries that a bundle defines for it (``docs/overlays.md``), so that overlays
+go together in any order. What cannot go together is an error that says which two, and why.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
     """
     for name, (others, why) in _NEEDS.items():
         if name in methods and not any(other in methods for other in others):
-            raise ValueError(f"{name} needs {' or '.join(others)} beside it, since {why}; the methods are {[*methods]}.")
+            raise ValueError(
+                f"{name} needs {' or '.join(others)} beside it, since {why}; the methods are {[*methods]}."
+            )
     names = [name if variant is True else f"{name}_{variant}" for name, variant in methods.items() if variant]
     return "+".join(sorted(names)) or "baseline"

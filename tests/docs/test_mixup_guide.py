@@ -79,13 +79,13 @@ def test_one_line_makes_it_another_of_the_three(parts):
         assert mixup.flow == ("append" if "appended" in row else "replace")
         assert mixup.select == ("random" if "random" in row else "all")
         assert (mixup.layers == ("input",)) == ("| Mixup" in row)
-        image, label = engines.PrepareBatchFlowMixup(parts["mixup"])(make_batch(), "cpu")
+        image, label = engines.PrepareBatchAttached(parts["mixup"])(make_batch(), "cpu")
         assert parts["network"](image).shape == label.shape
     assert lines[-1] == block(GUIDE, "python", "SupervisedTrainer(").splitlines()[0]
 
 
 def test_three_entries_put_it_into_a_bundle():
-    trained = train_with_overlay(block(GUIDE, "json", "FlowMixupd"), 3)
+    trained = train_with_overlay(block(GUIDE, "json", "MixBatchd"), 3)
     assert set(trained.loss_function.terms) == {"unmixed", "layer2", "layer3"}
     output = trained.state.output  # decollated
     assert len(output) == 12
@@ -121,9 +121,9 @@ def test_the_labels_of_every_task():
     assert {row[1] for row in table} == set(given)
     for task, kind, num_classes, name in table:
         n_logits = 1 if task == "one logit" else 3
-        loss = losses.FlowMixupLoss(["mixed"], None if name == "none" else name.strip('`"'))
+        loss = losses.MixupLoss(["mixed"], None if name == "none" else name.strip('`"'))
         for label in given[kind]:
-            mixup = transforms.FlowMixup.mixup(num_classes=None if num_classes == "not needed" else n_logits)
+            mixup = transforms.MixBatch.mixup(num_classes=None if num_classes == "not needed" else n_logits)
             mixed = mixup(torch.rand(4, 1, 8), label)[1]
             assert mixed.shape == (4, n_logits)
             assert mixed.is_floating_point()
@@ -138,7 +138,7 @@ def test_the_names_of_the_states(row):
     fits, unfit = (re.findall(r"`([^`]+)`", cell) for cell in row[1:])
     assert set(fits + unfit) <= set(modules)
     for layer in fits + unfit:
-        mixup = transforms.FlowMixup.flow_mixup(network, [layer], num_classes=3)
+        mixup = transforms.MixBatch.flow_mixup(network, [layer], num_classes=3)
         image, label = mixup(torch.rand(2, 1, 32, 32), torch.tensor([0, 2]))
         if layer in fits:
             logits = network(image)
@@ -157,7 +157,7 @@ def test_wrong_labels(parts):
 
 
 def test_an_isnet_of_mixed_images(parts):
-    run(parts, "PrepareBatchISNet")
+    run(parts, "PrepareBatchAttached")
     image, target, _, kwargs = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
     pred = inferers.ISNetInferer()(image, parts["network"].train(), **kwargs)
     parts["loss"](pred, target).backward()
@@ -188,7 +188,7 @@ def test_spectral_decoupling_on_top_in_the_bundle():
     parser.read_config([CONFIGS / f"{name}.json" for name in ("train", "flow_mixup", "combined")])
     parser["device"] = "cpu"
     loss = parser.get_parsed_content("loss")
-    assert isinstance(loss, losses.FlowMixupLoss)
+    assert isinstance(loss, losses.MixupLoss)
     assert isinstance(loss.classification_loss, losses.SpectralDecouplingLoss)
     assert loss.groups == ("unmixed", "layer2", "layer3")
 

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
-from monai_debias.losses.flow_mixup import FlowMixupLoss
-from monai_debias.transforms.mixup import FlowMixupd
+from monai_debias.engines.prepare_batch import PrepareBatchAttached
+from monai_debias.inferers import FlowMixupInferer
+from monai_debias.losses.mixup import MixupLoss
+from monai_debias.transforms.mix_batch import MixBatchd
 
 LAYERS = ["input", "0"]
 SETTINGS = {"flow_mixup": False, "manifold_mixup": True}  # whether the transform is given the wrapped network
@@ -36,15 +37,15 @@ def train(rank: int, folder: Path) -> None:
     for setting, give_wrapped in SETTINGS.items():
         plain = network()
         wrapped = DistributedDataParallel(plain)
-        make = getattr(FlowMixupd, setting)
+        make = getattr(MixBatchd, setting)
         mixup = make("image", network=wrapped if give_wrapped else plain, layers=LAYERS, num_classes=3)
-        prepare, loss = PrepareBatchFlowMixup(mixup), FlowMixupLoss(mixup.groups)
+        prepare, loss = PrepareBatchAttached(mixup), MixupLoss(mixup.groups)
         torch.manual_seed(10 + rank)
         steps = []
         for _ in range(STEPS):
             wrapped.zero_grad()
             image, label = prepare(part(rank), "cpu")
-            loss(wrapped(image), label).backward()
+            loss(FlowMixupInferer()(image, wrapped), label).backward()
             mixtures = [(m.layer, m.weight, m.order.tolist()) for m in mixup.transform.mixtures]
             steps.append({"mixtures": mixtures, "gradients": [p.grad.clone() for p in plain.parameters()]})
         torch.save(steps, folder / f"{setting}_{rank}.pt")

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from monai_debias.transforms.mixup import FlowMixupd
+from monai_debias.transforms.mix_batch import MixBatchd
 
 
 def make_network(norm: bool = False) -> nn.Sequential:
@@ -42,8 +42,8 @@ def make_samples(n: int = 10) -> list[dict]:
 
 def make_mixup(
     network: nn.Module, layers=("2", "3"), flow: str = "append", select: str = "all", **options
-) -> FlowMixupd:
-    return FlowMixupd("image", network=network, layers=layers, flow=flow, select=select, num_classes=3, **options)
+) -> MixBatchd:
+    return MixBatchd("image", network=network, layers=layers, flow=flow, select=select, num_classes=3, **options)
 
 
 def hooks(network: nn.Module) -> list[str]:

@@ -13,34 +13,37 @@ import mixup_ddp
 import numpy as np
 import pytest
 import torch
+from ignite.metrics import Accuracy
 from mixup_helpers import hooks, make_mixup, make_network, make_samples
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import from_engine
+from monai.transforms import Activationsd, AsDiscreted, Compose, SelectItemsd
 from monai.utils import set_determinism
 from torch import nn
 
-from monai_debias.engines.flow_mixup import PrepareBatchFlowMixup
-from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.attached import attached
+from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.handlers.loss_terms import LossTerms
-from monai_debias.losses.flow_mixup import FlowMixupLoss
-from monai_debias.transforms.mixup import FlowMixupd
+from monai_debias.inferers import FlowMixupInferer
+from monai_debias.losses.mixup import MixupLoss
+from monai_debias.transforms.mix_batch import MixBatchd
 
 
-def train(
-    network: nn.Module, mixup: FlowMixupd, epochs: int = 1, lr: float = 0.1, **options
-) -> tuple[dict, list[dict]]:
+def train(network: nn.Module, mixup: MixBatchd, epochs: int = 1, lr: float = 0.1, **options) -> tuple[dict, list[dict]]:
     """Train with stock parts and return the metrics and, of each iteration, the loss and the mixtures."""
-    loss, seen = FlowMixupLoss(mixup.groups), []
+    loss, seen = MixupLoss(mixup.groups), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of MONAI's and torch's amp for CUDA
         trainer = SupervisedTrainer(
             device="cpu",
             max_epochs=epochs,
-            train_data_loader=DataLoader(Dataset(make_samples()), batch_size=4),
+            train_data_loader=DataLoader(Dataset(make_samples(), SelectItemsd(["image", "label"])), batch_size=4),
             network=network,
             optimizer=torch.optim.SGD(network.parameters(), lr=lr),
             loss_function=loss,
-            prepare_batch=PrepareBatchFlowMixup(mixup),
+            prepare_batch=PrepareBatchAttached(mixup),
+            inferer=FlowMixupInferer(),
             train_handlers=[LossTerms(loss)],
             **options,
         )
@@ -79,20 +82,35 @@ def test_a_stock_trainer_learns_and_logs_each_group(layers, flow, select, groups
 
 
 @pytest.mark.parametrize("decollate", [True, False])
-@pytest.mark.parametrize("layers", [("2",), ("input", "2")])
-def test_what_the_trainer_shows_of_an_iteration(decollate, layers):
+@pytest.mark.parametrize(
+    ("layers", "flow"), [(("2",), "append"), (("input", "2"), "append"), (("input",), "replace"), (("2",), "replace")]
+)
+def test_a_trainer_shows_what_a_plain_one_shows(decollate, layers, flow):
+    """Images, logits and labels of the samples of the batch, of the labels' own kind."""
     network = make_network()
-    _, seen = train(network, make_mixup(network, layers), decollate=decollate)
-    rows = 4 * (1 + len(layers))
+    _, seen = train(network, make_mixup(network, layers, flow), decollate=decollate)
     output = seen[0]["output"]
     if decollate:
-        assert len(output) == rows
-        assert [item["image"].meta["id"] for item in output[:4]] == [0, 1, 2, 3]
-        assert [item["pred"].shape for item in output] == [(3,)] * rows
-        assert [item["label"].argmax().item() for item in output[:4]] == [0, 1, 2, 0]
+        assert len(output) == 4
+        assert [item["image"].meta["id"] for item in output] == [0, 1, 2, 3]
+        assert [item["pred"].shape for item in output] == [(3,)] * 4
+        assert [item["label"] for item in output] == [0, 1, 2, 0]
     else:
-        assert len(output["pred"]) == len(output["label"]) == rows
-        assert len(output["image"]) == (4 if layers == ("2",) else 8)
+        assert output["label"].tolist() == [0, 1, 2, 0]
+        assert output["pred"].shape == (4, 3)
+        assert output["image"].shape == (4, 1, 8, 7)
+
+
+@pytest.mark.parametrize(("layers", "flow"), [(("input", "2"), "append"), (("input",), "replace")])
+def test_train_metrics_and_postprocessing_are_those_of_a_plain_training(layers, flow):
+    network = make_network()
+    post = Compose(
+        [Activationsd("pred", softmax=True), AsDiscreted(["pred", "label"], argmax=[True, False], to_onehot=3)]
+    )
+    accuracy = {"accuracy": Accuracy(from_engine(["pred", "label"]))}
+    metrics, seen = train(network, make_mixup(network, layers, flow), postprocessing=post, key_train_metric=accuracy)
+    assert 0 <= metrics["accuracy"] <= 1
+    assert all(item["label"].shape == (3,) for item in seen[0]["output"])
 
 
 @pytest.mark.parametrize("options", [{"amp": True}, {"accumulation_steps": 2}, {"optim_set_to_none": True}], ids=str)
@@ -107,7 +125,7 @@ def test_accumulated_gradients_are_the_mean_of_those_of_the_batches():
     network, twin = make_network().double(), make_network().double()
     mixup = make_mixup(network).set_random_state(0)
     samples = make_samples()
-    prepare, loss = PrepareBatchFlowMixup(mixup), FlowMixupLoss(mixup.groups)
+    prepare, loss = PrepareBatchAttached(mixup), MixupLoss(mixup.groups)
     expected = torch.zeros(())
     for part in (samples[:4], samples[4:8]):
         batch = {
@@ -115,7 +133,7 @@ def test_accumulated_gradients_are_the_mean_of_those_of_the_batches():
             "label": torch.tensor([0, 1, 2, 0]),
         }
         image, label = prepare(batch, "cpu")
-        (loss(network(image), label) / 2).backward()
+        (loss(FlowMixupInferer()(image, network), label) / 2).backward()
         state, y = image, nn.functional.one_hot(batch["label"], 3).double()
         labels = [y]
         for index, module in enumerate(twin):
@@ -135,7 +153,7 @@ def test_accumulated_gradients_are_the_mean_of_those_of_the_batches():
 def test_an_evaluator_in_between_is_not_affected():
     network = make_network(norm=True)
     mixup = make_mixup(network).set_random_state(0)
-    prepare = PrepareBatchFlowMixup(mixup)
+    prepare = PrepareBatchAttached(mixup)
     images = torch.stack([s["image"].as_tensor() for s in make_samples()])
     outputs: list = []
 
@@ -156,7 +174,7 @@ def test_an_evaluator_in_between_is_not_affected():
     image, label = prepare({"image": images, "label": torch.arange(10) % 3}, "cpu")
     assert torch.equal(evaluate(), plain)
     network.train()
-    assert len(network(image)) == len(label) == 30
+    assert len(network(attached(image, "rows"))) == len(attached(label, "rows")) == 30
     train(network, mixup)
     with torch.no_grad():
         assert torch.equal(evaluate(), copy.deepcopy(network).eval()(images))
@@ -189,33 +207,29 @@ def test_set_determinism_and_the_users_seed():
 def test_only_the_first_batch_takes_a_number_from_torch_and_none_if_it_is_seeded():
     batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 2, 0])}
     numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
-    class_state = FlowMixupd.R.get_state()[1].tolist()
-    prepare = PrepareBatchFlowMixup(FlowMixupd.mixup("image", num_classes=3))
+    class_state = MixBatchd.R.get_state()[1].tolist()
+    prepare = PrepareBatchAttached(MixBatchd.mixup("image", num_classes=3))
     states = [torch.get_rng_state()]
     for _ in range(3):
         prepare(batch, "cpu")
         states.append(torch.get_rng_state())
     assert [torch.equal(a, b) for a, b in itertools.pairwise(states)] == [False, True, True]
-    PrepareBatchFlowMixup(FlowMixupd.mixup("image", num_classes=3).set_random_state(0))(batch, "cpu")
+    PrepareBatchAttached(MixBatchd.mixup("image", num_classes=3).set_random_state(0))(batch, "cpu")
     assert torch.equal(torch.get_rng_state(), states[-1])
     assert np.random.get_state()[1].tolist() == numpy_state  # noqa: NPY002
-    assert FlowMixupd.R.get_state()[1].tolist() == class_state  # that all transforms share
+    assert MixBatchd.R.get_state()[1].tolist() == class_state  # that all transforms share
 
 
 def test_a_batch_that_does_not_get_to_the_network_leaves_it_plain():
     network = make_network()
-    mixup = make_mixup(network, ("input", "2"), mask_key="mask")
+    mixup = make_mixup(network, ("input", "2"))
     batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 2, 0]), "mask": torch.ones(4, 1, 8, 8)}
-
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    for prepare, error, given in (
-        (PrepareBatchFlowMixup(mixup, stop), KeyboardInterrupt, batch),
-        (PrepareBatchFlowMixup(mixup, PrepareBatchISNet(mask_key="other")), KeyError, batch),
-        (PrepareBatchFlowMixup(mixup), KeyError, {key: batch[key] for key in ("image", "label")}),
-        (PrepareBatchFlowMixup(mixup), ValueError, batch | {"label": torch.tensor([0, 1, 2, 3])}),
-        (PrepareBatchFlowMixup(mixup), ValueError, batch | {"mask": torch.ones(3, 1, 8, 8)}),
+    prepare = PrepareBatchAttached(mixup)
+    for error, given in (
+        (KeyError, {"image": batch["image"]}),
+        (ValueError, batch | {"label": torch.tensor([0, 1, 2, 3])}),
+        (ValueError, batch | {"mask": torch.ones(3, 1, 8, 8)}),
+        (TypeError, batch | {"has_mask": torch.ones(4)}),
     ):
         with pytest.raises(error):
             prepare(given, "cpu")
@@ -223,14 +237,23 @@ def test_a_batch_that_does_not_get_to_the_network_leaves_it_plain():
         assert network(batch["image"]).shape == (4, 3)
 
 
-def test_arguments():
-    with pytest.raises(TypeError, match="mixup is of type FlowMixup, expected a FlowMixupd"):
-        PrepareBatchFlowMixup(FlowMixupd.mixup("image").transform)
-    image, label = PrepareBatchFlowMixup(FlowMixupd.mixup("image"))(
+def test_a_forgotten_inferer_or_loss_is_an_error():
+    network = make_network()
+    batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 2, 0])}
+    image, label = PrepareBatchAttached(make_mixup(network))(batch, "cpu")
+    with pytest.raises(RuntimeError, match=r"attached 'rows' was taken: .*for images FlowMixupInferer"):
+        network(image)
+    pred = FlowMixupInferer()(image, network)
+    with pytest.raises(RuntimeError, match=r"attached 'rows' was taken: the training lacks MixupLoss"):
+        nn.CrossEntropyLoss()(pred, label)
+
+
+def test_options_of_to():
+    image, label = PrepareBatchAttached(MixBatchd.mixup("image"))(
         {"image": torch.rand(2, 1, 4), "label": torch.eye(2)}, "cpu", non_blocking=True, dtype=torch.double
     )
-    assert image.dtype == torch.double
-    assert label.shape == (2, 2)
+    assert image.dtype == attached(label, "rows").dtype == torch.double
+    assert attached(label, "rows").shape == (2, 2)
 
 
 def test_two_processes(of_two_processes: Path):

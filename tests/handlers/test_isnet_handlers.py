@@ -21,7 +21,8 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.handlers import StatsHandler, TensorBoardStatsHandler, from_engine
 
-from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.attached import attached
+from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.handlers import ResumableTraining
 from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
@@ -43,7 +44,7 @@ class Probe:
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._record)
 
     def _record(self, engine: Any) -> None:
-        heatmap = "heatmap" in engine.state.output["pred"]
+        heatmap = attached(engine.state.output["pred"], "heatmap") is not None
         self.seen.append((engine.state.epoch, self.loss.relevance_weight, self.inferer.active, heatmap))
 
 
@@ -81,7 +82,7 @@ def make_trainer(
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=lr),
         loss_function=loss,
-        prepare_batch=PrepareBatchISNet(),
+        prepare_batch=PrepareBatchAttached(),
         inferer=inferer,
         train_handlers=handlers,
         **kwargs,
@@ -304,7 +305,7 @@ def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
 
 
 def test_a_loss_without_terms_is_an_error():
-    with pytest.raises(TypeError, match="CrossEntropyLoss, expected an object with terms"):
+    with pytest.raises(TypeError, match="CrossEntropyLoss has no loss inside with terms"):
         LossTerms(torch.nn.CrossEntropyLoss())
     assert LossTerms(SimpleNamespace(terms={}, relevance_weight=0.0))
 
@@ -347,7 +348,7 @@ def test_all_parts_from_one_config(tmp_path):
             "network": "@network",
             "optimizer": "$torch.optim.SGD(@network.parameters(), lr=0.1)",
             "loss_function": "@loss",
-            "prepare_batch": {"_target_": "monai_debias.engines.isnet.PrepareBatchISNet"},
+            "prepare_batch": {"_target_": "monai_debias.engines.PrepareBatchAttached"},
             "inferer": "@inferer",
             "train_handlers": ["@clipping", "@tuning", "@schedule", "@terms", "@resume"],
             "accumulation_steps": 2,

@@ -30,9 +30,9 @@ from monai.handlers import LrScheduleHandler, ValidationHandler
 from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, ReduceLROnPlateau
 
-from monai_debias.engines import PrepareBatchFlowMixup
+from monai_debias.engines import PrepareBatchAttached
 from monai_debias.handlers import BestModel, FiniteLoss, ResumableTraining
-from monai_debias.transforms import FlowMixupd
+from monai_debias.transforms import MixBatchd
 
 BATCHES = 3  # in an epoch
 SCORES = [0.5, 0.9, 0.7, 0.9, 0.8]
@@ -105,7 +105,7 @@ class Training:
             network=network,
             optimizer=optimizer,
             loss_function=self.loss,
-            prepare_batch=PrepareBatchFlowMixup(FlowMixupd.mixup("image", num_classes=self.classes)),
+            prepare_batch=PrepareBatchAttached(MixBatchd.mixup("image", num_classes=self.classes)),
             train_handlers=[
                 FiniteLoss(),
                 ValidationHandler(1, validator),

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import CheckpointSaver
 
-from monai_debias.engines.isnet import PrepareBatchISNet
+from monai_debias.attached import attached
+from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.transforms.fill_mask import FillMaskd
@@ -34,6 +36,10 @@ def make_network(norm: bool = True) -> torch.nn.Sequential:
     )
 
 
+def heatmap_of(inferer: ISNetInferer, *args: Any, **kwargs: Any) -> Any:
+    return attached(inferer(*args, **kwargs), "heatmap")
+
+
 @pytest.fixture(name="network")
 def fixture_network() -> torch.nn.Sequential:
     return make_network()
@@ -46,10 +52,11 @@ def fixture_image() -> torch.Tensor:
 
 def test_training_gives_logits_and_a_heatmap_that_trains_the_network(network, image):
     twin = copy.deepcopy(network)
-    prediction = ISNetInferer()(image, network)
-    assert prediction["heatmap"].shape == (5, 1, 1, 12, 10)
-    assert torch.equal(prediction["logits"], twin(image))
-    prediction["heatmap"].abs().sum().backward()
+    logits = ISNetInferer()(image, network)
+    heatmap = attached(logits, "heatmap")
+    assert heatmap.shape == (5, 1, 1, 12, 10)
+    assert torch.equal(logits, twin(image))
+    heatmap.abs().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in (network[0].weight, network[3].weight, network[7].weight))
 
 
@@ -68,22 +75,25 @@ def test_evaluation_is_the_plain_network(network, image):
 
 
 def test_only_the_rows_with_a_mask_are_explained(network, image):
-    everything = ISNetInferer(epsilon=0.1)(image, copy.deepcopy(network))["heatmap"]
+    everything = heatmap_of(ISNetInferer(epsilon=0.1), image, copy.deepcopy(network))
     some = ISNetInferer(epsilon=0.1)(image, network, rows=torch.tensor([4, 1]))
-    assert some["logits"].shape == (5, 3)
-    assert torch.allclose(some["heatmap"], everything[[4, 1]], atol=1e-6)
-    assert ISNetInferer()(image, network, rows=torch.tensor([], dtype=torch.long)).keys() == {"logits"}
+    assert some.shape == (5, 3)
+    assert torch.allclose(attached(some, "heatmap"), everything[[4, 1]], atol=1e-6)
+    assert heatmap_of(ISNetInferer(), image, network, rows=torch.tensor([], dtype=torch.long)) is None
 
 
 def test_every_nth_iteration_has_a_heatmap_beginning_with_the_first(network, image):
+    def turns(n: int) -> list[bool]:
+        return [heatmap_of(inferer, image, network.train()) is not None for _ in range(n)]
+
     inferer = ISNetInferer(interval=3)
-    assert ["heatmap" in inferer(image, network) for _ in range(7)] == [True, False, False, True, False, False, True]
+    assert turns(7) == [True, False, False, True, False, False, True]
     inferer = ISNetInferer(interval=2)
     inferer.active = False
-    assert inferer(image, network).keys() == {"logits"}
+    assert turns(1) == [False]
     inferer.active = True
     network.eval()(image)
-    assert ["heatmap" in inferer(image, network.train()) for _ in range(3)] == [True, False, True]
+    assert turns(3) == [True, False, True]
 
 
 def test_targets_that_are_labels(network, image):
@@ -92,18 +102,18 @@ def test_targets_that_are_labels(network, image):
     def logit_of_label(logits: torch.Tensor) -> torch.Tensor:
         return logits.gather(1, labels[:, None])
 
-    by_label = ISNetInferer("label")(image, network, labels=labels)["heatmap"]
-    expected = ISNetInferer(logit_of_label)(image, network)["heatmap"]
+    by_label = heatmap_of(ISNetInferer("label"), image, network, labels=labels)
+    expected = heatmap_of(ISNetInferer(logit_of_label), image, network)
     assert torch.allclose(by_label, expected, atol=1e-7)
-    assert not torch.allclose(ISNetInferer(0)(image, network)["heatmap"], expected, atol=1e-4)
+    assert not torch.allclose(heatmap_of(ISNetInferer(0), image, network), expected, atol=1e-4)
     lowest = network(image).argmin(1)
-    by_lowest = ISNetInferer("selective_label")(image, network, labels=lowest)["heatmap"]
-    assert torch.allclose(by_lowest, ISNetInferer("selective")(image, network)["heatmap"], atol=1e-7)
-    assert ISNetInferer("all")(image, network, labels=labels)["heatmap"].shape[1] == 3
+    by_lowest = heatmap_of(ISNetInferer("selective_label"), image, network, labels=lowest)
+    assert torch.allclose(by_lowest, heatmap_of(ISNetInferer("selective"), image, network), atol=1e-7)
+    assert heatmap_of(ISNetInferer("all"), image, network, labels=labels).shape[1] == 3
 
 
 def test_hidden_layers(network, image):
-    heatmaps = ISNetInferer(layers=["0", "3"])(image, network, rows=torch.tensor([2]))["heatmap"]
+    heatmaps = heatmap_of(ISNetInferer(layers=["0", "3"]), image, network, rows=torch.tensor([2]))
     assert {layer: tuple(r.shape) for layer, r in heatmaps.items()} == {
         "input": (1, 1, 1, 12, 10),
         "0": (1, 1, 4, 10, 8),
@@ -114,7 +124,7 @@ def test_hidden_layers(network, image):
 def test_the_network_stays_plain_and_mortal(network, image):
     inferer = ISNetInferer(layers=["0"])
     before = list(network.state_dict())
-    inferer(image, network)["heatmap"]["0"].sum().backward()
+    heatmap_of(inferer, image, network)["0"].sum().backward()
     assert list(network.state_dict()) == before
     assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in network.modules())
     alive = weakref.ref(network[0])
@@ -148,7 +158,8 @@ def train(network: torch.nn.Module, batch_size: int, n_masks: int = 8, epochs: i
 
     class Loss(ISNetLRPLoss):
         def forward(self, pred, target):
-            seen.append({"heatmap": len(pred.get("heatmap", [])), **target})
+            flags = attached(target, "has_mask")
+            seen.append({"heatmap": len(attached(pred, "heatmap", [])), "has_mask": flags})
             return super().forward(pred, target)
 
     loader = DataLoader(Dataset(make_samples(8, n_masks), FillMaskd()), batch_size=batch_size)
@@ -159,7 +170,7 @@ def train(network: torch.nn.Module, batch_size: int, n_masks: int = 8, epochs: i
         network=network,
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
         loss_function=Loss(),
-        prepare_batch=PrepareBatchISNet(),
+        prepare_batch=PrepareBatchAttached(),
         inferer=ISNetInferer(),
         **kwargs,
     ).run()
@@ -200,7 +211,7 @@ def test_bad_input_gets_a_clear_error(network, image):
     with pytest.raises(ValueError, match="input_range must be"):
         ISNetInferer(input_rule="zb", input_range=[1, 0])
     for labels in (None, [0, 1, 2, 0, 1]):
-        with pytest.raises(ValueError, match=r"labels \(B,\), got .*prepare_batch=PrepareBatchISNet"):
+        with pytest.raises(ValueError, match=r"labels \(B,\), got .*prepare_batch=PrepareBatchAttached"):
             ISNetInferer("label")(image, network, labels=labels)
     with pytest.raises(ValueError, match="labels must"):
         ISNetInferer("selective_label")(image, network, labels=torch.tensor([0, 1, 2]))
@@ -215,5 +226,5 @@ def test_selective_refuses_a_sigmoid_task(network, image):
     for target in ("selective", "selective_label"):
         with pytest.raises(ValueError, match='target="all" or "stochastic"'):
             ISNetInferer(target)(image, network, labels=several)
-    assert ISNetInferer("selective")(image, network, labels=one_hot)["heatmap"].shape == (5, 1, 1, 12, 10)
-    assert ISNetInferer("all")(image, network, labels=several)["heatmap"].shape == (5, 3, 1, 12, 10)
+    assert heatmap_of(ISNetInferer("selective"), image, network, labels=one_hot).shape == (5, 1, 1, 12, 10)
+    assert heatmap_of(ISNetInferer("all"), image, network, labels=several).shape == (5, 3, 1, 12, 10)

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from monai_debias.attached import attach
 from monai_debias.inferers import ISNetInferer
-from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss
 
 NAN = float("nan")
 ALL, NONE, ONE = [True] * 4, [False] * 4, [False, True, False, False]
@@ -30,6 +31,7 @@ class Case(NamedTuple):
     has_mask: list[list[bool]] | None = None  # for an ISNet
     steps: int = 1
     interval: int = 1
+    weighted: bool = False
 
 
 CASES = {
@@ -38,8 +40,10 @@ CASES = {
     "no mask in both": Case(ISNetLRPLoss, INDEX, [NONE, NONE]),
     "accumulated, with a map in every second step": Case(ISNetLRPLoss, INDEX, [ALL, ONE], steps=3, interval=2),
     "ISNet without some labels": Case(lambda: ISNetLRPLoss(ignore_value=-1), SOME, [ONE, ALL]),
-    "ISNet of a loss that averages": Case(
-        lambda: ISNetLRPLoss(nn.CrossEntropyLoss(ignore_index=-1)), [[0, -1, 2, 0], [-1] * 4], [ALL, ONE]
+    "ISNet of torch's loss": Case(
+        lambda: ISNetLRPLoss(nn.CrossEntropyLoss(ignore_index=-1, reduction="none")),
+        [[0, -1, 2, 0], [-1] * 4],
+        [ALL, ONE],
     ),
     "ISNet of all": Case(
         lambda: ISNetLRPLoss(SpectralDecouplingLoss(logit_target=GAMMAS, ignore_value=-1)), SOME, [ALL, ONE]
@@ -52,8 +56,8 @@ CASES = {
         [[[0, 1, NAN], [NAN, NAN, 1], [1, 1, 1], [0, 0, 0]], [[NAN] * 3, [NAN] * 3, [1, NAN, 0], [NAN] * 3]],
     ),
     "no label at all": Case(lambda: SpectralDecouplingLoss(logit_target=GAMMAS, ignore_value=-1), [[-1] * 4] * 2),
-    "weights": Case(lambda: SampleWeightedLoss(nn.CrossEntropyLoss(reduction="none"), ignore_value=-1), SOME),
-    "groups": Case(lambda: FlowMixupLoss(["a", "b"], None, [1, 3], ignore_value=-1), [[0, 1, 2, -1], [-1, -1, 1, 1]]),
+    "weights": Case(lambda: SampleWeightedLoss(ignore_value=-1), SOME, weighted=True),
+    "groups": Case(lambda: MixupLoss(["a", "b"], None, [1, 3], ignore_value=-1), [[0, 1, 2, -1], [-1, -1, 1, 1]]),
 }
 
 
@@ -78,12 +82,16 @@ def part(case: Case, rank: int, step: int) -> dict[str, Any]:
 
 def backward(case: Case, network: nn.Module, loss: nn.Module, inferer: ISNetInferer, batch: dict[str, Any]) -> None:
     if case.has_mask is not None:
-        pred: Any = inferer(batch["image"], network, rows=batch["has_mask"].nonzero().flatten())
-        target: Any = batch
+        pred = inferer(batch["image"], network, rows=batch["has_mask"].nonzero().flatten())
     else:
         pred = network(batch["image"])
-        target = batch if isinstance(loss, SampleWeightedLoss) else batch["label"]
-    loss(pred, target).backward()
+    loss(pred, with_parts(case, batch)).backward()
+
+
+def with_parts(case: Case, batch: dict[str, Any]) -> torch.Tensor:
+    """The labels, and what the loss takes beside them."""
+    names = ("mask", "has_mask") if case.has_mask is not None else ("weight",) if case.weighted else ()
+    return attach(batch["label"], **{name: batch[name] for name in names})
 
 
 def train(rank: int, folder: Path) -> None:
@@ -96,7 +104,6 @@ def train(rank: int, folder: Path) -> None:
             backward(case, wrapped, loss, inferer, batch)
             if rank == 0 and case.has_mask is None:  # a validation in one process waits for no other
                 with torch.no_grad():
-                    target = batch if isinstance(loss, SampleWeightedLoss) else batch["label"]
-                    loss(plain(batch["image"]), target)
+                    loss(plain(batch["image"]), with_parts(case, batch))
         gradients[name] = torch.cat([p.grad.flatten() for p in plain.parameters()])
     torch.save(gradients, folder / f"losses_{rank}.pt")

@@ -15,6 +15,7 @@ from monai.losses import FocalLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from monai_debias.attached import attach
 from monai_debias.losses.heatmap import MaskedHeatmap, background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.masks import as_region
@@ -57,8 +58,8 @@ def test_the_authors_heatmap_losses_and_their_gradients(key):
 @pytest.mark.parametrize("maps", ["selective", "all_classes"])
 def test_the_authors_total(maps):
     loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, cuts=(0.05, 0.5))
-    pred = {"logits": REFERENCE["logits"], "heatmap": REFERENCE[f"heatmap/{maps}/zb0/eps0.01"]}
-    total = loss(pred, {"label": REFERENCE["labels"], "mask": REFERENCE["mask"]})
+    pred = attach(REFERENCE["logits"], heatmap=REFERENCE[f"heatmap/{maps}/zb0/eps0.01"])
+    total = loss(pred, attach(REFERENCE["labels"], mask=REFERENCE["mask"]))
     torch.testing.assert_close(total, REFERENCE[f"total/{maps}/loss"].reshape(()), rtol=1e-5, atol=0)
     classification = REFERENCE[f"total/{maps}/classification"].item()
     assert loss.terms["classification"].item() == pytest.approx(classification, rel=1e-5)
@@ -94,7 +95,7 @@ def test_an_example_worked_by_hand():
     # and the whole: logits 0 of 3 classes, P = 0.25, w1 = 2, w2 = 3
     loss = ISNetLRPLoss(None, 0.25, 0.5, 2.0, 2.0, 3.0, cuts=(4, 10))
     heat = 2 * sum(-math.log(1 - x / (x + 2)) for x in g) / 2 + 3 * 0.25
-    total = loss({"logits": torch.zeros(1, 3), "heatmap": heatmap}, {"label": torch.tensor([1]), "mask": mask})
+    total = loss(attach(torch.zeros(1, 3), heatmap=heatmap), attach(torch.tensor([1]), mask=mask))
     assert total.item() == pytest.approx(0.75 * math.log(3) + 0.25 * heat, rel=1e-6)
 
 
@@ -154,7 +155,7 @@ def test_gradcheck(normalization, penalty, rank_decay):
 
     def total(logits: torch.Tensor, *heatmaps: torch.Tensor) -> torch.Tensor:
         maps = dict(zip(("input", "layer1"), heatmaps, strict=True))
-        return loss({"logits": logits, "heatmap": maps}, {"label": label, "mask": mask})
+        return loss(attach(logits, heatmap=maps), attach(label, mask=mask))
 
     inputs = [tensor.requires_grad_() for tensor in (logits, heatmap, coarse)]
     assert total(*inputs).dtype == torch.float64
@@ -166,10 +167,10 @@ def test_rows_without_a_mask_have_classification_loss_only(reduction):
     logits, label, heatmap, mask = batch(5)
     has_mask = torch.tensor([True, False, False, True, False])
     mask[~has_mask] = 0  # what a collated batch has in their place
-    target = {"label": label, "mask": mask, "has_mask": has_mask}
+    target = attach(label, mask=mask, has_mask=has_mask)
     loss = ISNetLRPLoss(relevance_weight=0.4, reduction=reduction)
     rows = heatmap[has_mask].requires_grad_()
-    value = loss({"logits": logits, "heatmap": rows}, target)
+    value = loss(attach(logits, heatmap=rows), target)
     classification = cross_entropy(logits, label, reduction="none")
     heat = background_loss(rows, mask[has_mask]) + foreground_loss(rows, mask[has_mask])
     mean = 0.6 * classification.mean() + 0.4 * heat.mean()
@@ -188,7 +189,7 @@ def test_rows_without_a_mask_have_classification_loss_only(reduction):
 def test_without_a_heatmap_the_share_of_the_classification_stays(reduction):
     logits, label, *_ = batch()
     loss = ISNetLRPLoss(relevance_weight=0.4, reduction=reduction)
-    value = loss({"logits": logits}, {"label": label})
+    value = loss(logits, label)
     torch.testing.assert_close(value, 0.6 * cross_entropy(logits, label, reduction=reduction))
     assert loss.terms.keys() == {"classification"}
 
@@ -196,11 +197,11 @@ def test_without_a_heatmap_the_share_of_the_classification_stays(reduction):
 def test_the_pieces_of_a_batch_average_to_the_whole():
     logits, label, heatmap, mask = batch(6)
     loss = ISNetLRPLoss(reduction="none")
-    whole = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+    whole = loss(attach(logits, heatmap=heatmap), attach(label, mask=mask))
     pieces = [
         loss(
-            {"logits": logits[i : i + 1], "heatmap": heatmap[i : i + 1]},
-            {"label": label[i : i + 1], "mask": mask[i : i + 1]},
+            attach(logits[i : i + 1], heatmap=heatmap[i : i + 1]),
+            attach(label[i : i + 1], mask=mask[i : i + 1]),
         )
         for i in range(6)
     ]
@@ -210,20 +211,18 @@ def test_the_pieces_of_a_batch_average_to_the_whole():
 def test_multi_label():
     logits, _, heatmap, mask = batch()
     label = torch.randint(0, 2, logits.shape, generator=torch.Generator().manual_seed(0))
-    pred, target = {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    pred, target = attach(logits, heatmap=heatmap), attach(label, mask=mask)
     bce = binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(1)
     heat = background_loss(heatmap, mask) + foreground_loss(heatmap, mask)
     for reduction in ("mean", "none"):
         expected = 0.3 * bce + 0.7 * heat
         value = ISNetLRPLoss("bce", reduction=reduction)(pred, target)
         torch.testing.assert_close(value, expected.mean() if reduction == "mean" else expected)
-        floats = {**target, "label": label.float()}
-        for own in {"none", reduction}:
-            torch.testing.assert_close(
-                ISNetLRPLoss(BCEWithLogitsLoss(reduction=own), reduction=reduction)(pred, floats), value
-            )
+        floats = attach(label.float(), mask=mask)
+        of_torch = ISNetLRPLoss(BCEWithLogitsLoss(reduction="none"), reduction=reduction)(pred, floats)
+        torch.testing.assert_close(of_torch, value)
     focal = ISNetLRPLoss(FocalLoss(reduction="none"))(pred, floats)
-    torch.testing.assert_close(focal, 0.3 * FocalLoss()(logits, floats["label"]) + 0.7 * heat.mean())
+    torch.testing.assert_close(focal, 0.3 * FocalLoss()(logits, label.float()) + 0.7 * heat.mean())
 
 
 def test_layers_are_rank_pooled_for_each_sample():
@@ -231,7 +230,7 @@ def test_layers_are_rank_pooled_for_each_sample():
     layers = {"input": heatmap, "layer1": batch(4, (4, 3), seed=1)[2] * 12, "layer2.0": batch(4, (2, 3), seed=2)[2] * 9}
     cuts = {"input": (0.3, 1.5), "layer1": (2.0, 3.0), "layer2.0": (1.0, 9.0)}
     loss = ISNetLRPLoss(relevance_weight=0.4, layer_rank_decay=0.8, cuts=cuts, background_weight=2.0, reduction="none")
-    value = loss({"logits": logits, "heatmap": layers}, {"label": label, "mask": mask})
+    value = loss(attach(logits, heatmap=layers), attach(label, mask=mask))
     parts = torch.stack(
         [2 * background_loss(maps, mask) + foreground_loss(maps, mask, cuts[name]) for name, maps in layers.items()], 1
     )
@@ -242,7 +241,7 @@ def test_layers_are_rank_pooled_for_each_sample():
         pooled.mean().item(), rel=1e-6
     )
     loss.layer_rank_decay = 1.0
-    value = loss({"logits": logits, "heatmap": layers}, {"label": label, "mask": mask})
+    value = loss(attach(logits, heatmap=layers), attach(label, mask=mask))
     torch.testing.assert_close(value, 0.6 * cross_entropy(logits, label, reduction="none") + 0.4 * parts.mean(1))
 
 
@@ -279,14 +278,13 @@ def test_checkpoints_carry_the_cuts():
     # they are used: as the function computes it with each layer's cuts
     heatmap, mask = batch(maps=2)[2:]
     pred, target = (
-        {"logits": torch.zeros(4, 3), "heatmap": {"layer1.0": heatmap}},
-        {"label": torch.zeros(4).long(), "mask": mask},
+        attach(torch.zeros(4, 3), heatmap={"layer1.0": heatmap}),
+        attach(torch.zeros(4).long(), mask=mask),
     )
     fresh["loss"](pred, target)
     expected = foreground_loss(heatmap, mask, layers["layer1.0"]).mean()
     torch.testing.assert_close(fresh["loss"].terms["foreground"], expected)
-    pred["heatmap"] = {"layer7": heatmap}
-    fresh["loss"](pred, target)
+    fresh["loss"](attach(pred, heatmap={"layer7": heatmap}), target)
     torch.testing.assert_close(fresh["loss"].terms["foreground"], foreground_loss(heatmap, mask, layers["*"]).mean())
     with pytest.raises(ValueError, match="0 < C1 < C2"):
         fresh.load_state_dict({"loss.layer_cuts.of:*": torch.tensor([2.0, 1.0])})
@@ -295,7 +293,7 @@ def test_checkpoints_carry_the_cuts():
 def test_a_schedule_sets_the_weight():
     logits, label, heatmap, mask = batch()
     loss = ISNetLRPLoss(relevance_weight=0.0)
-    pred, target = {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    pred, target = attach(logits, heatmap=heatmap), attach(label, mask=mask)
     torch.testing.assert_close(loss(pred, target), cross_entropy(logits, label))
     loss.relevance_weight = 0.9
     torch.testing.assert_close(loss(pred, target), ISNetLRPLoss(relevance_weight=0.9)(pred, target))
@@ -306,15 +304,15 @@ def test_a_schedule_sets_the_weight():
 def test_autocast_and_meta_data_change_nothing():
     logits, label, heatmap, mask = batch()
     loss = ISNetLRPLoss()
-    expected = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+    expected = loss(attach(logits, heatmap=heatmap), attach(label, mask=mask))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = loss({"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask})
+        value = loss(attach(logits, heatmap=heatmap), attach(label, mask=mask))
     torch.testing.assert_close(value, expected, rtol=0, atol=0)
-    meta = {"label": MetaTensor(label), "mask": MetaTensor(mask.byte())}
-    value = loss({"logits": MetaTensor(logits), "heatmap": MetaTensor(heatmap)}, meta)
+    meta = attach(MetaTensor(label), mask=MetaTensor(mask.byte()))
+    value = loss(attach(MetaTensor(logits), heatmap=MetaTensor(heatmap)), meta)
     assert type(value) is torch.Tensor
     torch.testing.assert_close(value, expected, rtol=0, atol=0)
-    half = loss({"logits": logits, "heatmap": heatmap.bfloat16()}, {"label": label, "mask": mask.bool()})
+    half = loss(attach(logits, heatmap=heatmap.bfloat16()), attach(label, mask=mask.bool()))
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, expected, rtol=1e-2, atol=0)
 
@@ -345,10 +343,10 @@ def test_single_values_that_are_not_finite_are_repaired():
 
 def test_divergence_is_an_error_that_names_the_term():
     logits, label, heatmap, mask = batch()
-    target = {"label": label, "mask": mask}
+    target = attach(label, mask=mask)
     nan = float("nan")
     with pytest.raises(FloatingPointError, match=r"logits have NaN .* in 4 of 4 rows .*lower learning rate"):
-        ISNetLRPLoss()({"logits": logits * nan, "heatmap": heatmap}, target)
+        ISNetLRPLoss()(attach(logits * nan, heatmap=heatmap), target)
     whole, region = heatmap.clone(), heatmap.clone()
     whole[1] = nan
     region[mask.unsqueeze(1).expand_as(region) > 0] = nan
@@ -356,13 +354,13 @@ def test_divergence_is_an_error_that_names_the_term():
         with pytest.raises(
             FloatingPointError, match=r'heatmap of "layer1" has a map without any finite.*larger epsilon'
         ):
-            ISNetLRPLoss()({"logits": logits, "heatmap": {"input": heatmap, "layer1": broken}}, target)
+            ISNetLRPLoss()(attach(logits, heatmap={"input": heatmap, "layer1": broken}), target)
     for weight in (0.0, 1.0):
         loss = ISNetLRPLoss(foreground_penalty="l2", foreground_weight=weight)
         with pytest.raises(FloatingPointError, match='foreground loss of the heatmap of "input" is inf'):
-            loss({"logits": logits, "heatmap": {"layer1": heatmap, "input": heatmap * 1e30}}, target)
+            loss(attach(logits, heatmap={"layer1": heatmap, "input": heatmap * 1e30}), target)
     # the straight line of the hybrid penalty bears it
-    assert ISNetLRPLoss()({"logits": logits, "heatmap": heatmap * 1e30}, target).isfinite()
+    assert ISNetLRPLoss()(attach(logits, heatmap=heatmap * 1e30), target).isfinite()
 
 
 @pytest.mark.parametrize(
@@ -372,8 +370,8 @@ def test_divergence_is_an_error_that_names_the_term():
         ({"cuts": (0.1, 0.2, 0.3)}, "a pair"),
         ({"cuts": {"input": ((0.1, 2.5), (3, 2))}}, "0 < C1 < C2"),
         ({"classification_loss": "mse"}, "the name of a loss in torch.nn or monai.losses, or a loss, got 'mse'"),
-        ({"classification_loss": CrossEntropyLoss(reduction="sum")}, 'make it with reduction="none"'),
-        ({"classification_loss": CrossEntropyLoss(), "reduction": "none"}, 'make it with reduction="none"'),
+        ({"classification_loss": CrossEntropyLoss(reduction="sum")}, 'must be made with reduction="none"'),
+        ({"classification_loss": CrossEntropyLoss()}, 'must be made with reduction="none"'),
     ],
 )
 def test_bad_arguments_get_a_clear_error(arguments, message):
@@ -383,28 +381,25 @@ def test_bad_arguments_get_a_clear_error(arguments, message):
 
 def test_bad_input_gets_a_clear_error():
     logits, label, heatmap, mask = batch()
-    loss, pred, target = ISNetLRPLoss(), {"logits": logits, "heatmap": heatmap}, {"label": label, "mask": mask}
+    loss, pred, target = ISNetLRPLoss(), attach(logits, heatmap=heatmap), attach(label, mask=mask)
     empty, grey, rows = mask.clone(), mask * 0.5, torch.tensor([True, False, True, True])
     empty[[1, 3]] = 0
     for bad_pred, bad_target, message in (
-        (logits, target, "inferer=ISNetInferer"),
-        ({"heatmap": heatmap}, target, "inferer=ISNetInferer"),
-        (pred, label, "prepare_batch=PrepareBatchISNet"),
-        (pred, {"label": label}, 'no "mask"'),
-        ({**pred, "logits": logits[0]}, target, r"logits must be of shape \(B, K\)"),
-        (pred, {**target, "label": label[:3]}, "4 rows of logits, but labels"),
-        (pred, {**target, "mask": mask[:3]}, r"for masks of shape \(3, 1, 6, 5\)"),
-        (pred, {**target, "mask": torch.cat([mask, mask])}, "4 rows of logits, but masks"),
-        (pred, {**target, "mask": grey}, "other than 0 and 1 .*AsDiscreted"),
-        (pred, {**target, "mask": mask * float("nan")}, "other than 0 and 1"),
-        (pred, {**target, "mask": empty}, r"0 everywhere in row\(s\) \[1, 3\]"),
-        (pred, {**target, "mask": mask.repeat(1, 2, 1, 1)}, r"masks must be of shape \(B, 1, spatial"),
-        (pred, {**target, "mask": mask[..., 2]}, r"for masks of shape \(4, 1, 6\)"),
-        (pred, {**target, "has_mask": rows}, r"got \(4, 1, 2, 6, 5\) for masks of shape \(3, 1, 6, 5\)"),
-        (pred, {**target, "has_mask": rows.float()}, "has_mask must be boolean"),
-        (pred, {**target, "has_mask": rows[:2]}, r"has_mask must be boolean of shape \(4,\)"),
-        ({**pred, "heatmap": {}}, target, "empty mapping"),
-        ({**pred, "heatmap": heatmap[:, :0]}, target, "is empty"),
+        (pred, label, "no mask is attached to the label: .*prepare_batch=PrepareBatchAttached"),
+        (attach(logits[0], heatmap=heatmap), target, r"logits must be of shape \(B, K\)"),
+        (pred, attach(label[:3], mask=mask), "4 rows of logits, but labels"),
+        (pred, attach(target, mask=mask[:3]), r"for masks of shape \(3, 1, 6, 5\)"),
+        (pred, attach(target, mask=torch.cat([mask, mask])), "4 rows of logits, but masks"),
+        (pred, attach(target, mask=grey), "other than 0 and 1 .*AsDiscreted"),
+        (pred, attach(target, mask=mask * float("nan")), "other than 0 and 1"),
+        (pred, attach(target, mask=empty), r"0 everywhere in row\(s\) \[1, 3\]"),
+        (pred, attach(target, mask=mask.repeat(1, 2, 1, 1)), r"masks must be of shape \(B, 1, spatial"),
+        (pred, attach(target, mask=mask[..., 2]), r"for masks of shape \(4, 1, 6\)"),
+        (pred, attach(target, has_mask=rows), r"got \(4, 1, 2, 6, 5\) for masks of shape \(3, 1, 6, 5\)"),
+        (pred, attach(target, has_mask=rows.float()), "has_mask must be boolean"),
+        (pred, attach(target, has_mask=rows[:2]), r"has_mask must be boolean of shape \(4,\)"),
+        (attach(pred, heatmap={}), target, "empty mapping"),
+        (attach(pred, heatmap=heatmap[:, :0]), target, "is empty"),
     ):
         with pytest.raises(ValueError, match=message):
             loss(bad_pred, bad_target)
@@ -417,7 +412,7 @@ def test_bad_input_gets_a_clear_error():
         def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
             return logits.mean() if label.sum() else logits.flatten()
 
-    with pytest.raises(ValueError, match="gave a single number"):
-        ISNetLRPLoss(MeanLoss(), reduction="none")(pred, target)
+    with pytest.raises(ValueError, match="MeanLoss gave a single number for 4 samples"):
+        ISNetLRPLoss(MeanLoss())(pred, target)
     with pytest.raises(ValueError, match=r"gave shape \(12,\) for 4 samples"):
-        ISNetLRPLoss(MeanLoss())(pred, {**target, "label": label * 0})
+        ISNetLRPLoss(MeanLoss())(pred, attach(label * 0, mask=mask))

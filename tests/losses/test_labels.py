@@ -13,7 +13,8 @@ from monai.losses import FocalLoss
 from torch import nn
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
-from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from monai_debias.attached import attach
+from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss
 
 NAN = math.nan
 INDEX = [0, 2, 1, 2]
@@ -100,25 +101,24 @@ def test_a_mean_is_over_the_labels_that_are_known(case):
     expected, penalty = mean(single), 0.05 * (logits**2).sum(1).mean().item()
 
     isnet = ISNetLRPLoss(inner, 0.25, ignore_value=ignore_value)
-    assert isnet({"logits": logits}, {"label": label}).item() == pytest.approx(0.75 * expected, rel=1e-6)
+    assert isnet(logits, label).item() == pytest.approx(0.75 * expected, rel=1e-6)
     decoupling = SpectralDecouplingLoss(inner, ignore_value=ignore_value)  # whose penalty needs no label
     assert decoupling(logits, label).item() == pytest.approx(expected + penalty, rel=1e-6)
     assert decoupling.terms["penalty"].item() == pytest.approx(penalty, rel=1e-6)
 
-    groups = FlowMixupLoss(["a", "b"], inner, [3, 1], ignore_value=ignore_value)
+    groups = MixupLoss(["a", "b"], inner, [3, 1], ignore_value=ignore_value)
     means = mean(single[:2]), mean(single[2:])
     assert groups(logits, label).item() == pytest.approx((3 * means[0] + means[1]) / 4, rel=1e-6)
     assert [term.item() for term in groups.terms.values()] == pytest.approx(means, rel=1e-6)
 
-    if isinstance(inner, nn.Module):
-        total = sum(w * sum(losses) for w, losses in zip(weight.tolist(), single, strict=True))
-        loss = SampleWeightedLoss(inner, ignore_value=ignore_value)(logits, {"label": label, "weight": weight})
-        assert loss.item() == pytest.approx(total / sum(map(len, single)), rel=1e-6)
+    total = sum(w * sum(losses) for w, losses in zip(weight.tolist(), single, strict=True))
+    loss = SampleWeightedLoss(inner, ignore_value=ignore_value)(logits, attach(label, weight=weight))
+    assert loss.item() == pytest.approx(total / sum(map(len, single)), rel=1e-6)
 
-    values = ISNetLRPLoss(inner, 0.0, reduction="none", ignore_value=ignore_value)({"logits": logits}, {"label": label})
+    values = ISNetLRPLoss(inner, 0.0, reduction="none", ignore_value=ignore_value)(logits, label)
     share = 4 / sum(map(len, single))
     assert values.tolist() == pytest.approx([share * sum(losses) for losses in single], rel=1e-6)
-    summed = ISNetLRPLoss(inner, 0.0, reduction="sum", ignore_value=ignore_value)({"logits": logits}, {"label": label})
+    summed = ISNetLRPLoss(inner, 0.0, reduction="sum", ignore_value=ignore_value)(logits, label)
     assert summed.item() == pytest.approx(4 * expected, rel=1e-6)
     gradient = torch.autograd.grad(values.mean(), logits)[0]
     assert bool(gradient.isfinite().all())
@@ -130,7 +130,7 @@ def test_a_mean_is_over_the_labels_that_are_known(case):
     [
         (None, [-1] * 4),
         ("bce", [[-1] * 3] * 4),
-        (CrossEntropyLoss(), [-1] * 4),
+        (CrossEntropyLoss(reduction="none"), [-1] * 4),
         (BCEWithLogitsLoss(reduction="none"), [[-1.0] * 3] * 4),
     ],
 )
@@ -138,7 +138,7 @@ def test_without_any_label_a_loss_is_zero_and_has_a_gradient(inner, label):
     """A batch of few samples may have none, and in a distributed training every process must have its gradients."""
     logits, label = draw().requires_grad_(), torch.tensor(label)
     loss = ISNetLRPLoss(inner, 0.0, ignore_value=-1)
-    value = loss({"logits": logits}, {"label": label})
+    value = loss(logits, label)
     assert value.item() == loss.terms["classification"].item() == 0
     assert torch.autograd.grad(value, logits)[0].tolist() == [[0.0] * 3] * 4
 
@@ -164,13 +164,13 @@ def test_a_loss_inside_leaves_missing_labels_out():
     inner = SpectralDecouplingLoss(ignore_value=-1, reduction="none")
     alone = inner(logits, label).mean().item()
     for given in (None, -1):
-        isnet = ISNetLRPLoss(FlowMixupLoss(["a", "b"], inner, reduction="none", ignore_value=given), 0.5)
-        assert isnet({"logits": logits}, {"label": label}).item() == pytest.approx(alone / 2, rel=1e-6)
-        weighted = SampleWeightedLoss(inner, ignore_value=given)(logits, {"label": label, "weight": weight})
+        isnet = ISNetLRPLoss(MixupLoss(["a", "b"], inner, reduction="none", ignore_value=given), 0.5)
+        assert isnet(logits, label).item() == pytest.approx(alone / 2, rel=1e-6)
+        weighted = SampleWeightedLoss(inner, ignore_value=given)(logits, attach(label, weight=weight))
         assert weighted.item() == pytest.approx((inner(logits, label) * weight).mean().item(), rel=1e-12)
     for outer in (
         ISNetLRPLoss,
-        lambda *a, **k: FlowMixupLoss(["a"], *a, **k),
+        lambda *a, **k: MixupLoss(["a"], *a, **k),
         SampleWeightedLoss,
         SpectralDecouplingLoss,
     ):
@@ -183,12 +183,11 @@ def test_a_loss_inside_leaves_missing_labels_out():
 def losses(inner: Any = None, **options: Any) -> list:
     """Every loss, called with logits and labels."""
     isnet, decoupling = ISNetLRPLoss(inner, **options), SpectralDecouplingLoss(inner, **options)
-    groups, by_class = FlowMixupLoss(["a", "b"], inner, **options), SpectralDecouplingLoss(inner, [0.1, 0.2, 0.3])
-    known = inner if isinstance(inner, nn.Module) else BCEWithLogitsLoss(reduction="none")
-    weighted = SampleWeightedLoss(CrossEntropyLoss(reduction="none") if inner is None else known, **options)
+    groups, by_class = MixupLoss(["a", "b"], inner, **options), SpectralDecouplingLoss(inner, [0.1, 0.2, 0.3])
+    weighted = SampleWeightedLoss(inner, **options)
     return [
-        lambda z, y: isnet({"logits": z}, {"label": y}),
-        lambda z, y: weighted(z, {"label": y, "weight": torch.ones(len(z))}),
+        isnet,
+        lambda z, y: weighted(z, attach(y, weight=torch.ones(len(z)))),
         decoupling,
         by_class,
         groups,
@@ -220,18 +219,18 @@ def test_minus_100_is_not_missing_unless_somebody_says_so():
     label = torch.tensor([0, -100, 1, 2])
     for loss in (ISNetLRPLoss(), ISNetLRPLoss(ignore_value=-1)):
         with pytest.raises(ValueError, match=r"label -100 of sample 1 .*ignore_value=-100"):
-            loss({"logits": draw()}, {"label": label})
+            loss(draw(), label)
     with pytest.raises(ValueError, match=r"label 255 of sample 1"):  # which torch takes for a -1 of 8 bits
-        ISNetLRPLoss(ignore_value=-1)({"logits": draw()}, {"label": label.byte().index_fill(0, torch.tensor(1), 255)})
+        ISNetLRPLoss(ignore_value=-1)(draw(), label.byte().index_fill(0, torch.tensor(1), 255))
 
 
 def test_other_targets_of_other_losses_are_taken_as_they_are():
     logits, signs = draw(), torch.tensor([[1.0, -1, -1], [-1, -1, 1]] * 2).double()
     expected = (1 + (-signs * logits).exp()).log().mean()
-    value = ISNetLRPLoss(nn.SoftMarginLoss(reduction="none"), 0.0)({"logits": logits}, {"label": signs})
+    value = ISNetLRPLoss(nn.SoftMarginLoss(reduction="none"), 0.0)(logits, signs)
     torch.testing.assert_close(value, expected)
     indices = torch.tensor([[0, -1, -1], [1, 2, -1]] * 2)  # filled up with -1
-    value = ISNetLRPLoss(nn.MultiLabelMarginLoss(reduction="none"), 0.0)({"logits": logits}, {"label": indices})
+    value = ISNetLRPLoss(nn.MultiLabelMarginLoss(reduction="none"), 0.0)(logits, indices)
     torch.testing.assert_close(value, nn.MultiLabelMarginLoss()(logits, indices))
 
 
@@ -248,9 +247,7 @@ def test_logits_that_are_not_finite_stop_every_loss(bad):
         logits = draw()
         logits[1] = bad  # of a sample whose label is missing, too
         with pytest.raises(FloatingPointError, match=r"\[1\]"):
-            ISNetLRPLoss(inner, ignore_value=-1)(
-                {"logits": logits}, {"label": label.index_fill(0, torch.tensor(1), -1)}
-            )
+            ISNetLRPLoss(inner, ignore_value=-1)(logits, label.index_fill(0, torch.tensor(1), -1))
 
 
 def test_a_loss_that_overflows_is_told():
@@ -259,22 +256,22 @@ def test_a_loss_that_overflows_is_told():
             return logits[:, 0] * math.inf
 
     with pytest.raises(FloatingPointError, match=r"classification losses have NaN .*rows .*\[0, 1, 2, 3\]"):
-        FlowMixupLoss(["a"], Overflow())(draw().abs(), torch.tensor(INDEX))
+        MixupLoss(["a"], Overflow())(draw().abs(), torch.tensor(INDEX))
 
 
 def test_single_labels_cannot_be_left_out_of_a_sum():
     loss = ISNetLRPLoss(nn.MultiLabelSoftMarginLoss(reduction="none"), ignore_value=NAN)
     whole = torch.tensor([[0, 1, 1], [NAN] * 3, [1, 0, 0], [0, 0, 0]]).double()
     expected = nn.MultiLabelSoftMarginLoss()(draw()[[0, 2, 3]], whole[[0, 2, 3]])
-    torch.testing.assert_close(loss({"logits": draw()}, {"label": whole}), 0.3 * expected)
+    torch.testing.assert_close(loss(draw(), whole), 0.3 * expected)
     whole[0, 0] = NAN
     with pytest.raises(ValueError, match=r"MultiLabelSoftMarginLoss returned shape \(4,\).*BCEWithLogitsLoss"):
-        loss({"logits": draw()}, {"label": whole})
+        loss(draw(), whole)
 
 
 def test_a_loss_for_each_position_can_be_weighed_and_is_looked_at():
     logits, label = torch.randn(2, 3, 4, 4), torch.zeros(2, 4, 4).long()
-    loss, target = SampleWeightedLoss(CrossEntropyLoss(reduction="none")), {"label": label, "weight": torch.ones(2)}
+    loss, target = SampleWeightedLoss(CrossEntropyLoss(reduction="none")), attach(label, weight=torch.ones(2))
     torch.testing.assert_close(loss(logits, target), CrossEntropyLoss()(logits, label))
     logits[1, 0, 0, 0] = NAN
     with pytest.raises(FloatingPointError, match=r"predictions have NaN .*\[1\]"):
@@ -283,6 +280,6 @@ def test_a_loss_for_each_position_can_be_weighed_and_is_looked_at():
 
 @pytest.mark.parametrize("bad", ["-1", True, math.inf, [-1, "nan"]])
 def test_an_ignore_value_is_a_number(bad):
-    for make in (lambda b: ISNetLRPLoss(ignore_value=b), lambda b: FlowMixupLoss(["a"], ignore_value=b)):
+    for make in (lambda b: ISNetLRPLoss(ignore_value=b), lambda b: MixupLoss(["a"], ignore_value=b)):
         with pytest.raises((TypeError, ValueError), match="ignore_value"):
             make(bad)

@@ -11,13 +11,13 @@ import torch
 from losses_ddp import CASES, Case
 
 from monai_debias.inferers import ISNetInferer
-from monai_debias.losses import FlowMixupLoss
+from monai_debias.losses import MixupLoss
 
 
 def whole_batch(case: Case, step: int) -> dict[str, torch.Tensor]:
     parts = [losses_ddp.part(case, rank, step) for rank in range(2)]
     batch = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-    if isinstance(case.loss(), FlowMixupLoss):  # the groups of one process follow one another
+    if isinstance(case.loss(), MixupLoss):  # the groups of one process follow one another
         batch = {key: value[[0, 1, 4, 5, 2, 3, 6, 7]] for key, value in batch.items()}
     return batch
 

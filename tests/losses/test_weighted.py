@@ -8,7 +8,7 @@ import torch
 from monai.losses import FocalLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
-from monai_debias.engines import PrepareBatchTargets
+from monai_debias.attached import attach
 from monai_debias.losses import SampleWeightedLoss
 from monai_debias.transforms.backmix_weight import BackMixWeightd, backmix_weight
 
@@ -41,10 +41,10 @@ def test_it_is_the_weighted_mean_of_the_single_losses(loss):
     label = torch.tensor([0, 2, 1, 1, 0])
     if loss is not CrossEntropyLoss:
         label = torch.nn.functional.one_hot(label, 3).float()
-    weighted = SampleWeightedLoss(loss(reduction="none"))(logits, {"label": label, "weight": weight})
+    weighted = SampleWeightedLoss(loss(reduction="none"))(logits, attach(label, weight=weight))
     single = torch.stack([loss(reduction="mean")(logits[i : i + 1], label[i : i + 1]) for i in range(5)])
     assert weighted.item() == pytest.approx((single * weight).mean().item(), rel=1e-6)
-    total = SampleWeightedLoss(loss(reduction="none"), reduction="sum")(logits, {"label": label, "weight": weight})
+    total = SampleWeightedLoss(loss(reduction="none"), reduction="sum")(logits, attach(label, weight=weight))
     assert total.item() == pytest.approx((single * weight).sum().item(), rel=1e-6)
 
 
@@ -56,23 +56,12 @@ def test_bad_input_gets_a_clear_error():
     )
     with pytest.raises(ValueError, match='reduction="none"'):
         SampleWeightedLoss(CrossEntropyLoss())
-    with pytest.raises(ValueError, match="PrepareBatchTargets"):
+    with pytest.raises(ValueError, match=r"no weight is attached .*PrepareBatchAttached"):
         loss(logits, label)
     with pytest.raises(ValueError, match=r"shape \(2,\), got \(3,\)"):
-        loss(logits, {"label": label, "weight": torch.ones(3)})
+        loss(logits, attach(label, weight=torch.ones(3)))
     for bad in (float("nan"), -1.0):
         with pytest.raises(ValueError, match="finite and 0 or more"):
-            loss(logits, {"label": label, "weight": torch.tensor([1.0, bad])})
+            loss(logits, attach(label, weight=torch.tensor([1.0, bad])))
     with pytest.raises(ValueError, match="strength must lie"):
         backmix_weight(True, 0.5, 2.1)
-
-
-def test_prepare_batch_hands_over_what_it_is_asked_for():
-    batch = {"image": torch.zeros(2, 1, 4, 4), "label": torch.tensor([0, 1]), "weight": torch.ones(2), "other": 1}
-    image, target = PrepareBatchTargets(["label", "weight"])(batch, device="cpu")
-    assert image is batch["image"]
-    assert set(target) == {"label", "weight"}
-    with pytest.raises(KeyError, match="mask"):
-        PrepareBatchTargets(["mask"])(batch)
-    with pytest.raises(ValueError, match="target_keys is an empty list"):
-        PrepareBatchTargets([])

@@ -12,6 +12,7 @@ import torch
 from lrp_helpers import relative_error
 from torch import nn
 
+from monai_debias.attached import attach
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.relevance import LRP
 
@@ -118,7 +119,7 @@ def test_loss_and_parameter_gradients(plain, mode, target, dtype) -> None:
     network.to(dtype)
     loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, cuts=(0.05, 0.5), foreground_penalty="hybrid")
     logits, relevance = LRP(network, 1e-2)(numbers["x"].to(dtype), target, create_graph=True)
-    total = loss({"logits": logits, "heatmap": relevance}, {"label": numbers["labels"], "mask": numbers["mask"]})
+    total = loss(attach(logits, heatmap=relevance), attach(numbers["labels"], mask=numbers["mask"]))
     total.backward()
     heatmap_loss = loss.terms["background"] + loss.terms["foreground"]
     assert total.item() == pytest.approx(numbers[f"total/{mode}/loss"].item(), rel=1e-5)

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 from monai_debias.transforms.hidden_states import _ARMED, Mixture, arm, disarm, mix_rows
-from monai_debias.transforms.mixup import FlowMixup
+from monai_debias.transforms.mix_batch import MixBatch
 
 LABEL = torch.tensor([0, 1, 2, 0])
 
@@ -53,8 +53,8 @@ def no_hook_of_all_modules_is_left() -> Iterator[None]:
     torch_module._global_forward_pre_hooks.clear()  # the test may have armed and not trained
 
 
-def mix(network: nn.Module, x: torch.Tensor, layers: tuple[str, ...] = ("2",), flow: str = "append") -> FlowMixup:
-    mixup = FlowMixup(network, layers, flow=flow, num_classes=3).set_random_state(0)
+def mix(network: nn.Module, x: torch.Tensor, layers: tuple[str, ...] = ("2",), flow: str = "append") -> MixBatch:
+    mixup = MixBatch(network, layers, flow=flow, num_classes=3).set_random_state(0)
     mixup(x, torch.arange(len(x)) % 3)
     return mixup
 
@@ -221,8 +221,8 @@ def test_training_leaves_nothing_behind(network, x):
 
 def test_a_second_transform_takes_the_place_of_the_first(network, x):
     network[1] = nn.Identity()
-    first = FlowMixup.manifold_mixup(network, ["2"], num_classes=3).set_random_state(0)
-    second = FlowMixup.manifold_mixup(network, ["2"], num_classes=3).set_random_state(1)
+    first = MixBatch.manifold_mixup(network, ["2"], num_classes=3).set_random_state(0)
+    second = MixBatch.manifold_mixup(network, ["2"], num_classes=3).set_random_state(1)
     first(x, LABEL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -245,7 +245,7 @@ def test_only_the_armed_network_is_mixed(network, x):
 
 
 def test_a_copy_that_is_trained_instead_is_warned_of(network, x):
-    mixup, trained = FlowMixup.flow_mixup(network, ["2"], num_classes=3), copy.deepcopy(network)
+    mixup, trained = MixBatch.flow_mixup(network, ["2"], num_classes=3), copy.deepcopy(network)
     mixup(x, LABEL)
     trained(x)
     with pytest.warns(UserWarning, match="is it a copy of the network that is trained"):
@@ -385,12 +385,12 @@ def test_networks_whose_hooks_do_not_run_are_refused(network, x, wrap):
     wrapped = wrap(network)
     for layer in ("2", "module.2"):
         with pytest.raises(TypeError, match="compiled or in DataParallel"):
-            FlowMixup.flow_mixup(wrapped, [layer], num_classes=3)
+            MixBatch.flow_mixup(wrapped, [layer], num_classes=3)
     assert hooks(network) == []
 
 
 def test_a_network_compiled_in_place_is_refused(network, x):
-    mixup = FlowMixup.flow_mixup(network, ["2"], num_classes=3)
+    mixup = MixBatch.flow_mixup(network, ["2"], num_classes=3)
     network.compile(backend="eager")
     with pytest.raises(TypeError, match="compiled or in DataParallel"):
         mixup(x, LABEL)
@@ -435,7 +435,7 @@ def test_autocast(x, flow):
 )
 def test_stages_of_networks_of_monai(make, layers):
     network, image = make(), torch.rand(2, 1, 32, 32)
-    mixup = FlowMixup.flow_mixup(network, layers, num_classes=3).set_random_state(0)
+    mixup = MixBatch.flow_mixup(network, layers, num_classes=3).set_random_state(0)
     _, label = mixup(image, torch.tensor([0, 2]))
     out = network(image)
     logits = out[0] if isinstance(out, tuple) else out  # the ViT returns its hidden states, too

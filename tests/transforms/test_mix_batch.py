@@ -15,8 +15,8 @@ from monai.data import MetaTensor, decollate_batch, list_data_collate
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from monai_debias.losses import FlowMixupLoss
-from monai_debias.transforms.mixup import FlowMixup, FlowMixupd
+from monai_debias.losses import MixupLoss
+from monai_debias.transforms.mix_batch import MixBatch, MixBatchd
 
 LAYERS = ("input", "first", "second")
 
@@ -75,7 +75,7 @@ def soft_loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return -(y * logits.log_softmax(1)).sum(1).mean()
 
 
-def check_against_the_equations(network: Stages, mixup: FlowMixup, n: int, append: bool) -> set[str]:
+def check_against_the_equations(network: Stages, mixup: MixBatch, n: int, append: bool) -> set[str]:
     """Two batches: logits, labels and the gradients of all parameters; returns the states that were mixed."""
     states: set[str] = set()
     for _ in range(2):
@@ -104,7 +104,7 @@ def check_against_the_equations(network: Stages, mixup: FlowMixup, n: int, appen
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("n", [5, 2])
 def test_mixup_is_its_equation(norm, n):
-    mixup = FlowMixup.mixup(num_classes=3).set_random_state(0)
+    mixup = MixBatch.mixup(num_classes=3).set_random_state(0)
     assert check_against_the_equations(Stages(norm), mixup, n, append=False) == {"input"}
 
 
@@ -112,7 +112,7 @@ def test_mixup_is_its_equation(norm, n):
 @pytest.mark.parametrize("layers", [LAYERS, LAYERS[1:]])
 def test_manifold_mixup_is_its_equation(norm, layers):
     network = Stages(norm)
-    mixup = FlowMixup.manifold_mixup(network, layers, alpha=2.0, num_classes=3).set_random_state(0)
+    mixup = MixBatch.manifold_mixup(network, layers, alpha=2.0, num_classes=3).set_random_state(0)
     states = set()
     for _ in range(4):
         states |= check_against_the_equations(network, mixup, 5, append=False)
@@ -126,7 +126,7 @@ def test_manifold_mixup_is_its_equation(norm, layers):
 )
 def test_flow_mixup_is_its_equation(norm, layers):
     network = Stages(norm)
-    mixup = FlowMixup.flow_mixup(network, layers, num_classes=3).set_random_state(0)
+    mixup = MixBatch.flow_mixup(network, layers, num_classes=3).set_random_state(0)
     assert check_against_the_equations(network, mixup, 5, append=True) == set(layers)
     weights = [m.weight for m in mixup.mixtures]
     assert len(set(weights)) == len(layers)  # λ and π are drawn for each state
@@ -136,7 +136,7 @@ def test_flow_mixup_is_its_equation(norm, layers):
 @pytest.mark.parametrize(("flow", "select"), list(itertools.product(["append", "replace"], ["all", "random"])))
 def test_every_other_setting_is_its_equation_too(flow, select):
     network = Stages(norm=True)
-    mixup = FlowMixup(network, LAYERS, 0.4, flow, select, 3).set_random_state(3)
+    mixup = MixBatch(network, LAYERS, 0.4, flow, select, 3).set_random_state(3)
     if (flow, select) == ("replace", "all"):  # each state mixes what the one before has mixed
         x, label = batch()
         image, y = mixup(x, label)
@@ -154,7 +154,7 @@ def test_every_other_setting_is_its_equation_too(flow, select):
 
 def test_a_batch_of_one_and_a_last_partial_batch():
     network = Stages()
-    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
+    mixup = MixBatch.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
     for n in (5, 1, 3):
         x, label = batch(n)
         image, y = mixup(x, label)
@@ -165,7 +165,7 @@ def test_a_batch_of_one_and_a_last_partial_batch():
             assert torch.equal(y, torch.eye(3)[[0] * 4])
 
 
-def draws(mixup: FlowMixup, n: int, times: int) -> list:
+def draws(mixup: MixBatch, n: int, times: int) -> list:
     found = []
     for _ in range(times):
         mixup.randomize(n)
@@ -175,7 +175,7 @@ def draws(mixup: FlowMixup, n: int, times: int) -> list:
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 2.0])
 def test_the_distributions_that_are_drawn_from(alpha):
-    found = draws(FlowMixup(Stages(), LAYERS, alpha, select="random").set_random_state(0), 4, 12000)
+    found = draws(MixBatch(Stages(), LAYERS, alpha, select="random").set_random_state(0), 4, 12000)
     weights = np.array([m[0].weight for m in found])
     variance = 1 / (4 * (2 * alpha + 1))
     assert weights.mean() == pytest.approx(0.5, abs=5 * (variance / 12000) ** 0.5)
@@ -189,16 +189,16 @@ def test_the_distributions_that_are_drawn_from(alpha):
 
 
 def test_draws_are_reproducible_and_leave_global_generators_alone():
-    def run(mixup: FlowMixup) -> list:
+    def run(mixup: MixBatch) -> list:
         found = draws(mixup.set_random_state(7), 5, 20)
         return [(m.layer, m.weight, m.order.tolist()) for one in found for m in one]
 
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
-    one, two = FlowMixup(Stages(), LAYERS), FlowMixup(Stages(), LAYERS)
+    one, two = MixBatch(Stages(), LAYERS), MixBatch(Stages(), LAYERS)
     assert run(one) == run(two) == run(one)
     assert torch.equal(torch.get_rng_state(), state)
     assert np.random.get_state()[1].tolist() == numpy_state  # noqa: NPY002
-    batches = [FlowMixupd.mixup("image", num_classes=3).set_random_state(5) for _ in range(2)]
+    batches = [MixBatchd.mixup("image", num_classes=3).set_random_state(5) for _ in range(2)]
     x, label = batch()
     first, second = (mixup({"image": x, "label": label}) for mixup in batches)
     assert torch.equal(first["image"], second["image"])
@@ -208,7 +208,7 @@ def test_draws_are_reproducible_and_leave_global_generators_alone():
 
 def test_randomize_false_repeats_the_last_draw():
     network = Stages()
-    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3)
+    mixup = MixBatch.flow_mixup(network, LAYERS, num_classes=3)
     x, label = batch()
     with pytest.raises(ValueError, match="batch of 5 samples is to be mixed, but drawn was nothing yet"):
         mixup(x, label, randomize=False)
@@ -255,7 +255,7 @@ LABELS = {
 def test_labels(kind):
     label, num_classes, rows = LABELS[kind]
     before = copy.deepcopy(label)
-    mixup = FlowMixup(num_classes=num_classes).set_random_state(0)
+    mixup = MixBatch(num_classes=num_classes).set_random_state(0)
     _, found = mixup(torch.rand(4, 1, 6), label)
     weight, order = mixup.mixtures[0][1:]
     expected = torch.cat([rows.double(), weight * rows.double() + (1 - weight) * rows.double()[order]])
@@ -269,7 +269,7 @@ def test_labels(kind):
 
 def test_rows_that_sum_to_one_keep_doing_so():
     network = Stages()
-    mixup = FlowMixup.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
+    mixup = MixBatch.flow_mixup(network, LAYERS, num_classes=3).set_random_state(0)
     x, label = batch()
     for _ in range(10):
         image, y = mixup(x, label)
@@ -302,7 +302,7 @@ def test_rows_that_sum_to_one_keep_doing_so():
 )
 def test_labels_that_do_not_fit(label, num_classes, error, message):
     with pytest.raises(error, match=message):
-        FlowMixup.mixup(num_classes=num_classes)(torch.rand(4, 1, 6), label)
+        MixBatch.mixup(num_classes=num_classes)(torch.rand(4, 1, 6), label)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_images_of_all_kinds(shape, dtype, flow):
     kept = dtype if dtype.is_floating_point else torch.float32
     x = (100 * torch.rand(shape, generator=torch.Generator().manual_seed(0))).to(dtype)
     before = x.clone()
-    mixup = FlowMixup(flow=flow, num_classes=3).set_random_state(0)
+    mixup = MixBatch(flow=flow, num_classes=3).set_random_state(0)
     image, _ = mixup(x, INDEX)
     weight, order = mixup.mixtures[0][1:]
     mixed = weight * x.double() + (1 - weight) * x.double()[order]
@@ -334,7 +334,7 @@ def test_images_of_all_kinds(shape, dtype, flow):
     assert torch.allclose(image.double(), expected, rtol=0, atol=tolerance)
     assert torch.equal(x, before)
     if dtype is not torch.bfloat16:
-        array, labels = FlowMixup(flow=flow, num_classes=3).set_random_state(0)(x.numpy(), INDEX.numpy())
+        array, labels = MixBatch(flow=flow, num_classes=3).set_random_state(0)(x.numpy(), INDEX.numpy())
         assert isinstance(array, np.ndarray)
         assert isinstance(labels, np.ndarray)
         assert np.array_equal(array, image.numpy())
@@ -345,13 +345,13 @@ def test_images_that_are_not_mixed_are_handed_on_as_they_are():
     network = Stages()
     x, label = batch()
     for image in (x, x.numpy(), MetaTensor(x), (100 * x).byte()):
-        mixup = FlowMixup.flow_mixup(network, ["first"], num_classes=3)
+        mixup = MixBatch.flow_mixup(network, ["first"], num_classes=3)
         assert mixup(image, label)[0] is image
         mixup.disarm()
 
 
 def test_images_that_do_not_fit():
-    mixup = FlowMixup.mixup(num_classes=3)
+    mixup = MixBatch.mixup(num_classes=3)
     for image in (torch.rand(4), torch.rand(3, 1, 6), torch.rand(0, 1, 6)):
         with pytest.raises(ValueError, match=r"expected images \(B, C, spatial...\) and as many labels"):
             mixup(image, INDEX)
@@ -371,7 +371,7 @@ def meta_batch(n: int = 4) -> dict:
 @pytest.mark.parametrize("layers", [("input",), ("0",), ("input", "0")], ids="+".join)
 def test_meta_data_are_those_of_the_unmixed_images(layers, flow):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
-    mixup = FlowMixupd("image", network=network, layers=layers, flow=flow, num_classes=3).set_random_state(0)
+    mixup = MixBatchd("image", network=network, layers=layers, flow=flow, num_classes=3).set_random_state(0)
     given = meta_batch()
     before = given["image"].clone()
     mixed = mixup(given)
@@ -403,7 +403,7 @@ def test_several_images_masks_and_flags(flow, dtype):
     given = masked_batch()
     given["mask"] = given["mask"].to(dtype)
     before = copy.deepcopy(given)
-    mixup = FlowMixupd(["image", "second"], flow=flow, num_classes=3, mask_key="mask").set_random_state(1)
+    mixup = MixBatchd(["image", "second"], flow=flow, num_classes=3, mask_key="mask").set_random_state(1)
     mixed = mixup(given)
     weight, order = mixup.transform.mixtures[0][1:]
     assert order[1] != 1  # so that some flags differ
@@ -430,7 +430,7 @@ def test_several_images_masks_and_flags(flow, dtype):
 def test_masks_stay_where_only_hidden_states_are_mixed(flow):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     given = masked_batch()
-    mixed = FlowMixupd("image", network=network, layers=["0"], flow=flow, num_classes=3, mask_key="mask")(given)
+    mixed = MixBatchd("image", network=network, layers=["0"], flow=flow, num_classes=3, mask_key="mask")(given)
     for key in ("image", "mask", "has_mask"):
         assert mixed[key] is given[key]
     assert len(mixed["label"]) == len(network(mixed["image"])) == (8 if flow == "append" else 4)
@@ -438,7 +438,7 @@ def test_masks_stay_where_only_hidden_states_are_mixed(flow):
 
 def test_random_selection_mixes_masks_only_with_the_images():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
-    mixup = FlowMixupd(
+    mixup = MixBatchd(
         "image", network=network, layers=["input", "0"], select="random", num_classes=3, mask_key="mask"
     ).set_random_state(0)
     seen = set()
@@ -456,13 +456,13 @@ def test_random_selection_mixes_masks_only_with_the_images():
 
 
 def test_batches_that_lack_something():
-    given, mixup = masked_batch(), FlowMixupd("image", num_classes=3, mask_key="mask")
+    given, mixup = masked_batch(), MixBatchd("image", num_classes=3, mask_key="mask")
     for key in ("image", "label", "mask"):
         with pytest.raises(KeyError, match=key):
             mixup({k: v for k, v in given.items() if k != key})
-    lenient = FlowMixupd(["absent", "image"], num_classes=3, allow_missing_keys=True)
+    lenient = MixBatchd(["absent", "image"], num_classes=3, allow_missing_keys=True)
     assert len(lenient(given)["image"]) == 8
-    nothing = FlowMixupd("absent", num_classes=3, allow_missing_keys=True)(given)
+    nothing = MixBatchd("absent", num_classes=3, allow_missing_keys=True)(given)
     assert nothing == given
     assert nothing is not given
 
@@ -473,7 +473,7 @@ def test_an_entry_of_another_length_is_refused_and_nothing_is_armed(n, key):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     given = masked_batch(n)
     given[key] = torch.cat([given[key]] * 3)
-    mixup = FlowMixupd(
+    mixup = MixBatchd(
         ["image", "second"], network=network, layers=["input", "0"], num_classes=3, mask_key="mask"
     ).set_random_state(0)
     with pytest.raises(ValueError, match=rf"batch of {3 * n} samples is to be mixed, but drawn was for {n}"):
@@ -485,29 +485,29 @@ def test_arguments_that_do_not_fit():
     network = Stages()
     for layers in (("first", "first"), ("first", "input"), ("input", "first", "input")):
         with pytest.raises(ValueError, match='layers must be different names, with "input" as the first'):
-            FlowMixup(network, layers)
+            MixBatch(network, layers)
     with pytest.raises(ValueError, match="are those of a network: expected one"):
-        FlowMixup(None, ["first"])
+        MixBatch(None, ["first"])
 
 
 def test_unknown_layers_are_named_at_once():
     with pytest.raises(ValueError, match=r"no layers \['nowhere'\]; it has first, first.0"):
-        FlowMixup.manifold_mixup(Stages(), ["first", "nowhere"])
+        MixBatch.manifold_mixup(Stages(), ["first", "nowhere"])
 
 
 def test_settings_of_one_class():
     network = Stages()
     for made, setting in (
-        (FlowMixup.mixup(0.4, 3), (("input",), "replace", "all")),
-        (FlowMixup.manifold_mixup(network, LAYERS, 0.4, 3), (LAYERS, "replace", "random")),
-        (FlowMixup.flow_mixup(network, LAYERS, 0.4, 3), (LAYERS, "append", "all")),
-        (FlowMixupd.mixup("image", alpha=0.4, num_classes=3).transform, (("input",), "replace", "all")),
+        (MixBatch.mixup(0.4, 3), (("input",), "replace", "all")),
+        (MixBatch.manifold_mixup(network, LAYERS, 0.4, 3), (LAYERS, "replace", "random")),
+        (MixBatch.flow_mixup(network, LAYERS, 0.4, 3), (LAYERS, "append", "all")),
+        (MixBatchd.mixup("image", alpha=0.4, num_classes=3).transform, (("input",), "replace", "all")),
         (
-            FlowMixupd.manifold_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
+            MixBatchd.manifold_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
             (LAYERS, "replace", "random"),
         ),
         (
-            FlowMixupd.flow_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
+            MixBatchd.flow_mixup("image", network=network, layers=LAYERS, alpha=0.4, num_classes=3).transform,
             (LAYERS, "append", "all"),
         ),
     ):
@@ -519,7 +519,7 @@ def test_config():
     config = {
         "network": {"_target_": "torch.nn.Linear", "in_features": 4, "out_features": 3},
         "mixup": {
-            "_target_": "monai_debias.transforms.mixup.FlowMixupd",
+            "_target_": "monai_debias.transforms.mix_batch.MixBatchd",
             "keys": "image",
             "network": "@network",
             "layers": ["input"],
@@ -547,7 +547,7 @@ NAN = float("nan")
 )
 @pytest.mark.parametrize("flow", ["append", "replace"])
 def test_a_mixed_label_is_missing_if_one_of_the_two_is(label, num_classes, ignore_value, rows, flow):
-    mixup = FlowMixup(flow=flow, num_classes=num_classes, ignore_value=ignore_value).set_random_state(0)
+    mixup = MixBatch(flow=flow, num_classes=num_classes, ignore_value=ignore_value).set_random_state(0)
     _, found = mixup(torch.rand(4, 1, 6), label)
     weight, order = mixup.mixtures[0][1:]
     assert sum(order != np.arange(4)) > 1
@@ -562,7 +562,7 @@ def test_a_mixed_label_is_missing_if_one_of_the_two_is(label, num_classes, ignor
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_a_sample_without_a_share_need_not_have_a_label(weight):
     """The Beta distribution of a small α does give 0 and 1: then a mixed sample is one of the two."""
-    mixup = FlowMixup(flow="replace", num_classes=3, ignore_value=-1).set_random_state(0)
+    mixup = MixBatch(flow="replace", num_classes=3, ignore_value=-1).set_random_state(0)
     mixup.randomize(4)
     order = np.array([1, 2, 3, 0])
     mixup._mixtures = [mixup.mixtures[0]._replace(weight=weight, order=order)]
@@ -576,8 +576,8 @@ def test_a_sample_without_a_share_need_not_have_a_label(weight):
 
 def test_missing_labels_from_the_batch_to_the_loss():
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
-    mixup = FlowMixupd.flow_mixup("image", network=network, layers=["input", "2"], ignore_value=[-1, NAN])
-    loss = FlowMixupLoss(mixup.groups, "bce", ignore_value=mixup.transform.ignore_value)
+    mixup = MixBatchd.flow_mixup("image", network=network, layers=["input", "2"], ignore_value=[-1, NAN])
+    loss = MixupLoss(mixup.groups, "bce", ignore_value=mixup.transform.ignore_value)
     batch = {"image": torch.rand(4, 1, 6), "label": torch.tensor([[0, NAN], [1, -1], [NAN, NAN], [0, 0]])}
     mixed = mixup.set_random_state(0)(batch)
     logits, label = network(mixed["image"]), mixed["label"]
@@ -589,8 +589,8 @@ def test_missing_labels_from_the_batch_to_the_loss():
 
 def test_arrays_of_every_layout_are_mixed():
     image, label = np.random.default_rng(0).random((4, 1, 6)), np.array([0, 1, 2, 1])
-    wanted = FlowMixup.mixup(num_classes=3).set_random_state(0)(image[::-1].copy(), label[::-1].copy())
+    wanted = MixBatch.mixup(num_classes=3).set_random_state(0)(image[::-1].copy(), label[::-1].copy())
     for odd in (lambda a: a[::-1], lambda a: a[::-1].astype(a.dtype.newbyteorder())):
-        found = FlowMixup.mixup(num_classes=3).set_random_state(0)(odd(image), odd(label))
+        found = MixBatch.mixup(num_classes=3).set_random_state(0)(odd(image), odd(label))
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_allclose(a, b)

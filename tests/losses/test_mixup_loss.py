@@ -11,7 +11,7 @@ from monai.losses import FocalLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.nn import functional as F  # noqa: N812
 
-from monai_debias.losses.flow_mixup import FlowMixupLoss
+from monai_debias.losses.mixup import MixupLoss
 
 GROUPS = ("unmixed", "layer1", "layer2")
 
@@ -51,7 +51,7 @@ def test_it_is_its_formula(loss, n_classes, formula, weights):
     terms = single.reshape(3, 4).mean(1)
     w = torch.tensor(weights or [1, 1, 1], dtype=torch.double)
     wanted = (w * terms).sum() / w.sum()
-    made = {r: FlowMixupLoss(GROUPS, loss, weights, r) for r in ("mean", "none", "sum")}
+    made = {r: MixupLoss(GROUPS, loss, weights, r) for r in ("mean", "none", "sum")}
     found = {r: made[r](logits, label) for r in made}
     assert found["mean"].item() == pytest.approx(wanted.item(), rel=1e-6)
     assert found["none"].shape == (12,)
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_the_formula():
     logits.requires_grad_()
     w = torch.tensor([3.0, 1.0, 0.0], dtype=torch.double)
     wanted = torch.autograd.grad((cross_entropy(logits, label).reshape(3, 4).mean(1) * w / w.sum()).sum(), logits)[0]
-    loss = FlowMixupLoss(GROUPS, weights=[3, 1, 0])
+    loss = MixupLoss(GROUPS, weights=[3, 1, 0])
     found = torch.autograd.grad(loss(logits, label), logits)[0]
     assert torch.allclose(found, wanted, atol=1e-9)
     assert found[8:].abs().sum() == 0
@@ -81,19 +81,19 @@ def test_gradients_are_those_of_the_formula():
 
 def test_one_group_a_partial_batch_and_class_indices():
     logits, label = rows()
-    assert FlowMixupLoss(["mixed"])(logits, label).item() == pytest.approx(cross_entropy(logits, label).mean().item())
-    one_of_each = FlowMixupLoss(GROUPS)
+    assert MixupLoss(["mixed"])(logits, label).item() == pytest.approx(cross_entropy(logits, label).mean().item())
+    one_of_each = MixupLoss(GROUPS)
     one_of_each(logits[:3], label[:3])
     each = cross_entropy(logits, label)[:3]
     assert [t.item() for t in one_of_each.terms.values()] == pytest.approx(each.tolist())
     index = torch.arange(12) % 3
-    assert FlowMixupLoss(GROUPS)(logits, index).item() == pytest.approx(F.cross_entropy(logits, index).item())
+    assert MixupLoss(GROUPS)(logits, index).item() == pytest.approx(F.cross_entropy(logits, index).item())
 
 
 def test_focal_loss_of_each_label_is_averaged():
     logits, label = rows(multi_label=True)
     terms = FocalLoss(reduction="none")(logits, label).double().reshape(3, -1).mean(1)
-    loss = FlowMixupLoss(GROUPS, FocalLoss(reduction="none"), [1, 2, 3])
+    loss = MixupLoss(GROUPS, FocalLoss(reduction="none"), [1, 2, 3])
     wanted = (terms @ torch.tensor([1.0, 2, 3]).double()).item() / 6
     assert loss(logits, label).item() == pytest.approx(wanted)
 
@@ -101,13 +101,13 @@ def test_focal_loss_of_each_label_is_averaged():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision(dtype):
     logits, label = rows()
-    loss = FlowMixupLoss(GROUPS, weights=[1, 2, 3])
+    loss = MixupLoss(GROUPS, weights=[1, 2, 3])
     wanted = loss(logits, label).item()
     assert loss(logits.to(dtype), label.float()).item() == pytest.approx(wanted, rel=0.03)
 
 
 def test_config_and_pickle():
-    config = {"_target_": "monai_debias.losses.flow_mixup.FlowMixupLoss", "groups": list(GROUPS), "weights": [1, 0, 1]}
+    config = {"_target_": "monai_debias.losses.mixup.MixupLoss", "groups": list(GROUPS), "weights": [1, 0, 1]}
     loss = ConfigParser({"loss": config}).get_parsed_content("loss")
     logits, label = rows()
     copied = pickle.loads(pickle.dumps(loss))  # noqa: S301
@@ -118,15 +118,15 @@ def test_config_and_pickle():
 def test_bad_input_gets_a_clear_error():
     logits, label = rows()
     with pytest.raises(ValueError, match="different names"):
-        FlowMixupLoss(("a", "a"))
+        MixupLoss(("a", "a"))
     for weights in ([1, 1], [1, 1, 1, 1], [0, 0, 0]):
         with pytest.raises(ValueError, match="weights must be 3 numbers of 0 or more"):
-            FlowMixupLoss(GROUPS, weights=weights)
+            MixupLoss(GROUPS, weights=weights)
     with pytest.raises(ValueError, match='reduction="none"'):
-        FlowMixupLoss(GROUPS, CrossEntropyLoss())
+        MixupLoss(GROUPS, CrossEntropyLoss())
     with pytest.raises(ValueError, match="classification_loss must be"):
-        FlowMixupLoss(GROUPS, "Dropout")
-    loss = FlowMixupLoss(GROUPS)
+        MixupLoss(GROUPS, "Dropout")
+    loss = MixupLoss(GROUPS)
     for wrong in (logits[:11], logits[:0], logits[:, 0], logits[None]):
         with pytest.raises(ValueError, match=r"expected logits \(G·B, K\) of the 3 groups"):
             loss(wrong, label)

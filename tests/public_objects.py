@@ -27,6 +27,7 @@ from monai.networks.nets import DenseNet
 from pydicom.data import get_testdata_file
 
 import monai_debias
+from monai_debias.attached import attach
 from monai_debias.data import save_datalist
 
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
@@ -57,7 +58,11 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "MixupLoss.forward": {"label": torch.eye(2)},
     "MixBatchd": _MIXUP,
     "ISNetInferer.__call__": {"inputs": _IMAGE, "labels": torch.tensor([0, 1])},
-    "ISNetLRPLoss.forward": {"pred": {"logits": torch.zeros(2, 2), "heatmap": _HEATMAP}},
+    "ISNetLRPLoss.forward": {
+        "pred": attach(torch.zeros(2, 2), heatmap=_HEATMAP),
+        "label": attach(torch.tensor([0, 1]), mask=_MASK),
+    },
+    "SampleWeightedLoss.forward": {"label": attach(torch.tensor([0, 1]), weight=torch.tensor([0.5, 1.5]))},
     "LRP": {"input_rule": [None, "zb"]},
     "LRP.__call__": {"target": "selective"},
     "LossTerms": {"loss": _ISNET_LOSS},
@@ -192,7 +197,6 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "label_key": ["label"],
         "layers": [[], ["0"]],
         "logit_target": [0.0, [0.44, 2.5]],
-        "loss": [{"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"}],
         "mask_fraction": [0.25],
         "mask_key": ["mask"],
         "max_norm": [0.01],
@@ -214,7 +218,6 @@ def configs(cls: type, folder: Path) -> list[dict[str, Any]]:
         "select": ["all", "random"],
         "source": ["auto", "still"],
         "target": ["selective", "all", "label", 1],
-        "target_keys": [["label", "weight"]],
         "task": ["softmax"],
     }
     chosen = choose(cls, alternatives)
@@ -345,7 +348,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
         "seed": 0,
         "splits": {name: [{"image": _IMAGE, "label": label}] for name in ("same", "reversed")},
         "strength": 1.0,
-        "target": {"label": label, "weight": torch.tensor([0.5, 1.5]), "mask": _MASK},
+        "target": label,
         "titles": VIEWS,
         "values": _HEATMAP.abs(),
         "x": _IMAGE,

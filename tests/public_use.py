@@ -118,7 +118,7 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
         loss_function=loss,
         prepare_batch=PrepareBatchAttached(),
         inferer=own.get("inferer", ISNetInferer()),
-        postprocessing=Lambdad("pred", lambda pred: pred["logits"].softmax(0)),
+        postprocessing=Lambdad("pred", lambda pred: pred.softmax(0)),
         key_train_metric={"metric": handler if is_metric else Average(from_engine(["loss"], first=True))},
         train_handlers=[handler] if attached and not is_metric else [],
     )

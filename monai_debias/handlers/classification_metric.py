@@ -13,13 +13,12 @@ from monai.handlers import from_engine
 
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.classification import classification_metrics
-from monai_debias.parameters import NONE, STRING, Instance, OneOf, expects
+from monai_debias.parameters import NONE, Instance, OneOf, expects
 from monai_debias.tasks import TASK, TASKS
 
 __all__ = ["ClassificationMetric"]
 
 _METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision")
-_DEVICE = (STRING | Instance(torch.device)).called("a device")
 
 
 class ClassificationMetric(EpochMetric):
@@ -33,7 +32,7 @@ class ClassificationMetric(EpochMetric):
             labels, or of a binary task, are made at 0.5.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         ignore_value: what stands for a missing label, e.g. -1 or NaN.
-        device: where the epoch's predictions are kept, and gathered from all processes.
+        device: where the epoch's predictions are kept, and gathered from all processes; the CPU where None.
 
     Raises:
         ValueError: at the end of an epoch, when the metric is not defined, such as an AUC of data without positives,
@@ -51,25 +50,25 @@ class ClassificationMetric(EpochMetric):
         1.0
     """
 
-    @expects(metric=_METRIC, task=TASK, ignore_value=IGNORE_VALUE, device=NONE | _DEVICE)
+    @expects(metric=_METRIC, task=TASK, ignore_value=IGNORE_VALUE, device=NONE | Instance(torch.device))
     def __init__(
         self,
         metric: str,
         task: str = "softmax",
         ignore_value: float | Sequence[float] | None = None,
-        device: str | torch.device | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.metric = metric
         self.task = task
         self.ignore_value = ignore_value
-        super().__init__(self._measure, _pred_and_label, check_compute_fn=False, device=device or "cpu")
+        super().__init__(self._measure, _pred_and_label, check_compute_fn=False, device=device or torch.device("cpu"))
 
     @classmethod
     def as_key_metric(
         cls,
         task: str = "softmax",
         ignore_value: float | Sequence[float] | None = None,
-        device: str | torch.device | None = None,
+        device: torch.device | None = None,
     ) -> dict[str, Metric]:
         """What chooses the best epoch of a task, as ``key_val_metric`` takes it.
 

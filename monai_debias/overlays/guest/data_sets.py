@@ -1,0 +1,127 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The data sets of a guest bundle, with masks, donors, and a place where backgrounds are exchanged."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from monai.transforms import LoadImaged
+
+from monai_debias.overlays.guest.parts import GuestParts
+from monai_debias.overlays.guest.transform_chain import MASK, Chain, Step
+
+__all__ = ["training_data", "validation_data"]
+
+_BEFORE = "@region_transforms + list(@train#mask_transforms.values()) if @with_masks else []"
+
+
+def training_data(parts: GuestParts, trainer: str) -> None:
+    """Write the sockets of the training's items, masks, transforms and batches.
+
+    Raises:
+        ValueError: when the trainer's loader, data set or transforms cannot be read from the config.
+    """
+    loader = parts.component_at(f"{trainer}#train_data_loader", "dataset")
+    dataset = parts.component_at(f"{loader}#dataset", "data", "transform")
+    chain = Chain.of(parts.graph, f"{dataset}#transform")
+    for name, value in (("batch_size", 1), ("num_workers", 0)):  # PyTorch's defaults
+        parts.default(name, f"@{loader}#{name}" if f"{loader}#{name}" in parts.graph else value)
+    _items(parts, f"{dataset}#data")
+    _masks(parts, chain)
+    _transforms(parts, parts.graph[dataset], chain)
+    parts.replace(dataset, _random_part(parts, chain))
+
+
+def validation_data(parts: GuestParts, evaluator: str) -> None:
+    """Write the sockets of the validation images with their masks.
+
+    Raises:
+        ValueError: when the evaluator's loader, data set or transforms cannot be read from the config.
+    """
+    loader = parts.component_at(f"{evaluator}#val_data_loader", "dataset")
+    dataset = parts.component_at(f"{loader}#dataset", "data", "transform")
+    chain = Chain.of(parts.graph, f"{dataset}#transform")
+    items = parts.keep("validate_items", parts.graph[f"{dataset}#data"])
+    load, prepare = _kept(parts, "validate_load", chain.load), _kept(parts, "validate_prepare", chain.prepare)
+    parts["validate#masked_dataset"] = {
+        **parts.graph[dataset],
+        "data": f"$[item for item in {items} if @mask_source is None or item.get(@mask_source)]",
+        "transform": _compose(f"{load} + @region_transforms + {prepare}"),
+    }
+    finish = _kept(parts, "validate_finish", chain.finish)
+    parts["validate#normalize"] = f"$monai_debias.overlays.guest.EachImage({finish})" if chain.finish else None
+
+
+def _items(parts: GuestParts, place: str) -> None:
+    end = parts.graph.follow(place)
+    if end != "train_items":
+        parts["train_items"] = f"@{end}" if end != place else parts.graph[place]
+    parts["train#items"] = "@train_items"
+    parts.found["items"] = end
+
+
+def _masks(parts: GuestParts, chain: Chain) -> None:
+    loader = next((step for step in chain.load if step.kind is not None and issubclass(step.kind, LoadImaged)), None)
+    parts["with_masks"] = False
+    parts["mask_source"] = MASK
+    parts["region_transforms"] = [
+        {
+            "_target_": "monai_debias.transforms.LoadMaskd",
+            "mask_key": MASK,
+            "file_key": "@mask_source",
+            **({} if loader is None else _reader(loader)),
+        }
+    ]
+    parts.to_do.append('Every item, or some, must name the file of its mask as "mask"; another key: --mask_source KEY.')
+    if loader is None:
+        parts.to_do.append('"region_transforms": the reader of the masks, which must be that of the images.')
+
+
+def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> None:
+    load, prepare = _kept(parts, "load", chain.load), _kept(parts, "prepare", chain.prepare)
+    no_mask = parts.keep("without_masks", [{"_target_": "DeleteItemsd", "keys": MASK}])
+    parts["train#mask_transforms"] = {}
+    parts["background_transforms"] = {}
+    parts["train#batch_transforms"] = {}
+    parts["train#batch_keys"] = ["image", "label"]
+    parts["donors"] = {
+        **dataset,
+        "data": "@train#items",
+        "transform": _compose(f"([] if @with_masks else {no_mask}) + {load} + ({_BEFORE}) + {prepare}"),
+    }
+    parts.found["masks"] = f"loaded after {_names(chain.load)}; along with the image through " + _names(
+        [step for step in chain.prepare + chain.move if step.moves_pixels]
+    )
+    parts.found["backgrounds"] = f"exchanged before {_names(chain.finish)}"
+    for step in chain.steps:
+        if not step.is_known:
+            parts.to_do.append(f'{step.place} ({step.name}): if it moves pixels, give it the key "{MASK}" as well.')
+
+
+def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:
+    """The data set that a batch is taken from."""
+    move, finish = _kept(parts, "move", chain.move), _kept(parts, "finish", chain.finish)
+    select = parts.keep("select", [{"_target_": "SelectItemsd", "keys": "@train#batch_keys"}])
+    background, last = "list(@background_transforms.values())", "list(@train#batch_transforms.values())"
+    transform = _compose(f"{move} + {background} + {finish} + {last} + {select}")
+    return {"_target_": "Dataset", "data": "@donors", "transform": transform}
+
+
+def _reader(loader: Step) -> dict[str, str]:
+    """How the images are read: the reader, and what it is given."""
+    own = set(inspect.signature(LoadImaged).parameters) - {"reader"} | {"_target_"}
+    return {name: f"@{loader.place}#{name}" for name in loader.written if name not in own}
+
+
+def _kept(parts: GuestParts, name: str, steps: list[Step]) -> str:
+    return parts.keep(name, [step.with_mask for step in steps])
+
+
+def _compose(expression: str) -> dict[str, Any]:
+    return {"_target_": "Compose", "transforms": f"${expression}"}
+
+
+def _names(steps: list[Step]) -> str:
+    return ", ".join(step.name for step in steps) or "nothing"

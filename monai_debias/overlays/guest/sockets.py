@@ -1,0 +1,136 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Sockets for a bundle that knows nothing of this package: what the overlays need, from what its config says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from monai_debias.overlays.guest.config_graph import ConfigGraph, target_of
+from monai_debias.overlays.guest.data_sets import training_data, validation_data
+from monai_debias.overlays.guest.parts import GuestParts
+from monai_debias.parameters import ANY, STRING, MappingOf, expects
+
+__all__ = ["guest_sockets"]
+
+TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
+_CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # what MONAI's networks call the number of classes
+_PREPARE_BATCH = {"_target_": "monai.engines.utils.PrepareBatchDefault"}
+
+
+@expects(config=MappingOf(ANY, key=STRING))
+def guest_sockets(config: Mapping[str, Any]) -> GuestParts:
+    """Read a bundle's training config, and write what it lacks for the overlays.
+
+    The config may be written in any way in which references lead from ``train#trainer`` to everything else: with names
+    of its own, one list of transforms or a sum of several, any data set of items. Nothing is built, and no data are
+    needed.
+
+    Args:
+        config: the content of ``train.json``.
+
+    Returns:
+        The content of ``sockets.json``, which comes right after ``train.json``, and what there is to say about it.
+
+    Raises:
+        ValueError: when ``train#trainer`` or something that it needs is missing, or the config does not say which
+            transforms there are.
+    """
+    parts = GuestParts(ConfigGraph(config))
+    parts.component_at(TRAINER, "network", "loss_function", "train_data_loader")
+    _names(parts)
+    _network(parts)
+    _loss(parts)
+    _trainer(parts)
+    _evaluator(parts)
+    training_data(parts, TRAINER)  # last, since it puts another data set in the place of the training's
+    return parts
+
+
+def _names(parts: GuestParts) -> None:
+    graph = parts.graph
+    parts["+imports" if "imports" in graph else "imports"] = ["$import monai_debias", "$import monai_debias.overlays.guest"]
+    parts.default("seed", 0)
+    parts.default("max_epochs", f"@{TRAINER}#max_epochs")
+    parts.default("method", "$'+'.join(sorted(@methods)) or 'baseline'")
+    parts["methods"] = {}
+    folders = [name for name in ("ckpt_dir", "output_dir") if name in graph]
+    for name in folders:
+        parts[name] = f"$str({parts.keep(name, graph[name])}) + '/' + @method"
+    parts.found["results"] = " and ".join(f"{name}/METHOD" for name in folders) or "where the bundle puts them"
+
+
+def _network(parts: GuestParts) -> None:
+    """``network``, ``stages`` and ``class_names``."""
+    parts.borrow("network", f"{TRAINER}#network")
+    parts.default("stages", "$monai_debias.overlays.guest.stage_names(@network)")
+    counts = [
+        f"{place}#{name}"
+        for place in parts.graph.reached(f"{TRAINER}#network")
+        for name in _CLASSES
+        if f"{place}#{name}" in parts.graph
+    ]
+    if "class_names" in parts.graph:
+        parts.found["classes"] = "class_names"
+    elif counts:
+        parts["class_names"] = f"$[str(i) for i in range(@{counts[0]})]"
+        parts.found["classes"] = f"{counts[0]} of them"
+    else:
+        parts["class_names"] = None
+        parts.to_do.append('"class_names": the names of the classes, in the order of the logits.')
+
+
+def _loss(parts: GuestParts) -> None:
+    """``classification_loss``, ``loss`` and ``task``."""
+    place = parts.graph.follow(f"{TRAINER}#loss_function")
+    written, name = parts.graph[place], target_of(parts.graph[place])
+    parts["classification_loss"] = written if name is None else {**written, "reduction": "none"}
+    parts["loss"] = "@classification_loss"
+    parts["loss_parts"] = {}
+    parts[f"{TRAINER}#loss_function"] = "@loss"
+    parts.found["loss"] = f"{place}, {name or written}"
+    if name is None:
+        parts.to_do.append('"classification_loss": it must give a loss for each sample, and not their mean.')
+    elif written.get("reduction") == "sum":
+        parts.to_do.append(f"The learning rate: {place} was the sum over the batch, and becomes the mean.")
+    parts.default("task", _task(name, written))
+    if _task(name, written) is None and "task" not in parts.graph:
+        parts.to_do.append('"task": "softmax", "binary" (one logit) or "multi_label".')
+
+
+def _task(name: str | None, loss: Any) -> str | None:
+    if name in ("CrossEntropyLoss", "NLLLoss") or (name == "FocalLoss" and loss.get("use_softmax")):
+        return "softmax"
+    if name in ("BCEWithLogitsLoss", "MultiLabelSoftMarginLoss", "FocalLoss"):
+        return "$'binary' if len(@class_names) == 1 else 'multi_label'"
+    return None
+
+
+def _trainer(parts: GuestParts) -> None:
+    """What takes a batch, runs the network, and listens."""
+    if f"{TRAINER}#prepare_batch" in parts.graph:
+        parts.to_do.append(f"{TRAINER}#prepare_batch: methods put another one in its place, for image and label.")
+    parts.move("train#prepare_batch", f"{TRAINER}#prepare_batch", _PREPARE_BATCH)
+    parts.move("train#inferer", f"{TRAINER}#inferer", {"_target_": "SimpleInferer"})
+    parts["train#mixups"] = {}
+    parts["train#method_handlers"] = {}
+    handlers = (
+        parts.keep("handlers", parts.graph[f"{TRAINER}#train_handlers"])
+        if f"{TRAINER}#train_handlers" in parts.graph
+        else "[]"
+    )
+    parts[f"{TRAINER}#train_handlers"] = f"$list(@train#method_handlers.values()) + list({handlers})"
+
+
+def _evaluator(parts: GuestParts) -> None:
+    """What ``select_by_swap`` needs."""
+    if EVALUATOR not in parts.graph:
+        parts.to_do.append(f"select_by_swap cannot be used: there is no {EVALUATOR}.")
+        return
+    if f"{EVALUATOR}#key_val_metric" in parts.graph:
+        parts.borrow("key_metric", f"{EVALUATOR}#key_val_metric")
+    else:
+        parts.to_do.append('"key_metric": what a good model is, {"val_accuracy": {...}}, for select_by_swap.')
+    parts.move("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
+    validation_data(parts, EVALUATOR)

@@ -1,0 +1,168 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The transforms of a training, sorted by what they do, with a mask that goes along with the image."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pydoc import locate
+from typing import Any
+
+import monai.transforms
+from monai.transforms import Randomizable
+from monai.utils import GridSampleMode, InterpolateMode
+
+from monai_debias.overlays.guest.config_graph import ConfigGraph
+
+__all__ = ["Chain", "Step"]
+
+IMAGE, MASK = "image", "mask"
+_SPATIAL = ("monai.transforms.spatial.dictionary", "monai.transforms.croppad.dictionary")
+_KEEPS_PLACES = ("RandSimulateLowResolutiond",)  # in these modules, but every pixel stays where it is
+_INTERPOLATIONS = {mode.value for kind in (GridSampleMode, InterpolateMode) for mode in kind}
+_RESERVED = ("_target_", "_desc_", "_requires_", "_mode_", "keys", "mode", "anti_aliasing", "allow_missing_keys")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of a training.
+
+    Attributes:
+        place: its id in the config.
+        written: how it is written there, with ``_target_``.
+        kind: its class; None if it cannot be imported.
+    """
+
+    place: str
+    written: dict[str, Any]
+    kind: type | None
+
+    @classmethod
+    def at(cls, graph: ConfigGraph, place: str) -> Step:
+        """The transform at an id of a config.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        written = graph[place]
+        if not isinstance(written, dict) or not isinstance(written.get("_target_"), str):
+            raise ValueError(f"{place!r} is one of the training's transforms, but no component with a _target_.")
+        found = getattr(monai.transforms, written["_target_"], None) or locate(written["_target_"])
+        return cls(place, written, found if isinstance(found, type) else None)
+
+    @property
+    def name(self) -> str:
+        """The name of its class."""
+        return str(self.written["_target_"]).rpartition(".")[2]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that it works on."""
+        keys = self.written.get("keys", [])
+        return [keys] if isinstance(keys, str) else list(keys)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a sample differs from epoch to epoch."""
+        return self.kind is not None and issubclass(self.kind, Randomizable)
+
+    @property
+    def moves_pixels(self) -> bool:
+        """Whether the mask has to go along."""
+        modules = {kind.__module__ for kind in (self.kind.__mro__ if self.kind else ())}
+        return IMAGE in self.keys and self.name not in _KEEPS_PLACES and not modules.isdisjoint(_SPATIAL)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether MONAI or this package says what it does."""
+        return self.kind is not None and self.kind.__module__.startswith(("monai.", "monai_debias."))
+
+    @property
+    def gives_channels(self) -> bool:
+        """Whether the image has its channels first from here on."""
+        return self.name == "EnsureChannelFirstd" or bool(self.written.get("ensure_channel_first"))
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether black is another value than 0 afterwards."""
+        return self.name == "NormalizeIntensityd"
+
+    @property
+    def reference(self) -> str | dict[str, Any]:
+        """The step as it is: what is changed at its own place holds here as well."""
+        return dict(self.written) if "_disabled_" in self.written else f"@{self.place}"
+
+    @property
+    def with_mask(self) -> str | dict[str, Any]:
+        """The step for image and mask; the mask is interpolated by nearest neighbour."""
+        if not self.moves_pixels or MASK in self.keys:
+            return self.reference
+        same = {name: f"@{self.place}#{name}" for name in self.written if name not in _RESERVED}
+        return {
+            "_target_": self.written["_target_"],
+            "keys": [*self.keys, MASK],
+            **same,
+            **self._modes(),
+            "allow_missing_keys": True,
+        }
+
+    def _modes(self) -> dict[str, Any]:
+        changed = {}
+        parameter = inspect.signature(self.kind).parameters.get("mode") if self.kind else None
+        default = getattr(parameter.default, "value", parameter.default) if parameter else None
+        if default in _INTERPOLATIONS:
+            changed["mode"] = [*self._for_each_key("mode", default), "nearest"]
+        elif "mode" in self.written:
+            changed["mode"] = f"@{self.place}#mode"
+        if "anti_aliasing" in self.written:
+            changed["anti_aliasing"] = [*self._for_each_key("anti_aliasing", False), False]
+        return changed
+
+    def _for_each_key(self, name: str, default: Any) -> list[Any]:
+        value = self.written.get(name, default)
+        return list(value) if isinstance(value, list) else [value] * len(self.keys)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All transforms of a training, in the order in which BackMix and masks need them.
+
+    A mask is loaded after ``load``; ``load`` and ``prepare`` are what a cache may keep; the background is exchanged
+    after ``move``, where 0 is black, so that z-scores come first in ``finish`` wherever they were written.
+
+    Attributes:
+        load: up to where the image has its channels first.
+        prepare: the other deterministic ones, without z-scores.
+        move: those that move pixels, from the first random one on.
+        finish: z-scores, and all others from the first random one on.
+    """
+
+    load: list[Step]
+    prepare: list[Step]
+    move: list[Step]
+    finish: list[Step]
+
+    @classmethod
+    def of(cls, graph: ConfigGraph, place: str) -> Chain:
+        """The transforms of the ``Compose`` or list at an id of a config."""
+        steps = [Step.at(graph, found) for found in graph.elements(place)]
+        first = next((i for i, step in enumerate(steps) if step.is_random), len(steps))
+        fixed, later = steps[:first], steps[first:]
+        start = next((i + 1 for i, step in enumerate(fixed) if step.gives_channels), None)
+        if start is None:
+            start = next((i for i, step in enumerate(fixed) if step.moves_pixels), len(fixed))
+        last = max((i for i, step in enumerate(later) if step.moves_pixels), default=-1)
+        return cls(
+            load=fixed[:start],
+            prepare=[step for step in fixed[start:] if not step.normalizes],
+            move=[step for step in later[: last + 1] if step.moves_pixels],
+            finish=[step for step in fixed[start:] if step.normalizes]
+            + [step for step in later[: last + 1] if not step.moves_pixels]
+            + later[last + 1 :],
+        )
+
+    @property
+    def steps(self) -> list[Step]:
+        """All transforms."""
+        return self.load + self.prepare + self.move + self.finish

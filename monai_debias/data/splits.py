@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -181,7 +182,7 @@ def keep_mask_fraction(
         items: training items.
         fraction: share of the samples that keep their mask, in (0, 1].
         seed: seed of the choice.
-        patient_key: key of the patient.
+        patient_key: key of the patient; where no item has it each counts as a patient, and a warning says so.
         flag_key: key of the flag that is written.
         mask_key: if given, only items with a mask under this key (not None) can be chosen, so that the flagged items
             are exactly those with a mask; needed where some images lack a mask file.
@@ -191,20 +192,25 @@ def keep_mask_fraction(
 
     Raises:
         ValueError: if the fraction is not in (0, 1] or no item can be chosen.
-        KeyError: if an item has no patient.
+        KeyError: if an item has no patient, and another has one.
 
     Example:
         >>> items = [{"patient_id": f"p{n // 5}"} for n in range(100)]
         >>> mask_fraction(keep_mask_fraction(items, 0.05))
         0.05
     """
-    eligible = [item for item in items if _has_mask(item, mask_key)]
+    named = items
+    if not any(item.get(patient_key) for item in items):
+        warnings.warn(f"no item has a {patient_key}: each one counts as a patient of its own.", stacklevel=3)
+        named = [{**item, patient_key: str(position)} for position, item in enumerate(items)]
+    eligible = [item for item in named if _has_mask(item, mask_key)]
     if not eligible:
         raise ValueError(f"none of the {len(items)} items {f'has the key {mask_key!r}' if items else 'is there'}")
     sizes = {patient: len(rows) for patient, rows in _group(eligible, patient_key).items()}
     order = np.random.RandomState(seed).permutation(sorted(sizes)).tolist()
     chosen = _nearest_subset(order, sizes, fraction * len(items))
-    return [{**item, flag_key: str(item[patient_key]) in chosen and _has_mask(item, mask_key)} for item in items]
+    flags = [str(item[patient_key]) in chosen and _has_mask(item, mask_key) for item in named]
+    return [{**item, flag_key: flag} for item, flag in zip(items, flags, strict=True)]
 
 
 @expects(items=ITEMS, flag_key=KEY)

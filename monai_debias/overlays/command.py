@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monai_debias.files import replace_file
+from monai_debias.overlays.guest import write_sockets
 from monai_debias.parameters import BOOL, PATH, expects
 
 __all__ = ["NAMES", "overlays"]
@@ -19,7 +20,8 @@ NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[str]:
     """Copy the overlays of methods into a bundle's ``configs``.
 
-    A file that is there already and equal is left alone.
+    A file that is there already and equal is left alone. A bundle whose ``train.json`` lacks what the overlays need gets
+    that in a ``sockets.json``, see :func:`monai_debias.overlays.guest.guest_sockets`.
 
     Args:
         bundle: folder of the bundle.
@@ -27,7 +29,7 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
         overwrite: replace files of these names with another content.
 
     Returns:
-        The paths of the overlays in the bundle.
+        The paths of these files in the bundle.
 
     Raises:
         ValueError: when there is no overlay of a name.
@@ -58,4 +60,4 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
     for path in new:
         with replace_file(path, "wb") as file:
             file.write(contents[path])
-    return [str(path) for path in contents]
+    return [*write_sockets(configs), *map(str, contents)]

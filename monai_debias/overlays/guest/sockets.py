@@ -16,6 +16,7 @@ __all__ = ["guest_sockets"]
 
 TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
 _CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # what MONAI's networks call the number of classes
+_IMPORTS = ("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
 _PREPARE_BATCH = {"_target_": "monai.engines.utils.PrepareBatchDefault"}
 
 
@@ -50,10 +51,10 @@ def guest_sockets(config: Mapping[str, Any]) -> GuestParts:
 
 def _names(parts: GuestParts) -> None:
     graph = parts.graph
-    parts["+imports" if "imports" in graph else "imports"] = ["$import monai_debias", "$import monai_debias.overlays.guest"]
+    parts["+imports" if "imports" in graph else "imports"] = [f"$import {name}" for name in _IMPORTS]
     parts.default("seed", 0)
     parts.default("max_epochs", f"@{TRAINER}#max_epochs")
-    parts.default("method", "$'+'.join(sorted(@methods)) or 'baseline'")
+    parts.default("method", "$monai_debias.overlays.method_name(@methods)")
     parts["methods"] = {}
     folders = [name for name in ("ckpt_dir", "output_dir") if name in graph]
     for name in folders:

@@ -1,0 +1,60 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Foreign bundles take each method by what the README says: one command, and the names of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import run_bundle
+from guest_bundles import SMALL, Training, make_guest
+from monai.networks.nets import SEResNet50
+
+METHODS: dict[tuple[str, ...], dict[str, float]] = {
+    ("backmix",): {},
+    ("wbackmix",): {"requested_mask_fraction": 0.5},
+    ("isnet",): {},
+    ("isnet", "isnet_lds"): {},
+    ("isnet", "few_masks"): {"requested_mask_fraction": 0.5},
+    ("spectral_decoupling",): {},
+    ("mixup",): {},
+    ("manifold_mixup",): {},
+    ("flow_mixup",): {},
+    ("backmix", "select_by_swap"): {},
+}
+
+
+@pytest.fixture(scope="module", name="endoscopy")
+def fixture_endoscopy(tmp_path_factory) -> Path:
+    return make_guest("endoscopy", tmp_path_factory.mktemp("guests"))
+
+
+@pytest.fixture(scope="module", name="volumes")
+def fixture_volumes(tmp_path_factory) -> Path:
+    return make_guest("volumes", tmp_path_factory.mktemp("guests"))
+
+
+def test_the_guest_itself_trains_by_the_command_line(endoscopy, tmp_path):
+    arguments = ["run", "--config_file", str(endoscopy / "configs" / "train.json")]
+    for name, value in {**SMALL["endoscopy"], "dataset_dir": endoscopy / "data", "bundle_root": tmp_path}.items():
+        arguments += [f"--{name}", str(value)]
+    assert run_bundle(arguments, endoscopy, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    assert (tmp_path / "models" / "model.pt").exists()
+
+
+@pytest.mark.parametrize("names", METHODS, ids="-".join)
+def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endoscopy, capsys):
+    training = Training(endoscopy, names, **METHODS[names])
+    assert len(training.losses) == 2
+    assert all(0 < loss < 100 for loss in training.losses)
+    for (pred, label), processed in zip(training.shown, training.processed, strict=True):
+        assert pred.shape == (4, 3)
+        assert label.shape == (4,)
+        assert pred.requires_grad
+        assert label.tolist() == [int(one["label"].argmax()) for one in processed]
+        assert all(one["pred"].shape == one["label"].shape == (3,) and one["pred"].sum() == 1 for one in processed)
+    assert 0 <= training.trainer.state.metrics["train_accuracy"] <= 1
+    weights = torch.load(endoscopy / "models" / training["method"] / "model.pt", weights_only=True)["model"]
+    SEResNet50(spatial_dims=2, in_channels=3, num_classes=3, layers=[1, 1, 1, 1]).load_state_dict(weights)

@@ -16,6 +16,7 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 from monai.utils import TransformBackends
 
+from monai_debias.data.donors import find_donors
 from monai_debias.masks import as_binary_mask
 from monai_debias.parameters import (
     ANY,
@@ -276,7 +277,7 @@ class RandBackMixd(MapTransform, Randomizable):
         keys: keys of the images; all get the background of the same donor.
         mask_key: key of the binary mask, shape (1, spatial...), 1 = region of interest.
         donors: sequence or MONAI ``Dataset`` of samples with the same keys. Needed for ``background="donor"``; not
-            looked at for the ablations. It is read once here, to find out who can donate.
+            looked at for the ablations. It is read once here, to find out who can donate and what is wrong with them.
         prob: probability that a sample with a mask is changed; 1 in the paper.
         background: ``"donor"`` (BackMix) or an ablation: ``"black"``, ``"noise"``, ``"shuffle"`` or ``"dim"``.
         noise_range: see :class:`RandBackMix`.
@@ -285,7 +286,8 @@ class RandBackMixd(MapTransform, Randomizable):
 
     Raises:
         ValueError: when no donor has a mask; when a mask is not binary, zero everywhere or of another shape than its
-            image; when a sample differs in size or channel count from its donor; for NaN or infinite values.
+            image; when two donors, or a sample and its donor, differ in size or channel count; in a call, for NaN or
+            infinite values.
 
     Reference:
         Bransby et al., MICCAI 2024.
@@ -362,13 +364,7 @@ class RandBackMixd(MapTransform, Randomizable):
     def _find_donors(self) -> list[int]:
         if self.donors is None:
             raise ValueError('background="donor" needs donors: the training data set, or a sequence of its samples.')
-        found = [i for i in range(len(self.donors)) if self.donors[i].get(self.mask_key) is not None]
-        if not found:
-            raise ValueError(
-                f"none of the {len(self.donors)} donors has a mask under the key {self.mask_key!r}: BackMix needs masks"
-                " for at least some of the training images, e.g. from UltrasoundSectorMaskd."
-            )
-        return found
+        return find_donors(self.donors, self.keys, self.mask_key)
 
 
 RandBackMixD = RandBackMixDict = RandBackMixd

@@ -12,17 +12,18 @@ from command_line import run_bundle
 from guest_bundles import SMALL, Training, make_guest
 from monai.networks.nets import SEResNet50
 
-METHODS: dict[tuple[str, ...], dict[str, float]] = {
-    ("backmix",): {},
-    ("wbackmix",): {"requested_mask_fraction": 0.5},
-    ("isnet",): {},
-    ("isnet", "isnet_lds"): {},
-    ("isnet", "few_masks"): {"requested_mask_fraction": 0.5},
-    ("spectral_decoupling",): {},
-    ("mixup",): {},
-    ("manifold_mixup",): {},
-    ("flow_mixup",): {},
-    ("backmix", "select_by_swap"): {},
+# what each method shows of itself, and options
+METHODS: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {
+    ("backmix",): ("train_accuracy", {}),
+    ("wbackmix",): ("train_accuracy", {"requested_mask_fraction": 0.5}),
+    ("isnet",): ("background_loss", {}),
+    ("isnet", "isnet_lds"): ("background_loss", {}),
+    ("isnet", "few_masks"): ("background_loss", {"requested_mask_fraction": 0.5}),
+    ("spectral_decoupling",): ("penalty_loss", {}),
+    ("mixup",): ("mixed_loss", {}),
+    ("manifold_mixup",): ("mixed_loss", {}),
+    ("flow_mixup",): ("layer3_loss", {}),
+    ("backmix", "select_by_swap"): ("train_accuracy", {}),
 }
 
 
@@ -45,8 +46,9 @@ def test_the_guest_itself_trains_by_the_command_line(endoscopy, tmp_path):
 
 
 @pytest.mark.parametrize("names", METHODS, ids="-".join)
-def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endoscopy, capsys):
-    training = Training(endoscopy, names, **METHODS[names])
+def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endoscopy):
+    term, options = METHODS[names]
+    training = Training(endoscopy, names, **options)
     assert len(training.losses) == 2
     assert all(0 < loss < 100 for loss in training.losses)
     for (pred, label), processed in zip(training.shown, training.processed, strict=True):
@@ -55,6 +57,20 @@ def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endosco
         assert pred.requires_grad
         assert label.tolist() == [int(one["label"].argmax()) for one in processed]
         assert all(one["pred"].shape == one["label"].shape == (3,) and one["pred"].sum() == 1 for one in processed)
-    assert 0 <= training.trainer.state.metrics["train_accuracy"] <= 1
-    weights = torch.load(endoscopy / "models" / training["method"] / "model.pt", weights_only=True)["model"]
+    assert {"train_accuracy", term} <= training.trainer.state.metrics.keys()
+    assert training.trainer.state.metrics[term] > 0
+    assert ("val_swap_consistency" in training["validate#evaluator"].state.metrics) == ("select_by_swap" in names)
+    weights = torch.load(endoscopy / "models" / training["method"] / "model.pt", weights_only=True)
     SEResNet50(spatial_dims=2, in_channels=3, num_classes=3, layers=[1, 1, 1, 1]).load_state_dict(weights)
+
+
+@pytest.mark.parametrize("names", [("backmix", "isnet", "select_by_swap"), ("flow_mixup",)], ids="-".join)
+def test_volumes_of_several_findings_with_names_of_their_own(names, volumes):
+    """One list of transforms in a data set in the loader, ``net``, ``train#loss``, masks by another key."""
+    training = Training(volumes, names, mask_source="body")
+    assert training["task"] == "multi_label"
+    assert len(training.losses) == 2
+    for pred, label in training.shown:
+        assert pred.shape == label.shape == (4, 2)
+    assert "train_auc" in training.trainer.state.metrics
+    assert (volumes / "models" / training["method"] / "model.pt").exists()

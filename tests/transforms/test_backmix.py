@@ -235,23 +235,36 @@ def test_bad_samples_get_a_clear_error(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": torch.full((1, 8, 8), 2)}, "donor mask has values other than 0 and 1"),
-        ({"mask": torch.zeros(1, 8, 8)}, "donor mask is 0 everywhere"),
-        ({"mask": torch.ones(1, 7, 8)}, "donor mask of shape"),
-        ({"image": torch.full((1, 8, 8), float("nan"))}, "donor image has 64 NaN"),
+        ({"mask": torch.full((1, 8, 8), 2)}, r"the mask of donor 2 \(c.png\) has values other than 0 and 1"),
+        ({"mask": torch.zeros(1, 8, 8)}, r"the mask of donor 2 \(c.png\) is 0 everywhere"),
+        ({"mask": torch.ones(1, 7, 8)}, r"the mask of donor 2 \(c.png\) of shape \(1, 7, 8\) does not fit"),
+        (
+            {"image": torch.ones(1, 9, 9), "mask": torch.ones(1, 9, 9)},
+            r"donor 0 has images of shape \[\(1, 8, 8\)\], and donor 2 \(c.png\) of \[\(1, 9, 9\)\]: bring all",
+        ),
     ],
 )
-def test_bad_donors_get_a_clear_error(change, message):
-    data = samples(2)
+def test_what_is_wrong_with_a_donor_is_said_before_the_training(change, message):
+    data = samples(4)
+    data[2].update(change)
+    data[2]["image"] = MetaTensor(data[2]["image"], meta={"filename_or_obj": "c.png"})
     with pytest.raises(ValueError, match=message):
-        RandBackMixd("image", donors=[{**data[1], **change}])(data[0])
+        RandBackMixd("image", donors=data)
+
+
+def test_a_donor_that_is_not_finite():
+    data = samples(2)
+    bad = [{**data[1], "image": torch.full((1, 8, 8), float("nan"))}]
+    with pytest.raises(ValueError, match="donor image has 64 NaN"):
+        RandBackMixd("image", donors=bad)(data[0])
 
 
 def test_bad_arguments_get_a_clear_error():
     data = samples(2)
-    for donors in ([], [{"image": data[0]["image"]}]):
-        with pytest.raises(ValueError, match=r"none of the \d donors has a mask"):
-            RandBackMixd("image", donors=donors)
+    with pytest.raises(ValueError, match=r"none of the 0 donors has a mask under the key 'mask': BackMix needs"):
+        RandBackMixd("image", donors=[])
+    with pytest.raises(ValueError, match=r"none of the 1 donors has a mask .* \(the first has \['image', 'roi'\]\)"):
+        RandBackMixd("image", donors=[{"image": data[0]["image"], "roi": data[0]["mask"]}])
     with pytest.raises(ValueError, match="needs donors"):
         RandBackMixd("image")
     with pytest.raises(ValueError, match="needs donor_img and donor_mask"):

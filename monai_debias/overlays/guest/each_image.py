@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from monai.transforms import Compose
+from monai.utils import convert_to_tensor
 
 from monai_debias.parameters import FUNCTION, KEY, SequenceOf, expects
 
@@ -38,4 +39,4 @@ class EachImage:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Return the transformed images of ``images``, (B, C, spatial...)."""
         samples = [self.transform({self.image_key: image}) for image in images]
-        return torch.stack([torch.as_tensor(sample[self.image_key]) for sample in samples])
+        return torch.stack([convert_to_tensor(sample[self.image_key], track_meta=False) for sample in samples])

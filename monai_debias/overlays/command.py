@@ -20,8 +20,8 @@ NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[str]:
     """Copy the overlays of methods into a bundle's ``configs``.
 
-    A file that is there already and equal is left alone. A bundle whose ``train.json`` lacks what overlays need gets that
-    in a ``sockets.json``, see :func:`monai_debias.overlays.guest.guest_sockets`.
+    A file that is there already and equal is left alone. A bundle whose ``train.json`` lacks what overlays need gets
+    that in a ``sockets.json``, see :func:`monai_debias.overlays.guest.guest_sockets`.
 
     Args:
         bundle: folder of the bundle.

@@ -58,8 +58,8 @@ class GuestParts:
             ValueError: when there is none, or it lacks an argument.
         """
         end = self.end(place)
-        written = None if end is None else self.graph[end]
-        if end is None or target_of(written) is None or not set(needs) <= written.keys():
+        written = {} if end is None else self.graph[end]
+        if end is None or target_of(written) is None or not set(needs) <= set(written):
             wanted = " and ".join(["a component with a _target_", *needs])
             raise ValueError(f"expected {wanted} at {place!r} of the training's config, got {str(written)[:80]}.")
         return end

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import torch
 
+from monai_debias.networks import unwrapped
 from monai_debias.parameters import MODULE, expects
-from monai_debias.relevance.surroundings import unwrapped
 
 __all__ = ["stage_names"]
 

@@ -108,7 +108,7 @@ class Step:
         }
 
     def _modes(self) -> dict[str, Any]:
-        changed = {}
+        changed: dict[str, Any] = {}
         parameter = inspect.signature(self.kind).parameters.get("mode") if self.kind else None
         default = getattr(parameter.default, "value", parameter.default) if parameter else None
         if default in _INTERPOLATIONS:

@@ -14,6 +14,10 @@ _NEEDS = {
     "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
     "few_masks": (("backmix", "wbackmix", "isnet"), "it takes masks away from a method that has them"),
 }
+_CONFLICTS = {
+    ("isnet_lds", other): "the rows of a layer after a mixed state are mixtures, and the masks of the images are not"
+    for other in ("manifold_mixup", "flow_mixup")
+}
 
 
 @expects(methods=MappingOf(BOOL | STRING, key=STRING))
@@ -27,7 +31,7 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
         The names, sorted and joined by ``"+"``, or ``"baseline"``.
 
     Raises:
-        ValueError: when an overlay lacks another that it needs.
+        ValueError: when an overlay lacks another that it needs, or has one beside it that it does not go together with.
 
     Example:
         >>> method_name({"isnet": True, "backmix": "noise"}), method_name({})
@@ -35,8 +39,9 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
     """
     for name, (others, why) in _NEEDS.items():
         if name in methods and not any(other in methods for other in others):
-            raise ValueError(
-                f"{name} needs {' or '.join(others)} beside it, since {why}; the methods are {[*methods]}."
-            )
+            raise ValueError(f"{name} needs {' or '.join(others)} beside it, since {why}; there are {[*methods]}.")
+    for pair, why in _CONFLICTS.items():
+        if methods.keys() >= set(pair):
+            raise ValueError(f"{' and '.join(pair)} do not go together: {why}. Choose one of them.")
     names = [name if variant is True else f"{name}_{variant}" for name, variant in methods.items() if variant]
     return "+".join(sorted(names)) or "baseline"

@@ -1,0 +1,264 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""All pairs of overlays in both orders, and some triples: each part is at work, or an error says why not.
+
+Images tell where they come from: the pixels in the middle, the region of interest, have the number of the sample, and
+those around it that of the sample whose background it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.utils import set_determinism
+
+from monai_debias.attached import attached
+from monai_debias.losses import SampleWeightedLoss
+from monai_debias.overlays import NAMES
+
+CONFIGS = Path(__file__).resolve().parents[2] / "bundles" / "echo_view" / "configs"
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+MIXUPS = ("mixup", "manifold_mixup", "flow_mixup")
+TRIPLES = [
+    ("backmix", "isnet", "spectral_decoupling"),
+    ("wbackmix", "backmix", "isnet"),
+    ("wbackmix", "isnet", "spectral_decoupling"),
+    ("wbackmix", "isnet", "mixup"),
+    ("wbackmix", "spectral_decoupling", "flow_mixup"),
+    ("few_masks", "isnet", "isnet_lds"),
+    ("isnet_lds", "isnet", "mixup"),
+    ("isnet_lds", "isnet", "flow_mixup"),
+    ("backmix", "isnet", "isnet_lds"),
+    ("isnet", "manifold_mixup", "spectral_decoupling"),
+    ("isnet", "flow_mixup", "select_by_swap"),
+]
+SETTINGS = {
+    "find_sectors": False,
+    "is_main_process": False,
+    "batch_size": 4,
+    "image_size": [16, 16],
+    "max_epochs": 1,
+    "amp": False,
+    "device": "cpu",
+    "show_progress": False,
+    "normalize_transforms": [],
+    "validate#normalize": None,
+    "train#random_transforms": [],
+    "train#dataloader#shuffle": False,
+    "train#cached_dataset#num_workers": None,
+    "validate#dataset#num_workers": None,
+    "validate#masked_dataset#num_workers": None,
+    "network_def#layers": [1, 1, 1, 1],
+    "network_def#block_inplanes": [4, 4, 4, 4],
+    "network_def#conv1_t_size": 3,
+}
+
+
+@pytest.fixture(scope="module", name="cohort")
+def fixture_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort")
+    sections: dict[str, list[dict]] = {"training": [], "validation": []}
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:12, 4:12] = 1
+    np.save(folder / "mask.npy", mask)
+    for i in range(12):
+        np.save(folder / f"{i}.npy", np.full((16, 16), 20 * (i + 1), np.uint8))
+        item = {"image": f"{i}.npy", "mask": "mask.npy", "label": i % 4, "patient_id": str(i)}
+        sections["training" if i < 8 else "validation"].append(item)
+    labels = dict(enumerate(("PLAX", "PSAX", "A2C", "A4C")))
+    (folder / "datalist.json").write_text(json.dumps({"labels": labels, **sections}))
+    return folder
+
+
+class Training:
+    """Two iterations with some overlays, and what happened in them."""
+
+    def __init__(self, cohort: Path, folder: Path, names: Sequence[str]) -> None:
+        self.parser = ConfigParser(
+            ConfigParser.load_config_files([str(CONFIGS / f"{n}.json") for n in ("train", *names)])
+        )
+        places = {"dataset_dir": str(cohort), "ckpt_dir": str(folder), "output_dir": str(folder)}
+        for key, value in {**SETTINGS, **places}.items():
+            self.parser[key] = value
+        if "requested_mask_fraction" in self.parser:
+            self.parser["requested_mask_fraction"] = 0.5
+        set_determinism(0)
+        try:
+            self.parser.get_parsed_content("method")  # which a workflow asks for first
+            self.trainer: SupervisedTrainer = self.parser.get_parsed_content("train#trainer")
+            self.loss: Any = self.trainer.loss_function
+            self.losses: list[float] = []
+            self.batches: list[dict] = []
+            self.labels: list[torch.Tensor] = []
+            self.preds: list[torch.Tensor] = []
+            self.weights: list[float] = []
+            self.trainer.add_event_handler(Events.ITERATION_STARTED, self._before)
+            self.trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, self._after)
+            self.trainer.run()
+        finally:
+            set_determinism(None)
+        self.metrics = self.trainer.state.metrics
+
+    def _before(self, engine: Any) -> None:
+        self.batches.append(dict(engine.state.batch))
+
+    def _after(self, engine: Any) -> None:
+        output = engine.state.output
+        self.losses.append(output["loss"].item())
+        self.labels.append(output["label"])
+        self.preds.append(output["pred"])
+        self.weights.append(getattr(self.loss, "relevance_weight", 0.0))
+
+    def backgrounds(self) -> list[bool]:
+        """Whether the background of each sample is another one's."""
+        images = torch.cat([torch.as_tensor(batch["image"]) for batch in self.batches])
+        return (images[:, 0, 0, 0] != images[:, 0, 8, 8]).tolist()
+
+    def donors_have_masks(self) -> list[bool]:
+        return ["mask" in sample for sample in self.parser.get_parsed_content("donors")]
+
+
+def backmix(t: Training) -> None:
+    assert sum(t.backgrounds()) >= 2
+    assert all(has for other, has in zip(t.backgrounds(), t.donors_have_masks(), strict=True) if other)
+
+
+def few_masks(t: Training) -> None:
+    assert sum(t.donors_have_masks()) == 4
+
+
+def wbackmix(t: Training) -> None:
+    backmix(t)
+    few_masks(t)
+    weights = torch.cat([batch["weight"] for batch in t.batches])
+    assert torch.equal(weights, torch.where(torch.tensor(t.donors_have_masks()), 1.5, 0.5))
+    weighted = next(part for part in t.loss.modules() if isinstance(part, SampleWeightedLoss))
+    label = t.labels[-1]
+    rows = attached(label, "weight")
+    assert len(rows) == len(attached(label, "rows", label))
+    each = weighted.classification_loss(t.preds[-1], label)
+    assert weighted(t.preds[-1], label).mean().item() == pytest.approx((each * rows).mean().item(), rel=1e-4)
+
+
+def isnet(t: Training) -> None:
+    assert t.weights == [0.0, 0.5]  # P rises
+    terms = {"classification_loss", "background_loss", "foreground_loss", "relevance_weight", "gradient_norm"}
+    assert terms <= t.metrics.keys()
+    flags = torch.cat([batch["has_mask"] for batch in t.batches])
+    assert flags.tolist() == t.donors_have_masks()
+    heat = attached(t.preds[-1], "heatmap")
+    heatmap = heat["input"] if isinstance(heat, dict) else heat
+    assert len(heatmap) == attached(t.labels[-1], "has_mask").sum() > 0
+    before = t.loss(t.preds[-1], t.labels[-1]).item()
+    t.loss.relevance_weight = 0.25
+    assert t.loss(t.preds[-1], t.labels[-1]).item() != pytest.approx(before, rel=1e-4)
+
+
+def isnet_lds(t: Training) -> None:
+    assert set(attached(t.preds[-1], "heatmap")) == {"input", *STAGES}
+
+
+def spectral_decoupling(t: Training) -> None:
+    assert t.metrics["penalty_loss"] > 0
+    inside = next(part for part in t.loss.modules() if "penalty" in getattr(part, "terms", {}))
+    before = t.loss(t.preds[-1], t.labels[-1]).item()
+    inside.penalty_weight = 5.0
+    assert t.loss(t.preds[-1], t.labels[-1]).item() > before + 1e-4
+
+
+def mixup(t: Training) -> None:
+    rows = [attached(label, "rows") for label in t.labels]
+    assert [row.shape for row in rows] == [(4, 4)] * 2
+    assert all(((row > 0.01) & (row < 0.99)).any() for row in rows)
+    assert "mixed_loss" in t.metrics
+
+
+manifold_mixup = mixup
+
+
+def flow_mixup(t: Training) -> None:
+    assert {"unmixed_loss", "layer2_loss", "layer3_loss"} <= t.metrics.keys()
+    for pred, label in zip(t.preds, t.labels, strict=True):
+        assert attached(pred, "rows").shape == attached(label, "rows").shape == (12, 4)
+
+
+def select_by_swap(t: Training) -> None:
+    metrics = t.parser.get_parsed_content("validate#evaluator").state.metrics
+    assert set(metrics) == {"val_accuracy", "val_swap_consistency", "consistent_val_accuracy"}
+    product = metrics["val_accuracy"] * metrics["val_swap_consistency"]
+    assert metrics["consistent_val_accuracy"] == pytest.approx(product)
+
+
+AT_WORK: dict[str, Callable[[Training], None]] = {name: globals()[name] for name in NAMES}
+
+
+def refused(names: Sequence[str]) -> str | None:
+    """What an error must say of overlays that do not go together."""
+    mixing = [name for name in names if name in MIXUPS]
+    if "isnet_lds" in names and "isnet" not in names:
+        return "isnet_lds needs isnet beside it"
+    if "few_masks" in names and not {"backmix", "wbackmix", "isnet"} & set(names):
+        return "few_masks needs backmix or wbackmix or isnet beside it"
+    if "isnet_lds" in names and {"manifold_mixup", "flow_mixup"} & set(names):
+        return rf"isnet_lds and {mixing[0]} do not go together: the rows of a layer after a mixed state are mixtures"
+    if len(mixing) > 1:
+        return f"{mixing[0]} and {mixing[1]} do not go together: each "
+    return None
+
+
+def check(cohort: Path, folder: Path, names: Sequence[str]) -> Training | None:
+    """Train with overlays and look at each of them; None if they are refused, as they must be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if (message := refused(names)) is not None:
+            with pytest.raises((RuntimeError, ValueError)) as caught:
+                Training(cohort, folder, names)
+            assert re.search(message, str(caught.value.__cause__ or caught.value)), str(caught.value)
+            return None
+        training = Training(cohort, folder, names)
+    assert len(training.losses) == 2
+    assert all(np.isfinite(training.losses))
+    shown = training.trainer.state.output  # as in a plain training
+    assert [(len(item["pred"]), item["label"]) for item in shown] == [(4, label) for label in range(4)]
+    for name in names:
+        AT_WORK[name](training)
+    return training
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Any:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("first", NAMES)
+def test_all_pairs_in_both_orders(first: str, cohort: Path, tmp_path: Path) -> None:
+    for second in NAMES[NAMES.index(first) + 1 :]:
+        names = (first, second)
+        try:
+            one, other = (check(cohort, tmp_path / "-".join(order), order) for order in (names, names[::-1]))
+            if one is not None and other is not None:
+                assert one.losses == pytest.approx(other.losses, rel=1e-5)
+        except Exception as error:
+            raise AssertionError(f"{first} and {second}: {error}") from error
+
+
+@pytest.mark.parametrize("names", TRIPLES, ids="-".join)
+def test_triples_in_an_order_of_their_own(names: tuple[str, ...], cohort: Path, tmp_path: Path) -> None:
+    for order in itertools.islice(itertools.permutations(names), 0, 6, 5):  # as written, and the other way round
+        check(cohort, tmp_path / "-".join(order), order)

@@ -14,7 +14,14 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
-__all__ = ["ConvolutionTransposed", "ProductTransposed", "ReluGradient", "ScaledGradient", "SplitGradient"]
+__all__ = [
+    "ConvolutionTransposed",
+    "ProductTransposed",
+    "ReluGradient",
+    "ScaledGradient",
+    "SplitGradient",
+    "per_channel",
+]
 
 BLOCK = 2**17  # elements; half a megabyte of float32 for each of the three or four tensors of a formula
 
@@ -27,53 +34,35 @@ def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
 
 
 class ReluGradient(Function):
-    r""":math:`s\,g\,a/(a+\varepsilon)`, with s the scale per channel of a normalisation before the ReLU, or 1."""
+    r""":math:`g\,a/(a+\varepsilon)`."""
 
     @staticmethod
-    def forward(
-        ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float, scale: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more, the scale (C,) or None."""
-        ctx.save_for_backward(g, a, scale)
+    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
+        """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more."""
+        ctx.save_for_backward(g, a)
         ctx.epsilon = epsilon
         out = torch.empty_like(a)
-        channels = None if scale is None else _per_channel(scale, a)
         for o, gb, ab in _blocks(out, g, a):
             torch.add(ab, epsilon, out=o)
             torch.div(ab, o, out=o)
             o.mul_(gb)
-            if channels is not None:
-                o.mul_(channels)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        r"""With respect to g, to a: :math:`s\,g\,\varepsilon/(a+\varepsilon)^2`, and to s."""
-        g, a, scale = ctx.saved_tensors
-        channels = None if scale is None else _per_channel(scale, a)
-        others = [d for d in range(a.ndim) if d != 1]
+        r"""With respect to g, and to a: :math:`g\,\varepsilon/(a+\varepsilon)^2`."""
+        g, a = ctx.saved_tensors
         if torch.is_grad_enabled():
             quotient = grad / (a + ctx.epsilon)
-            grad_scale = None if scale is None else (quotient * a * g).sum(others)
-            quotient = quotient if channels is None else quotient * channels
-            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None, grad_scale
+            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None
         grad_g, grad_a = torch.empty_like(a), torch.empty_like(a)
-        grad_scale = None if scale is None else torch.zeros_like(scale)
         for o, p, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
             torch.add(ab, ctx.epsilon, out=p)
             torch.div(t, p, out=o)
             torch.div(o, p, out=p)
             p.mul_(gb).mul_(ctx.epsilon)
             o.mul_(ab)
-            if channels is not None and grad_scale is not None:
-                grad_scale += (o * gb).sum(others)
-                o.mul_(channels)
-                p.mul_(channels)
-        return grad_g, grad_a, None, grad_scale
-
-
-def _per_channel(scale: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return scale.reshape(1, -1, *[1] * (like.ndim - 2))
+        return grad_g, grad_a, None
 
 
 class ScaledGradient(Function):
@@ -83,13 +72,13 @@ class ScaledGradient(Function):
     def forward(ctx: Any, g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         """Compute it; g is (B, C, spatial...), the scale (C,)."""
         ctx.save_for_backward(g, scale)
-        return g * _per_channel(scale, g)
+        return g * per_channel(scale, g)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """With respect to both."""
         g, scale = ctx.saved_tensors
-        channels = _per_channel(scale, g)
+        channels = per_channel(scale, g)
         others = [d for d in range(g.ndim) if d != 1]
         if torch.is_grad_enabled():
             return grad * channels, (grad * g).sum(others)
@@ -99,6 +88,11 @@ class ScaledGradient(Function):
             grad_scale += o.sum(others)
             torch.mul(t, channels, out=o)
         return grad_g, grad_scale
+
+
+def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Values of shape (C,) as (1, C, 1, ...), to go with a tensor (B, C, spatial...)."""
+    return values.reshape(1, -1, *[1] * (like.ndim - 2))
 
 
 class ConvolutionTransposed(Function):

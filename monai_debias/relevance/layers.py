@@ -16,13 +16,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import rules
-from monai_debias.relevance.companions import known_of_linear
 from monai_debias.relevance.kernels import SplitGradient
 from monai_debias.relevance.norms import NORMS
 from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, GATING, bare_name, in_place
 from monai_debias.relevance.passes import Rule, before_change
 from monai_debias.relevance.propagation import RelevanceMode
-from monai_debias.relevance.tags import Fold, LinearLayer, Role, Stem, Tag
+from monai_debias.relevance.tags import LinearLayer, Role, Stem, Tag, Uses
 
 __all__ = ["HANDLERS"]
 
@@ -42,36 +41,22 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
         bound.arguments["inplace"] = False
         args = bound.args[1:]
         kwargs = bound.kwargs
-    epsilon, is_relu, positive = mode.passes.epsilon, name == "relu", mode.passes.positive
-    before = mode.use(input)
-    z = mode.companion(input) if positive else None
-    shared = mode.shares_memory(input)
-    if is_relu and changes_input and not (positive or before.captured or shared):
+    epsilon, is_relu = mode.passes.epsilon, name == "relu"
+    before, shared = mode.use(input), mode.shares_memory(input)
+    if is_relu and changes_input and not (mode.keeps_inputs or before.captured or shared):
         u_before, a = before_change(input), input.relu_()
     else:
         u_before = input.clone() if changes_input and shared else input
         a = f(u_before, *args, **kwargs)
 
-    fold = before.fold
-    fold.by_relu = is_relu
+    def rule(g: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        if is_relu:
+            return rules.relu_relevance(g, kept, epsilon)
+        return rules.element_wise_relevance(g, f(kept, *args, **kwargs), kept, epsilon)
 
     # the output of a ReLU is kept by its own derivative too; that of others may be changed in place after them
-    def output(kept: torch.Tensor) -> torch.Tensor:
-        return kept if is_relu else f(kept, *args, **kwargs)
-
-    def epsilon_rule(
-        g: torch.Tensor, kept: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor | None
-    ) -> torch.Tensor:
-        if is_relu:
-            return rules.relu_relevance(g, kept, epsilon, scale if fold.in_relu else None)
-        return rules.element_wise_relevance(g, output(kept), kept, epsilon)
-
-    def positive_rule(g: torch.Tensor, kept: torch.Tensor, z: torch.Tensor, _: torch.Tensor | None) -> torch.Tensor:
-        return rules.positive_relevance(g, kept if is_relu else output(kept).relu(), z, epsilon)
-
-    rule = Rule(epsilon_rule, positive_rule, (True, True, False))
-    tag = Tag(Role.FLOWS, nonnegative=name in ("relu", "relu6"), activated=name in GATING)
-    out = mode.fork(a, [u_before], rule, (a if is_relu else u_before, z, fold.made_with), tag)
+    kept = a if is_relu else u_before
+    out = mode.fork(a, [u_before], Rule(rule, (True,)), (kept,), Tag(Role.FLOWS, activated=name in GATING))
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
@@ -147,21 +132,14 @@ def _linear_layer(
     weight: torch.Tensor,
     bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    before = mode.use(x)
-    signed = not before.nonnegative
-    fold = Fold()
-    tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias, signed), fold=fold, path=(before.fold, fold))
+    uses = Uses()
+    path = (mode.use(x).uses, uses)
+    tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias), uses=uses, path=path)
 
-    def fused(weight: torch.Tensor) -> torch.Tensor:
-        return linear.scaled(weight, fold.scale) if fold.scale is not None and fold.valid else weight
+    def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return linear.transpose(g, weight, x[: len(g)])  # of the input only the shape matters
 
-    def epsilon_rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return linear.transpose(g, fused(weight) if fold.less_work else weight, x)
-
-    def positive_rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return rules.positive_input(linear.transpose, g, x, fused(weight), signed)
-
-    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), (x, weight), tag)
+    return mode.fork(result, [x], Rule(rule, (False, False)), (x, weight), tag)
 
 
 def attention(
@@ -189,10 +167,7 @@ def attention(
     if dropout_p:
         return mode.see_inside(_attention_with_dropout, query, key, value, mask, dropout_p, size)
     result = function(query, key, value, attn_mask, 0.0, is_causal, scale=scale)
-    before = mode.use(value)
-    tag = Tag(Role.FLOWS, nonnegative=before.nonnegative)
-    if mode.passes.positive and not before.nonnegative:
-        tag.companion = function(query, key, mode.companion(value), attn_mask, 0.0, is_causal, scale=scale)
+    mode.use(value)
 
     def rule(g: torch.Tensor, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         return _attention_weights(query, key, mask, size).transpose(-1, -2) @ g
@@ -200,7 +175,7 @@ def attention(
     # each may lack the batch, or be the same for all samples
     saved = [t if t is None else t.expand(*result.shape[:-2], *t.shape[-2:]) for t in (query, key, mask)]
     per_sample = (result.ndim > 2,) * 3
-    return mode.fork(result, [value], Rule(rule, rule, per_sample), saved, tag)
+    return mode.fork(result, [value], Rule(rule, per_sample), saved, Tag(Role.FLOWS))
 
 
 def _attention_weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, size: float) -> torch.Tensor:
@@ -221,23 +196,19 @@ def _attention_with_dropout(
 
 def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tensor, dim: int = -1) -> torch.Tensor:
     """One half is the gate of the other."""
-    before, dim = mode.use(input), dim % input.ndim
-    result = function(input, dim)
+    mode.use(input)
+    dim %= input.ndim
 
     def rule(g: torch.Tensor, input: torch.Tensor) -> torch.Tensor:
         return torch.cat([g * input.chunk(2, dim)[1].sigmoid(), torch.zeros_like(g)], dim)
 
-    tag = Tag(Role.FLOWS, nonnegative=before.nonnegative)
-    if mode.passes.positive and not before.nonnegative:
-        tag.companion = mode.companion(input).chunk(2, dim)[0] * input.chunk(2, dim)[1].sigmoid()
-    return mode.fork(result, [input], Rule(rule, rule, (True,)), (input,), tag)
+    return mode.fork(function(input, dim), [input], Rule(rule, (True,)), (input,), Tag(Role.FLOWS))
 
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
     """Concatenation, of which every part gets its part of the gradient."""
     if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):  # by the name axis, or with an empty part
         return mode.linear(function, bare_name(function), (tensors,) if kwargs else (tensors, dim), kwargs)
-    known = known_of_linear(mode, function, (tensors, dim), {}) if mode.passes.positive else {}
     for t in tensors:
         if mode.flows(t):
             mode.use(t)
@@ -246,7 +217,7 @@ def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: in
     def parts(g: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return SplitGradient.apply(g, sizes, dim)
 
-    return mode.fork(function(tensors, dim), tensors, Rule(parts, parts, ()), (), Tag(Role.FLOWS, **known))
+    return mode.fork(function(tensors, dim), tensors, Rule(parts, ()), (), Tag(Role.FLOWS))
 
 
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {

@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from monai_debias.networks import layer_outputs, unwrapped
 from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.relevance import rules
+from monai_debias.relevance.dual import DualMode, dual_starts
 from monai_debias.relevance.layers import HANDLERS
+from monai_debias.relevance.layers_z_plus import Z_PLUS_HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
-from monai_debias.relevance.rows import take_rows
-from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, returned_by, unwrapped
+from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, returned_by
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
 from monai_debias.relevance.targets import TARGET, Target, explained_scalars
 
@@ -133,10 +133,17 @@ class LRP:
             plain = x.as_subclass(torch.Tensor).detach()
             leaf = plain.clone().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
             image = leaf.clone()  # which a network may change in place
-            passes = Passes(self.epsilon, dual, _checked_rows(rows, leaf), len(leaf))
-            mode = RelevanceMode(passes, image, HANDLERS, self.allow)
+            passes = Passes(self.epsilon, _checked_rows(rows, leaf), len(leaf))
+            mode: RelevanceMode = RelevanceMode(passes, image, HANDLERS, self.allow)
+            if dual:
+                mode = DualMode(passes, image, HANDLERS, Z_PLUS_HANDLERS, self.allow)
             network = outermost_eager(self.network)
-            with eager_operations(), mode, _captured(network, layers, mode) as outputs, returned_by(network) as inside:
+            with (
+                eager_operations(),
+                mode,
+                layer_outputs(network, layers, mode.keep) as outputs,
+                returned_by(network) as inside,
+            ):
                 returned = network(image)
             logits = mode.current(logits_of(returned, self.output, network))
             if isinstance(network, DistributedDataParallel):
@@ -144,9 +151,9 @@ class LRP:
             _check_logits(logits, mode, network)
             stem = _stem(mode, image) if self.input_rule == "zb" else None
             sources = {"input": leaf if stem is None else stem.output}
-            sources |= {name: _unchanged(name, mode, outputs) for name in layers}
-            if dual:
-                starts = _dual_starts(logits, mode, self.epsilon)
+            sources |= {name: _unchanged(name, mode, *outputs[name]) for name in layers}
+            if isinstance(mode, DualMode):
+                starts = dual_starts(logits, mode, self.epsilon)
             else:
                 scalars = explained_scalars(logits, target)
                 starts = [(Backward.EPSILON, column, torch.ones_like(column)) for column in scalars.unbind(1)]
@@ -186,7 +193,7 @@ class LRP:
         """The map of the input or of a layer from the gradient of its source, which is the stem's output for zᴮ."""
         x = leaf.detach()
         if rows is not None:
-            g, source, x = (take_rows(t, rows) for t in (g, source, x))
+            g, source, x = (t.index_select(0, rows) for t in (g, source, x))
         if name != "input":
             return source * g
         if stem is None:
@@ -198,7 +205,7 @@ class LRP:
 def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:
     """The first layer and activation, if the zᴮ rule fits them."""
     stem = mode.stem
-    if stem is None or stem.layer.x is not image or image._version or any(f.uses != 1 for f in stem.path):
+    if stem is None or stem.layer.x is not image or image._version or any(uses.count != 1 for uses in stem.path):
         raise ValueError(
             "the zB rule needs a network that begins with one convolution or dense layer, an optional batch norm "
             "and an activation, and nothing else that uses the input; use input_rule=None for this one."
@@ -234,18 +241,6 @@ def _gradients(
     return maps
 
 
-def _dual_starts(
-    logits: torch.Tensor, mode: RelevanceMode, epsilon: float
-) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
-    """Dual ISNet: all logits at once, each one's relevance its own value; ε in the last layer's denominator too."""
-    positive = mode.companion(logits)
-    by_epsilon = rules.stabilised(logits, logits, epsilon)
-    return [
-        (Backward.POSITIVE, logits, rules.stabilised(positive, positive, epsilon)),
-        (Backward.EPSILON, logits, by_epsilon),
-    ]
-
-
 def _check_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn.Module) -> None:
     name = type(unwrapped(network)).__name__
     n = mode.passes.batch_size
@@ -266,39 +261,8 @@ def _check_logits(logits: torch.Tensor, mode: RelevanceMode, network: torch.nn.M
         raise ValueError(f"the logits of {name} do not depend on the input: there is nothing to explain.")
 
 
-@contextmanager
-def _captured(
-    network: torch.nn.Module, layers: Sequence[str], mode: RelevanceMode
-) -> Iterator[dict[str, tuple[torch.Tensor, int]]]:
-    """Keep the outputs of the named modules of this thread's forward pass, and the versions of their memory."""
-    modules = dict(unwrapped(network).named_modules())
-    unknown = [name for name in layers if name not in modules or not name]
-    if unknown:
-        raise ValueError(f"the network has no layers {unknown}; it has {', '.join(name for name in modules if name)}.")
-    outputs: dict[str, tuple[torch.Tensor, int]] = {}
-    thread = threading.get_ident()
-
-    def keep(name: str, output: Any) -> None:
-        if threading.get_ident() == thread:
-            if not isinstance(output, torch.Tensor) or name in outputs:
-                raise ValueError(f"layer {name!r} must return one tensor, once in a forward pass.")
-            output = mode.current(output)
-            if mode.flows(output):
-                mode.use(output).captured = True
-            outputs[name] = (output, output._version)
-
-    with ExitStack() as hooks:
-        for name in layers:
-            handle = modules[name].register_forward_hook(lambda _, __, output, name=name: keep(name, output))
-            hooks.callback(handle.remove)
-        yield outputs
-
-
-def _unchanged(name: str, mode: RelevanceMode, outputs: Mapping[str, tuple[torch.Tensor, int]]) -> torch.Tensor:
+def _unchanged(name: str, mode: RelevanceMode, output: torch.Tensor, version: int) -> torch.Tensor:
     """A layer's output, if what came after it left it as it was."""
-    if name not in outputs:
-        raise ValueError(f"layer {name!r} took no part in the forward pass: name another.")
-    output, version = outputs[name]
     if output._version != version or not mode.flows(output):
         raise ValueError(
             f"the output of layer {name!r} is changed in place after it, or does not depend on the input: name another."

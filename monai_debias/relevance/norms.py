@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from monai_debias.relevance import rules
+from monai_debias.relevance.kernels import per_channel
 from monai_debias.relevance.passes import Rule
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.tags import Role, Tag
@@ -33,7 +34,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> torch.Tensor:
-    """Batch norm: a fixed affine map; where it directly follows a convolution, its scale belongs to the weight."""
+    """Batch norm: a fixed affine map."""
     if training:
         # what batch_norm itself calls; this way the statistics of the batch need not be computed twice
         result, mean, inverse, *_ = torch._batch_norm_impl_index(
@@ -58,42 +59,12 @@ def _affine(
 ) -> torch.Tensor:
     scale = inverse if weight is None else weight * inverse
     shift = -mean * scale if bias is None else bias - mean * scale
-    before, tag = mode.use(x), Tag(Role.FLOWS)
-    fold, layer, signed = before.fold, before.layer, not before.nonnegative
-    foldable = (
-        layer is not None
-        and layer.scale is None
-        and fold.scale is None
-        and not layer.linear.transposed
-        and x.ndim == layer.weight.ndim
-    )
-    if layer is not None and foldable:
-        fold.scale, fold.less_work = scale, 4 * layer.weight.numel() < x.numel()
-        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.fold)
-    elif mode.passes.positive:
-        s, t = rules.per_channel(scale, x), rules.per_channel(shift, x)
-        tag.companion = rules.positive_output(torch.mul, x, s, signed) + t.relu()
-
-    def in_weight() -> bool:
-        return foldable and fold.valid and fold.less_work
-
-    own = tag.fold
-    own.made_with, own.elsewhere = scale, in_weight
-
-    def epsilon_rule(g: torch.Tensor, _: torch.Tensor | None, scale: torch.Tensor) -> torch.Tensor:
-        return g if in_weight() or own.in_relu else rules.affine_relevance(g, scale)
-
-    def positive_rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        if foldable and fold.valid:
-            return g
-        return rules.positive_input(_times, g, x, rules.per_channel(scale, g), signed)
-
-    saved = (x if mode.passes.positive else None, scale)
-    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False)), saved, tag)
-
-
-def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-    return g * scale
+    before = mode.use(x)
+    tag = Tag(Role.FLOWS, affine=lambda: (per_channel(scale, x), per_channel(shift, x)))
+    layer = before.layer
+    if layer is not None and layer.scale is None and not layer.linear.transposed and x.ndim == layer.weight.ndim:
+        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.uses)
+    return mode.fork(result, [x], Rule(rules.affine_relevance, (False,)), (scale,), tag)
 
 
 def instance_norm(
@@ -155,31 +126,24 @@ def _centered(
     channels_first: bool,
 ) -> torch.Tensor:
     def along(values: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | None:
-        return rules.per_channel(values, like) if channels_first and values is not None else values
+        return per_channel(values, like) if channels_first and values is not None else values
 
     grouped = x.detach().reshape(groups)
     variance, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
     inverse = (variance + eps).rsqrt()
-    signed, tag = not mode.use(x).nonnegative, Tag(Role.FLOWS)
-    scale = shift = None
-    if mode.passes.positive:
+    mode.use(x)
+
+    def affine() -> tuple[torch.Tensor, torch.Tensor]:
         w, b = along(weight, x), along(bias, x)
         scale = inverse.expand_as(grouped).reshape(x.shape)
         scale = scale if w is None else scale * w
         shift = -mean.expand_as(grouped).reshape(x.shape) * scale
-        shift = shift if b is None else shift + b
-        tag.companion = rules.positive_output(torch.mul, x, scale, signed) + shift.relu()
+        return scale, shift if b is None else shift + b
 
-    def epsilon_rule(
-        g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None, *_: torch.Tensor | None
-    ) -> torch.Tensor:
+    def rule(g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         return rules.centered_relevance(g, along(weight, g), inverse, (len(g), *groups[1:]))
 
-    def positive_rule(g: torch.Tensor, _: torch.Tensor, __: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        return rules.positive_input(_times, g, x, scale, signed)
-
-    saved = (inverse, weight, x if mode.passes.positive else None, scale)
-    return mode.fork(result, [x], Rule(epsilon_rule, positive_rule, (True, False, True, True)), saved, tag)
+    return mode.fork(result, [x], Rule(rule, (True, False)), (inverse, weight), Tag(Role.FLOWS, affine=affine))
 
 
 def rms_norm(
@@ -195,18 +159,16 @@ def rms_norm(
     dims = tuple(range(-len(normalized_shape), 0))
     squares = input.detach().square().mean(dims, keepdim=True)
     inverse = (squares + (torch.finfo(input.dtype).eps if eps is None else eps)).rsqrt()
-    signed, tag = not mode.use(input).nonnegative, Tag(Role.FLOWS)
-    if mode.passes.positive:
-        tag.companion = rules.positive_output(torch.mul, input, _scaled(inverse, weight), signed)
+    mode.use(input)
 
-    def epsilon_rule(g: torch.Tensor, _: Any, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    def affine() -> tuple[torch.Tensor, torch.Tensor]:
+        scale = _scaled(inverse, weight)
+        return scale, torch.zeros_like(scale)
+
+    def rule(g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         return g * _scaled(inverse, weight)
 
-    def positive_rule(g: torch.Tensor, x: torch.Tensor, inverse: torch.Tensor, weight: Any) -> torch.Tensor:
-        return rules.positive_input(_times, g, x, _scaled(inverse, weight), signed)
-
-    saved = (input if mode.passes.positive else None, inverse, weight)
-    return mode.fork(result, [input], Rule(epsilon_rule, positive_rule, (True, True, False)), saved, tag)
+    return mode.fork(result, [input], Rule(rule, (True, False)), (inverse, weight), Tag(Role.FLOWS, affine=affine))
 
 
 def _scaled(inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

@@ -7,16 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch.autograd import Function
 
-from monai_debias.relevance.rows import embed_rows, take_rows
-
 __all__ = ["Backward", "Passes", "Rule", "before_change", "fork"]
-
-Formula: TypeAlias = Callable[..., Any]
 
 
 class Backward(Enum):
@@ -24,7 +20,7 @@ class Backward(Enum):
 
     ORDINARY = "ordinary"
     EPSILON = "epsilon"
-    POSITIVE = "positive"
+    Z_PLUS = "z_plus"
 
 
 class Passes:
@@ -32,16 +28,13 @@ class Passes:
 
     Args:
         epsilon: ε of the rules.
-        positive: whether the forward pass prepares a positive pass (LRP-z⁺) beside the ε pass.
         rows: indices of the samples whose relevance is asked for, shape (R,), None for all. For the others a relevance
             pass computes nothing.
         batch_size: number of samples in the batch.
     """
 
-    def __init__(
-        self, epsilon: float, positive: bool = False, rows: torch.Tensor | None = None, batch_size: int = 0
-    ) -> None:
-        self.epsilon, self.positive, self.rows, self.batch_size = epsilon, positive, rows, batch_size
+    def __init__(self, epsilon: float, rows: torch.Tensor | None = None, batch_size: int = 0) -> None:
+        self.epsilon, self.rows, self.batch_size = epsilon, rows, batch_size
         self.backward = Backward.ORDINARY
 
     @contextmanager
@@ -55,29 +48,29 @@ class Passes:
 
 
 class Rule:
-    """What an operation does to the gradient in either relevance pass, given the tensors that it saved.
+    """What an operation does to the gradient in a relevance pass, given the tensors that it saved.
 
     Args:
-        epsilon: the ε pass, a function of the gradient and the saved tensors that returns the gradient of the input, or
-            a tuple of those of several inputs; None means no gradient.
-        positive: the positive pass, likewise.
-        per_sample: which of the saved tensors have the batch as their first dimension.
+        formula: a function of the gradient and the saved tensors that returns the gradient of the input, or a tuple of
+            those of several inputs; None means no gradient.
+        per_sample: which of the saved tensors have the batch as their first dimension; empty where the formula takes
+            all samples at once, whichever are explained.
     """
 
-    def __init__(self, epsilon: Formula, positive: Formula, per_sample: Sequence[bool]) -> None:
-        self.formulas = {Backward.EPSILON: epsilon, Backward.POSITIVE: positive}
-        self.per_sample = per_sample
+    def __init__(self, formula: Callable[..., Any], per_sample: Sequence[bool]) -> None:
+        self.formula, self.per_sample = formula, per_sample
 
     def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
-        """The gradient of the input or inputs, by the rule of the pass that runs."""
-        formula, rows = self.formulas[passes.backward], passes.rows
+        """The gradient of the input or inputs; where only some samples are explained, 0 for the others."""
+        rows = passes.rows
         if rows is None or len(g) != passes.batch_size or not self.per_sample:
-            return formula(g, *saved)
+            return self.formula(g, *saved)
         chosen = [
-            take_rows(s, rows) if per_sample and s is not None else s
+            s.index_select(0, rows) if per_sample and s is not None else s
             for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
-        return embed_rows(formula(take_rows(g, rows), *chosen), rows, passes.batch_size)
+        explained = self.formula(g.index_select(0, rows), *chosen)
+        return explained.new_zeros(len(g), *explained.shape[1:]).index_copy(0, rows, explained)
 
 
 class _Fork(Function):
@@ -85,9 +78,16 @@ class _Fork(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, passes: Passes, rule: Rule, n_inputs: int, result: torch.Tensor, *tensors: torch.Tensor | None
+        ctx: Any,
+        passes: Passes,
+        rule: Rule,
+        only: Backward | None,
+        n_inputs: int,
+        result: torch.Tensor,
+        *tensors: torch.Tensor | None,
     ) -> torch.Tensor:
-        ctx.passes, ctx.rule, ctx.n_inputs, ctx.n_saved = passes, rule, n_inputs, len(tensors) - n_inputs
+        ctx.passes, ctx.rule, ctx.only = passes, rule, only
+        ctx.n_inputs, ctx.n_saved = n_inputs, len(tensors) - n_inputs
         ctx.save_for_backward(*tensors[n_inputs:])
         ctx.set_materialize_grads(False)
         return result.detach()
@@ -95,12 +95,13 @@ class _Fork(Function):
     @staticmethod
     def backward(ctx: Any, g: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         own, by_rule = None, None
-        if g is not None and ctx.passes.backward is Backward.ORDINARY:
+        current = ctx.passes.backward
+        if g is not None and (current is Backward.ORDINARY or ctx.only not in (None, current)):
             own = g
         elif g is not None:
             by_rule = ctx.rule.apply(ctx.passes, g, ctx.saved_tensors)
         of_inputs = by_rule if isinstance(by_rule, tuple) else (by_rule,) * ctx.n_inputs
-        return None, None, None, own, *of_inputs, *[None] * ctx.n_saved
+        return None, None, None, None, own, *of_inputs, *[None] * ctx.n_saved
 
 
 def fork(
@@ -109,6 +110,7 @@ def fork(
     result: torch.Tensor,
     inputs: Sequence[torch.Tensor],
     saved: Sequence[torch.Tensor | None] = (),
+    only: Backward | None = None,
 ) -> torch.Tensor:
     """Give the result of an operation a second way back.
 
@@ -118,11 +120,13 @@ def fork(
         result: what the operation computed, with its own graph.
         inputs: the operation's inputs for which the rule gives a gradient.
         saved: tensors that the rule needs; released together with the graph.
+        only: the relevance pass that the rule is for, None for all; others go the result's own way, where there may be
+            a rule for them.
 
     Returns:
         The result, in the same memory.
     """
-    return _Fork.apply(passes, rule, len(inputs), result, *inputs, *saved)
+    return _Fork.apply(passes, rule, only, len(inputs), result, *inputs, *saved)
 
 
 class _BeforeChange(Function):

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from monai_debias.relevance.companions import known_of_linear
 from monai_debias.relevance.operands import (
     broadcast,
     is_composed,
@@ -55,7 +54,7 @@ from monai_debias.relevance.tags import Role, Tag, UncoveredOperationError
 
 __all__ = ["RelevanceMode"]
 
-_NOTHING = Rule(lambda g: None, lambda g: None, ())
+_NOTHING = Rule(lambda g: None, ())
 _NO_GRADIENT = "returns a tensor without a gradient, through which relevance is lost"
 _ADVICE = dict.fromkeys(
     ("log_softmax", "logsigmoid"), "has no relevance rule; if it is the last layer, let the network return its logits"
@@ -178,7 +177,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
 
     def _stopped(self, result: torch.Tensor, error: UncoveredOperationError | None = None) -> torch.Tensor:
         """The same values, from which no relevance goes back."""
-        tag = Tag(Role.FACTOR, error, nonnegative=error is not None)
+        tag = Tag(Role.FACTOR, error)
         if result.requires_grad:
             return self.fork(result, [], _NOTHING, (), tag)
         self.tag_one(result, tag)
@@ -227,29 +226,26 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         tensors = tensors_in((args, kwargs))
         flowing = [self.tags[t] for t in (tensors[:1] if name in BORROWING else tensors) if self.flows(t)]
         if name not in self.allow:
-            self._refuse_unless_linear(function, name, args, kwargs)
-        known: dict[str, Any] = {}
-        if self.passes.positive and name in COVERED:
-            known = known_of_linear(self, function, args, kwargs)
+            self.refuse_unless_linear(function, name, args, kwargs)
         result = function(*args, **kwargs)
         if not any(t.requires_grad for t in tensors_in((result, args[:1] if in_place(function) else ()))):
             return self._without_gradient(function, name, result, args)
         for tag in flowing:
-            tag.fold.uses += 1
+            tag.uses.count += 1
         if name not in COVERED and name not in self.allow:
             why = _ADVICE.get(name, "has no relevance rule")
             return self.mark(result, Role.BROKEN, function, args, error=self.uncovered(function, why))
         result = replaced(result, widened)
-        if name in KEEPS_SQUARES and len(flowing) == 1 and flowing[0].activated:
-            known["activated"] = True
+        activated = name in KEEPS_SQUARES and len(flowing) == 1 and flowing[0].activated
         size, before = self.passes.batch_size, all(tag.batch_first for tag in flowing)
-        self.mark(result, Role.FLOWS, function, args, **known)
+        self.mark(result, Role.FLOWS, function, args, activated=activated)
         for tensor in tensors_in(result):
             if self.flows(tensor):
                 self.tags[tensor].batch_first = before and keeps_batch(name, args, kwargs, tensor, size)
         return result
 
-    def _refuse_unless_linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> None:
+    def refuse_unless_linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Raise UncoveredOperationError for a product, quotient or maximum of what relevance flows through."""
         flows = [self.flows(a) for a in (*args, *kwargs.values())]
         if name == "einsum":
             flows = [self.flows(t) for t in tensors_in(args)]

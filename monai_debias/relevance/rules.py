@@ -7,19 +7,24 @@ one of the rules below instead of by its derivative (LRP-Flex, Bassi et al. 2024
 incoming gradient ``g`` and of the tensors it was made with; all of them can be differentiated again, with respect to
 the parameters too, which is what the training of an ISNet does.
 
-Two passes exist. The ε pass follows LRP-ε and, for inputs in a known range, the zᴮ rule at the first layer. The
-positive pass follows LRP-z⁺; it needs for every pre-activation the companion
-:math:`z^+ = W^+ x^+ + W^- x^- + b^+`, in which nothing negative was added.
+These are LRP-ε and, for inputs in a known range, the zᴮ rule at the first layer. LRP-z⁺, which Dual ISNet needs beside
+them, is in :mod:`monai_debias.relevance.rules_z_plus`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from monai_debias.relevance.kernels import ConvolutionTransposed, ProductTransposed, ReluGradient, ScaledGradient
+from monai_debias.relevance.kernels import (
+    ConvolutionTransposed,
+    ProductTransposed,
+    ReluGradient,
+    ScaledGradient,
+    per_channel,
+)
 
 __all__ = [
     "Convolution",
@@ -28,9 +33,6 @@ __all__ = [
     "away_from_zero",
     "centered_relevance",
     "element_wise_relevance",
-    "positive_input",
-    "positive_output",
-    "positive_relevance",
     "relu_relevance",
     "stabilised",
     "zb_relevance",
@@ -50,14 +52,9 @@ def stabilised(numerator: torch.Tensor, z: torch.Tensor, epsilon: float) -> torc
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, z))
 
 
-def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float, scale: torch.Tensor | None = None) -> torch.Tensor:
-    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`.
-
-    With the scale of a batch norm in front of it, both in one: :math:`s\,g_{in}`.
-    """
-    if epsilon > 0:
-        return ReluGradient.apply(g, a, epsilon, scale)
-    return g * (a > 0) if scale is None else affine_relevance(g * (a > 0), scale)
+def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
+    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`."""
+    return ReluGradient.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
 
 
 def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -90,21 +87,16 @@ def centered_relevance(
     return (c - c.mean(-1, keepdim=True)).reshape(g.shape)
 
 
-def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Values of shape (C,) as (1, C, 1, ...), to go with a tensor (B, C, spatial...)."""
-    return values.reshape(1, -1, *[1] * (like.ndim - 2))
-
-
 class Convolution:
     """A convolution as a linear map of its input, and that map transposed.
 
     Args:
         stride: as in ``torch.convolution``, like the arguments that follow.
-        padding: see above.
-        dilation: see above.
-        transposed: see above.
-        output_padding: see above.
-        groups: see above.
+        padding: zeros on each side.
+        dilation: distance of the kernel's taps.
+        transposed: whether it is a transposed convolution.
+        output_padding: what a transposed convolution adds to one side of its output.
+        groups: of channels that do not see each other.
     """
 
     def __init__(
@@ -125,7 +117,7 @@ class Convolution:
         return torch.convolution(x, weight, None, *self.geometry)
 
     def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """:math:`W^T g`, for an input of the shape of ``x``."""
+        """:math:`W^T g`, for an input of the shape of ``x``, whose values play no part."""
         if self.unpadded and weight[0, 0].numel() == 1:  # a matrix product takes half the time
             return ProductTransposed.apply(g.flatten(2), weight.flatten(1)).reshape(x.shape)
         return ConvolutionTransposed.apply(g, weight, x, self.geometry)
@@ -160,39 +152,6 @@ class Dense:
     def spread(bias: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """A bias of shape (C,), broadcastable to the output ``like``."""
         return bias
-
-
-def positive_relevance(g: torch.Tensor, a: torch.Tensor, positive: torch.Tensor, epsilon: float) -> torch.Tensor:
-    r"""LRP-z⁺ at an activation with output :math:`a \ge 0`: :math:`g_{in} = g\,a/(z^+ + \varepsilon)`."""
-    return stabilised(g * a, positive, epsilon)
-
-
-def positive_output(
-    forward: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, weight: torch.Tensor, signed: bool
-) -> torch.Tensor:
-    r"""What a linear map adds up without anything negative, :math:`W^+ x^+ + W^- x^-`.
-
-    Args:
-        forward: the linear map, a function of input and weight.
-        x: its input.
-        weight: its weight.
-        signed: whether ``x`` may be negative; where it is not, the second term is 0 and is left out.
-    """
-    if not signed:
-        return forward(x, weight.relu())
-    return forward(x.relu(), weight.relu()) + forward((-x).relu(), (-weight).relu())
-
-
-def positive_input(
-    transpose: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-    g: torch.Tensor,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    signed: bool,
-) -> torch.Tensor:
-    r"""LRP-z⁺ at a linear map: :math:`W^{+T} g` where :math:`x > 0`, :math:`W^{-T} g` elsewhere (αβ, α = 1)."""
-    up = transpose(g, weight.relu(), x)
-    return up if not signed else torch.where(x < 0, -transpose(g, (-weight).relu(), x), up)
 
 
 def zb_relevance(

@@ -12,18 +12,13 @@ from typing import Any
 
 import torch
 from torch.nn.modules._functions import BackwardHookFunction
-from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parallel import DistributedDataParallel
 from torch.overrides import handle_torch_function
 from torch.utils import checkpoint
 
-__all__ = ["eager_operations", "logits_of", "outermost_eager", "returned_by", "unwrapped"]
+from monai_debias.networks import unwrapped, without_compiler
 
-
-def unwrapped(network: torch.nn.Module) -> torch.nn.Module:
-    """The network itself, without what ``torch.compile`` and ``DistributedDataParallel`` put around it."""
-    while (inner := _compiled(network) or _distributed(network)) is not None:
-        network = inner
-    return network
+__all__ = ["eager_operations", "logits_of", "outermost_eager", "returned_by"]
 
 
 def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
@@ -32,23 +27,13 @@ def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
     Raises:
         ValueError: for ``DistributedDataParallel(static_graph=True)``.
     """
-    while (inner := _compiled(network)) is not None:
-        network = inner
+    network = without_compiler(network)
     if isinstance(network, DistributedDataParallel) and network.static_graph:
         raise ValueError(
             "DistributedDataParallel(static_graph=True) averages the gradients in the first backward pass, which here "
             "is the relevance pass, and not those of the loss: use static_graph=False."
         )
     return network
-
-
-def _compiled(network: torch.nn.Module) -> torch.nn.Module | None:
-    """What ``torch.compile`` was given, if the network comes from it."""
-    return dict(network.named_children()).get("_orig_mod")
-
-
-def _distributed(network: torch.nn.Module) -> torch.nn.Module | None:
-    return network.module if isinstance(network, DistributedDataParallel | DataParallel) else None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from monai_debias.relevance.operands import replaced, shares_storage, tensors_in, widened
 from monai_debias.relevance.operations import bare_name, in_place
-from monai_debias.relevance.passes import Passes, Rule, fork
+from monai_debias.relevance.passes import Backward, Passes, Rule, fork
 from monai_debias.relevance.tags import Role, Stem, Tag, UncoveredOperationError
 
 __all__ = ["LOST", "TaggedTensors"]
@@ -30,6 +30,8 @@ class TaggedTensors:
         allow: names of operations without a rule whose ordinary gradient is to be used.
     """
 
+    keeps_inputs = False  # whether rules read the input of an operation after it has been changed in place
+
     def __init__(self, passes: Passes, x: torch.Tensor, allow: Sequence[str] = ()) -> None:
         super().__init__()
         self.passes = passes
@@ -37,7 +39,7 @@ class TaggedTensors:
         self.stem: Stem | None = None
         self.tags = WeakTensorKeyDictionary()
         self.renamed = WeakTensorKeyDictionary()
-        self.tags[x] = Tag(Role.FLOWS, nonnegative=passes.positive and bool((x >= 0).all()))
+        self.tags[x] = Tag(Role.FLOWS)
 
     def flows(self, value: Any) -> bool:
         """Whether relevance flows through a value."""
@@ -67,20 +69,26 @@ class TaggedTensors:
     def use(self, tensor: torch.Tensor) -> Tag:
         """The tag of a tensor that an operation uses."""
         tag = self.tags[tensor]
-        tag.fold.uses += 1
+        tag.uses.count += 1
         return tag
+
+    def keep(self, output: torch.Tensor) -> tuple[torch.Tensor, int]:
+        """A layer's output, whose values are wanted as they are, and the version of its memory."""
+        output = self.current(output)
+        if self.flows(output):
+            self.use(output).captured = True
+        return output, output._version
 
     def mark(self, result: Any, role: Role, function: Callable, args: tuple, **known: Any) -> Any:
         """Tag what an operation returned, or changed in place."""
         tensors = list(args[:1] if in_place(function) else tensors_in(result))
-        companions = [*tensors_in(known.pop("companion", None)), *[None] * len(tensors)]
-        for tensor, companion in zip(tensors, companions, strict=False):
+        for tensor in tensors:
             if role in (Role.FLOWS, Role.BROKEN) and not (tensor.is_floating_point() or tensor.is_complex()):
                 self.tags[tensor] = Tag(Role.FACTOR, self.uncovered(function, "makes a choice (index, mask)" + LOST))
             elif role is not Role.CONSTANT or tensor.requires_grad:
-                self.tag_one(tensor, Tag(role, companion=companion, **known))
+                self.tag_one(tensor, Tag(role, **known))
         if in_place(function):
-            self._tag_memory_of(args[0], role, known)
+            self.tag_memory_of(args[0], role, known)
         return result
 
     def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
@@ -98,13 +106,14 @@ class TaggedTensors:
         rule: Rule,
         saved: Sequence[torch.Tensor | None],
         tag: Tag,
+        only: Backward | None = None,
     ) -> torch.Tensor:
         """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
         result = widened(result)
         tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
         if not tag.batch_first:
             rule.per_sample = ()  # whose rows are not samples
-        forked = fork(self.passes, rule, result, inputs, saved)
+        forked = fork(self.passes, rule, result, inputs, saved, only)
         self.tag_one(forked, tag)
         return forked
 
@@ -130,15 +139,6 @@ class TaggedTensors:
         """Whether another tensor sees the same memory."""
         return tensor._is_view() or self.tags[tensor].has_views
 
-    def companion(self, tensor: torch.Tensor) -> torch.Tensor:
-        """z⁺ of a tensor: what it would be if nothing negative had been added."""
-        tag = self.tags[tensor]
-        if tag.nonnegative:
-            return tensor
-        if tag.companion is None:
-            tag.companion = tensor.relu() if tag.layer is None else tag.layer.positive()
-        return tag.companion
-
     def uncovered(
         self,
         function: Callable,
@@ -153,12 +153,12 @@ class TaggedTensors:
             f'{full_name} {why}. Replace it in the network, or accept {accept} with allow=["{name}"].'
         )
 
-    def _tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
+    def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
         """Tag what else sees the memory of a tensor that was changed in place."""
         if role is Role.BROKEN:
             for tensor, tag in list(self.tags.items()):
                 if tag.role is Role.FLOWS and shares_storage(tensor, changed):
                     self.tags[tensor] = Tag(role, **known)
         base = changed._base if changed._is_view() else None
-        if role is Role.FLOWS and base is not None and base not in self.tags and not self.passes.positive:
+        if role is Role.FLOWS and base is not None and base not in self.tags:
             self.tags[base] = Tag(role, batch_first=False)  # a buffer of which a part was written

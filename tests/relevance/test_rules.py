@@ -12,7 +12,7 @@ from lrp_helpers import relative_error
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from monai_debias.relevance import LRP, kernels, rules
+from monai_debias.relevance import LRP, kernels, rules, rules_z_plus
 
 EPSILON = 0.1
 CONVOLUTIONS = {
@@ -109,17 +109,17 @@ def test_linear_maps(linear, x, weight, out) -> None:
 @pytest.mark.parametrize(("linear", "x", "weight", "out"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
 def test_positive(linear, x, weight, out, signed) -> None:
     x, weight, g = values(*x, low=-1 if signed else 0), values(*weight), values(*out)
-    check(partial(rules.positive_output, linear.forward, signed=signed), x, weight)
-    check(lambda g, w: rules.positive_input(linear.transpose, g, x.detach(), w, signed), g, weight)
-    positive = rules.positive_output(linear.forward, x, weight, signed)
+    check(partial(rules_z_plus.companion_of_linear, linear.forward, signed=signed), x, weight)
+    check(lambda g, w: rules_z_plus.z_plus_transposed(linear.transpose, g, x.detach(), w, signed), g, weight)
+    positive = rules_z_plus.companion_of_linear(linear.forward, x, weight, signed)
     assert (positive >= 0).all()
     # what comes in goes out: Σ x (Wᵀ⁺ g) = Σ z⁺ g
-    down = rules.positive_input(linear.transpose, g, x, weight, signed)
+    down = rules_z_plus.z_plus_transposed(linear.transpose, g, x, weight, signed)
     torch.testing.assert_close((x * down).sum(), (positive * g).sum())
 
 
 def test_positive_activation() -> None:
-    rule = partial(rules.positive_relevance, epsilon=EPSILON)
+    rule = partial(rules_z_plus.z_plus_relevance, epsilon=EPSILON)
     check(rule, values(2, 3), values(2, 3), values(2, 3, low=0))
 
 
@@ -137,8 +137,6 @@ def test_zb(linear, input_range) -> None:
 
 def test_kernels() -> None:
     check(lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON), values(3, 2, 4), values(3, 2, 4, low=0))
-    scaled_relu = (values(3, 2, 4), values(3, 2, 4, low=0), values(2))
-    check(lambda g, a, s: kernels.ReluGradient.apply(g, a, EPSILON, s), *scaled_relu)
     check(kernels.ScaledGradient.apply, values(3, 2, 4), values(2))
     geometry = CONVOLUTIONS["1d"][0].geometry
     x = values(2, 3, 7)
@@ -166,7 +164,7 @@ RAGGED = (5, 3, 7, 11)
 
 @pytest.mark.parametrize("block", [1, 231, 500, 2**17])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
-@pytest.mark.parametrize("name", ["relu", "scale", "both"])
+@pytest.mark.parametrize("name", ["relu", "scale"])
 def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatch) -> None:
     """Without create_graph a backward runs over blocks of samples, of which the last is smaller than the others."""
     monkeypatch.setattr(kernels, "BLOCK", block)
@@ -180,10 +178,6 @@ def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatc
         inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON)
         torch.testing.assert_close(out, g * a / (a + EPSILON))
         expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
-    elif name == "both":
-        scale = values(3)
-        inputs, out = (g, a, scale), kernels.ReluGradient.apply(g, a, EPSILON, scale)
-        expected = torch.autograd.grad(scale[:, None, None] * g * a / (a + EPSILON), inputs, grad)
     else:
         scale = values(3)
         inputs, out = (g, scale), kernels.ScaledGradient.apply(g, scale)

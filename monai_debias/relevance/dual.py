@@ -1,0 +1,216 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Dual ISNet's second relevance pass, LRP-z⁺, beside the ε pass of the same forward pass.
+
+It is one for networks of ReLUs: where linear layers follow each other without an activation between them, or an
+activation has negative outputs, the shares that it passes on may be negative or add up to more than there was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from monai_debias.relevance import rules
+from monai_debias.relevance.operands import replaced, tensors_in
+from monai_debias.relevance.operations import COVERED, DIVISIONS, NEGATING, PRODUCTS, bare_name, in_place
+from monai_debias.relevance.passes import Backward, Passes, Rule
+from monai_debias.relevance.propagation import RelevanceMode
+from monai_debias.relevance.rules_z_plus import companion_of_linear
+from monai_debias.relevance.tags import LinearLayer, Role, Tag, Uses
+
+__all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
+
+
+@dataclass(eq=False)
+class FusedNorm:
+    """Whether a linear layer and the normalisation after it count as one layer in the z⁺ pass.
+
+    They do where nothing else uses the layer's output, which is known only when the forward pass has ended.
+
+    Args:
+        uses: of the layer's output.
+        scale: of a normalisation that takes it, shape (C,).
+    """
+
+    uses: Uses
+    scale: torch.Tensor | None = None
+
+    def __bool__(self) -> bool:
+        """They count as one."""
+        return self.scale is not None and self.uses.count == 1
+
+
+@dataclass(eq=False)
+class Known:
+    """What the z⁺ pass must know of a tensor.
+
+    Args:
+        nonnegative: whether it has no negative value.
+        companion: z⁺, what it would be if nothing negative had been added; None if it is not computed yet.
+        layer: the linear layer that it comes from.
+        signed: whether that layer's input may be negative.
+        norm: a normalisation after that layer.
+    """
+
+    nonnegative: bool = False
+    companion: torch.Tensor | None = None
+    layer: LinearLayer | None = None
+    signed: bool = True
+    norm: FusedNorm | None = None
+
+
+@dataclass(frozen=True)
+class ZPlus:
+    """What the z⁺ pass does at an operation.
+
+    Args:
+        known: of its result.
+        rule: what it does to the gradient; None where it is the rule of the ε pass.
+        saved: tensors that the rule needs.
+    """
+
+    known: Known
+    rule: Rule | None = None
+    saved: Sequence[torch.Tensor | None] = ()
+
+
+class DualMode(RelevanceMode):
+    """Gives the operations of one forward pass their rules for both passes.
+
+    Args:
+        passes: the state of the pass.
+        x: the network's input, a tensor that requires a gradient.
+        handlers: for the ε pass, as in :class:`RelevanceMode`.
+        z_plus: for the z⁺ pass, by the same names: a function of the mode, the operation, the tag of the result, the
+            result and the operation's arguments that returns :class:`ZPlus`.
+        allow: names of operations without a rule whose ordinary gradient is to be used.
+    """
+
+    keeps_inputs = True
+
+    def __init__(
+        self,
+        passes: Passes,
+        x: torch.Tensor,
+        handlers: dict[str, Callable[..., Any]],
+        z_plus: dict[str, Callable[..., ZPlus]],
+        allow: Sequence[str] = (),
+    ) -> None:
+        super().__init__(passes, x, handlers, allow)
+        self.z_plus = z_plus
+        self._known: WeakKeyDictionary[Tag, Known] = WeakKeyDictionary()
+        self._call: tuple[Callable, tuple, dict[str, Any]] | None = None
+        self._known[self.tags[x]] = Known(nonnegative=bool((x >= 0).all()))
+
+    def known_of(self, tensor: torch.Tensor) -> Known:
+        """What is known of a tensor that relevance flows through."""
+        return self._known.setdefault(self.tags[tensor], Known())
+
+    def companion(self, tensor: torch.Tensor) -> torch.Tensor:
+        """z⁺ of a tensor, in which nothing negative was added."""
+        known = self.known_of(tensor)
+        if known.nonnegative:
+            return tensor
+        if known.companion is None:
+            known.companion = tensor.relu() if known.layer is None else _companion_of_layer(known.layer, known.signed)
+        return known.companion
+
+    def _handled(self, handler: Callable[..., Any], function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+        self._call = function, args, kwargs
+        try:
+            return super()._handled(handler, function, args, kwargs)
+        finally:
+            self._call = None
+
+    def fork(
+        self,
+        result: torch.Tensor,
+        inputs: Sequence[torch.Tensor],
+        rule: Rule,
+        saved: Sequence[torch.Tensor | None],
+        tag: Tag,
+        only: Backward | None = None,
+    ) -> torch.Tensor:
+        """The result of an operation with its rules for both passes."""
+        forked = super().fork(result, inputs, rule, saved, tag, only)
+        if self._call is None or tag.role is not Role.FLOWS:
+            return forked
+        function, args, kwargs = self._call
+        self._call = None
+        z_plus = self.z_plus[bare_name(function)](self, function, tag, forked, *args, **kwargs)
+        self._known[tag] = z_plus.known
+        if z_plus.rule is None:
+            return forked
+        return super().fork(forked, inputs, z_plus.rule, z_plus.saved, tag, only=Backward.Z_PLUS)
+
+    def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Linear operations: of the companions of what goes in they make that of what comes out."""
+        if name not in COVERED:
+            return super().linear(function, name, args, kwargs)
+        if name not in self.allow:
+            self.refuse_unless_linear(function, name, args, kwargs)
+        nonnegative, companions = known_of_linear(self, function, args, kwargs)
+        result = super().linear(function, name, args, kwargs)
+        results = args[:1] if in_place(function) else tensors_in(result)
+        for tensor, companion in zip(results, [*companions, *[None] * len(results)], strict=False):
+            if self.flows(tensor):
+                self._known[self.tags[tensor]] = Known(nonnegative, companion)
+        return result
+
+    def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
+        """Of a buffer of which a part was written no companion is known: it is as if made out of sight."""
+        if role is not Role.FLOWS:
+            super().tag_memory_of(changed, role, known)
+
+
+def _companion_of_layer(layer: LinearLayer, signed: bool) -> torch.Tensor:
+    weight, bias = layer.fused()
+    z = companion_of_linear(layer.linear.forward, layer.x, weight, signed)
+    return z if bias is None else z + layer.linear.spread(bias.relu(), z)
+
+
+def known_of_linear(
+    mode: DualMode, function: Callable, args: tuple, kwargs: dict[str, Any]
+) -> tuple[bool, list[torch.Tensor]]:
+    """Whether the results of a linear operation have no negative values; if not, their companions.
+
+    Raises:
+        UncoveredOperationError: when it subtracts.
+    """
+    name, tensors = bare_name(function), tensors_in((args, kwargs))
+    flowing = [t for t in tensors if mode.flows(t)]
+    if name in mode.allow and len(flowing) > 1:
+        return False, []
+    factors = [t for t in tensors if t.is_floating_point() and not mode.flows(t)]
+    scales = name in PRODUCTS or name in DIVISIONS
+    negative = any(bool((t < 0).any()) for t in factors) or any(isinstance(a, float | int) and a < 0 for a in args)
+    if name in NEGATING or kwargs.get("alpha", 1) < 0 or (scales and negative):
+        raise mode.uncovered(function, "subtracts, or multiplies by something negative, which LRP-z⁺ has no rule for")
+    if not negative and all(mode.known_of(t).nonnegative for t in flowing):
+        return True, []
+
+    def without_negative(t: torch.Tensor) -> torch.Tensor:
+        if mode.flows(t):
+            return mode.companion(t).clone() if in_place(function) else mode.companion(t)
+        return t.relu() if t.is_floating_point() and not scales else t
+
+    args, kwargs = replaced(args, without_negative), replaced(kwargs, without_negative)
+    with torch.random.fork_rng(enabled="dropout" in name):  # the same units are dropped from tensor and companion
+        result = function(*args, **kwargs)
+    return False, tensors_in(args[0] if in_place(function) else result)
+
+
+def dual_starts(
+    logits: torch.Tensor, mode: DualMode, epsilon: float
+) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
+    """Dual ISNet: all logits at once, each one's relevance its own value; ε in the last layer's denominator too."""
+    companion = mode.companion(logits)
+    return [
+        (Backward.Z_PLUS, logits, rules.stabilised(companion, companion, epsilon)),
+        (Backward.EPSILON, logits, rules.stabilised(logits, logits, epsilon)),
+    ]

@@ -1,0 +1,118 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The second table of handlers: what the z⁺ pass of Dual ISNet does at the layers that the ε pass has rules for.
+
+Every function takes the mode, the operation of torch, the tag of its result, the result and the operation's own
+arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from monai_debias.relevance.dual import DualMode, FusedNorm, Known, ZPlus, known_of_linear
+from monai_debias.relevance.norms import NORMS
+from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, bare_name
+from monai_debias.relevance.passes import Rule
+from monai_debias.relevance.rules_z_plus import companion_of_linear, z_plus_relevance, z_plus_transposed
+from monai_debias.relevance.tags import Tag
+
+__all__ = ["Z_PLUS_HANDLERS"]
+
+
+def activation(
+    mode: DualMode, function: Callable, _: Tag, a: torch.Tensor, input: torch.Tensor, *__: Any, **___: Any
+) -> ZPlus:
+    """An element-wise function: what it lets through, as a share of all that was added."""
+    epsilon, name = mode.passes.epsilon, bare_name(function)
+
+    def rule(g: torch.Tensor, a: torch.Tensor, companion: torch.Tensor) -> torch.Tensor:
+        return z_plus_relevance(g, a, companion, epsilon)
+
+    # the output of a ReLU is kept by its own derivative too; that of others may be changed in place after them
+    saved = (a if name == "relu" else a.relu(), mode.companion(input))
+    return ZPlus(Known(nonnegative=name in ("relu", "relu6")), Rule(rule, (True, True)), saved)
+
+
+def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) -> ZPlus:
+    """A convolution or dense layer, in whose weight the scale of the normalisation after it may be."""
+    layer, norm = tag.layer, FusedNorm(tag.uses)
+    assert layer is not None
+    linear, signed = layer.linear, not mode.known_of(layer.x).nonnegative
+
+    def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        if norm:
+            weight = linear.scaled(weight, norm.scale)
+        return z_plus_transposed(linear.transpose, g, x, weight, signed)
+
+    known = Known(layer=layer, signed=signed, norm=norm)
+    return ZPlus(known, Rule(rule, (True, False)), (layer.x, layer.weight))
+
+
+def normalisation(
+    mode: DualMode, _: Callable, tag: Tag, __: torch.Tensor, input: torch.Tensor, *___: Any, **____: Any
+) -> ZPlus:
+    """Any normalisation is a fixed affine map here, by factors and summands that may be of either sign."""
+    assert tag.affine is not None
+    before, (scale, shift) = mode.known_of(input), tag.affine()
+    signed, norm = not before.nonnegative, before.norm
+    if tag.layer is not None and norm is not None:
+        norm.scale = tag.layer.scale
+        known = Known(layer=tag.layer, signed=before.signed)
+    else:
+        known = Known(companion=companion_of_linear(torch.mul, input, scale, signed) + shift.relu())
+
+    def rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return g if norm else z_plus_transposed(_times, g, x, scale, signed)
+
+    return ZPlus(known, Rule(rule, (True, len(scale) == len(input))), (input, scale))
+
+
+def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return g * scale
+
+
+def attention(
+    mode: DualMode,
+    function: Callable,
+    _: Tag,
+    __: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    *options: Any,
+    **named: Any,
+) -> ZPlus:
+    """Fused attention: the attention weights are constants above 0."""
+    if mode.known_of(value).nonnegative:
+        return ZPlus(Known(nonnegative=True))
+    return ZPlus(Known(companion=function(query, key, mode.companion(value), *options, **named)))
+
+
+def gated_linear_unit(
+    mode: DualMode, _: Callable, __: Tag, ___: torch.Tensor, input: torch.Tensor, dim: int = -1
+) -> ZPlus:
+    """One half is the gate of the other, above 0."""
+    if mode.known_of(input).nonnegative:
+        return ZPlus(Known(nonnegative=True))
+    values, gates = mode.companion(input).chunk(2, dim)[0], input.chunk(2, dim)[1].sigmoid()
+    return ZPlus(Known(companion=values * gates))
+
+
+def concatenation(mode: DualMode, function: Callable, _: Tag, __: torch.Tensor, *args: Any, **kwargs: Any) -> ZPlus:
+    """Concatenation, of which every part keeps its companion."""
+    nonnegative, companions = known_of_linear(mode, function, args, kwargs)
+    return ZPlus(Known(nonnegative, *companions))
+
+
+Z_PLUS_HANDLERS: dict[str, Callable[..., ZPlus]] = {
+    **dict.fromkeys(ACTIVATIONS, activation),
+    **dict.fromkeys([*CONVOLUTIONS, "linear"], linear_layer),
+    **dict.fromkeys(NORMS, normalisation),
+    **dict.fromkeys(["cat", "concat", "concatenate"], concatenation),
+    "glu": gated_linear_unit,
+    "scaled_dot_product_attention": attention,
+}

@@ -17,6 +17,7 @@ from monai.utils import CommonKeys
 
 from monai_debias.attached import attach, take_apart
 from monai_debias.inferers.isnet import ISNetInferer
+from monai_debias.losses.cuts import cuts_of_plain_classifier
 from monai_debias.losses.nested import part_with
 from monai_debias.parameters import ANY, Instance, Integer, expects
 
@@ -27,12 +28,9 @@ class RelevanceCutTuning:
     """Train the plain classifier for a few epochs, then set the cuts of the loss from its relevance.
 
     In the first ``epochs`` epochs the relevance weight P is 0, and there are no heatmaps but in the last one, which
-    collects each explained sample's total absolute relevance (the whole map, all channels). With its mean μ and
-    standard deviation σ, over all processes of a distributed training,
-
-        ``C1 = max(μ/5, μ − 3σ)`` and ``C2 = min(25·C1, μ + 3σ)``,
-
-    for every map and every supervised layer on its own. Then P and the heatmaps are what they were before.
+    collects each explained sample's total absolute relevance (the whole map, all channels). From its mean and standard
+    deviation over all processes of a distributed training follow the cuts of every map and every supervised layer
+    (:func:`monai_debias.losses.cuts.cuts_of_plain_classifier`). Then P and the heatmaps are what they were before.
 
     Attach it in front of ``ResumableTraining``, and give that both this handler and the loss, which holds the cuts,
     among its ``objects``. A ``RelevanceWeightSchedule`` must begin after it: ``delay=epochs``.
@@ -176,14 +174,7 @@ class _Moments:
         """Pairs (C1, C2), shape (maps, 2)."""
         if self.count < 2:
             raise ValueError("the cuts cannot be tuned from one sample with a heatmap; they need a spread.")
-        mean, std = self.mean, (self.squares / (self.count - 1)).sqrt()
-        low = torch.maximum(mean / 5, mean - 3 * std)
-        high = torch.minimum(25 * low, mean + 3 * std)
-        # what rounding leaves of the spread of equal values is not a spread
-        if not bool(((mean > 0) & (std > 1e-6 * mean)).all()):
-            raise ValueError(
-                f"the total relevance at {layer!r} is {mean.tolist()} on average, with a standard deviation of "
-                f"{std.tolist()} over {self.count} samples: with relevance that is 0 or the same for all samples there "
-                "is not 0 < C1 < C2. Has the plain classifier learned anything?"
-            )
-        return torch.stack([low, high], 1)
+        try:
+            return cuts_of_plain_classifier(self.mean, (self.squares / (self.count - 1)).sqrt())
+        except ValueError as error:
+            raise ValueError(f"at {layer!r}, over {self.count} samples, {error}") from None

@@ -11,7 +11,7 @@ import torch
 
 from monai_debias.parameters import Number, SequenceOf
 
-__all__ = ["CUTS", "Cuts", "LayerCuts", "as_cuts"]
+__all__ = ["CUTS", "Cuts", "LayerCuts", "as_cuts", "cuts_of_plain_classifier"]
 
 _PAIR = SequenceOf(Number("(0, inf)"), length=2)
 CUTS = (_PAIR | SequenceOf(_PAIR, least=1)).called("a pair (C1, C2) of numbers above 0, or such a pair for each map")
@@ -44,6 +44,38 @@ def as_cuts(cuts: Cuts) -> torch.Tensor:
     if not bool(((low > 0) & (low < high) & high.isfinite()).all()):
         raise ValueError(f"cuts must be finite with 0 < C1 < C2, got {pairs.tolist()}.")
     return pairs
+
+
+def cuts_of_plain_classifier(mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    r"""The cuts by the total relevance that the maps of a plain classifier have.
+
+    .. math:: C_1 = \max(\mu/5, \mu - 3\sigma),\quad C_2 = \min(25\,C_1, \mu + 3\sigma)
+
+    Args:
+        mean: μ of the total absolute relevance over the samples, of each map; shape (maps,).
+        std: its standard deviation σ, likewise.
+
+    Returns:
+        Pairs (C1, C2), shape (maps, 2).
+
+    Raises:
+        ValueError: when the relevance is 0 or the same for all samples, so that there is not 0 < C1 < C2.
+
+    Reference:
+        Bassi et al., Nature Communications 2024 (ISNet).
+
+    Example:
+        >>> cuts_of_plain_classifier(torch.tensor([8.0]), torch.tensor([2.0]))
+        tensor([[ 2., 14.]])
+    """
+    # what rounding leaves of the spread of equal values is not a spread
+    if not bool(((mean > 0) & (std > 1e-6 * mean)).all()):
+        raise ValueError(
+            f"the total relevance is {mean.tolist()} on average, with a standard deviation of {std.tolist()}: where it "
+            "is 0 or the same for all samples there is not 0 < C1 < C2. Has the plain classifier learned anything?"
+        )
+    low = torch.maximum(mean / 5, mean - 3 * std)
+    return torch.stack([low, torch.minimum(25 * low, mean + 3 * std)], -1)
 
 
 class LayerCuts(torch.nn.Module):

@@ -36,6 +36,8 @@ class Passes:
     def __init__(self, epsilon: float, rows: torch.Tensor | None = None, batch_size: int = 0) -> None:
         self.epsilon, self.rows, self.batch_size = epsilon, rows, batch_size
         self.backward = Backward.ORDINARY
+        self._whole: torch.Tensor | None = None  # what the latest rule made, by rows
+        self._part: torch.Tensor | None = None  # of which these rows are not 0
 
     @contextmanager
     def explaining(self, backward: Backward) -> Iterator[None]:
@@ -44,7 +46,16 @@ class Passes:
         try:
             yield
         finally:
-            self.backward = Backward.ORDINARY
+            self.backward, self._whole, self._part = Backward.ORDINARY, None, None
+
+    def by_rows(
+        self, formula: Callable[[torch.Tensor], torch.Tensor], g: torch.Tensor, rows: torch.Tensor
+    ) -> torch.Tensor:
+        """A formula applied to some rows of a gradient; in the others the result is 0."""
+        made_here = self._part if g is self._whole else None  # by the rule before, so that its rows are at hand
+        self._part = part = formula(g.index_select(0, rows) if made_here is None else made_here)
+        self._whole = part.new_zeros(len(g), *part.shape[1:]).index_copy(0, rows, part)
+        return self._whole
 
 
 class Rule:
@@ -69,8 +80,7 @@ class Rule:
             s.index_select(0, rows) if per_sample and s is not None else s
             for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
-        explained = self.formula(g.index_select(0, rows), *chosen)
-        return explained.new_zeros(len(g), *explained.shape[1:]).index_copy(0, rows, explained)
+        return passes.by_rows(lambda part: self.formula(part, *chosen), g, rows)
 
 
 class _Fork(Function):

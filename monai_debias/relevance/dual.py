@@ -28,7 +28,7 @@ __all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_l
 
 @dataclass(eq=False)
 class FusedNorm:
-    """Whether a linear layer and the normalisation after it count as one layer in the z⁺ pass.
+    """A linear layer and the normalisation after it, which may count as one layer in the z⁺ pass.
 
     They do where nothing else uses the layer's output, which is known only when the forward pass has ended.
 
@@ -40,9 +40,9 @@ class FusedNorm:
     uses: Uses
     scale: torch.Tensor | None = None
 
-    def __bool__(self) -> bool:
-        """They count as one."""
-        return self.scale is not None and self.uses.count == 1
+    def fused(self) -> torch.Tensor | None:
+        """The scale, if layer and normalisation count as one."""
+        return self.scale if self.uses.count == 1 else None
 
 
 @dataclass(eq=False)

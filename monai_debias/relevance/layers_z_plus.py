@@ -44,9 +44,10 @@ def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) ->
     linear, signed = layer.linear, not mode.known_of(layer.x).nonnegative
 
     def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        if norm:
-            weight = linear.scaled(weight, norm.scale)
-        return z_plus_transposed(linear.transpose, g, x, weight, signed)
+        scale = norm.fused()
+        return z_plus_transposed(
+            linear.transpose, g, x, weight if scale is None else linear.scaled(weight, scale), signed
+        )
 
     known = Known(layer=layer, signed=signed, norm=norm)
     return ZPlus(known, Rule(rule, (True, False)), (layer.x, layer.weight))
@@ -66,7 +67,9 @@ def normalisation(
         known = Known(companion=companion_of_linear(torch.mul, input, scale, signed) + shift.relu())
 
     def rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        return g if norm else z_plus_transposed(_times, g, x, scale, signed)
+        if norm is not None and norm.fused() is not None:
+            return g
+        return z_plus_transposed(_times, g, x, scale, signed)
 
     return ZPlus(known, Rule(rule, (True, len(scale) == len(input))), (input, scale))
 
@@ -105,7 +108,7 @@ def gated_linear_unit(
 def concatenation(mode: DualMode, function: Callable, _: Tag, __: torch.Tensor, *args: Any, **kwargs: Any) -> ZPlus:
     """Concatenation, of which every part keeps its companion."""
     nonnegative, companions = known_of_linear(mode, function, args, kwargs)
-    return ZPlus(Known(nonnegative, *companions))
+    return ZPlus(Known(nonnegative, None if nonnegative else companions[0]))
 
 
 Z_PLUS_HANDLERS: dict[str, Callable[..., ZPlus]] = {

@@ -78,6 +78,14 @@ class Task(ABC):
             ValueError: when the labels are not those of the task.
         """
 
+    def check_outputs(self, n_outputs: int) -> None:
+        """Raise a ValueError unless the task can have so many logits."""
+        if n_outputs < self.least_outputs or n_outputs > self.most_outputs:
+            raise ValueError(
+                f"there are {n_outputs} outputs, but the task {self.name!r} has {self.least_outputs}"
+                f"{'' if self.most_outputs == self.least_outputs else ' or more'}: choose another task or network."
+            )
+
     def thresholds(self, given: float | Sequence[float | None] | None, n_outputs: int) -> torch.Tensor:
         """The threshold of each output, (K,), in double precision; NaN where there is none.
 
@@ -89,11 +97,7 @@ class Task(ABC):
             ValueError: when K is not a number of outputs that the task has, there are more or fewer thresholds than
                 outputs, or a softmax is given some.
         """
-        if n_outputs < self.least_outputs or n_outputs > self.most_outputs:
-            raise ValueError(
-                f"there are {n_outputs} outputs, but the task {self.name!r} has {self.least_outputs}"
-                f"{'' if self.most_outputs == self.least_outputs else ' or more'}: choose another task or network."
-            )
+        self.check_outputs(n_outputs)
         if given is not None and not self.has_thresholds:
             raise ValueError("a softmax decides for the class of the largest probability and takes no thresholds.")
         if given is None or isinstance(given, int | float):

@@ -58,7 +58,7 @@ def load_datalist(
     of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
     ``test_``. An item has ``image``, ``label``, ``patient_id`` (str), and may have ``mask``, ``sector`` and other keys.
     The label is a class (int); or where several can be there at once a list with 1, 0 or null for each of ``labels``,
-    null (or -1) where it is not known. A path that is null or empty counts as none, thus some items may have a mask
+    null or -1 where it is not known. A path that is null or empty counts as none, thus some items may have a mask
     and others not.
 
     Args:
@@ -69,7 +69,7 @@ def load_datalist(
 
     Returns:
         The items, with the paths resolved to strings, the patient as a string, a list of labels as an array (K,) of
-        float32 with NaN for null, and the place in the file (such as
+        float32 with -1 for null, and the place in the file (such as
         ``"training 17"``, from 0) under the key ``"item"``.
 
     Raises:
@@ -349,7 +349,7 @@ def _own(item: Mapping[str, Any]) -> dict[str, Any]:
     """What the file holds of an item: not its place, no path that is null or empty, and labels as a list."""
     own = {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
     if isinstance(own.get("label"), np.ndarray):
-        own["label"] = [None if np.isnan(entry) else int(entry) for entry in own["label"]]
+        own["label"] = [None if entry == -1 else int(entry) for entry in own["label"]]
     return own
 
 
@@ -357,7 +357,7 @@ def _array(label: Any) -> dict[str, Any]:
     """An entry with a list of labels as an array, which a batch stacks; none of a class."""
     if not isinstance(label, list):
         return {}
-    return {"label": np.array([np.nan if entry is None else entry for entry in label], dtype=np.float32)}
+    return {"label": np.array([-1 if entry is None else entry for entry in label], dtype=np.float32)}
 
 
 def _first(paths: Sequence[str]) -> str:

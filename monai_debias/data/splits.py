@@ -97,7 +97,7 @@ def split_by_patient(
         fractions: share of each section, of sum 1; default: training 0.7, validation 0.1, test 0.2.
         seed: seed of the choice.
         patient_key: key of the patient.
-        label_key: key of the label.
+        label_key: key of the label; where it is a list, each combination of labels counts as one.
 
     Returns:
         The items of each section in their original order, as copies.
@@ -121,9 +121,9 @@ def split_by_patient(
             f"{patient_key!r} does not tell them apart"
         )
     _require(items, label_key)
-    labels = {label: index for index, label in enumerate(sorted({item[label_key] for item in items}, key=str))}
+    labels = {label: index for index, label in enumerate(sorted({str(item[label_key]) for item in items}))}
     counts = {
-        patient: np.bincount([labels[items[i][label_key]] for i in rows], minlength=len(labels))
+        patient: np.bincount([labels[str(items[i][label_key])] for i in rows], minlength=len(labels))
         for patient, rows in patients.items()
     }
     shuffled = np.random.RandomState(seed).permutation(sorted(patients)).tolist()

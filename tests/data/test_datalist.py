@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from monai.data import list_data_collate
 
 from monai_debias.data.datalist import load_datalist, save_datalist
 
@@ -49,6 +52,28 @@ def test_absolute_paths_become_relative_and_the_directory_may_move(directory, tm
     moved = tmp_path_factory.mktemp("moved") / "set"
     directory.rename(moved)
     assert [Path(item["image"]).parent for item in load_datalist(moved, "training")] == [moved, moved]
+
+
+def test_several_labels_of_an_item(directory):
+    rows = [[1, 0, None], [0, -1, 1]]
+    section = [{**item, "label": row} for item, row in zip(items(0, 1), rows, strict=True)]
+    names = ("cyst", "stone", "tumour")
+    content = json.loads(save(directory, {"training": section}, names).read_text())
+    assert [item["label"] for item in content["training"]] == rows
+    loaded = load_datalist(directory, "training", names)
+    assert np.stack([item["label"] for item in loaded]).tolist() == [[1, 0, -1], [0, -1, 1]]
+    batch = list_data_collate([{"label": item["label"]} for item in loaded])["label"]
+    assert (batch.shape, batch.dtype) == ((2, 3), torch.float32)
+    again = json.loads(save(directory, {"training": loaded}, names, overwrite=True).read_text())
+    assert [item["label"] for item in again["training"]] == [[1, 0, None], [0, None, 1]]
+    for wrong, message in (
+        ([1, 0], r"item 1 of .* has the label \[1, 0\], expected 1, 0 or null for each of cyst, stone, tumour"),
+        ([1, 0, 2], "expected 1, 0 or null"),
+        (2, "both classes and lists of labels"),
+    ):
+        section[1]["label"] = wrong
+        with pytest.raises(ValueError, match=message):
+            save(directory, {"training": section}, names, overwrite=True)
 
 
 def test_files_beside_the_directory(directory):

@@ -156,3 +156,10 @@ def test_empty_lists_and_missing_keys():
 def test_large_cohort_is_quick():
     items = [{"patient_id": f"p{n // 3}"} for n in range(60000)]
     assert mask_fraction(keep_mask_fraction(items, 0.05)) == 0.05
+
+
+def test_combinations_of_several_labels_are_spread():
+    items = [{"patient_id": f"p{n // 2}", "label": [n // 2 % 2, 1 - n // 2 % 2]} for n in range(40)]
+    sections = split_by_patient(items, {"training": 0.5, "test": 0.5})
+    for section in sections.values():
+        assert sum(item["label"][0] for item in section) == len(section) / 2 == 10

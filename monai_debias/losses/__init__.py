@@ -10,6 +10,7 @@ from monai_debias.losses.mixup import MixupLoss
 from monai_debias.losses.nested import nested_loss
 from monai_debias.losses.rank_pooling import rank_pooling
 from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
+from monai_debias.losses.task_loss import TaskLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MixupLoss",
     "SampleWeightedLoss",
     "SpectralDecouplingLoss",
+    "TaskLoss",
     "background_loss",
     "foreground_loss",
     "nested_loss",

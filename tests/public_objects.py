@@ -70,6 +70,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "RelevanceWeightSchedule": {"loss": _ISNET_LOSS},
     "UltrasoundSectorMaskd": {"mask_key": ["sector"]},  # it writes a mask, and leaves a sample that has one as it is
     "SpectralDecouplingLoss.forward": {"target": torch.tensor([0, 1])},
+    "TaskLoss.forward": {"label": torch.tensor([0, 1])},
     "attention": {"loader": [{"image": _IMAGE, "mask": torch.eye(8).expand(2, 1, 8, 8)}]},
     "background_loss": {"mask": _MASK},
     "background_relevance": {"mask": _MASK},

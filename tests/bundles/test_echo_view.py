@@ -29,7 +29,7 @@ from monai_debias.demo import build_echo_cohort
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
-SPLITS = ("test_same", "test_none", "test_reversed")
+SPLITS = ("test_same", "test_random", "test_reversed")
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 KEY_METRICS = ("val_accuracy", "val_swap_consistency", "val_consistent_accuracy")
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--image_size", "[48,48]"]
@@ -191,13 +191,13 @@ def test_isnet_leaves_a_plain_network(isnet, trained, cohort, tmp_path):
     arguments = ["run", "--config_file", configs("train", "evaluate"), "--dataset_dir", cohort, "--ckpt_dir", isnet]
     run(*arguments, "--output_dir", tmp_path / "eval", "--image_size", "[48,48]", "--n_resamples", "50")
     assert list(json.loads((tmp_path / "eval" / "metrics.json").read_text())) == list(SPLITS)
-    path = Path(load_datalist(cohort, "test_none")[0]["image"])
+    path = Path(load_datalist(cohort, "test_random")[0]["image"])
     infer(isnet, path, tmp_path / "one")
     assert [row["file"] for row in read(tmp_path / "one" / "predictions.csv")] == [str(path)]
 
 
 def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
-    source = cohort / "test_none"
+    source = cohort / "test_random"
     output = infer(trained, source, tmp_path / "folder")
     rows = read(tmp_path / "folder" / "predictions.csv")
     assert [row["file"] for row in rows] == [str(path) for path in sorted(source.glob("*.dcm"))]
@@ -216,7 +216,7 @@ def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
     """A clip whose frames are all its middle frame is judged as the clip's middle frame, not as the clip."""
     import monai_debias.transforms as t
 
-    path = load_datalist(cohort, "test_none")[0]["image"]
+    path = load_datalist(cohort, "test_random")[0]["image"]
     whole = t.LoadUltrasound()(path)
     assert whole.shape[-1] == 4
     assert not torch.equal(whole[..., 0], whole[..., 2])
@@ -239,7 +239,7 @@ def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
 def test_inference_leaves_out_what_it_cannot_read_unless_it_is_strict(trained, cohort, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
-    files = sorted((cohort / "test_none").glob("*.dcm"))[:3]
+    files = sorted((cohort / "test_random").glob("*.dcm"))[:3]
     for name, file in zip(("a.dcm", "b.dcm", "e.dcm"), files, strict=True):
         shutil.copy(file, source / name)
     (source / "c.dcm").write_bytes(files[0].read_bytes()[:-2000])

@@ -31,7 +31,7 @@ class Cohort:
         self.rng = np.random.default_rng(0)
         for section, patient, n in (("training", "a", 8), ("validation", "b", 2), ("test_same", "c", 2)):
             self.content[section] = [self.item(f"{section}{i}", i % 2, f"{patient}{i}") for i in range(n)]
-        self.content["test_none"] = [dict(item) for item in self.content["test_same"]]  # the same images: paired
+        self.content["test_random"] = [dict(item) for item in self.content["test_same"]]  # the same images: paired
         self.training = self.content["training"]
 
     def item(self, name: str, label: int, patient: str) -> dict[str, Any]:

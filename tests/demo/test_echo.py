@@ -66,7 +66,7 @@ def test_datalist_describes_every_file(cohort, datalist):
 
 def test_splits_are_by_patient_and_each_patient_has_every_view(datalist):
     patients = {section: {item["patient_id"] for item in datalist[section]} for section in SECTIONS}
-    assert patients["test_same"] == patients["test_none"] == patients["test_reversed"]
+    assert patients["test_same"] == patients["test_random"] == patients["test_reversed"]
     groups = [patients["training"], patients["validation"], patients["test_same"]]
     assert len(set.union(*groups)) == sum(map(len, groups)) == 5
     for section in SECTIONS:
@@ -124,10 +124,12 @@ def test_regions_enclose_the_sector_tightly_with_its_scale(tmp_path):
 
 def test_test_sections_differ_outside_the_sector_only(cohort, datalist):
     changed = 0
-    for same, none, reversed_ in zip(*(datalist[f"test_{mode}"] for mode in ("same", "none", "reversed")), strict=True):
-        clips = [dcmread(cohort / item["image"]).pixel_array.astype(int) for item in (same, none, reversed_)]
+    for same, random, reversed_ in zip(
+        *(datalist[f"test_{mode}"] for mode in ("same", "random", "reversed")), strict=True
+    ):
+        clips = [dcmread(cohort / item["image"]).pixel_array.astype(int) for item in (same, random, reversed_)]
         sector = np.asarray(Image.open(cohort / same["sector"])) > 0
-        for clip, item in zip(clips[1:], (none, reversed_), strict=True):
+        for clip, item in zip(clips[1:], (random, reversed_), strict=True):
             difference = np.abs(clip - clips[0])
             assert difference[:, sector].max() <= 2, "JPEG noise at most"
             assert (difference.max() > 100) == (item["overlay"] != same["overlay"])
@@ -176,7 +178,7 @@ def test_nothing_but_the_cue_depends_on_the_view(cohort, datalist):
 def test_cue_shares_are_exact(bias):
     labels = np.random.default_rng(1).permutation(np.repeat(np.arange(4), 400))
     same, none, reversed_ = (
-        assign_cues(labels, mode, bias, np.random.default_rng(2)) for mode in ("same", "none", "reversed")
+        assign_cues(labels, mode, bias, np.random.default_rng(2)) for mode in ("same", "random", "reversed")
     )
     table = np.stack([np.bincount(same[labels == view], minlength=4) for view in range(4)])
     assert (np.diag(table) == round(400 * bias)).all()
@@ -192,7 +194,7 @@ def test_cue_assignment_follows_the_generator():
     first, again, other = (assign_cues(labels, "same", 0.5, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
-    assert assign_cues([], "none", 0.95, np.random.default_rng(0)).shape == (0,)
+    assert assign_cues([], "random", 0.95, np.random.default_rng(0)).shape == (0,)
 
 
 def test_same_seed_same_bytes_whatever_the_workers(cohort, tmp_path):

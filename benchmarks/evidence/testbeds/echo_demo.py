@@ -34,7 +34,7 @@ from monai_debias.demo import echo_demo_cohort
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLE = ROOT / "bundles" / "echo_view"
 COHORTS = ROOT / "benchmarks" / "cohorts"
-SPLITS = {"same": "same bias", "none": "random overlay", "reversed": "reversed overlay"}
+SPLITS = {"same": "same bias", "random": "random overlay", "reversed": "reversed overlay"}
 CHANCE = 0.25  # one of four views
 N_SWAPS = 2  # other backgrounds for each image: the sections are small
 NATURE = (

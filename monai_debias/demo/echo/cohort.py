@@ -41,7 +41,7 @@ SECTIONS = {
     "training": ("train", "same"),
     "validation": ("val", "same"),
     "test_same": ("test", "same"),
-    "test_none": ("test", "none"),
+    "test_random": ("test", "random"),
     "test_reversed": ("test", "reversed"),
 }
 _GROUPS = ("train", "val", "test")
@@ -89,15 +89,14 @@ def build_echo_cohort(
 
     Every patient contributes one clip of each view (PLAX, PSAX, A2C, A4C) from one scanner. Anatomy, acoustic window,
     scanner, sector, depth and settings are drawn independently of the view. Patients of training, validation and test
-    differ; ``test_same``, ``test_none`` and ``test_reversed`` are paired: the same clips of the same patients, only the
-    cue on the screen differs.
+    differ; the three test sections are the same clips of the same patients and differ only in the cue on the screen.
 
     ======================  ==========================================================
     section                 the cue names
     ======================  ==========================================================
     training, validation,   the own view with share ``bias``, else one of the others
     test_same
-    test_none               any view, whatever the own one
+    test_random             any view, whatever the own one
     test_reversed           one of the three other views, never the own
     ======================  ==========================================================
 
@@ -122,7 +121,7 @@ def build_echo_cohort(
         >>> from monai_debias.demo.echo.cohort import build_echo_cohort
         >>> folder = build_echo_cohort(tempfile.mkdtemp(), patients=(1, 1, 1), frames=1, workers=1, progress=False)
         >>> sorted(entry.name for entry in folder.iterdir())[:3]
-        ['datalist.json', 'masks', 'test_none']
+        ['datalist.json', 'masks', 'test_random']
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -17,7 +17,7 @@ __all__ = ["assign_cues"]
 
 @expects(
     labels=SequenceOf(Integer(f"[0, {len(VIEWS) - 1}]")),
-    mode=OneOf("same", "none", "reversed"),
+    mode=OneOf("same", "random", "reversed"),
     bias=Number(f"[{1 / len(VIEWS)}, 1]"),
     rng=Instance(np.random.Generator),
 )
@@ -31,13 +31,13 @@ def assign_cues(
     ==============  ================================================================================
     ``"same"``      the own view for the share ``bias`` of each view's items, for the rest one of
                     the other three, in equal parts
-    ``"none"``      any of the four views, in equal parts
+    ``"random"``    any of the four views, in equal parts
     ``"reversed"``  one of the other three views, in equal parts
     ==============  ================================================================================
 
     Args:
         labels: the items' own views, integers in [0, 3], any number of items.
-        mode: ``"same"``, ``"none"`` or ``"reversed"``.
+        mode: ``"same"``, ``"random"`` or ``"reversed"``.
         bias: share of own-view cues, from 0.25 (chance: the cue says nothing about the view) to 1; for ``"same"``.
         rng: decides which items get which cue.
 
@@ -61,7 +61,7 @@ def assign_cues(
         where = rng.permutation(np.flatnonzero(own == view))
         if mode == "same":
             where = where[round(bias * len(where)) :]
-        choices = np.arange(len(VIEWS)) if mode == "none" else np.delete(np.arange(len(VIEWS)), view)
+        choices = np.arange(len(VIEWS)) if mode == "random" else np.delete(np.arange(len(VIEWS)), view)
         # Whole rounds through the choices; the incomplete last round is drawn without replacement.
         rounds = [rng.permutation(choices) for _ in range(-(-len(where) // len(choices)))]
         cues[where] = np.concatenate([*rounds, np.empty(0, np.int64)])[: len(where)]

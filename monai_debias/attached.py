@@ -38,7 +38,7 @@ _TAKERS = {
     "weight": "SampleWeightedLoss",
     "rows": "MixupLoss, which goes inside SampleWeightedLoss and ISNetLRPLoss, and for images FlowMixupInferer",
     "heatmap": "ISNetLRPLoss",
-    "explain": "ISNetInferer",
+    "explain": "ISNetInferer, which batches with masks are for",
 }
 _LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size", "is_floating_point", "numel"})
 

@@ -31,7 +31,7 @@ BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 SPLITS = ("test_same", "test_random", "test_reversed")
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
-KEY_METRICS = ("val_accuracy", "val_swap_consistency", "val_consistent_accuracy")
+KEY_METRICS = ("val_accuracy", "val_swap_consistency", "consistent_val_accuracy")
 SMALL = ["--max_epochs", "1", "--batch_size", "8", "--image_size", "[48,48]"]
 
 
@@ -108,8 +108,8 @@ def test_training_leaves_a_model_a_resumable_state_and_a_log(trained):
     ("overlay", "options"),
     [
         ("backmix", ()),
+        ("backmix", ("--background", "noise")),
         ("wbackmix", ("--requested_mask_fraction", "0.3")),
-        ("background_ablation", ("--background", "noise")),
         ("spectral_decoupling", ("--penalty_weight", "1.0")),
         ("mixup", ()),
         ("manifold_mixup", ("--alpha", "0.4")),
@@ -128,9 +128,9 @@ def test_the_best_epoch_is_chosen_by_the_exchange_of_backgrounds(tmp_path, cohor
     assert 0 < found["val_accuracy"] <= 1
     assert 0 < found["val_swap_consistency"] <= 1
     product = found["val_accuracy"] * found["val_swap_consistency"]
-    assert found["val_consistent_accuracy"] == pytest.approx(product, abs=1e-6)
+    assert found["consistent_val_accuracy"] == pytest.approx(product, abs=1e-6)
     best = torch.load(tmp_path / "last.pt", weights_only=True)["best"]
-    assert best["metric"] == "val_consistent_accuracy"
+    assert best["metric"] == "consistent_val_accuracy"
     assert best["score"] == pytest.approx(product, abs=1e-6)
 
 
@@ -361,12 +361,10 @@ def run_two_processes(*arguments: object) -> None:
 
 
 def test_backmix_isnet_and_spectral_decoupling_in_one_training(tmp_path, cohort):
-    train(tmp_path, cohort, "backmix", "isnet", "combined", options=("--penalty_weight", "1.0"))
+    train(tmp_path, cohort, "backmix", "isnet", "spectral_decoupling", options=("--penalty_weight", "1.0"))
     terms = {name: logged(tmp_path).Scalars(name)[-1].value for name in logged(tmp_path).Tags()["scalars"]}
-    assert all(terms[f"{name}_loss"] > 0 for name in ("classification", "background"))
+    assert all(terms[f"{name}_loss"] > 0 for name in ("classification", "background", "penalty"))
     assert torch.load(tmp_path / "model.pt", weights_only=True)["fc.weight"].shape == (4, 256)
-    config = json.loads((BUNDLE / "configs" / "combined.json").read_text())
-    assert config["loss#classification_loss"]["_target_"].endswith(".SpectralDecouplingLoss")
 
 
 def test_flow_mixup_in_two_processes_and_its_groups(tmp_path, cohort):
@@ -386,16 +384,16 @@ def test_two_processes_train_one_model(tmp_path, cohort):
     assert weights["fc.weight"].shape == (4, 256)  # saved as the plain network, without a "module." prefix
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
     found = {name: logged(tmp_path).Scalars(name)[-1].value for name in KEY_METRICS}
-    assert found["val_consistent_accuracy"] == pytest.approx(found["val_accuracy"] * found["val_swap_consistency"])
+    assert found["consistent_val_accuracy"] == pytest.approx(found["val_accuracy"] * found["val_swap_consistency"])
 
 
 def test_isnet_with_deep_supervision_few_masks_and_tuned_cuts_in_two_processes(tmp_path, cohort):
     """On top of BackMix; and one process resumes what two have begun: what the method needs is in ``last.pt``."""
     guide = (BUNDLE.parents[1] / "docs" / "isnet.md").read_text(encoding="utf-8")
     (tmp_path / "tuning.json").write_text(next(b for b in json_blocks(guide) if "RelevanceCutTuning" in b))
-    files = ["train", "backmix", "isnet", "isnet_lds", "isnet_few_masks", tmp_path / "tuning"]
+    files = ["train", "backmix", "isnet", "isnet_lds", "few_masks", tmp_path / "tuning"]
     options = ["--dataset_dir", cohort, "--ckpt_dir", tmp_path, "--output_dir", tmp_path, *SMALL]
-    options += ["--train#cut_tuning#epochs", "1", "--requested_mask_fraction", "0.3"]
+    options += ["--train#method_handlers#cut_tuning#epochs", "1", "--requested_mask_fraction", "0.3"]
     run_two_processes("--config_file", configs(*files, "multi_gpu_train"), *options)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     assert state["cut_tuning"] == {"tuned": True}

@@ -32,7 +32,7 @@ SMALL = {
     "network_def#block_inplanes": [8, 8, 8, 8],
 }
 PLAIN, BACKMIX, ISNET = ["train"], ["train", "backmix", "select_by_swap"], ["train", "isnet"]
-FEW_MASKS = (["train", "wbackmix"], ["train", "isnet", "isnet_few_masks"])
+FEW_MASKS = (["train", "wbackmix"], ["train", "isnet", "few_masks"])
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the ultrasound sector is a guess"),
@@ -137,7 +137,7 @@ def test_without_a_search_for_sectors_only_the_items_with_masks_are_treated(tmed
     edit(tmed2, some)
     workflow = run(tmed2, BACKMIX, find_sectors=False)
     assert ["mask" in s for s in samples_of(workflow, "train#cached_dataset")] == [True, False] * 4
-    assert len(samples_of(workflow, "validate#swap_dataset")) == 2
+    assert len(samples_of(workflow, "validate#masked_dataset")) == 2
     run(tmed2, ISNET, find_sectors=False)
     workflow = run(tmed2, ["train", "wbackmix"], find_sectors=False)
     flags = [s["use_mask"] for s in samples_of(workflow, "train#cached_dataset")]
@@ -156,7 +156,7 @@ def test_clips_whose_sector_is_found_and_stills_with_a_mask_are_one_data_set(tme
     workflow = run(tmed2, BACKMIX)
     assert (tmed2 / "-".join(BACKMIX) / "model.pt").exists()
     items = load_datalist(tmed2, "validation")
-    for item, sample in zip(items, samples_of(workflow, "validate#swap_dataset"), strict=True):
+    for item, sample in zip(items, samples_of(workflow, "validate#masked_dataset"), strict=True):
         assert sample["mask"].meta["filename_or_obj"] == item.get("mask", item["image"])
         assert len(sample["mask"].meta["spatial_shape"]) == 2
         assert torch.equal(sample["mask"].affine, sample["image"].affine)

@@ -34,13 +34,13 @@ def make_batch() -> dict[str, torch.Tensor]:
     return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0]), "mask": mask}
 
 
-def train_with_overlay(overlay: str, n_entries: int) -> Any:
+def train_with_overlay(overlay: str, n_entries: int, mask: bool = True) -> Any:
     """The stock trainer of a bundle, with the entries of an overlay, after an epoch."""
     trainer = {
         "_target_": "SupervisedTrainer",
         "max_epochs": 1,
         "device": "cpu",
-        "train_data_loader": [make_batch()],
+        "train_data_loader": [{key: value for key, value in make_batch().items() if mask or key != "mask"}],
         "network": "@network",
         "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
         "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()", "lr": 0.001},

@@ -6,20 +6,19 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import re
 from typing import Any
 
 import monai.networks.nets
 import pytest
 import torch
-from guides import CONFIGS, NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
+from guides import NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
 from ignite.engine import Events
-from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
+from monai_debias.attached import attached
 
 GUIDE = read_guide("mixup")
 NETS: dict[str, dict[str, Any]] = {
@@ -57,9 +56,11 @@ def run(parts: dict[str, Any], content: str) -> None:
 
 def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
     before = parts["network"].fc.weight.detach().clone()
+    parts["loader"] = [{key: batch[key] for key in ("image", "label")} for batch in parts["loader"]]
     run(parts, "SupervisedTrainer(")
     assert set(parts["trainer"].state.metrics) == {"unmixed_loss", "layer2_loss", "layer3_loss"}
-    assert len(parts["trainer"].state.output["pred"]) == 12
+    output = parts["trainer"].state.output
+    assert [(len(item["pred"]), item["label"]) for item in output] == [(3, 0), (3, 1), (3, 2), (3, 0)]
     assert not torch.equal(parts["network"].fc.weight, before)
     assert all(f"`{name}`" in GUIDE for name in parts["trainer"].state.metrics)
 
@@ -79,21 +80,23 @@ def test_one_line_makes_it_another_of_the_three(parts):
         assert mixup.flow == ("append" if "appended" in row else "replace")
         assert mixup.select == ("random" if "random" in row else "all")
         assert (mixup.layers == ("input",)) == ("| Mixup" in row)
-        image, label = engines.PrepareBatchAttached(parts["mixup"])(make_batch(), "cpu")
-        assert parts["network"](image).shape == label.shape
+        batch = {key: make_batch()[key] for key in ("image", "label")}
+        image, label = engines.PrepareBatchAttached(parts["mixup"])(batch, "cpu")
+        pred = inferers.FlowMixupInferer()(image, parts["network"])
+        assert attached(pred, "rows", pred).shape == attached(label, "rows").shape
     assert lines[-1] == block(GUIDE, "python", "SupervisedTrainer(").splitlines()[0]
 
 
-def test_three_entries_put_it_into_a_bundle():
-    trained = train_with_overlay(block(GUIDE, "json", "MixBatchd"), 3)
+def test_four_entries_put_it_into_a_bundle():
+    trained = train_with_overlay(block(GUIDE, "json", "MixBatchd"), 4, mask=False)
     assert set(trained.loss_function.terms) == {"unmixed", "layer2", "layer3"}
-    output = trained.state.output  # decollated
-    assert len(output) == 12
-    assert [item["image"] is None for item in output] == [False] * 4 + [True] * 8
+    assert [(item["image"].shape, item["label"]) for item in trained.state.output] == [
+        ((1, 32, 32), label) for label in (0, 1, 2, 0)
+    ]
 
 
 def test_the_table_names_the_options_and_their_defaults():
-    public = {name: getattr(m, name) for m in (engines, losses, transforms) for name in m.__all__}
+    public = {name: getattr(m, name) for m in (engines, inferers, losses, transforms) for name in m.__all__}
     listed: dict[str, list[str]] = {}
     owner = ""
     for name, option, _, default, _ in rows("Options"):
@@ -156,41 +159,13 @@ def test_wrong_labels(parts):
     assert [item["clean_label"] for item in parts["datalist"]["training"]] == [n % 3 for n in range(30)]
 
 
-def test_an_isnet_of_mixed_images(parts):
-    run(parts, "PrepareBatchAttached")
-    image, target, _, kwargs = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
-    pred = inferers.ISNetInferer()(image, parts["network"].train(), **kwargs)
-    parts["loss"](pred, target).backward()
+def test_an_isnet_of_mixed_batches(parts):
+    run(parts, "ISNetLRPLoss(MixupLoss")
+    image, label = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
+    pred = parts["inferer"](image, parts["network"].train())
+    parts["loss"](pred, label).backward()
     assert set(parts["loss"].terms) == {"classification", "background", "foreground"}
-    assert set(parts["loss"].classification_loss.terms) == {"mixed"}
-
-
-@pytest.mark.parametrize("method", ["mixup", "manifold_mixup", "flow_mixup"])
-def test_an_isnet_in_the_bundle(method):
-    parser = ConfigParser()
-    parser.read_config([CONFIGS / f"{name}.json" for name in ("train", method, "isnet")])
-    parser.update(json.loads(block(GUIDE, "json", "mask_key")))
-    parser["device"] = "cpu"
-    parser["network_def"] = {"_target_": "ResNet", **NETWORK, "num_classes": 4}
-    network = parser.get_parsed_content("network").train()
-    prepare, inferer = (parser.get_parsed_content(f"train#{name}") for name in ("prepare_batch", "inferer"))
-    loss = parser.get_parsed_content("loss")
-    image, target, _, kwargs = prepare(make_batch(), "cpu")
-    pred = inferer(image, network, **kwargs)
-    assert len(pred["logits"]) == len(target["label"]) == (12 if method == "flow_mixup" else 4)
-    assert len(pred["heatmap"]) == 4  # appended rows have none
-    loss(pred, target).backward()
-    assert loss.terms["background"].isfinite()
-
-
-def test_spectral_decoupling_on_top_in_the_bundle():
-    parser = ConfigParser()
-    parser.read_config([CONFIGS / f"{name}.json" for name in ("train", "flow_mixup", "combined")])
-    parser["device"] = "cpu"
-    loss = parser.get_parsed_content("loss")
-    assert isinstance(loss, losses.MixupLoss)
-    assert isinstance(loss.classification_loss, losses.SpectralDecouplingLoss)
-    assert loss.groups == ("unmixed", "layer2", "layer3")
+    assert set(parts["loss"].classification_loss.terms) == {"unmixed", "layer2", "layer3"}
 
 
 def test_the_error_messages_that_it_names():

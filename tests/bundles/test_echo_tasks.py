@@ -19,7 +19,7 @@ from monai_debias.data import load_datalist, save_datalist
 from monai_debias.demo import build_echo_cohort
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
-SECTIONS = ("training", "validation", "test_same", "test_none")
+SECTIONS = ("training", "validation", "test_same", "test_random")
 TASKS: dict[str, tuple[list[str], Callable[[int, int], Any]]] = {  # class names, and the label of a view and a number
     "multi_label": (["apical", "long axis", "never"], lambda view, n: [int(view > 1), view % 2 if n % 4 else None, 0]),
     "binary": (["parasternal", "apical"], lambda view, n: int(view > 1)),
@@ -54,7 +54,7 @@ def fixture_results(request, tmp_path_factory, cohort) -> tuple[str, Path]:
     train = ["--max_epochs", "1", "--batch_size", "8"]
     run(["train"], folder, *places, *train)
     run(["train", "evaluate"], folder, *places, "--n_resamples", "50")
-    frames = ["--dataset_dir", cohort / "test_none", "--checkpoint", folder / "model" / "model.pt", *common]
+    frames = ["--dataset_dir", cohort / "test_random", "--checkpoint", folder / "model" / "model.pt", *common]
     thresholds = ["--thresholds", folder / "eval" / "thresholds.json"]
     run(["inference"], folder, *frames, *thresholds, "--output_dir", folder / "predictions")
     return request.param, folder
@@ -79,8 +79,8 @@ def test_the_report_is_that_of_scikit_learn(results):
     task, folder = results
     report, names = json.loads((folder / "eval" / "metrics.json").read_text()), TASKS[task][0]
     rows = json.loads((folder / "eval" / "predictions.json").read_text())
-    assert list(report) == ["test_same", "test_none"]
-    assert {row["split"] for row in rows} == {"validation", "test_same", "test_none"}
+    assert list(report) == ["test_same", "test_random"]
+    assert {row["split"] for row in rows} == {"validation", "test_same", "test_random"}
     thresholds = json.loads((folder / "eval" / "thresholds.json").read_text())["thresholds"]
     for split, result in report.items():
         assert result["samples"] == 16

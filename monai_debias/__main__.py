@@ -11,7 +11,7 @@ from pathlib import Path
 
 from monai.utils import OptionalImportError, optional_import
 
-from monai_debias.apps.ultrasound import build_tmed2_datalist
+from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
 from monai_debias.apps.ultrasound.sector_files.command import sectors
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
@@ -30,7 +30,11 @@ def main() -> None:
     commands = {
         "check": check,
         "demo-data": {"echo": build_echo_cohort},
-        "datalist": {"folder": build_folder_datalist, "tmed2": build_tmed2_datalist},
+        "datalist": {
+            "folder": build_folder_datalist,
+            "ultrasound": build_ultrasound_datalist,
+            "tmed2": build_tmed2_datalist,
+        },
         "overlays": overlays,
         "sectors": sectors,
     }

@@ -37,7 +37,10 @@ def folder(tmp_path):
         (("datalist", "folder", "{0}"), "pass overwrite=True (--overwrite) to replace it"),
         (("datalist", "folder", "{0}", "--seed", "many"), "seed is 'many', expected an integer"),
         (("datalist", "folder", "{0}", "--overwrite"), "2 of 2 files have no Patient ID"),
-        (("datalist", "folder", "{0}", "--overwrite", "--patient_regex", "(p"), "is no regular expression: missing )"),
+        (
+            ("datalist", "folder", "{0}", "--overwrite", "--patient_regex", "(p"),
+            "not a regular expression: missing",
+        ),
         (("datalist", "folder", "{0}", "--overwrite", "--patient_regex", "(p1)", "--test_fraction", "2"), "in (0, 1)"),
         (("datalist", "tmed2", "{0}/A2C", "{0}/gone"), "gone does not exist"),
         (("demo-data", "echo", "{0}/new", "--bias", "5"), "bias is 5, expected a number in [0.25, 1]"),

@@ -7,18 +7,20 @@ from __future__ import annotations
 from monai_debias.data.check import check_datalist
 from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
 from monai_debias.data.find_files import find_files
-from monai_debias.data.image_folder import build_folder_datalist
+from monai_debias.data.folder_builder import build_folder_datalist
 from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mnist import load_mnist
-from monai_debias.data.reading import FileReadError, FileReadWarning, NotUltrasoundError
+from monai_debias.data.reader import ImageFileReader
+from monai_debias.data.reading import FileReadError, FileReadWarning, UnrelatedFileError
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
 
 __all__ = [
     "FileReadError",
     "FileReadWarning",
+    "ImageFileReader",
     "LeftOutError",
-    "NotUltrasoundError",
+    "UnrelatedFileError",
     "build_folder_datalist",
     "check_datalist",
     "check_splits",

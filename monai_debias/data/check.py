@@ -19,8 +19,9 @@ from monai.utils import optional_import
 
 from monai_debias.data.datalist import DATALIST_NAME, keys_without_path, read_datalist, resolve_paths, section_problems
 from monai_debias.data.masks import binary_values, fits_image, looks_inverted, read_channel_first
+from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader
 from monai_debias.data.splits import shared_patients
-from monai_debias.parameters import BOOL, NONE, PATH, Instance, Integer, expects
+from monai_debias.parameters import BOOL, NONE, PATH, Integer, expects
 
 __all__ = ["Defect", "check_datalist"]
 
@@ -62,9 +63,9 @@ class _Item:
         self.defects.append(Defect(kind, self.section, self.number, file, detail))
 
 
-@expects(datalist=PATH, reader=NONE | Instance(ImageReader), num_workers=Integer("[1, inf)"), progress=BOOL)
+@expects(datalist=PATH, reader=NONE | ANY_READER, num_workers=Integer("[1, inf)"), progress=BOOL)
 def check_datalist(
-    datalist: str | os.PathLike, reader: ImageReader | None = None, num_workers: int = 2, progress: bool = True
+    datalist: str | os.PathLike, reader: ImageReader | str | None = None, num_workers: int = 2, progress: bool = True
 ) -> list[Defect]:
     """Go through all images and masks of a datalist once, and list what is wrong; a bad file does not stop it.
 
@@ -88,7 +89,8 @@ def check_datalist(
 
     Args:
         datalist: the data-set directory, or its JSON file; see :func:`~monai_debias.data.datalist.load_datalist`.
-        reader: what reads images and masks, a ``monai.data.ImageReader``; default: ``UltrasoundReader()``.
+        reader: what reads images and masks, a ``monai.data.ImageReader`` or its dotted name; default:
+            :class:`~monai_debias.data.reader.ImageFileReader`.
         num_workers: number of threads that read files, 1 or more.
         progress: whether to show a progress bar, if tqdm is installed.
 
@@ -106,7 +108,7 @@ def check_datalist(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for n in range(3):
         ...         np.save(f"{folder}/{n}.npy", np.arange(64).reshape(8, 8) % (2 + n % 2))
-        ...     _ = save_datalist(folder, {"test": items}, ("PLAX", "PSAX"), "three images, two of them the same")
+        ...     _ = save_datalist(folder, {"test": items}, ("benign", "malignant"), "three images, two the same")
         ...     [(defect.kind, defect.item) for defect in check_datalist(folder, progress=False)]
         [('duplicate', 2)]
     """
@@ -115,9 +117,7 @@ def check_datalist(
     content = read_datalist(path)
     sections = {name: value for name, value in content.items() if isinstance(value, list)}
     items = list(_sound_items(sections, path.parent))
-    from monai_debias.apps.ultrasound.reader import UltrasoundReader
-
-    look = _Look(UltrasoundReader() if reader is None else reader)
+    look = _Look(ImageFileReader() if reader is None else find_reader(reader))
     with ThreadPoolExecutor(num_workers) as pool:
         looked = pool.map(look, items)
         bar = tqdm(looked, total=len(items), desc="files", unit="item") if progress and has_tqdm else looked
@@ -144,7 +144,7 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
     if not sections:
         yield Defect("datalist", "", None, "", "the file has no sections")
     if not labels:
-        yield Defect("datalist", "", None, "", 'the file has no labels, expected an object like {"0": "PLAX"}')
+        yield Defect("datalist", "", None, "", 'the file has no labels, expected an object like {"0": "benign"}')
     lacking = {"training", "validation"} - sections.keys()
     if len(lacking) == 1:
         yield Defect("datalist", "", None, "", f"there is no section {lacking.pop()!r}, and a training takes both")

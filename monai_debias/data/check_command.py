@@ -6,9 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from pydoc import locate
-
-from monai.data import ImageReader
 
 from monai_debias.data.check import Defect, check_datalist
 from monai_debias.files import write_csv
@@ -21,7 +18,7 @@ _SHOWN = 20  # defects of one kind; the CSV file has all
 def check(
     datalist: str,
     out: str | None = None,
-    reader: str = "monai_debias.apps.ultrasound.UltrasoundReader",
+    reader: str = "monai_debias.data.ImageFileReader",
     num_workers: int = 2,
     progress: bool = True,
     overwrite: bool = False,
@@ -44,7 +41,7 @@ def check(
     target = None if out is None else Path(out).expanduser()
     if target is not None and target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already; pass --overwrite to replace it")
-    defects = check_datalist(datalist, _reader(reader), num_workers, progress)
+    defects = check_datalist(datalist, reader, num_workers, progress)
     print(defect_table(defects))
     if target is not None:
         write_csv(target, Defect._fields, defects)
@@ -86,12 +83,3 @@ def defect_table(defects: Sequence[Defect]) -> str:
         lines.append("")
     counts = ", ".join(f"{kind} {len(found)}" for kind, found in by_kind.items())
     return "\n".join([*lines, f"{len(defects)} defect{'s' * (len(defects) > 1)} in all: {counts}"])
-
-
-def _reader(name: str) -> ImageReader:
-    found = locate(name)
-    if not (isinstance(found, type) and issubclass(found, ImageReader)):
-        raise ValueError(
-            f"reader is {name!r}, expected the dotted name of an image reader, like monai.data.NibabelReader"
-        )
-    return found()

@@ -19,7 +19,6 @@ from monai_debias.parameters import BOOL, ITEMS, NONE, PATH, STRING, Instance, M
 
 __all__ = [
     "DATALIST_NAME",
-    "ECHO_VIEWS",
     "ITEM_KEY",
     "PATH_KEYS",
     "keys_without_path",
@@ -34,17 +33,14 @@ __all__ = [
 
 DATALIST_NAME = "datalist.json"
 #: keys of an item that hold a path, relative to the data-set directory in the file
-PATH_KEYS = ("image", "mask", "sector")
+PATH_KEYS = ("image", "mask")
 #: key of a loaded item that holds its place in the file, such as "training 17": a name for messages that tells nothing
 #: of the patient
 ITEM_KEY = "item"
-#: the views of the BackMix paper in the order of their labels
-ECHO_VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 
 _HOW_TO_BUILD = (
-    "build one with `python -m monai_debias datalist folder {directory}` (own images, in a folder for each class), "
-    "`python -m monai_debias datalist tmed2` (TMED-2) or "
-    "`python -m monai_debias demo-data echo {directory}` (demo cohort)"
+    "build one with `python -m monai_debias datalist folder {directory}` (own images, in a folder for each class), or "
+    "see `python -m monai_debias datalist` and `python -m monai_debias demo-data` for the data sets that it knows."
 )
 
 
@@ -54,9 +50,9 @@ def load_datalist(
 ) -> list[dict[str, Any]]:
     """Load one section of the ``datalist.json`` of a data-set directory.
 
-    The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "PLAX", …}) and one list
-    of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
-    ``test_``. An item has ``image``, ``label``, ``patient_id`` (str), and may have ``mask``, ``sector`` and other keys.
+    The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "benign", …}) and one
+    list of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
+    ``test_``. An item has ``image``, ``label``, ``patient_id`` (str), and may have ``mask`` and other keys.
     The label is a class (int); or where several can be there at once a list with 1, 0 or null for each of ``labels``,
     null or -1 where it is not known. A path that is null or empty counts as none, thus some items may have a mask
     and others not.
@@ -83,7 +79,7 @@ def load_datalist(
         >>> with tempfile.TemporaryDirectory() as directory:
         ...     for item in items:
         ...         _ = Path(directory, item["image"]).write_bytes(b"")
-        ...     _ = save_datalist(directory, {"training": items}, ("PLAX", "PSAX"), "two images")
+        ...     _ = save_datalist(directory, {"training": items}, ("benign", "malignant"), "two images")
         ...     [item["label"] for item in load_datalist(directory, "training")]
         [0, 1]
     """
@@ -176,7 +172,7 @@ def save_datalist(
     Example:
         See :func:`load_datalist`.
 
-        >>> save_datalist("no/such/directory", {}, ("PLAX", "PSAX"), "")
+        >>> save_datalist("no/such/directory", {}, ("benign", "malignant"), "")
         Traceback (most recent call last):
         FileNotFoundError: the data-set directory no/such/directory does not exist
     """
@@ -251,7 +247,7 @@ def read_datalist(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} holds a JSON {type(content).__name__}, expected an object with sections; {how}")
     labels = content.setdefault("labels", {}) or {}
     if not (isinstance(labels, dict) and all(isinstance(name, str) for name in labels.values())):
-        raise ValueError(f'{path} has the labels {labels!r:.60}, expected an object of names like {{"0": "PLAX"}}')
+        raise ValueError(f'{path} has the labels {labels!r:.60}, expected an object of names like {{"0": "benign"}}')
     return {**content, "labels": labels}
 
 

@@ -32,7 +32,7 @@ class FoundFiles(NamedTuple):
 def find_files(path: str | Path) -> FoundFiles:
     """List the files at a path: the file itself, or all below a folder.
 
-    Whatever may be a file of ultrasound is listed, without being opened: the names of DICOM files tell nothing, so that
+    Whatever may be an image is listed, without being opened: the names of DICOM files tell nothing, so that
     only the reader can say which they are. Hidden files and folders, empty files, pipes, sockets, devices, folders that
     this user cannot open and links that lead nowhere are left out. A link to a folder is followed, but not to one that
     is searched anyway, or that the link is in.
@@ -77,7 +77,7 @@ def candidate(path: Path) -> Path | LeftOut:
         'is hidden, since its name begins with a dot'
     """
     if path.name.startswith("."):
-        return LeftOut(str(path), "not ultrasound", "is hidden, since its name begins with a dot")
+        return LeftOut(str(path), "unrelated", "is hidden, since its name begins with a dot")
     unreadable = read_or_leave_out(lambda: check_regular_file(path), path)
     return unreadable or path
 
@@ -95,7 +95,7 @@ def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:
         elif not entry.is_symlink() or _is_new(entry.resolve(), roots):
             yield from _search(entry, roots)
         else:
-            yield LeftOut(str(entry), "not ultrasound", f"is a link to {entry.resolve()}, which is searched anyway")
+            yield LeftOut(str(entry), "unrelated", f"is a link to {entry.resolve()}, which is searched anyway")
 
 
 def _is_new(target: Path, roots: set[Path]) -> bool:

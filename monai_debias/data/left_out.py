@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are left out of a job, each with the reason: never in silence, and never to the harm of the others.
 
-Folders hold more than ultrasound: reports and presentation states in a study, ``DICOMDIR``, ``Thumbs.db``, a table of
+Folders hold more than images: reports and presentation states in a study, ``DICOMDIR``, ``Thumbs.db``, a table of
 the labels. A job over a folder leaves them out, and what is damaged, and says so: in its log, and in ``left_out.csv``.
 """
 
@@ -17,7 +17,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from monai.utils import OptionalImportError
 
-from monai_debias.data.reading import FileReadError, NotUltrasoundError
+from monai_debias.data.reading import FileReadError
 from monai_debias.files import write_csv
 
 __all__ = [
@@ -44,7 +44,7 @@ class LeftOut(NamedTuple):
 
     Args:
         file: its path.
-        kind: ``"not ultrasound"`` for what is something else, ``"unreadable"`` for what is damaged, empty, of an
+        kind: ``"unrelated"`` for what is something else, ``"unreadable"`` for what is damaged, empty, of an
             unsupported kind, or closed to this user.
         reason: what is known of it.
     """
@@ -65,15 +65,15 @@ class LeftOut(NamedTuple):
             The reason, or None if the error is of another kind than those of a file that cannot be read.
 
         Example:
-            >>> LeftOut.because_of(NotUltrasoundError("a.dcm: is not ultrasound (modality SR)"), "a.dcm").reason
-            'is not ultrasound (modality SR)'
+            >>> LeftOut.because_of(FileReadError("a.dcm: is cut short."), "a.dcm").reason
+            'is cut short.'
         """
         cause: BaseException | None = error
         while not isinstance(cause, _ABOUT_A_FILE | None):
             cause = cause.__cause__
         if cause is None:
             return None
-        kind = "not ultrasound" if isinstance(cause, NotUltrasoundError) else "unreadable"
+        kind = cause.kind if isinstance(cause, FileReadError) else FileReadError.kind
         return cls(str(file), kind, str(cause).removeprefix(f"{file}: "))
 
 

@@ -26,8 +26,9 @@ class ReadableDataset(Dataset):
         key: the key of a sample that holds its file.
 
     Example:
-        >>> from monai_debias.apps.ultrasound import LoadUltrasoundd
-        >>> ReadableDataset([{"image": "gone.dcm"}], LoadUltrasoundd(keys="image"))[0]
+        >>> from monai.transforms import Lambdad
+        >>> from monai_debias.data import ImageFileReader
+        >>> ReadableDataset([{"image": "gone.dcm"}], Lambdad("image", ImageFileReader().read))[0]
         LeftOut(file='gone.dcm', kind='unreadable', reason='no such file')
     """
 
@@ -58,12 +59,15 @@ class ReadableLoader:
         LeftOutError: on iterating: if ``strict`` and a file would be left out, or if no file can be read at all.
 
     Example:
+        >>> from monai.transforms import Lambdad
         >>> from pydicom.data import get_testdata_file
-        >>> from monai_debias.apps.ultrasound import LoadUltrasoundd
-        >>> files = [get_testdata_file(name) for name in ("examples_ybr_color.dcm", "CT_small.dcm")]
-        >>> loader = ReadableLoader(ReadableDataset([{"image": file} for file in files], LoadUltrasoundd(keys="image")))
+        >>> from monai_debias.data import ImageFileReader
+        >>> reader = ImageFileReader()
+        >>> load = Lambdad("image", lambda file: reader.get_data(reader.read(file))[0])
+        >>> files = [get_testdata_file(name) for name in ("examples_ybr_color.dcm", "reportsi.dcm")]
+        >>> loader = ReadableLoader(ReadableDataset([{"image": file} for file in files], load))
         >>> len(list(loader)), [entry.kind for entry in loader.left_out]
-        (1, ['not ultrasound'])
+        (1, ['unrelated'])
     """
 
     def __init__(

@@ -16,18 +16,26 @@ from os import PathLike
 
 from monai.utils import OptionalImportError
 
-__all__ = ["FileReadError", "FileReadWarning", "NotUltrasoundError", "reading", "warn"]
+__all__ = ["FileReadError", "FileReadWarning", "UnrelatedFileError", "reading", "warn"]
 
 # the file that is being read, and what was said about it
 _file: ContextVar[tuple[str, set[str]]] = ContextVar("file")
 
 
 class FileReadError(ValueError):
-    """A file cannot be read as what it should be; the message names it, what was being read of it, and why."""
+    """A file cannot be read as what it should be; the message names it, what was being read of it, and why.
+
+    Attributes:
+        kind: what a list of files that are left out calls the reason.
+    """
+
+    kind = "unreadable"
 
 
-class NotUltrasoundError(FileReadError):
-    """A file is something else than an image, or of another modality: nothing is wrong with it, leave it out."""
+class UnrelatedFileError(FileReadError):
+    """A file is not an image, or not of the modality that is asked for: nothing is wrong with it, leave it out."""
+
+    kind = "unrelated"
 
 
 class FileReadWarning(UserWarning):

@@ -28,7 +28,7 @@ _Item = Mapping[str, Any]
 
 @expects(sections=MappingOf(ITEMS, key=STRING), patient_key=KEY)
 def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> None:
-    """Check that no patient is in two splits, which would let a classifier recognise the patient instead of the view.
+    """Check that no patient is in two splits, where a classifier could recognise the patient instead of the disease.
 
     Sections whose names begin with ``test`` may share patients with each other: paired test sets show the same patients
     under different biases.

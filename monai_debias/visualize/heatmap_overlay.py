@@ -23,7 +23,7 @@ from monai_debias.parameters import ARRAY, NONE, STRING, MappingOf, Number, Sequ
 
 __all__ = ["heatmap_overlay"]
 
-# Bright ends, since the strongest relevance must show on the black of an ultrasound image; grey, the colour of weak
+# Bright ends, since the strongest relevance must show on the black of an image; grey, the colour of weak
 # relevance, is readable as a line on white, too. Blue and vermilion are told apart with any kind of colour vision.
 _COLORS = LinearSegmentedColormap.from_list("relevance", ["#1aa7ff", "#808080", "#ff4a1c"])
 _OUTLINE = "#e8ff3a"

@@ -245,11 +245,11 @@ def test_inference_leaves_out_what_it_cannot_read_unless_it_is_strict(trained, c
     (source / "c.dcm").write_bytes(files[0].read_bytes()[:-2000])
     shutil.copy(get_testdata_file("reportsi.dcm"), source / "d.dcm")
     output = infer(trained, source, tmp_path / "out")
-    assert "3 files are used; 2 left out (1 not ultrasound, 1 unreadable)" in output
+    assert "3 files are used; 2 left out (1 unreadable, 1 unrelated)" in output
     names = [Path(row["file"]).name for row in read(tmp_path / "out" / "predictions.csv")]
     assert names == ["a.dcm", "b.dcm", "e.dcm"]
     left_out = {Path(row["file"]).name: (row["kind"], row["reason"]) for row in read(tmp_path / "out" / "left_out.csv")}
-    assert {name: kind for name, (kind, _) in left_out.items()} == {"c.dcm": "unreadable", "d.dcm": "not ultrasound"}
+    assert {name: kind for name, (kind, _) in left_out.items()} == {"c.dcm": "unreadable", "d.dcm": "unrelated"}
     assert "cut short" in left_out["c.dcm"][1]
     assert "modality SR" in left_out["d.dcm"][1]
 

@@ -18,8 +18,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound import build_tmed2_datalist
+from monai_debias.apps.ultrasound.views import ECHO_VIEWS
 from monai_debias.data import load_datalist
-from monai_debias.data.datalist import ECHO_VIEWS
 
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
 CONFIGS = Path(__file__).resolve().parents[2] / "bundles" / "echo_view" / "configs"

@@ -41,27 +41,27 @@ def values(loader):
     [({}, [[0], [2], [5]]), ({"batch_size": 2}, [[0], [2], [5]]), ({"batch_size": 4, "num_workers": 1}, [[0, 2], [5]])],
 )
 def test_what_can_be_read_comes_in_order(files, kwargs, expected, caplog):
-    known = LeftOut("pipe", "not ultrasound", "is a pipe")
+    known = LeftOut("pipe", "unrelated", "is a pipe")
     loader = make_loader(files, left_out=[known], **kwargs)
     for _ in range(2):  # a second pass finds the same
         assert values(loader) == expected
         assert [(Path(entry.file).name, entry.kind) for entry in loader.left_out] == [
-            ("pipe", "not ultrasound"),
-            ("1.csv", "not ultrasound"),
+            ("pipe", "unrelated"),
+            ("1.csv", "unrelated"),
             ("3.npy", "unreadable"),
             ("4.npy", "unreadable"),
         ]
-    assert caplog.text.count("3 files are used; 4 left out (2 not ultrasound, 2 unreadable)") == 2
+    assert caplog.text.count("3 files are used; 4 left out (2 unreadable, 2 unrelated)") == 2
 
 
 def test_strict_ends_at_the_first(files):
     batches = iter(make_loader(files, strict=True))
     assert next(batches)["image"].max() == 0
-    with pytest.raises(LeftOutError, match=r"strict.*1 left out \(1 not ultrasound\)\n.*1\.csv: is not a DICOM file"):
+    with pytest.raises(LeftOutError, match=r"strict.*1 left out \(1 unrelated\)\n.*1\.csv: is not a DICOM file"):
         next(batches)
     assert values(make_loader([files[0], files[2]], strict=True)) == [[0], [2]]
     with pytest.raises(LeftOutError, match="a pipe"):  # before the first is loaded
-        next(iter(make_loader(files[:1], left_out=[LeftOut("x", "not ultrasound", "is a pipe")], strict=True)))
+        next(iter(make_loader(files[:1], left_out=[LeftOut("x", "unrelated", "is a pipe")], strict=True)))
 
 
 def test_nothing_left_is_an_error(files):

@@ -24,6 +24,7 @@ from monai_debias.apps.ultrasound.sector_mask import (
     UltrasoundSectorMaskDict,
 )
 from monai_debias.apps.ultrasound.tmed2 import build_tmed2_datalist
+from monai_debias.apps.ultrasound.views import build_ultrasound_datalist
 
 __all__ = [
     "LoadUltrasound",
@@ -45,4 +46,5 @@ __all__ = [
     "UltrasoundSectorMaskDict",
     "UltrasoundSectorMaskd",
     "build_tmed2_datalist",
+    "build_ultrasound_datalist",
 ]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
-from monai_debias.data.datalist import ECHO_VIEWS, refuse_existing, save_datalist
+from monai_debias.apps.ultrasound.views import ECHO_VIEWS
+from monai_debias.data.datalist import refuse_existing, save_datalist
 from monai_debias.data.find_files import candidate
 from monai_debias.data.left_out import (
     LEFT_OUT_NAME,
@@ -164,7 +165,7 @@ def _stills(folder: Path, ours: Sequence[Path]) -> tuple[list[Path], list[LeftOu
     stills = [entry for entry in found if isinstance(entry, Path) and entry.suffix == ".npy"]
     others = [entry for entry in found if isinstance(entry, Path) and entry.suffix != ".npy"]
     left_out = [entry for entry in found if isinstance(entry, LeftOut)]
-    return stills, left_out + [LeftOut(str(path), "not ultrasound", "is not a still in .npy") for path in others]
+    return stills, left_out + [LeftOut(str(path), "unrelated", "is not a still in .npy") for path in others]
 
 
 def _read(still: Path) -> Path:

@@ -136,7 +136,7 @@ class CompressedFrames:
 
         A stream that says it by a marker is right, as for any viewer. One that has the components 1, 2, 3 and no marker
         is YBR by the rule of libjpeg; some writers of DICOM follow it and write RGB into the header, others really
-        store RGB. An ultrasound image is grey for the most part: as YBR, grey is (v, 128, 128), as RGB (v, v, v). The
+        store RGB. Medical images are grey for the most part: as YBR, grey is (v, 128, 128), as RGB (v, v, v). The
         wrong choice would turn black into grey or green.
         """
         label, color = self._layout.interpretation, header.color

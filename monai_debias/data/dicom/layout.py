@@ -127,7 +127,10 @@ def read_layout(dataset: Dataset) -> PixelLayout:
             f"SamplesPerPixel is {samples}, but an image of type {interpretation} has {_SAMPLES[interpretation]}"
         )
     if _required(dataset, "PixelRepresentation") != 0:
-        raise FileReadError("the pixels are signed (Pixel Representation), which ultrasound images are not in DICOM")
+        raise FileReadError(
+            "the pixels are signed (Pixel Representation), which is not supported; "
+            "read the file with another reader, such as monai.data.PydicomReader."
+        )
     allocated, stored = _at_least_1(dataset, "BitsAllocated"), _at_least_1(dataset, "BitsStored")
     if allocated not in (1, 8, 16, 32) or stored > allocated:
         raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32")

@@ -27,7 +27,7 @@ class DicomPixels:
     """The frames of a DICOM image, decoded to grey or red, green and blue display values in [0, 255].
 
     - up to 8 bits stored: the stored values as uint8; more: the stored range is mapped to [0, 255] as float32. VOI
-      windows are not applied: ultrasound is stored as it was displayed.
+      windows are not applied.
     - MONOCHROME1 is inverted, so that large values are bright.
     - YBR_FULL, YBR_FULL_422, YBR_ICT and YBR_RCT become RGB; PALETTE COLOR goes through its tables.
 

@@ -25,15 +25,11 @@ class Clip(Protocol):
     def frame_bytes(self) -> int:
         """Size of one decoded frame in bytes, known before anything is decoded."""
 
-    @property
-    def patient_id(self) -> str:
-        """The patient that the file names, "" if it names none; never to be printed."""
-
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Yield the frames with these indices, None for all, each (rows, columns) or (rows, columns, 3)."""
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return what is known of ``spacing``, ``frame_time`` and ``ultrasound_regions`` of frames of this size."""
+        """Return what is known of frames of this size, such as their ``spacing`` and ``frame_time``."""
 
 
 class ArrayClip:
@@ -45,8 +41,6 @@ class ArrayClip:
     Raises:
         FileReadError: if it has no values; from :meth:`decode` if some of a frame are not finite.
     """
-
-    patient_id = ""
 
     def __init__(self, frames: np.ndarray) -> None:
         if frames.size == 0:

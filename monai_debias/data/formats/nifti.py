@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Stills and clips in NIfTI files, such as those of CAMUS."""
+"""Stills and clips in NIfTI files."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class NiftiClip:
     """The frames of a NIfTI file.
 
     The axes of the file are columns, rows, and frames, in the order in which the voxels are stored: (x, y) is a still,
-    (x, y, t) and (x, y, 1, t) are clips. Column 0 is left and row 0 is on top, whatever signs the affine has, since
-    ultrasound has no orientation with respect to the patient. Values are kept, scaled if the header has a slope.
+    (x, y, t) and (x, y, 1, t) are clips. Column 0 is left and row 0 is on top, whatever signs the affine has, so
+    that an image and its mask agree. Values are kept, scaled if the header has a slope.
 
     Args:
         path: the file.
@@ -36,8 +36,6 @@ class NiftiClip:
     Raises:
         FileReadError: if the file is not NIfTI, or is a volume or a series of volumes.
     """
-
-    patient_id = ""
 
     def __init__(self, path: Path) -> None:
         try:

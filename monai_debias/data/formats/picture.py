@@ -35,7 +35,6 @@ class PictureClip:
     """
 
     n_frames = 1
-    patient_id = ""
 
     def __init__(self, path: Path) -> None:
         self._path = path

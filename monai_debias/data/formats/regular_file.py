@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from monai_debias.data.reading import FileReadError, NotUltrasoundError
+from monai_debias.data.reading import FileReadError, UnrelatedFileError
 
 __all__ = ["check_regular_file"]
 
@@ -30,13 +30,13 @@ def check_regular_file(path: str | os.PathLike[str]) -> None:
     Raises:
         FileNotFoundError: if nothing is there, or a link leads nowhere.
         IsADirectoryError: if it is a folder.
-        NotUltrasoundError: if it is a pipe, a socket or a device.
+        UnrelatedFileError: if it is a pipe, a socket or a device.
         FileReadError: if it has no bytes, or is a link that leads back to itself.
 
     Example:
         >>> check_regular_file("/dev/null")
         Traceback (most recent call last):
-        monai_debias.data.reading.NotUltrasoundError: /dev/null: is a device, expected a file
+        monai_debias.data.reading.UnrelatedFileError: /dev/null: is a device, expected a file
     """
     try:
         status = os.stat(path)
@@ -52,7 +52,7 @@ def check_regular_file(path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(f"{path}: is a directory, expected a file")
     if not stat.S_ISREG(status.st_mode):
-        raise NotUltrasoundError(
+        raise UnrelatedFileError(
             f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'no regular file')}, expected a file"
         )
     if status.st_size == 0:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Clips in AVI and MP4 files, such as those of EchoNet-Dynamic, decoded by OpenCV (the extra ``video``).
+"""Clips in AVI and MP4 files, decoded by OpenCV (the extra ``video``).
 
 OpenCV and not PyAV, whose wheels bring encoders under the GPL; MONAI reads its videos with it, too.
 """
@@ -41,8 +41,6 @@ class VideoClip:
         FileReadError: if the file is not a video, has no frames, is cut short, or has fewer frames than it says.
         OptionalImportError: if OpenCV is not installed.
     """
-
-    patient_id = ""
 
     def __init__(self, path: Path) -> None:
         check_container(path)

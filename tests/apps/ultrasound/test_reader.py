@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import pickle
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from monai.utils import OptionalImportError
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from monai_debias.apps.ultrasound.frame_index import frame_index
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
+from monai_debias.data.frame_index import frame_index
 from monai_debias.data.reading import FileReadError, FileReadWarning
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")
@@ -267,23 +266,6 @@ def test_no_patient_text_in_meta(tmp_path, write_dicom, region):
         assert secret not in text
     known = {"n_frames", "reader", "ultrasound_regions", "spacing", "frame_time", "affine", "spatial_shape"}
     assert set(meta) <= known | {"original_channel_dim"}
-
-
-@pytest.mark.parametrize("vr", [b"DS", b"IS", b"UI", b"FD"])
-def test_a_patient_id_that_cannot_be_read_is_unknown_and_not_quoted(tmp_path, write_dicom, vr):
-    path = write_dicom(tmp_path / "a.dcm", GREY, PatientID="Miller, J.")
-    content = path.read_bytes()
-    element = b"\x10\0\x20\0LO"
-    assert content.count(element) == 1
-    path.write_bytes(content.replace(element, element[:4] + vr))
-    reader = UltrasoundReader()
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        opened = reader.read(path)
-        patient = opened.content.patient_id
-        reader.get_data(opened)
-    assert patient in ("", "Miller, J.")
-    assert not any("Miller" in str(warning.message) for warning in said)
 
 
 _ODD = {

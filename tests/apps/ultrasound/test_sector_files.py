@@ -25,7 +25,7 @@ CLIP, STILL, CT = (get_testdata_file(n) for n in ("examples_ybr_color.dcm", "exa
 
 @pytest.fixture
 def data(tmp_path):
-    """Two images of 240 x 320 in folders, and a file that is not ultrasound."""
+    """Two images of 240 x 320 in folders, and a file that is unrelated."""
     for path in ("a/clip.dcm", "b/still.dcm", "b/ct.dcm"):
         (tmp_path / "data" / path).parent.mkdir(parents=True, exist_ok=True)
     for source, path in ((CLIP, "a/clip.dcm"), (STILL, "b/still.dcm"), (CT, "b/ct.dcm")):
@@ -52,7 +52,7 @@ def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys, 
     with (out / "left_out.csv").open(newline="") as file:
         assert [(Path(row["file"]).name, row["kind"]) for row in csv.DictReader(file)] == [
             ("empty.dcm", "unreadable"),
-            ("ct.dcm", "not ultrasound"),
+            ("ct.dcm", "unrelated"),
         ]
     assert "2 files are used; 2 left out" in caplog.text
     assert "2 masks of 2 images" in capsys.readouterr().out

@@ -160,10 +160,10 @@ def test_what_is_not_a_still_or_cannot_be_read_is_left_out(authors, caplog):
     with (authors / "left_out.csv").open(newline="") as file:
         listed = {Path(row["file"]).name: row["kind"] for row in csv.DictReader(file)}
     assert listed == {
-        **dict.fromkeys((".DS_Store", "notes.csv", "DICOMDIR"), "not ultrasound"),
+        **dict.fromkeys((".DS_Store", "notes.csv", "DICOMDIR"), "unrelated"),
         **dict.fromkeys(("0000_PLAX.npy", "0001_PLAX.npy"), "unreadable"),
     }
-    assert "42 files are used; 5 left out (3 not ultrasound, 2 unreadable)" in caplog.text
+    assert "42 files are used; 5 left out (2 unreadable, 3 unrelated)" in caplog.text
     with pytest.raises(LeftOutError, match=r"strict.*5 left out"):
         build_tmed2_datalist(str(authors), str(authors / "masking2"), overwrite=True, strict=True)
     for still in authors.glob("*/*.npy"):

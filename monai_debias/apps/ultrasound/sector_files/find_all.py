@@ -20,7 +20,7 @@ from monai_debias.apps.ultrasound.load import LoadUltrasound
 from monai_debias.apps.ultrasound.sector_files.mask_file import is_edited, read_mask, write_mask
 from monai_debias.apps.ultrasound.sector_mask import SectorGuessWarning, UltrasoundSectorMask
 from monai_debias.data.left_out import LeftOut
-from monai_debias.data.reading import NotUltrasoundError
+from monai_debias.data.reading import UnrelatedFileError
 from monai_debias.parameters import BOOL, NONE, PATH, SequenceOf, expects
 
 __all__ = ["SectorRow", "find_sector_masks"]
@@ -111,8 +111,8 @@ def _row(path: Path, directory: Path, out: Path, given: NDArray[np.bool_] | None
             first = image[0].reshape(*image.shape[1:3], -1)[..., 0].numpy()
             picture = _small(first / max(float(first.max()), 1.0))
             found, method, confidence, doubts = _mask_of(image, target, given)
-    except NotUltrasoundError as error:
-        return LeftOut(str(path), "not ultrasound", str(error).removeprefix(f"{path}: "))
+    except UnrelatedFileError as error:
+        return LeftOut(str(path), error.kind, str(error).removeprefix(f"{path}: "))
     except (ValueError, OSError, OptionalImportError) as error:
         return SectorRow(name, None, "none", 0.0, 0.0, str(error), picture)
     if method != "by hand":

@@ -21,7 +21,7 @@ from monai_debias.apps.ultrasound.frames import SelectFramed
 from monai_debias.apps.ultrasound.load import LoadUltrasoundd
 from monai_debias.data import FileReadWarning, LeftOutError
 from monai_debias.data.datalist import load_datalist
-from monai_debias.data.image_folder import build_folder_datalist
+from monai_debias.data.folder_builder import build_folder_datalist
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (24, 32), dtype=np.uint8)
 
@@ -60,7 +60,7 @@ def sections(root):
 
 def test_dicom_folder(dicoms):
     assert build_folder_datalist(str(dicoms)) == str(dicoms / "datalist.json")
-    assert content(dicoms)["labels"] == {"0": "PLAX", "1": "A4C"}
+    assert content(dicoms)["labels"] == {"0": "A4C", "1": "PLAX"}
     parts = sections(dicoms)
     assert {name: len(part) for name, part in parts.items()} == {"training": 14, "validation": 2, "test": 4}
     groups = [{item["patient_id"] for item in part} for part in parts.values()]
@@ -75,20 +75,20 @@ def test_load_as_a_user_does(dicoms):
     (batch,) = DataLoader(Dataset(load_datalist(dicoms, "test"), pipeline), batch_size=4)
     assert batch["image"].shape == (4, 1, 16, 16)
     assert sorted(batch["label"].tolist()) == [0, 0, 1, 1]
-    still = next(item for item in load_datalist(dicoms, "training") if item["label"] == 0)
+    still = next(item for item in load_datalist(dicoms, "training") if item["label"] == 1)
     np.testing.assert_array_equal(LoadUltrasoundd("image")(still)["image"][0], PIXELS)
 
 
 def test_still_folder_with_regex_and_class_order(stills):
     build_folder_datalist(str(stills), patient_regex=r"^(p\d+)_")
-    assert content(stills)["labels"] == {"0": "PSAX", "1": "A2C", "2": "other"}
+    assert content(stills)["labels"] == {"0": "A2C", "1": "PSAX", "2": "other"}
     assert {item["patient_id"] for part in sections(stills).values() for item in part} == {f"p{n}" for n in range(5)}
-    build_folder_datalist(str(stills), patient_regex=r"^(p\d+)_", classes="other, A2C,PSAX", overwrite=True)
+    build_folder_datalist(str(stills), patient_regex=r"^(p\d+)_", class_names="other, A2C,PSAX", overwrite=True)
     assert content(stills)["labels"] == {"0": "other", "1": "A2C", "2": "PSAX"}
     for part in sections(stills).values():
         assert all(item["image"].startswith(content(stills)["labels"][str(item["label"])] + "/") for item in part)
-    with pytest.raises(ValueError, match=r"classes are PSAX, A2C, but the folders of .* are A2C, PSAX, other"):
-        build_folder_datalist(str(stills), patient_regex=r"^(p\d+)_", classes=["PSAX", "A2C"], overwrite=True)
+    with pytest.raises(ValueError, match=r"class_names are PSAX, A2C, but the folders of .* are A2C, PSAX, other"):
+        build_folder_datalist(str(stills), patient_regex=r"^(p\d+)_", class_names=["PSAX", "A2C"], overwrite=True)
 
 
 def test_patient_folders(stills):
@@ -146,7 +146,7 @@ def left_out(root):
 
 
 def make_a_mess(root):
-    """Add to the folders of the fixture ``dicoms`` what is not ultrasound, or not whole."""
+    """Add to the folders of the fixture ``dicoms`` what is unrelated, or not whole."""
     (root / "DICOMDIR").write_bytes(Path(get_testdata_file("DICOMDIR")).read_bytes())
     (root / ".git").mkdir()
     for name, content_ in (
@@ -169,8 +169,8 @@ def make_a_mess(root):
     ds.save_as(compressed)
 
 
-NOT_ULTRASOUND = {"DICOMDIR", ".git", "Thumbs.db", "table.csv", ".DS_Store", "ct.dcm", "report", "pipe.dcm", "again"}
-UNREADABLE = {"0.dcm", "gone.dcm", "1.dcm", "2.dcm", "IM0000"}
+UNRELATED = {"DICOMDIR", ".git", "Thumbs.db", "table.csv", ".DS_Store", "report", "pipe.dcm", "again"}
+UNREADABLE = {"0.dcm", "gone.dcm", "1.dcm", "2.dcm", "IM0000", "ct.dcm"}
 
 
 def test_what_cannot_be_used_is_left_out_and_named(dicoms, caplog):
@@ -180,15 +180,15 @@ def test_what_cannot_be_used_is_left_out_and_named(dicoms, caplog):
         build_folder_datalist(str(dicoms))
     assert sum(map(len, sections(dicoms).values())) == 17  # 20 less two clips and a still
     listed = left_out(dicoms)
-    assert {name for name, (kind, _) in listed.items() if kind == "not ultrasound"} == NOT_ULTRASOUND
+    assert {name for name, (kind, _) in listed.items() if kind == "unrelated"} == UNRELATED
     assert {name for name, (kind, _) in listed.items() if kind == "unreadable"} == UNREADABLE
-    assert listed["ct.dcm"][1] == "is not ultrasound (modality CT, CT Image Storage)"
+    assert listed["ct.dcm"][1].startswith("the pixels are signed")
     assert "modality SR" in listed["report"][1]
     assert "not in the folder of a class" in listed["DICOMDIR"][1]
     assert "which is searched anyway" in listed["again"][1]
     assert "does not exist" in listed["gone.dcm"][1]
     assert all(reason and str(dicoms) not in reason.partition("link to")[0] for _, reason in listed.values())
-    assert "17 files are used; 14 left out (9 not ultrasound, 5 unreadable)" in caplog.text
+    assert "17 files are used; 14 left out (6 unreadable, 8 unrelated)" in caplog.text
     assert "MRN" not in (dicoms / "left_out.csv").read_text()
 
 
@@ -198,23 +198,23 @@ def test_strict_leaves_nothing_out(dicoms):
     assert left_out(dicoms) == {}
     before = content(dicoms)
     make_a_mess(dicoms)
-    with pytest.raises(LeftOutError, match=r"strict.*14 left out \(9 not ultrasound, 5 unreadable\)\n.*\n.*DICOMDIR"):
+    with pytest.raises(LeftOutError, match=r"strict.*14 left out \(6 unreadable, 8 unrelated\)\n.*\n.*DICOMDIR"):
         build_folder_datalist(str(dicoms), overwrite=True, strict=True)
     assert content(dicoms) == before
-    assert left_out(dicoms).keys() == NOT_ULTRASOUND | UNREADABLE
+    assert left_out(dicoms).keys() == UNRELATED | UNREADABLE
 
 
 def test_a_class_that_nothing_is_left_of_is_an_error(dicoms):
     for path in (dicoms / "PLAX").iterdir():
         path.write_text("remember the milk")
-    with pytest.raises(LeftOutError, match=r"no file of PLAX is left: 10 left out \(10 not ultrasound\)\n.*IM0000: is"):
+    with pytest.raises(LeftOutError, match=r"no file of PLAX is left: 10 left out \(10 unrelated\)\n.*IM0000: is"):
         build_folder_datalist(str(dicoms))
     assert not (dicoms / "datalist.json").exists()
 
 
-def test_warnings_of_the_reader_are_shown(dicoms, write_dicom, region):
-    write_dicom(dicoms / "PLAX" / "IM0003", PIXELS, PatientID="MRN-3", regions=[region(RegionLocationMaxX1=500)])
-    with pytest.warns(FileReadWarning, match=r"IM0003: .*outside of the image"):
+def test_warnings_of_the_reader_are_shown(dicoms, write_dicom):
+    write_dicom(dicoms / "PLAX" / "IM0003", PIXELS, PatientID="MRN-3", HighBit=3)
+    with pytest.warns(FileReadWarning, match=r"IM0003: HighBit is 3"):
         build_folder_datalist(str(dicoms))
 
 
@@ -271,7 +271,9 @@ def test_one_patient_id_for_all(dicoms, write_dicom):
 
 def test_from_the_command_line(stills, capsys):
     fire = pytest.importorskip("fire")
-    fire.Fire(build_folder_datalist, command=[str(stills), "--patient_regex=^(p[0-9]+)_", "--classes=other,A2C,PSAX"])
+    fire.Fire(
+        build_folder_datalist, command=[str(stills), "--patient_regex=^(p[0-9]+)_", "--class_names=other,A2C,PSAX"]
+    )
     assert capsys.readouterr().out.strip() == str(stills / "datalist.json")
     assert content(stills)["labels"]["0"] == "other"
     assert Path(load_datalist(stills, "training")[0]["image"]).is_file()

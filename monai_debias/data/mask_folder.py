@@ -1,0 +1,85 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of masks beside a data set: which mask belongs to which image, by their names."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from monai.data import ImageReader
+
+from monai_debias.data.find_files import find_files
+from monai_debias.data.left_out import LeftOut
+from monai_debias.data.reading import UnrelatedFileError
+
+__all__ = ["match_masks"]
+
+_SUFFIX = re.compile(r"(\.nii)?\.[A-Za-z]\w*$")  # not the last number of a DICOM file that is named by its UID
+_SHOWN = 3
+
+
+def match_masks(
+    images: Iterable[Path], directory: Path, masks: Path, reader: ImageReader
+) -> tuple[dict[Path, Path], list[LeftOut]]:
+    """Find the mask of each image: of the same path below its folder, apart from the suffix.
+
+    The log counts and names the images that have no mask.
+
+    Args:
+        images: the images.
+        directory: the folder of the images.
+        masks: the folder of the masks.
+        reader: what is to read the masks; files with a suffix that it does not take are none.
+
+    Returns:
+        The masks by image, and the files of the folder that are none, or belong to no image.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist or is empty.
+        ValueError: if two masks have the name of one image, or none has the name of any.
+    """
+    if not masks.is_dir():
+        raise FileNotFoundError(f"the folder of masks {masks} does not exist.")
+    found = find_files(masks)
+    readable = [path for path in map(Path, found.files) if reader.verify_suffix(str(path))]
+    others = set(map(Path, found.files)) - set(readable)
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for mask in readable:
+        by_name[_name(mask, masks)].append(mask)
+    for several in by_name.values():
+        if len(several) > 1:
+            raise ValueError(f"{several[0]} and {several[1]} are masks of one image: leave one of them.")
+    wanted = {image: _name(image, directory) for image in images}
+    matched = {image: by_name[name][0] for image, name in wanted.items() if name in by_name}
+    if not matched:
+        raise ValueError(
+            f"none of the {len(readable)} masks in {masks} has the name of an image in {directory}: expected the path "
+            "of the image, apart from the suffix, such as masks/CLASS/p01.png for CLASS/p01.dcm."
+        )
+    _log_missing([image for image in wanted if image not in matched], len(wanted), masks)
+    superfluous = set(readable) - set(matched.values())
+    return matched, [
+        *found.left_out,
+        *_unrelated(others, "does not have the suffix of a mask."),
+        *_unrelated(superfluous, "is a mask of no image."),
+    ]
+
+
+def _unrelated(files: Iterable[Path], reason: str) -> list[LeftOut]:
+    return [LeftOut(str(path), UnrelatedFileError.kind, reason) for path in sorted(files)]
+
+
+def _name(path: Path, folder: Path) -> str:
+    return _SUFFIX.sub("", path.relative_to(folder).as_posix())
+
+
+def _log_missing(missing: list[Path], total: int, masks: Path) -> None:
+    if missing:
+        first = ", ".join(map(str, missing[:_SHOWN]))
+        logging.getLogger(__name__).warning(
+            "%d of %d images have no mask in %s, such as %s", len(missing), total, masks, first
+        )

@@ -32,6 +32,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRSchedul
 
 from monai_debias.engines import PrepareBatchAttached
 from monai_debias.handlers import BestModel, FiniteLoss, ResumableTraining
+from monai_debias.losses import MixupLoss
 from monai_debias.transforms import MixBatchd
 
 BATCHES = 3  # in an epoch
@@ -71,7 +72,7 @@ class Training:
     record: dict[str, Any] = field(default_factory=lambda: {"method": "mixup"})
     transforms: list[Any] = field(default_factory=lambda: [RandGaussianNoised("image", 1.0), RandFlipd("image", 0.5)])
     more: list[str] = field(default_factory=list)  # further objects
-    loss: torch.nn.Module = field(default_factory=torch.nn.CrossEntropyLoss)
+    loss: torch.nn.Module = field(default_factory=MixupLoss)
     optimizer: type[torch.optim.Optimizer] = torch.optim.Adam
     schedule: Callable[[torch.optim.Optimizer, int], LRScheduler] = CosineAnnealingLR
     at: dict[int, Callable[[Engine], None]] = field(default_factory=dict)  # what happens after an iteration
@@ -368,14 +369,14 @@ def test_a_second_training_in_the_folder_is_refused_until_the_first_has_ended(tm
             {"record": {"method": "mixup", "class_names": ["A", "B"]}},
             r"class_names is None there and \['A', 'B'\] here",
         ),
-        ({"loss": torch.nn.MultiMarginLoss()}, "loss_function is 'CrossEntropyLoss' there and 'MultiMarginLoss' here"),
+        ({"loss": torch.nn.MultiMarginLoss()}, "loss_function is 'MixupLoss' there and 'MultiMarginLoss' here"),
         (
             {"transforms": [RandFlipd("image", 0.5)]},
             "random parts there and not here: RandGaussianNoise, RandGaussianNoised, here",
         ),
         ({"classes": 3}, r"size mismatch for 2.weight.*\[2, 16\]\) from checkpoint.*\[3, 16\]"),
         ({"record": {"method": "isnet"}, "more": ["loss"]}, "method is 'mixup' there and 'isnet' here"),
-        ({"more": ["loss"]}, "loss is None there and 'CrossEntropyLoss' here"),
+        ({"more": ["loss"]}, "loss is None there and 'MixupLoss' here"),
         ({"optimizer": torch.optim.SGD}, "optimizer is 'Adam' there and 'SGD' here"),
         (
             {"schedule": lambda optimizer, epochs: ExponentialLR(optimizer, 0.9)},
@@ -459,9 +460,8 @@ def test_weights_that_are_nan_are_neither_saved_nor_the_best(tmp_path, whole):
     assert_same(training.last(), whole.last())
 
 
-def test_a_loss_that_is_nan_stops_the_training_and_keeps_the_last_epoch(tmp_path, whole):
-    message = r"the loss is nan in iteration 5 \(epoch 2\): the images are finite, so lower the learning rate"
-    with pytest.raises(FloatingPointError, match=message):
+def test_logits_that_are_nan_stop_the_training_and_keep_the_last_epoch(tmp_path, whole):
+    with pytest.raises(FloatingPointError, match=r"the logits have NaN or infinite values .* training has diverged"):
         Training(tmp_path, at={4: spoil_the_weights}).run()
     training = Training(tmp_path)
     training.run(seed=1)

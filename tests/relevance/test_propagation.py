@@ -187,12 +187,14 @@ GEOMETRY = {
 }
 
 
-@pytest.mark.parametrize("with_norm", [False, True])
-@pytest.mark.parametrize("layer", GEOMETRY.values(), ids=GEOMETRY)
-def test_convolutions(layer: nn.Module, with_norm: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "with_norm"), [(name, True) for name in GEOMETRY] + [("grouped", False), ("transposed", False)]
+)
+def test_convolutions(name: str, with_norm: bool) -> None:
     def forward(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
         return head(m, act(m.norm(m.layer(act(m.first(x))))))
 
+    layer = GEOMETRY[name]
     width = layer.out_channels
     layers = {"first": conv(2, 4), "norm": batch_norm(width) if with_norm else nn.Identity(), "fc": nn.Linear(width, 3)}
     check(lambda m, x: forward(m, x, F.relu), forward, layer=layer, **layers)

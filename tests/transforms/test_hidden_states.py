@@ -159,9 +159,17 @@ class ErrorOnce(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("flow", ["append", "replace"])
-@pytest.mark.parametrize("position", [0, 3, 6])
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    ("flow", "position", "error"),
+    [
+        ("append", 0, RuntimeError),
+        ("replace", 3, RuntimeError),
+        ("append", 6, RuntimeError),
+        ("replace", 0, KeyboardInterrupt),
+        ("append", 3, KeyboardInterrupt),
+        ("replace", 6, KeyboardInterrupt),
+    ],
+)
 def test_an_error_in_the_pass_leaves_a_plain_network(network, x, flow, position, error):
     plain = network.eval()(x)
     modules = list(network.train())

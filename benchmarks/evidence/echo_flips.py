@@ -12,23 +12,28 @@ background changes, on training and on validation images. No test data are loade
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import fire
 import torch
 
+from benchmarks.csv_file import made_by, write
 from benchmarks.evidence.processes import processes
 from benchmarks.evidence.testbeds import echo_demo
 from benchmarks.evidence.training import Judge
 from benchmarks.evidence.tuning import SEED
-from benchmarks.methods import named
-from benchmarks.tables import spread
+from benchmarks.methods import METHODS, named
+from benchmarks.tables import markdown, spread
 from monai_debias.metrics import background_relevance
 from monai_debias.relevance import LRP
 from monai_debias.transforms import backmix
 
 SECTIONS = ("training", "validation")
 N_SWAPS = 3
+WHAT = {"background_relevance": "background relevance, at most", "changed": "decisions that change"}
 
 
 class Quarters(NamedTuple):
@@ -68,28 +73,51 @@ def one_run(method: str, seed: int, quick: bool) -> list[Quarters]:
     return [quarters(judge, echo_demo.load(folder, section, budget.image_size)) for section in SECTIONS]
 
 
-def main(methods: str | tuple[str, ...] = "isnet", seeds: int = 3, workers: int = 2, quick: bool = False) -> None:
-    """Train, and print a table for each method.
+def main(
+    methods: str | tuple[str, ...] = "isnet",
+    seeds: int = 3,
+    workers: int = 2,
+    record: str = "",
+    quick: bool = False,
+) -> None:
+    """Train, and print a table.
 
     Args:
-        methods: names of the testbed's table METHODS, separated by commas.
+        methods: names of the testbed's methods, separated by commas.
         seeds: how many trainings of each.
         workers: how many at a time.
+        record: CSV file of a line for each quarter; none if empty.
         quick: a smoke test on a few images, whose numbers mean nothing.
     """
-    jobs = [(name, SEED + seed, quick) for name in named(methods, echo_demo.METHODS) for seed in range(seeds)]
+    names, origin = named(methods, echo_demo.METHODS), made_by()
+    jobs = [(name, SEED + seed, quick) for name in names for seed in range(seeds)]
     with processes(workers) as pool:
         found = list(pool.map(one_run, *zip(*jobs, strict=True)))
-    print("\nMean ± standard deviation in percent, quarters by the relevance in the background, from least to most:\n")
-    print("| method | images | what | first | second | third | last |\n|---|---|---|---:|---:|---:|---:|")
-    for first in range(0, len(found), seeds):
-        for section, runs in zip(SECTIONS, zip(*found[first : first + seeds], strict=True), strict=True):
-            for what, values in (
-                ("background relevance, at most", [run.upper for run in runs]),
-                ("changed decisions", [run.flips for run in runs]),
-            ):
-                cells = [spread(dict(enumerate(quarter))) for quarter in zip(*values, strict=True)]
-                print(f"| {jobs[first][0]} | {section} | {what} | {' | '.join(cells)} |")
+    rows = [{**origin, **row} for job, sections in zip(jobs, found, strict=True) for row in lines(*job[:2], sections)]
+    if record:
+        write(Path(record), rows)
+    print(f"\nMean ± standard deviation in percent, quarters by the relevance in the background:\n\n{table(rows)}")
+
+
+def lines(method: str, seed: int, sections: Sequence[Quarters]) -> list[dict[str, Any]]:
+    """Of the CSV: one for each quarter of each section."""
+    rows = []
+    for section, found in zip(SECTIONS, sections, strict=True):
+        for quarter, (upper, flips) in enumerate(zip(found.upper, found.flips, strict=True), 1):
+            row = {"method": method, "seed": seed, "images": section, "quarter": quarter}
+            rows.append({**row, "background_relevance": upper, "changed": flips})
+    return rows
+
+
+def table(rows: Sequence[Mapping[str, Any]], images: Sequence[str] = SECTIONS) -> str:
+    """Markdown: in each quarter the greatest relevance in the background, and the share of changed decisions."""
+    written = []
+    for method, section in product(dict.fromkeys(row["method"] for row in rows), images):
+        own = [row for row in rows if row["method"] == method and row["images"] == section]
+        for column, what in WHAT.items():
+            quarters = [[float(row[column]) for row in own if int(row["quarter"]) == n] for n in range(1, 5)]
+            written.append([METHODS[method].title, section, what, *(spread(quarter, max) for quarter in quarters)])
+    return markdown(["method", "images", "what, %", "first", "second", "third", "last"], written, texts=3)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -17,22 +18,15 @@ from monai.bundle import ConfigParser
 from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose, EnsureTyped, LoadImaged, Resized
 
-from benchmarks.speed.timing import alternate
+from benchmarks.speed.timing import alternate, compared, record, shown
+from benchmarks.tables import markdown
 from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed
 from monai_debias.transforms import RandBackMixd, backmix
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 
 
-def table(title: str, seconds: dict[str, np.ndarray], bare: str, decoding: str) -> str:
-    """Markdown: median and quartiles of the time, median ratio to two of the variants within the same round."""
-    head = ["µs per sample", "quartiles", "times bare copy", "% of decoding"]
-    lines = ["| " + " | ".join([title, *head]) + " |", "|---|" + "---:|" * len(head)]
-    for name, values in seconds.items():
-        low, middle, high = np.quantile(values * 1e6, [0.25, 0.5, 0.75])
-        times, share = (np.median(values / seconds[other]) for other in (bare, decoding))
-        lines.append(f"| {name} | {middle:.0f} | {low:.0f} … {high:.0f} | {times:.2f} | {100 * share:.2f} |")
-    return "\n".join(lines)
+BARE, OURS, DECODING = "bare masked copy", "RandBackMixd on samples", "decoding and resizing a file"
 
 
 def make_samples(shape: tuple[int, ...], n: int) -> list[dict[str, MetaTensor]]:
@@ -101,35 +95,60 @@ def backmix_variants(
         return run
 
     return {
-        "bare masked copy": (in_pairs(bare_copy, arrays), calls),
+        BARE: (in_pairs(bare_copy, arrays), calls),
         "backmix() on tensors": (in_pairs(backmix, tensors), calls),
-        "RandBackMixd on samples": (each(mix, "image", "mask"), calls),
+        OURS: (each(mix, "image", "mask"), calls),
         "random transforms, image alone": (each(plain, "image"), calls),
         "… image and mask": (each(plain, "image", "mask"), calls),
         "… with RandBackMixd": (each(mixed, "image", "mask"), calls),
-        "decoding and resizing a file": (lambda: decode({"image": file}), 1),
+        DECODING: (lambda: decode({"image": file}), 1),
     }
 
 
-def backmix_speed(rounds: int = 30, calls: int = 20, samples: int = 64) -> None:
+def backmix_speed(rounds: int = 30, calls: int = 20, samples: int = 64, csv: str = "") -> None:
     """Time BackMix against the bare masked copy of the same arrays, and within the random transforms of the bundle.
 
     Args:
         rounds: how often all variants run in turn.
         calls: samples in one run of a variant (decoding: one).
         samples: how many samples there are to draw images and donors from.
+        csv: file of a line for each variant; none if empty.
     """
     torch.set_num_threads(1)
-    bare, ours, decoding = "bare masked copy", "RandBackMixd on samples", "decoding and resizing a file"
-    goals = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for shape in ((112, 112), (224, 224), (64, 64, 64)):
-            title = " x ".join(map(str, shape))
+            size = " x ".join(map(str, shape))
             seconds = alternate(backmix_variants(shape, samples, calls, folder), rounds)
-            print(table(title, seconds, bare, decoding) + "\n", flush=True)
-            times, share = (np.median(seconds[ours] / seconds[other]) for other in (bare, decoding))
-            reached = {True: "reached", False: "missed"}
-            if shape == (224, 224):
-                goals.append(f"at most 3 times the bare copy at {title}: {reached[bool(times <= 3)]} ({times:.2f})")
-            goals.append(f"below 5 % of decoding and resizing at {title}: {reached[bool(share < 0.05)]} ({share:.2%})")
-    print("\n".join(f"- {goal}" for goal in goals))
+            share = {name: 100 * np.median(values / seconds[DECODING]) for name, values in seconds.items()}
+            rows += (found := compared("a sample", size, seconds, BARE, percent_of_decoding=share))
+            print(shown(found) + "\n", flush=True)
+    record(rows, csv)
+    print("\n".join([*quoted(rows), "", *goals(rows)]))
+
+
+def goals(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """At most 3 times the bare copy at 224 × 224, and below 5 % of decoding and resizing."""
+    said = []
+    for row in (row for row in rows if row["variant"] == OURS):
+        times, share, size = float(row["times"]), float(row["percent_of_decoding"]), row["of"]
+        if size == "224 x 224":
+            said.append(f"- at most 3 times the bare copy at {size}: {_reached(times <= 3)} ({times:.2f})")
+        said.append(f"- below 5 % of decoding and resizing at {size}: {_reached(share < 5)} ({share:.2f} %)")
+    return said
+
+
+def _reached(is_reached: bool) -> str:
+    return "reached" if is_reached else "missed"
+
+
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table that docs/backmix.md quotes, in µs for each sample."""
+    found = {(row["of"], row["variant"]): row for row in rows}
+    lines = []
+    for size in dict.fromkeys(row["of"] for row in rows):
+        micro = [f"{1e6 * float(found[size, name]['seconds']):.0f}" for name in (BARE, "backmix() on tensors", OURS)]
+        ours = found[size, OURS]
+        lines.append([size, *micro, f"{float(ours['times']):.1f}", f"{float(ours['percent_of_decoding']):.2g} %"])
+    head = ["size", "bare masked copy", "`backmix()`", "`RandBackMixd`", "times the copy"]
+    return [markdown([*head, "share of decoding and resizing"], lines)]

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import Any
 
 import captum.attr
 import numpy as np
@@ -18,12 +19,13 @@ from monai.visualize import GradCAM, OcclusionSensitivity
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.speed.timing import alternate
+from benchmarks.speed.timing import alternate, compared, record, shown, side_by_side
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
 from monai_debias.relevance import LRP
 
 Step = Callable[[], object]
+STEP, EXPLANATION = "a training step", "an explanation"
 
 # name of a variant: the limit of its exact method in plain steps of three forwards, and the goal
 GOALS: dict[str, tuple[float, float]] = {
@@ -94,21 +96,20 @@ def goal_of(name: str, n_classes: int) -> tuple[float, float]:
     return GOALS.get(name, (1.0 + n_classes, 1.1 * (1 + n_classes)))
 
 
-def training_table(title: str, steps: dict[str, Step], n_classes: int, rounds: int) -> str:
-    """Markdown: seconds of a step, times and memory beside the plain step of the same round, limit and goal."""
-    steps_at_once = {name: (run, 4 if "4th" in name else 1) for name, run in steps.items()}
-    seconds = alternate(steps_at_once, rounds)
+def training_rows(of: str, steps: dict[str, Step], n_classes: int, rounds: int) -> list[dict[str, Any]]:
+    """Times and memory beside the plain step of the same round, with limit and goal."""
+    seconds = alternate({name: (run, 4 if "4th" in name else 1) for name, run in steps.items()}, rounds)
     memory = {name: peak_memory(run) for name, run in steps.items()}
-    head = ["s per step", "times plain", "quartiles", "limit", "goal", "", "peak memory, times plain"]
-    lines = ["| " + " | ".join([title, *head]) + " |", "|---|" + "---:|" * len(head)]
-    for name, values in seconds.items():
-        low, middle, high = np.quantile(values / seconds["plain"], [0.25, 0.5, 0.75])
-        limit, goal = goal_of(name, n_classes)
-        reached = "" if name == "plain" else "reached" if middle <= goal else "missed"
-        bounds = ("", "") if name == "plain" else (f"{limit:.2f}", f"{goal:.2f}")
-        cells = [f"{np.median(values):.3f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}", *bounds, reached]
-        lines.append(f"| {name} | " + " | ".join([*cells, f"{memory[name] / memory['plain']:.2f}"]) + " |")
-    return "\n".join(lines)
+    bounds = {name: (np.nan, np.nan) if name == "plain" else goal_of(name, n_classes) for name in steps}
+    return compared(
+        STEP,
+        of,
+        seconds,
+        "plain",
+        limit={name: limit for name, (limit, _) in bounds.items()},
+        goal={name: goal for name, (_, goal) in bounds.items()},
+        memory={name: memory[name] / memory["plain"] for name in steps},
+    )
 
 
 class Convolutions(nn.Module):
@@ -127,8 +128,10 @@ class Convolutions(nn.Module):
         return self.classifier(self.features(x).flatten(1))
 
 
-def explanation_table(title: str, network: nn.Module, last_layer: str, size: int, batch: int, rounds: int) -> str:
-    """Markdown: seconds of an explanation of a batch, beside a forward pass without gradients."""
+def explanation_rows(
+    of: str, network: nn.Module, last_layer: str, size: int, batch: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Times of an explanation of a batch, beside a forward pass without gradients."""
     network.eval()
     image = torch.rand(batch, 1, size, size, generator=torch.Generator().manual_seed(0))
     classes = torch.zeros(batch, dtype=torch.long)
@@ -146,15 +149,15 @@ def explanation_table(title: str, network: nn.Module, last_layer: str, size: int
     if isinstance(network, Convolutions):
         theirs = captum.attr.LRP(network)
         variants["captum LRP"] = (lambda: theirs.attribute(image.clone().requires_grad_(), target=classes), batch)
-    seconds = alternate(variants, rounds)
-    lines = [f"| {title} | ms per image | times a forward |", "|---|---:|---:|"]
-    for name, values in seconds.items():
-        times = np.median(values / seconds["forward"])
-        lines.append(f"| {name} | {1e3 * np.median(values):.1f} | {times:.2f} |")
-    return "\n".join(lines)
+    nothing = dict.fromkeys(variants, np.nan)
+    return compared(
+        EXPLANATION, of, alternate(variants, rounds), "forward", limit=nothing, goal=nothing, memory=nothing
+    )
 
 
-def isnet_speed(rounds: int = 7, sizes: tuple[int, ...] = (112, 224), classes: tuple[int, ...] = (3, 10, 15)) -> None:
+def isnet_speed(
+    rounds: int = 7, sizes: tuple[int, ...] = (112, 224), classes: tuple[int, ...] = (3, 10, 15), csv: str = ""
+) -> None:
     """Time whole training steps and explanations, on all cores.
 
     Args:
@@ -162,20 +165,41 @@ def isnet_speed(rounds: int = 7, sizes: tuple[int, ...] = (112, 224), classes: t
         sizes: widths of the images; the batch is 32 images of 112 x 112, and 8 of 224 x 224.
         classes: how many classes there are; beyond the first of these only the original ISNet is timed, at the first
             size.
+        csv: file of a line for each variant; none if empty.
     """
     os.environ["PYTHONWARNINGS"] = "ignore"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
+    rows = []
     for name, make in NETWORKS.items():
-        for size in sizes:
-            for n_classes in classes if size == sizes[0] else classes[:1]:
-                torch.manual_seed(0)
-                batch = 32 * sizes[0] ** 2 // size**2
-                steps = training_steps(make(n_classes), size, batch, n_classes, original=size == sizes[0])
-                if n_classes != classes[0]:
-                    steps = {key: run for key, run in steps.items() if key == "plain" or key.startswith("original")}
-                title = f"{name}, {batch} x {size} x {size}, {n_classes} classes"
-                print(training_table(title, steps, n_classes, rounds) + "\n", flush=True)
-    explained = {"ResNet18": (resnet18(3), "layer4"), "DenseNet121": (DenseNet121(2, 1, 3), "class_layers.relu")}
-    explained["four convolutions"] = (Convolutions(), "features.9")
-    for name, (network, last_layer) in explained.items():
-        print(explanation_table(f"{name}, 112 x 112", network, last_layer, 112, 8, rounds) + "\n", flush=True)
+        for size, n_classes in product(sizes, classes):
+            if size != sizes[0] and n_classes != classes[0]:
+                continue
+            torch.manual_seed(0)
+            batch = 32 * sizes[0] ** 2 // size**2
+            steps = training_steps(make(n_classes), size, batch, n_classes, original=size == sizes[0])
+            if n_classes != classes[0]:
+                steps = {key: run for key, run in steps.items() if key == "plain" or key.startswith("original")}
+            usual = size == sizes[0] and n_classes == classes[0]
+            of = name if usual else f"{name}, {batch} x {size} x {size}, {n_classes} classes"
+            rows += (found := training_rows(of, steps, n_classes, rounds))
+            print(shown(found) + "\n", flush=True)
+    for name, (network, last_layer) in explained_networks().items():
+        rows += (found := explanation_rows(name, network, last_layer, 112, 8, rounds))
+        print(shown(found) + "\n", flush=True)
+    record(rows, csv)
+    print("\n\n".join(quoted(rows)))
+
+
+def explained_networks() -> dict[str, tuple[nn.Module, str]]:
+    """Networks, and the layer that Grad-CAM takes."""
+    return {
+        "ResNet18": (resnet18(3), "layer4"),
+        "DenseNet121": (DenseNet121(2, 1, 3), "class_layers.relu"),
+        "four convolutions": (Convolutions(), "features.9"),
+    }
+
+
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The tables that docs/isnet.md quotes."""
+    usual = [row for row in rows if "," not in row["of"]]
+    return [side_by_side(usual, STEP, ("times", "memory"), ("limit", "goal")), side_by_side(usual, EXPLANATION)]

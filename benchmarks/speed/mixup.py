@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 from monai.networks.nets import DenseNet121
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.isnet import resnet18
-from benchmarks.speed.timing import alternate
+from benchmarks.speed.timing import alternate, compared, record, shown, side_by_side
 from monai_debias.engines import PrepareBatchFlowMixup
 from monai_debias.losses import FlowMixupLoss
 from monai_debias.transforms import FlowMixupd
@@ -31,6 +31,18 @@ NETWORKS = {
 }
 
 
+WHERE = (
+    "of the images",
+    "after the first stage",
+    "after the second stage",
+    "after the third stage",
+    "after the last stage",
+    "after the second and the third stage",
+    "of the images and after every stage",
+)
+STEP = "a training step"
+
+
 def variants(network: nn.Module, states: list[str]) -> dict[str, FlowMixupd]:
     """Mixup, Manifold Mixup, and Flow-Mixup at each of the states, at two and at all."""
     chosen = [["input"], *([state] for state in states), states[1:3], ["input", *states]]
@@ -38,9 +50,10 @@ def variants(network: nn.Module, states: list[str]) -> dict[str, FlowMixupd]:
         "Mixup": FlowMixupd.mixup("image", num_classes=N_CLASSES),
         "Manifold Mixup": FlowMixupd.manifold_mixup("image", network=network, layers=states, num_classes=N_CLASSES),
     }
-    for layers in chosen:
-        name = "Flow-Mixup, " + (", ".join(layers) if len(layers) < 3 else "input and all stages")
-        made[name] = FlowMixupd.flow_mixup("image", network=network, layers=layers, num_classes=N_CLASSES)
+    for where, layers in zip(WHERE, chosen, strict=True):
+        made[f"Flow-Mixup {where}"] = FlowMixupd.flow_mixup(
+            "image", network=network, layers=layers, num_classes=N_CLASSES
+        )
     return made
 
 
@@ -51,7 +64,7 @@ def flops(network: nn.Module, image: torch.Tensor) -> int:
     return counter.get_total_flops()
 
 
-def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32) -> None:
+def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32, csv: str = "") -> None:
     """Time whole training steps, on all cores.
 
     The theoretical share is that of the arithmetic of a forward pass: with it, only what comes after a state sees the
@@ -61,7 +74,9 @@ def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32) -> None:
         rounds: how often all variants of a table run in turn; one more round warms up and is not counted.
         size: width of the images.
         batch: number of images.
+        csv: file of a line for each variant; none if empty.
     """
+    rows = []
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
     for name, (make, states) in NETWORKS.items():
         torch.manual_seed(0)
@@ -86,10 +101,12 @@ def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32) -> None:
             shares[title] = flops(network, prepare(data)[0]) / plain_flops
             steps[title] = partial(step, prepare, FlowMixupLoss(mixup.groups))
         seconds = alternate({title: (run, 1) for title, run in steps.items()}, rounds)
-        head = [f"{name}, {batch} x {size} x {size}", "s per step", "times plain", "quartiles", "theoretical share"]
-        lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-        for title, values in seconds.items():
-            low, middle, high = np.quantile(values / seconds["plain"], [0.25, 0.5, 0.75])
-            cells = [f"{np.median(values):.3f}", f"{middle:.2f}", f"{low:.2f} … {high:.2f}", f"{shares[title]:.2f}"]
-            lines.append(f"| {title} | " + " | ".join(cells) + " |")
-        print("\n".join(lines) + "\n", flush=True)
+        rows += (found := compared(STEP, name, seconds, "plain", theoretical=shares))
+        print(shown(found) + "\n", flush=True)
+    record(rows, csv)
+    print("\n\n".join(quoted(rows)))
+
+
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table that docs/mixup.md quotes."""
+    return [side_by_side(rows, STEP, ("times", "theoretical"))]

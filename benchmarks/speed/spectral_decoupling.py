@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from benchmarks.speed.isnet import resnet18
-from benchmarks.speed.timing import alternate
+from benchmarks.speed.timing import alternate, compared, record, shown
+from benchmarks.tables import markdown
 from monai_debias.losses import SpectralDecouplingLoss
 
-GOAL = 0.01  # of a plain training step
+GOAL = 1.0  # percent of a plain training step
+STEP, ALONE = "a training step", "the loss alone, forward and backward"
 LOSSES: dict[str, Callable[[int], nn.Module]] = {
     "plain": lambda n_classes: nn.CrossEntropyLoss(),
     "numbers": lambda n_classes: SpectralDecouplingLoss(),
@@ -23,33 +26,14 @@ LOSSES: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
-def step_table(title: str, seconds: dict[str, np.ndarray]) -> str:
-    """Markdown: seconds of a whole step, and in relation to the plain step of the same round."""
-    lines = [f"| {title} | s per step | times plain | quartiles |", "|---|---:|---:|---:|"]
-    for name, values in seconds.items():
-        low, middle, high = np.quantile(values / seconds["plain"], [0.25, 0.5, 0.75])
-        lines.append(f"| {name} | {np.median(values):.3f} | {middle:.3f} | {low:.3f} … {high:.3f} |")
-    return "\n".join(lines)
-
-
-def loss_table(title: str, seconds: dict[str, np.ndarray], step: float) -> str:
-    """Markdown: the loss alone, and its time beyond that of the plain loss as a share of a plain step."""
-    lines = [f"| {title} | µs | more, % of a plain step | quartiles | |", "|---|---:|---:|---:|---|"]
-    for name, values in seconds.items():
-        low, middle, high = np.quantile((values - seconds["plain"]) / step, [0.25, 0.5, 0.75])
-        reached = "" if name == "plain" else "reached" if middle < GOAL else "missed"
-        cells = [f"{1e6 * np.median(values):.0f}", f"{100 * middle:.3f}", f"{100 * low:.3f} … {100 * high:.3f}"]
-        lines.append(f"| {name} | " + " | ".join([*cells, reached]) + " |")
-    return "\n".join(lines)
-
-
-def spectral_decoupling_speed(rounds: int = 21, repetitions: int = 500, n_classes: int = 3) -> None:
+def spectral_decoupling_speed(rounds: int = 21, repetitions: int = 500, n_classes: int = 3, csv: str = "") -> None:
     """Time whole training steps, and the losses with their backward pass alone, on all cores.
 
     Args:
         rounds: how often all variants of a table run in turn; one more round warms up and is not counted.
         repetitions: of a loss within a round; a single one is too short for the clock.
         n_classes: how many classes there are.
+        csv: file of a line for each variant; none if empty.
     """
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
     generator = torch.Generator().manual_seed(0)
@@ -72,6 +56,28 @@ def spectral_decoupling_speed(rounds: int = 21, repetitions: int = 500, n_classe
 
     losses = {name: make(n_classes) for name, make in LOSSES.items()}
     steps = alternate({name: (partial(step, loss), 1) for name, loss in losses.items()}, rounds)
-    print(step_table(f"ResNet18, 32 x 112 x 112, {n_classes} classes", steps) + "\n", flush=True)
     alone = alternate({name: (partial(loss_alone, loss), repetitions) for name, loss in losses.items()}, rounds)
-    print(loss_table("forward and backward of the loss alone", alone, float(np.median(steps["plain"]))), flush=True)
+    plain = float(np.median(steps["plain"]))
+    share = {name: float(100 * np.median(values - alone["plain"]) / plain) for name, values in alone.items()}
+    unknown = dict.fromkeys(losses, np.nan)
+    rows = compared(STEP, "ResNet18", steps, "plain", percent_of_a_step=unknown)
+    rows += compared(ALONE, "ResNet18", alone, "plain", percent_of_a_step=share)
+    for what in (STEP, ALONE):
+        print(shown([row for row in rows if row["table"] == what], digits=3) + "\n", flush=True)
+    for name in list(LOSSES)[1:]:
+        print(
+            f"- below {GOAL} % of a step, {name}: {'reached' if share[name] < GOAL else 'missed'} ({share[name]:.3f})"
+        )
+    record(rows, csv)
+    print("\n\n".join(quoted(rows)))
+
+
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table that docs/spectral_decoupling.md quotes."""
+    lines = []
+    for name in list(LOSSES)[1:]:
+        step, alone = (next(r for r in rows if r["table"] == what and r["variant"] == name) for what in (STEP, ALONE))
+        low, middle, high = (float(step[key]) for key in ("low", "times", "high"))
+        cells = [f"{middle:.3f}", f"{low:.3f} … {high:.3f}", f"{1e6 * float(alone['seconds']):.0f}"]
+        lines.append([name, *cells, f"{float(alone['percent_of_a_step']):.2f}"])
+    return [markdown(["λ as", "step, times plain", "quartiles", "loss alone, µs", "more, % of a step"], lines)]

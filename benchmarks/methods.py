@@ -83,7 +83,7 @@ METHODS = {
         "BackMix, ISNet and spectral decoupling",
         "as each alone",
         (with_backmix(), with_spectral_decoupling(), with_isnet()),
-        ("backmix", "isnet", "combined"),
+        ("backmix", "isnet", "spectral_decoupling"),
     ),
     "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", (with_isnet(background_scale=1.0),)),
     "isnet_original": Method(
@@ -108,7 +108,7 @@ METHODS = {
         ("isnet", "isnet_lds"),
     ),
     "isnet_few_masks": Method(
-        "ISNet, 5 % masks", "P 0.5, d 0.9, E 0.1", (with_few_masks(0.05), with_isnet()), ("isnet", "isnet_few_masks")
+        "ISNet, 5 % masks", "P 0.5, d 0.9, E 0.1", (with_few_masks(0.05), with_isnet()), ("isnet", "few_masks")
     ),
     "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
     **{
@@ -116,7 +116,7 @@ METHODS = {
             f"background: {kind}",
             "BackMix's ablation",
             (with_backmix(kind),),
-            ("background_ablation",),
+            ("backmix",),
             {"background": kind},
         )
         for kind in ("black", "noise", "shuffle", "dim")

@@ -9,26 +9,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
-from monai.inferers import Inferer
+from monai.inferers import Inferer, SimpleInferer
 from monai.transforms import Compose, SelectItemsd
 from torch import nn
 
 from benchmarks.right_reasons import InputGradients, RightForTheRightReasons
 from monai_debias.data import keep_mask_fraction, mask_fraction
-from monai_debias.engines import PrepareBatchFlowMixup, PrepareBatchISNet, PrepareBatchTargets
+from monai_debias.engines import PrepareBatchAttached
 from monai_debias.handlers import FiniteLoss, GradientClipping
-from monai_debias.inferers import ISNetInferer
-from monai_debias.losses import FlowMixupLoss, ISNetLRPLoss, SampleWeightedLoss, SpectralDecouplingLoss
-from monai_debias.transforms import BackMixWeightd, FillMaskd, FlowMixupd, KeepMaskd, RandBackMixd
+from monai_debias.inferers import FlowMixupInferer, ISNetInferer
+from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss, nested_loss
+from monai_debias.transforms import BackMixWeightd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ class Parts:
         samples: the training data: dictionaries of ``image`` (1, rows, columns) in [0, 1], where 0 is black, ``mask``
             and ``label``.
         seed: of the training.
-        make_loss: the loss by its reduction, "mean" or "none".
+        classification_loss: a value for each sample.
+        loss_parts: what goes around it, as :func:`monai_debias.losses.nested_loss` takes it.
         transforms: what is done to a sample, in this order.
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
-        prepare_batch: of the trainer; None for MONAI's own.
-        inferer: of the trainer; None for MONAI's own.
+        inferer: what runs the network.
         handlers: of the trainer.
     """
 
@@ -56,12 +57,12 @@ class Parts:
     n_classes: int
     samples: Sequence[dict[str, Any]]
     seed: int
-    make_loss: Callable[[str], nn.Module] = lambda reduction: nn.CrossEntropyLoss(reduction=reduction)
+    classification_loss: nn.Module = field(default_factory=lambda: nn.CrossEntropyLoss(reduction="none"))
+    loss_parts: Mapping[str, Callable[..., nn.Module]] = field(default_factory=dict)
     transforms: tuple[Callable, ...] = ()
     keys: tuple[str, ...] = ("image", "label")
-    mixup: FlowMixupd | None = None
-    prepare_batch: Callable | None = None
-    inferer: Inferer | None = None
+    mixup: MixBatchd | None = None
+    inferer: Inferer = field(default_factory=SimpleInferer)
     handlers: tuple[Any, ...] = ()
 
     def changed(self, steps: Iterable[Step]) -> Parts:
@@ -70,6 +71,21 @@ class Parts:
         for step in steps:
             parts = step(parts)
         return parts
+
+    def loss(self) -> nn.Module:
+        """The classification loss, and what goes around it."""
+        return nested_loss(self.classification_loss, self.loss_parts) if self.loss_parts else self.classification_loss
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """What a trainer of MONAI is made of, but for data, optimizer and handlers."""
+        return {
+            "device": torch.device("cpu"),
+            "network": self.network,
+            "loss_function": self.loss(),
+            "prepare_batch": PrepareBatchAttached(self.mixup),
+            "inferer": self.inferer if self.mixup is None else FlowMixupInferer(self.inferer),
+            "decollate": False,
+        }
 
     def fit(
         self, batch: int, epochs: int, learning_rate: float, *handlers: Any, generator: torch.Generator | None = None
@@ -89,17 +105,12 @@ class Parts:
         )
         optimizer = torch.optim.Adam(self.network.parameters(), learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
-        own = {"prepare_batch": self.prepare_batch, "inferer": self.inferer}
         trainer = SupervisedTrainer(
-            device=torch.device("cpu"),
             max_epochs=epochs,
             train_data_loader=loader,
-            network=self.network,
             optimizer=optimizer,
-            loss_function=self.make_loss("mean"),
-            decollate=False,
             train_handlers=[*self.handlers, FiniteLoss(), *handlers],
-            **{name: part for name, part in own.items() if part is not None},
+            **self.trainer_arguments(),
         )
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
         trainer.run()
@@ -133,14 +144,9 @@ def with_weights() -> Step:
     """Samples with a mask count more, as in wBackMix with λ = 1."""
 
     def step(parts: Parts) -> Parts:
-        weigh, inner = BackMixWeightd("mask", mask_fraction=mask_fraction(parts.samples)), parts.make_loss
-        return replace(
-            parts,
-            transforms=(*parts.transforms, weigh),
-            keys=(*parts.keys, "weight"),
-            prepare_batch=PrepareBatchTargets(["label", "weight"]),
-            make_loss=lambda reduction: SampleWeightedLoss(inner("none"), reduction=reduction),
-        )
+        weigh = BackMixWeightd("mask", mask_fraction=mask_fraction(parts.samples))
+        parts = replace(parts, transforms=(*parts.transforms, weigh), keys=(*parts.keys, "weight"))
+        return _with_loss(parts, weight=SampleWeightedLoss)
 
     return step
 
@@ -151,39 +157,28 @@ def with_isnet(
     """An ISNet; its losses have P, d and E of the paper, and further options are of the inferer."""
 
     def step(parts: Parts) -> Parts:
-        inner = parts.make_loss
-        return replace(
+        settings = {"rank_decay": rank_decay, "background_scale": background_scale}
+        parts = replace(
             parts,
             transforms=(*parts.transforms, FillMaskd()),
             keys=(*parts.keys, "mask", "has_mask"),
-            prepare_batch=PrepareBatchISNet(),
             inferer=ISNetInferer(**inferer),
             handlers=(*parts.handlers, GradientClipping(parts.network, 100.0)),
-            make_loss=lambda reduction: ISNetLRPLoss(
-                inner("none"), relevance_weight, rank_decay, background_scale=background_scale, reduction=reduction
-            ),
         )
+        return _with_loss(parts, isnet=partial(ISNetLRPLoss, relevance_weight=relevance_weight, **settings))
 
     return step
 
 
 def with_spectral_decoupling(penalty_weight: float = 0.2) -> Step:
     """A penalty on the squared logits, λ/2 times their mean."""
-
-    def step(parts: Parts) -> Parts:
-        inner = parts.make_loss
-
-        def make_loss(reduction: str) -> nn.Module:
-            return SpectralDecouplingLoss(inner(reduction), penalty_weight, class_reduction="mean", reduction=reduction)
-
-        return replace(parts, make_loss=make_loss)
-
-    return step
+    penalty = partial(SpectralDecouplingLoss, penalty_weight=penalty_weight, class_reduction="mean")
+    return lambda parts: _with_loss(parts, penalty=penalty)
 
 
 def with_mixup(alpha: float = 1.0) -> Step:
     """Mixed images."""
-    return lambda parts: _mixed(parts, FlowMixupd.mixup("image", alpha=alpha, num_classes=parts.n_classes))
+    return lambda parts: _mixed(parts, MixBatchd.mixup("image", alpha=alpha, num_classes=parts.n_classes))
 
 
 def with_manifold_mixup(alpha: float = 1.0, images: bool = True) -> Step:
@@ -192,7 +187,7 @@ def with_manifold_mixup(alpha: float = 1.0, images: bool = True) -> Step:
     def step(parts: Parts) -> Parts:
         layers = ["input"] * images + list(parts.stages[:2])
         options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes}
-        return _mixed(parts, FlowMixupd.manifold_mixup("image", parts.network, layers, **options))
+        return _mixed(parts, MixBatchd.manifold_mixup("image", parts.network, layers, **options))
 
     return step
 
@@ -202,19 +197,9 @@ def with_flow_mixup(alpha: float = 1.0, flow: str = "append") -> Step:
 
     def step(parts: Parts) -> Parts:
         options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes, "flow": flow}
-        return _mixed(parts, FlowMixupd("image", network=parts.network, layers=parts.stages[:2], **options))
+        return _mixed(parts, MixBatchd("image", network=parts.network, layers=parts.stages[:2], **options))
 
     return step
-
-
-def _mixed(parts: Parts, mixup: FlowMixupd) -> Parts:
-    inner = parts.make_loss
-    return replace(
-        parts,
-        mixup=mixup,
-        prepare_batch=PrepareBatchFlowMixup(mixup),
-        make_loss=lambda reduction: FlowMixupLoss(mixup.groups, inner("none"), reduction=reduction),
-    )
 
 
 def with_right_reasons(weight: float = 1.0) -> Step:
@@ -222,11 +207,18 @@ def with_right_reasons(weight: float = 1.0) -> Step:
     return lambda parts: replace(
         parts,
         transforms=(*parts.transforms, FillMaskd()),
-        keys=(*parts.keys, "mask"),
-        prepare_batch=PrepareBatchTargets(["label", "mask"]),
+        keys=(*parts.keys, "mask", "has_mask"),
         inferer=InputGradients(),
-        make_loss=lambda reduction: RightForTheRightReasons(weight),
+        classification_loss=RightForTheRightReasons(weight),
     )
+
+
+def _mixed(parts: Parts, mixup: MixBatchd) -> Parts:
+    return _with_loss(replace(parts, mixup=mixup), mixup=partial(MixupLoss, groups=mixup.groups))
+
+
+def _with_loss(parts: Parts, **more: Callable[..., nn.Module]) -> Parts:
+    return replace(parts, loss_parts={**parts.loss_parts, **more})
 
 
 def with_strides(parts: Parts) -> Parts:

@@ -43,7 +43,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
-from monai.engines import PrepareBatchDefault, SupervisedTrainer
+from monai.engines import SupervisedTrainer
 from monai.utils import set_determinism
 from torch import nn
 
@@ -54,7 +54,7 @@ from benchmarks.parts import Parts, Step, with_flow_mixup, with_manifold_mixup, 
 from monai_debias.data import load_mnist
 from monai_debias.handlers import FiniteLoss
 from monai_debias.metrics import cluster_r2, cluster_separation
-from monai_debias.transforms import FlowMixupd
+from monai_debias.transforms import MixBatchd
 
 BATCH, EVALUATED = 128, 250  # images at a time, in training and evaluation
 CLASSES = 10
@@ -75,7 +75,7 @@ MIXINGS: dict[str, Callable[[float], Step] | None] = {
 class ClustersAsTrained:
     """Measures what each next stage is given in the training passes, and keeps what was mixed there."""
 
-    def __init__(self, network: nn.Module, mixup: FlowMixupd | None, seed: int) -> None:
+    def __init__(self, network: nn.Module, mixup: MixBatchd | None, seed: int) -> None:
         self.network, self.mixup, self.seed = network, mixup, seed
         self.r2: dict[str, list[float]] = {layer: [] for layer in LAYERS}
         self.drawn: list[list[tuple[str, float]]] = []  # state and λ of all that was mixed in an iteration
@@ -139,15 +139,11 @@ def train(method: str, seed: int, images: int, epochs: int, sample: int, alpha: 
         parts.mixup.set_random_state(seed)  # not from torch's generator: the batches are those of the other methods
     network, as_trained = parts.network, ClustersAsTrained(parts.network, parts.mixup, seed)
     trainer = SupervisedTrainer(
-        device=torch.device("cpu"),
         max_epochs=epochs,
         train_data_loader=DataLoader(parts.samples, batch_size=BATCH, shuffle=True, drop_last=True),
-        network=network,
         optimizer=torch.optim.Adam(network.parameters(), LEARNING_RATE),
-        loss_function=parts.make_loss("mean"),
-        prepare_batch=parts.prepare_batch or PrepareBatchDefault(),
-        decollate=False,
         train_handlers=[FiniteLoss(), as_trained],
+        **parts.trainer_arguments(),
     )
     iterations = epochs * (images // BATCH)
     validation = DataLoader(items("validation", sample), batch_size=EVALUATED)

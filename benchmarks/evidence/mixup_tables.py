@@ -50,15 +50,12 @@ def tables(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def quoted(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table that docs/mixup.md quotes."""
-    head = [
-        "method",
-        "test accuracy, %",
-        "plain R², stage 3",
-        "R² as trained, stage 3",
-        "step, stage 2",
-        "step, stage 3",
-    ]
-    columns = ("plain_stage3", "as_trained_stage3", "step_stage2", "step_stage3")
+    columns = {
+        "plain_stage3": "plain R², stage 3",
+        "as_trained_stage3": "R² as trained, stage 3",
+        "step_stage2": "step, stage 2",
+        "step_stage3": "step, stage 3",
+    }
     lines = []
     for method in dict.fromkeys(row["method"] for row in rows):
         runs = [row for row in rows if row["method"] == method]

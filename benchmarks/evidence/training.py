@@ -48,7 +48,7 @@ class Judge:
     """The package's measurements of a network, which sees images as ``normalize`` makes them, as columns of results."""
 
     network: nn.Module
-    normalize: Callable[[torch.Tensor], torch.Tensor] | None = None
+    normalize: Callable[[torch.Tensor], torch.Tensor] = lambda images: images
     n_swaps: int = 1
     batch: int = 100
     """Images at a time: with a hundred a stage of a small network fits the cache of a processor."""

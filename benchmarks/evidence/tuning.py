@@ -67,7 +67,7 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "echo_demo": [
         *((name, {"learning_rate": rate}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
         *(
-            ("isnet", {"learning_rate": rate, "loss#background_scale": e, "relevance_weight": p})
+            ("isnet", {"learning_rate": rate, "loss_parts#isnet#background_scale": e, "relevance_weight": p})
             for rate, e, p in (
                 (1e-3, 1.0, 0.5),
                 (3e-3, 1.0, 0.5),
@@ -86,8 +86,8 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 {"train#inferer#target": "all", "relevance_weight": 0.9},
                 {"train#inferer#target": "dual", "relevance_weight": 0.5},
                 {"train#inferer#target": "dual", "relevance_weight": 0.7},
-                {"loss#background_scale": 0.1, "train#inferer#target": "all", "relevance_weight": 0.7},
-                {"loss#rank_decay": 0.5},
+                {"loss_parts#isnet#background_scale": 0.1, "train#inferer#target": "all", "relevance_weight": 0.7},
+                {"loss_parts#isnet#rank_decay": 0.5},
                 {"normalize_transforms": []},
                 {"normalize_transforms": [_CLIP], "train#inferer#input_rule": "zb"},
             )

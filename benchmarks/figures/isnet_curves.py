@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from benchmarks.evidence.testbeds import biased_mnist
 from benchmarks.evidence.training import Training
 from benchmarks.methods import METHODS, named
+from monai_debias.attached import attached
 
 PANELS = {
     "classification": "classification loss",
@@ -55,11 +56,10 @@ class Curves:
         terms = getattr(engine.loss_function, "terms", {"classification": engine.state.output["loss"].detach()})
         gradients = [p.grad for p in engine.network.parameters() if p.grad is not None]
         now = {**terms, "gradient_norm": torch.nn.utils.get_total_norm(gradients)}
-        output = engine.state.output
-        if isinstance(output["pred"], dict) and "heatmap" in output["pred"]:
-            mask = output["label"]["mask"][output["label"]["has_mask"]].unsqueeze(1)
-            heatmap = output["pred"]["heatmap"].detach()
-            now["foreground_relevance"] = (heatmap.abs() * mask).flatten(2).sum(2).mean()
+        heatmap, label = attached(engine.state.output["pred"], "heatmap"), engine.state.output["label"]
+        if heatmap is not None:
+            mask = attached(label, "mask")[attached(label, "has_mask")].unsqueeze(1)
+            now["foreground_relevance"] = (heatmap.detach().abs() * mask).flatten(2).sum(2).mean()
         for name, values in self.values.items():
             values.append(float(now.get(name, np.nan)))  # an iteration without a heatmap has no background
 

@@ -20,6 +20,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.speed.timing import alternate, compared, record, shown, side_by_side
+from monai_debias.attached import attach
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
 from monai_debias.relevance import LRP
@@ -57,7 +58,7 @@ def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, or
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(batch, 1, size, size, generator=generator)
     label = torch.randint(n_classes, (batch,), generator=generator)
-    target = {"label": label, "mask": disk(batch, size)}
+    mask = disk(batch, size)
     quarter = torch.arange(batch // 4) * 4
     flags = torch.zeros(batch, dtype=torch.bool).index_fill(0, quarter, True)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-5, momentum=0.9)
@@ -70,8 +71,8 @@ def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, or
         optimizer.step()
 
     def isnet(inferer: ISNetInferer, rows: torch.Tensor | None = None) -> Step:
-        chosen = target if rows is None else {**target, "has_mask": flags}
-        return partial(step, lambda: isnet_loss(inferer(image, network, rows=rows), chosen))
+        target = attach(label, mask=mask, has_mask=None if rows is None else flags)
+        return partial(step, lambda: isnet_loss(inferer(image, network, rows=rows), target))
 
     every_fourth = isnet(ISNetInferer(interval=4))
     steps = {

@@ -15,11 +15,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed.isnet import resnet18
 from benchmarks.speed.timing import alternate, compared, record, shown, side_by_side
-from monai_debias.engines import PrepareBatchFlowMixup
-from monai_debias.losses import FlowMixupLoss
-from monai_debias.transforms import FlowMixupd
+from monai_debias.engines import PrepareBatchAttached
+from monai_debias.inferers import FlowMixupInferer
+from monai_debias.losses import MixupLoss
+from monai_debias.transforms import MixBatchd
 
 N_CLASSES = 3
+INFERER = FlowMixupInferer()
 
 # network, the stages where Flow-Mixup appends rows, and the name of each variant's method
 NETWORKS = {
@@ -43,15 +45,15 @@ WHERE = (
 STEP = "a training step"
 
 
-def variants(network: nn.Module, states: list[str]) -> dict[str, FlowMixupd]:
+def variants(network: nn.Module, states: list[str]) -> dict[str, MixBatchd]:
     """Mixup, Manifold Mixup, and Flow-Mixup at each of the states, at two and at all."""
     chosen = [["input"], *([state] for state in states), states[1:3], ["input", *states]]
     made = {
-        "Mixup": FlowMixupd.mixup("image", num_classes=N_CLASSES),
-        "Manifold Mixup": FlowMixupd.manifold_mixup("image", network=network, layers=states, num_classes=N_CLASSES),
+        "Mixup": MixBatchd.mixup("image", num_classes=N_CLASSES),
+        "Manifold Mixup": MixBatchd.manifold_mixup("image", network=network, layers=states, num_classes=N_CLASSES),
     }
     for where, layers in zip(WHERE, chosen, strict=True):
-        made[f"Flow-Mixup {where}"] = FlowMixupd.flow_mixup(
+        made[f"Flow-Mixup {where}"] = MixBatchd.flow_mixup(
             "image", network=network, layers=layers, num_classes=N_CLASSES
         )
     return made
@@ -60,7 +62,7 @@ def variants(network: nn.Module, states: list[str]) -> dict[str, FlowMixupd]:
 def flops(network: nn.Module, image: torch.Tensor) -> int:
     """Multiplications and additions of a training pass, with whatever it is armed with."""
     with FlopCounterMode(display=False) as counter:
-        network(image)
+        INFERER(image, network)
     return counter.get_total_flops()
 
 
@@ -90,16 +92,16 @@ def mixup_speed(rounds: int = 7, size: int = 112, batch: int = 32, csv: str = ""
         ) -> None:  # fmt: skip
             image, label = prepare(data)
             optimizer.zero_grad()
-            loss(network(image), label).backward()
+            loss(INFERER(image, network), label).backward()
             optimizer.step()
 
         plain_flops = flops(network, data["image"])
         steps = {"plain": partial(step, lambda batch: (batch["image"], batch["label"]), nn.CrossEntropyLoss())}
         shares = {"plain": 1.0}
         for title, mixup in variants(network, states).items():
-            prepare = PrepareBatchFlowMixup(mixup)
+            prepare = PrepareBatchAttached(mixup)
             shares[title] = flops(network, prepare(data)[0]) / plain_flops
-            steps[title] = partial(step, prepare, FlowMixupLoss(mixup.groups))
+            steps[title] = partial(step, prepare, MixupLoss(mixup.groups))
         seconds = alternate({title: (run, 1) for title, run in steps.items()}, rounds)
         rows += (found := compared(STEP, name, seconds, "plain", theoretical=shares))
         print(shown(found) + "\n", flush=True)

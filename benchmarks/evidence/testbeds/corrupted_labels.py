@@ -132,11 +132,7 @@ class Validation:
 
 def make_parts(network: nn.Module, samples: list[dict[str, Any]], seed: int) -> Parts:
     """The plain training, whose loss is for labels of their own."""
-
-    def make_loss(reduction: str) -> nn.Module:
-        return nn.BCEWithLogitsLoss(reduction=reduction)
-
-    return Parts(network, STAGES, N_CLASSES, samples, seed, make_loss)
+    return Parts(network, STAGES, N_CLASSES, samples, seed, nn.BCEWithLogitsLoss(reduction="none"))
 
 
 def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) -> Row:

@@ -137,14 +137,13 @@ def find_sectors(folder: str, name: str, items: Sequence[dict[str, Any]], image_
 
 def training_samples(parser: ConfigParser, section: Section) -> Dataset:
     """What the bundle's cached data set of a method holds, without decoding the clips again."""
-    items = map(parser.get_parsed_content("train#take_keys"), parser.get_parsed_content("train_items"))
+    items = map(parser.get_parsed_content("train#take_keys"), parser.get_parsed_content("train#items"))
     samples = [{**item, "image": image} for item, image in zip(items, section.image, strict=True)]
-    if not parser["mask_transforms"]:
+    if not parser["with_masks"]:
         return Dataset(samples)
     samples = [{**sample, "mask": mask} for sample, mask in zip(samples, section.mask, strict=True)]
-    if "keep_mask" in parser:
-        samples = [parser.get_parsed_content("keep_mask")(sample) for sample in samples]
-    return Dataset(samples)
+    choose = Compose(list(parser.get_parsed_content("train#mask_transforms").values()))
+    return Dataset([choose(sample) for sample in samples])
 
 
 def normalizer(parser: ConfigParser) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -17,7 +17,7 @@ from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import ARRAY, STRING, Integer, SequenceOf, expects
 from monai_debias.pixels import as_pixels
 
-__all__ = ["as_binary_mask", "as_binary_masks", "as_region", "mask_meta", "pool_mask", "require_aspect"]
+__all__ = ["as_binary_mask", "as_region", "mask_meta", "pool_mask", "require_aspect"]
 
 _TO_BINARY = (
     'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
@@ -70,25 +70,28 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
     return region
 
 
-def as_binary_masks(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = ()) -> torch.Tensor:
+def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = (), channels: int = 1) -> torch.Tensor:
     """Check a batch of masks, and return it as a boolean tensor; what is wrong is said of the rows that are wrong.
 
     Args:
-        masks: tensor of shape (B, C, spatial...) with the values 0 and 1 (or boolean), 1 = region of interest.
+        masks: shape (B, 1, spatial...) with the values 0 and 1 (or boolean), 1 = region of interest.
         name: what the error messages call a mask.
         files: names of the B files for the messages; by default those of a MetaTensor.
+        channels: channels that a mask may have instead of one: those of its image.
 
     Returns:
         Boolean tensor of the same shape.
 
     Raises:
-        ValueError: when masks have values other than 0 and 1, or are 0 everywhere.
+        ValueError: when the masks have another shape, other values than 0 and 1, or are 0 everywhere for a sample.
 
     Example:
         >>> import torch
-        >>> as_binary_masks(torch.tensor([[[0.0, 1.0]]]))
+        >>> as_region(torch.tensor([[[0.0, 1.0]]]))
         tensor([[[False,  True]]])
     """
+    if masks.ndim < 3 or masks.shape[1] not in (1, channels):
+        raise ValueError(f"{name} has shape {tuple(masks.shape)} for a batch, expected (B, 1, spatial...).")
     files = files or file_names(masks)
     values = masks.as_subclass(torch.Tensor)
     region = values != 0
@@ -105,31 +108,6 @@ def as_binary_masks(masks: torch.Tensor, name: str = "mask", files: Sequence[str
             ' of interest, or train without its mask (for an ISNet: "has_mask" is False, see FillMaskd).'
         )
     return region
-
-
-def as_region(mask: torch.Tensor, files: Sequence[str] = ()) -> torch.Tensor:
-    """Check a batch of masks, shape (B, 1, spatial...), and return it as a boolean tensor.
-
-    Args:
-        mask: shape (B, 1, spatial...) with 1 to 3 spatial dimensions, the values 0 and 1 (or boolean).
-        files: names of the B files, for the messages; by default those of a MetaTensor.
-
-    Returns:
-        Boolean tensor of the same shape.
-
-    Raises:
-        ValueError: when the mask has another shape, other values than 0 and 1, or is 0 everywhere for a sample.
-
-    Example:
-        >>> import torch
-        >>> as_region(torch.tensor([[[0.0, 1.0]]]))
-        tensor([[[False,  True]]])
-    """
-    if not 3 <= mask.ndim <= 5 or mask.shape[1] != 1:
-        raise ValueError(
-            f"masks must be of shape (B, 1, spatial...) with 1 to 3 spatial dimensions, got {tuple(mask.shape)}."
-        )
-    return as_binary_masks(mask, files=files)
 
 
 def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class ISNetLRPLoss(_Loss):
         """L_heat of the R rows that have a mask, shape (R,)."""
         if not heatmaps:
             raise ValueError("the heatmap is an empty mapping; the inferer must be given at least one layer.")
-        region = as_region(mask, files)
+        region = as_region(mask, files=files)
         background, foreground = [], []
         for layer, relevance in heatmaps.items():
             heatmap = MaskedHeatmap(relevance, region, f'heatmap of "{layer}"')

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from monai.utils import convert_to_tensor
-from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.masks import as_binary_masks
-from monai_debias.networks import evaluating
+from monai_debias.masks import as_region
+from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
@@ -109,7 +108,7 @@ def background_swap_consistency(
         >>> background_swap_consistency(network, [{"image": images, "mask": masks}]).consistency
         1.0
     """
-    inner = network.module if isinstance(network, DistributedDataParallel) else network
+    inner = unwrapped(network)
     # a DataLoader draws its base seed from the state that a training goes on with
     with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner):
         images, masks, batch_size = _collected(loader, image_key, mask_key)
@@ -154,7 +153,7 @@ def _collected(
                 f"masks of {where} are {tuple(mask.shape)} for images {tuple(image.shape)}, expected {sizes[0]}: apply "
                 f"the same spatial transforms to image and mask{from_files(files)}."
             )
-        region = as_binary_masks(mask, f"mask of {where}", files)
+        region = as_region(mask, f"mask of {where}", files, channels=image.shape[1])
         images.append(image)
         masks.append(region.expand(image.shape))
     if not images:

@@ -8,7 +8,7 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 
-from monai_debias.masks import as_binary_masks, pool_mask, require_aspect
+from monai_debias.masks import as_region, pool_mask, require_aspect
 from monai_debias.origin import file_names
 
 __all__ = ["attention_at"]
@@ -49,7 +49,7 @@ def attention_at(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> tuple[tor
         )
     files, size = file_names(mask), maps.shape[-n_dims:]
     require_aspect(region.shape[2:], size, files)
-    inside = pool_mask(as_binary_masks(region, files=files), size).flatten(2)
+    inside = pool_mask(as_region(region, files=files), size).flatten(2)
     strength = maps.abs().flatten(-n_dims)
     largest = strength.amax((-2, -1), keepdim=True)
     for wrong, what in ((~largest.isfinite(), "is NaN or infinite"), (largest == 0, "is 0 everywhere")):

@@ -15,6 +15,8 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from monai_debias.networks import find_layers
+
 __all__ = ["Mixture", "arm", "disarm", "find_states", "mix_rows"]
 
 _ARMED: weakref.WeakKeyDictionary[torch.nn.Module, _MixingPass] = weakref.WeakKeyDictionary()
@@ -48,11 +50,7 @@ def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.
             f"hidden states of a {type(inner).__name__} that is scripted, compiled or in DataParallel cannot be mixed: "
             "give the network itself, or in DistributedDataParallel, and train that."
         )
-    modules = dict(inner.named_modules())
-    unknown = [layer for layer in layers if layer not in modules]
-    if unknown:
-        raise ValueError(f"the network has no layers {unknown}; it has {', '.join(name for name in modules if name)}.")
-    return inner, [modules[layer] for layer in layers]
+    return inner, find_layers(inner, layers)
 
 
 def arm(network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n_rows: int, append: bool) -> None:

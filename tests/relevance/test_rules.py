@@ -270,7 +270,7 @@ def test_zero_divisions_without_epsilon() -> None:
 
 
 def positive_maps(network: nn.Sequential, x: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """LRP-z⁺ from layer to layer, as METHODS states it: of (convolution, norm, ReLU) twice, a pool, a dense layer."""
+    """LRP-z⁺ from layer to layer, written out: of (convolution, norm, ReLU) twice, a pool, a dense layer."""
     layers = []
     for convolution, norm in ((network[0], network[1]), (network[3], network[4])):
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()

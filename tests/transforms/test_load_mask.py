@@ -14,7 +14,7 @@ from PIL import Image, ImageFilter
 from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundReader, UltrasoundSectorMaskd
-from monai_debias.data.masks import binary_values, looks_inverted
+from monai_debias.data.mask_files import binary_values, looks_inverted
 from monai_debias.masks import require_aspect
 from monai_debias.transforms import LoadMaskd
 

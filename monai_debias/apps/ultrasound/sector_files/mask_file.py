@@ -13,7 +13,7 @@ from monai.utils import optional_import
 from numpy.typing import NDArray
 
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
-from monai_debias.data.masks import binary_values
+from monai_debias.data.mask_files import binary_values
 from monai_debias.files import replace_file
 
 __all__ = ["is_edited", "read_mask", "write_mask"]

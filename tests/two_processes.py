@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 
 # modules with a function ``train(rank, folder)``, which leaves its results in the folder
-PARTS = {"relevance": "lrp_ddp", "engines": "mixup_ddp", "losses": "losses_ddp"}
+PARTS = {"relevance": "lrp_ddp", "engines": "mixup_ddp", "losses": "losses_ddp", "handlers": "metric_ddp"}
 
 
 def start(folder: Path) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from ignite.metrics import EpochMetric, Metric
+from ignite.exceptions import NotComputableError
+from ignite.metrics import Metric
 from monai.handlers import from_engine
+from monai.utils import evenly_divisible_all_gather
 
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.classification import classification_metrics
@@ -21,7 +23,7 @@ __all__ = ["ClassificationMetric"]
 _METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision")
 
 
-class ClassificationMetric(EpochMetric):
+class ClassificationMetric(Metric):
     """An overall metric of :func:`~monai_debias.metrics.classification_metrics`, over a whole epoch of all processes.
 
     The evaluator's output has probabilities (K,) under ``"pred"``, which its post-processing makes of the logits, and
@@ -61,7 +63,7 @@ class ClassificationMetric(EpochMetric):
         self.metric = metric
         self.task = task
         self.ignore_value = ignore_value
-        super().__init__(self._measure, _pred_and_label, check_compute_fn=False, device=device or torch.device("cpu"))
+        super().__init__(_pred_and_label, device=device or torch.device("cpu"))
 
     @classmethod
     def as_key_metric(
@@ -85,9 +87,23 @@ class ClassificationMetric(EpochMetric):
         name = TASKS[task].key_metric
         return {f"val_{name}": cls(name, task, ignore_value, device)}
 
-    def _measure(self, probabilities: torch.Tensor, labels: torch.Tensor) -> float:
-        p, y = probabilities.double().cpu().numpy(), labels.cpu().numpy()
-        found = classification_metrics(y, p, self.task, ignore_value=self.ignore_value, n_resamples=0)
+    def reset(self) -> None:
+        """Begin an epoch."""
+        self._batches: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def update(self, output: tuple[torch.Tensor, torch.Tensor]) -> None:
+        """Keep the probabilities (B, K) and the labels of a batch."""
+        probabilities, labels = (part.detach().as_subclass(torch.Tensor).to(self._device) for part in output)
+        self._batches.append((probabilities.float(), labels))
+
+    def compute(self) -> float:
+        """The metric of all samples, of all processes."""
+        if not self._batches:
+            raise NotComputableError(f"there are no validation data to have {self.metric} of.")
+        columns = [[batch[i] for batch in self._batches] for i in range(2)]
+        parts = [evenly_divisible_all_gather(torch.cat(column), concat=True) for column in columns]
+        probabilities, labels = (part.cpu().numpy() for part in parts)
+        found = classification_metrics(labels, probabilities, self.task, ignore_value=self.ignore_value, n_resamples=0)
         value, *_, note = found.overall[self.metric]
         if value is None:
             raise ValueError(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import metric_ddp
 import numpy as np
 import pytest
 import torch
@@ -53,6 +54,12 @@ def test_key_metrics_of_the_three_tasks():
 def test_data_that_do_not_define_it_are_an_error():
     with pytest.raises(ValueError, match=r"roc_auc of the validation data is undefined: .* choose another metric"):
         measured("binary", torch.zeros(6, 1), torch.ones(6, 1))
+
+
+def test_two_processes_measure_all_samples_together(of_two_processes):
+    expected = metric_ddp.measured(*metric_ddp.samples())
+    found = [torch.load(of_two_processes / f"metric_{rank}.pt", weights_only=True) for rank in range(2)]
+    assert found == [pytest.approx(expected)] * 2
 
 
 def test_the_best_model_is_chosen_by_it():

@@ -22,9 +22,9 @@ GROUND = "the ground"
 # from the top: who stands higher may import who stands lower, and rooms of one row in the order of their imports
 FLOORS = (
     ("command line",),
-    ("demo", "audit", "overlays"),
-    ("apps",),
-    ("handlers", "engines", "inferers", "visualize"),
+    ("demo", "overlays"),
+    ("apps", "audit"),
+    ("handlers", "engines", "visualize", "inferers"),
     ("losses", "metrics"),
     ("data", "transforms", "relevance"),
     (GROUND,),
@@ -49,7 +49,7 @@ WHAT = {
 STEP = (
     ("sample", "image, label,\nmask of the region"),
     ("transforms", "spatial: image and\nmask together;\nRandBackMixd"),
-    ("prepare_batch", "label ⊕ mask, weight;\nMixup of the batch:\n⊕ mixed rows"),
+    ("prepare_batch", "label ⊕ mask, weight;\na mixup of the batch:\n⊕ mixed rows"),
     ("inferer", "the network, once:\nlogits ⊕ heatmap,\n⊕ mixed rows"),
     ("nested loss", "classification ← penalty\n← rows ← weights\n← ISNet's heatmap"),
     ("stock trainer", "backward, clipping, step;\npred and label as in\na plain training"),
@@ -88,10 +88,12 @@ def draw_rooms(axes: Axes) -> None:
 def draw_step(axes: Axes) -> None:
     """The way of a sample through one step of a training."""
     for n, (name, what) in enumerate(STEP):
-        _box(axes, 1 + 2 * n, 0, 1.76, 1.3, name, what)
+        _box(axes, 1 + 2 * n, 0, 1.76, 1.1, name, what)
         if n:
             axes.annotate("", (2 * n + 0.14, 0), (2 * n - 0.14, 0), arrowprops={"arrowstyle": "-|>", "color": INK})
-    axes.set(title="One training step; ⊕ is a companion that travels attached to a tensor", xlim=(0, 12), ylim=(-0.8, 0.8))
+    axes.set(
+        title="One training step; ⊕ is a companion that travels attached to a tensor", xlim=(0, 12), ylim=(-0.65, 0.65)
+    )
     axes.axis("off")
 
 

@@ -66,5 +66,6 @@ class LossTerms:
             self._sums[name] = total + float(value), count + 1
             engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]
         for part in parts:
-            if hasattr(part, "relevance_weight"):
-                engine.state.metrics["relevance_weight"] = float(part.relevance_weight)
+            weight = getattr(part, "relevance_weight", None)
+            if isinstance(weight, float):
+                engine.state.metrics["relevance_weight"] = weight

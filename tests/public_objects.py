@@ -53,6 +53,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
         "loader": ["$[{'image': torch.eye(4).reshape(2, 1, 2, 4), 'mask': torch.ones(2, 1, 2, 4)}]"]
     },
     "ClipInferer": {"task": ["softmax", "multi_label", "binary"]},
+    "EachImage": {"transforms": [[]]},
+    "EachImage.__call__": {"images": _IMAGE},
     "MixBatch": _MIXUP,
     "MixupLoss": {"classification_loss": [None, "bce"]},
     "MixupLoss.forward": {"label": torch.eye(2)},
@@ -91,6 +93,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "pointing_game": {"mask": _MASK},
     "relevance_focus": {"mask": _MASK},
     "save_datalist": {"labels": VIEWS},
+    "stage_names": {"network": DenseNet(2, 1, 2, init_features=4, growth_rate=2, block_config=(1, 1, 1))},
 }
 # handlers that leave a sound training alone
 GUARDS = {"FiniteLoss", "RequireMasks"}

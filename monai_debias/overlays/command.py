@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from monai_debias.files import replace_file
-from monai_debias.overlays.guest import write_sockets
+from monai_debias.overlays.guest.write import write_sockets
 from monai_debias.parameters import BOOL, PATH, expects
 
 __all__ = ["NAMES", "overlays"]
@@ -21,7 +21,7 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
     """Copy the overlays of methods into a bundle's ``configs``.
 
     A file that is there already and equal is left alone. A bundle whose ``train.json`` lacks what overlays need gets
-    that in a ``sockets.json``, see :func:`monai_debias.overlays.guest.guest_sockets`.
+    that in a ``sockets.json``, see :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
 
     Args:
         bundle: folder of the bundle.

@@ -81,7 +81,8 @@ def _masks(parts: GuestParts, chain: Chain) -> None:
 
 def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> None:
     load, prepare = _kept(parts, "load", chain.load), _kept(parts, "prepare", chain.prepare)
-    no_mask = parts.keep("without_masks", [{"_target_": "DeleteItemsd", "keys": MASK}])
+    drop = [] if any(MASK in step.keys for step in chain.steps) else [{"_target_": "DeleteItemsd", "keys": MASK}]
+    no_mask = parts.keep("without_masks", drop)
     parts["train#mask_transforms"] = {}
     parts["background_transforms"] = {}
     parts["train#batch_transforms"] = {}

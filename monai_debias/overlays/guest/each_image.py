@@ -22,6 +22,9 @@ class EachImage:
         transforms: dictionary transforms of the image.
         image_key: the key that they know it by.
 
+    Raises:
+        TypeError: when ``transforms`` is not a sequence of functions.
+
     Example:
         >>> from monai.transforms import NormalizeIntensityd
         >>> normalize = EachImage([NormalizeIntensityd("image")])

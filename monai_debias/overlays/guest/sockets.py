@@ -56,6 +56,8 @@ def _names(parts: GuestParts) -> None:
     parts.default("max_epochs", f"@{TRAINER}#max_epochs")
     parts.default("method", "$monai_debias.overlays.method_name(@methods)")
     parts["methods"] = {}
+    if parts.end("initialize") is not None and isinstance(graph["initialize"], list):
+        parts["+initialize"] = ["$@method"]  # refuses methods that do not go together
     folders = [name for name in ("ckpt_dir", "output_dir") if name in graph]
     for name in folders:
         parts[name] = f"$str({parts.keep(name, graph[name])}) + '/' + @method"
@@ -66,20 +68,21 @@ def _network(parts: GuestParts) -> None:
     """``network``, ``stages`` and ``class_names``."""
     parts.borrow("network", f"{TRAINER}#network")
     parts.default("stages", "$monai_debias.overlays.guest.stage_names(@network)")
-    counts = [
-        f"{place}#{name}"
-        for place in parts.graph.reached(f"{TRAINER}#network")
-        for name in _CLASSES
-        if f"{place}#{name}" in parts.graph
-    ]
+    count = _class_count(parts)
     if "class_names" in parts.graph:
         parts.found["classes"] = "class_names"
-    elif counts:
-        parts["class_names"] = f"$[str(i) for i in range(@{counts[0]})]"
-        parts.found["classes"] = f"{counts[0]} of them"
+    elif count:
+        parts["class_names"] = f"$[str(i) for i in range(max(2, @{count}))]"  # one logit tells two classes apart
+        parts.found["classes"] = f"{count} of them"
     else:
         parts["class_names"] = None
         parts.to_do.append('"class_names": the names of the classes, in the order of the logits.')
+
+
+def _class_count(parts: GuestParts) -> str | None:
+    """The id of the network's number of logits."""
+    places = [f"{place}#{name}" for place in parts.graph.reached(f"{TRAINER}#network") for name in _CLASSES]
+    return next((place for place in places if place in parts.graph), None)
 
 
 def _loss(parts: GuestParts) -> None:
@@ -95,16 +98,17 @@ def _loss(parts: GuestParts) -> None:
         parts.to_do.append('"classification_loss": it must give a loss for each sample, and not their mean.')
     elif written.get("reduction") == "sum":
         parts.to_do.append(f"The learning rate: {place} was the sum over the batch, and becomes the mean.")
-    parts.default("task", _task(name, written))
-    if _task(name, written) is None and "task" not in parts.graph:
+    task = _task(name, written, _class_count(parts))
+    parts.default("task", task)
+    if task is None and "task" not in parts.graph:
         parts.to_do.append('"task": "softmax", "binary" (one logit) or "multi_label".')
 
 
-def _task(name: str | None, loss: Any) -> str | None:
+def _task(name: str | None, loss: Any, count: str | None) -> str | None:
     if name in ("CrossEntropyLoss", "NLLLoss") or (name == "FocalLoss" and loss.get("use_softmax")):
         return "softmax"
-    if name in ("BCEWithLogitsLoss", "MultiLabelSoftMarginLoss", "FocalLoss"):
-        return "$'binary' if len(@class_names) == 1 else 'multi_label'"
+    if name in ("BCEWithLogitsLoss", "MultiLabelSoftMarginLoss", "FocalLoss") and count:
+        return f"$'binary' if @{count} == 1 else 'multi_label'"
     return None
 
 

@@ -30,8 +30,8 @@ class Step:
 
     Attributes:
         place: its id in the config.
-        written: how it is written there, with ``_target_``.
-        kind: its class; None if it cannot be imported.
+        written: how it is written there, with ``_target_``; empty for an expression.
+        kind: its class; None if that is not known.
     """
 
     place: str
@@ -40,21 +40,17 @@ class Step:
 
     @classmethod
     def at(cls, graph: ConfigGraph, place: str) -> Step:
-        """The transform at an id of a config.
-
-        Raises:
-            ValueError: when there is none.
-        """
+        """The transform at an id of a config; of an expression nothing is known."""
         written = graph[place]
         if not isinstance(written, dict) or not isinstance(written.get("_target_"), str):
-            raise ValueError(f"{place!r} is one of the training's transforms, but no component with a _target_.")
+            return cls(place, {}, None)
         found = getattr(monai.transforms, written["_target_"], None) or locate(written["_target_"])
         return cls(place, written, found if isinstance(found, type) else None)
 
     @property
     def name(self) -> str:
-        """The name of its class."""
-        return str(self.written["_target_"]).rpartition(".")[2]
+        """The name of its class, or where it is written."""
+        return self.kind.__name__ if self.kind else str(self.written.get("_target_", self.place))
 
     @property
     def keys(self) -> list[str]:

@@ -33,6 +33,13 @@ def write_sockets(configs: str | Path) -> list[str]:
 
     Raises:
         ValueError: when the training's config does not say what the sockets are.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "train.json").write_text('{"loss_parts": {}}')
+        ...     write_sockets(folder)
+        []
     """
     training = next((Path(configs, name) for name in _TRAINING if Path(configs, name).exists()), None)
     config = {} if training is None else ConfigParser.load_config_files(str(training))

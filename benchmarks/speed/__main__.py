@@ -5,7 +5,9 @@
     python -m benchmarks.speed backmix
     python -m benchmarks.speed isnet
     python -m benchmarks.speed mixup
-    python -m benchmarks.speed spectral_decoupling
+    python -m benchmarks.speed spectral_decoupling --csv benchmarks/results/speed_spectral_decoupling.csv
+
+The last lines are the tables that the guides quote, and a test compares these with the CSV files.
 
 All variants of a table alternate within one run, so that the state of the machine is the same for all. Nothing else
 should run beside it.

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.networks import layer_outputs, unwrapped
 from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
@@ -18,7 +17,7 @@ from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.layers_z_plus import Z_PLUS_HANDLERS
 from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
-from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager, returned_by
+from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
 from monai_debias.relevance.targets import TARGET, Target, explained_scalars
 
@@ -138,16 +137,9 @@ class LRP:
             if dual:
                 mode = DualMode(passes, image, HANDLERS, Z_PLUS_HANDLERS, self.allow)
             network = outermost_eager(self.network)
-            with (
-                eager_operations(),
-                mode,
-                layer_outputs(network, layers, mode.keep) as outputs,
-                returned_by(network) as inside,
-            ):
+            with eager_operations(), mode, layer_outputs(network, layers, mode.keep) as outputs:
                 returned = network(image)
             logits = mode.current(logits_of(returned, self.output, network))
-            if isinstance(network, DistributedDataParallel):
-                mode.adopt(logits, mode.current(logits_of(inside[-1], self.output, network)))
             _check_logits(logits, mode, network)
             stem = _stem(mode, image) if self.input_rule == "zb" else None
             sources = {"input": leaf if stem is None else stem.output}

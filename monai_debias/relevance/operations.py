@@ -67,8 +67,9 @@ POWERS = frozenset({"pow", "rsqrt", "sqrt"})
 # of which an argument gives only its shape or type; of those that give nothing else see gives_shape
 BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
 
-# hooks of a gradient, which change nothing of the tensor
-BOOKKEEPING = frozenset({"backward_hooks", "register_hook", "retain_grad"})
+# change nothing of the tensor: hooks of its gradient, and what modules with hooks and DistributedDataParallel put
+# around arguments and results
+BOOKKEEPING = frozenset({"BackwardHookFunction", "DDPSink", "register_hook", "retain_grad"})
 
 # bring values out of torch's sight, by their whole names
 LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "item", "numpy", "tolist"})

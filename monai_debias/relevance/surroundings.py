@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch.nn.modules._functions import BackwardHookFunction
+from torch.autograd import Function
 from torch.nn.parallel import DistributedDataParallel
-from torch.overrides import handle_torch_function
+from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils import checkpoint
 
 from monai_debias.networks import unwrapped, without_compiler
+from monai_debias.relevance.operands import tensors_in
 
-__all__ = ["eager_operations", "logits_of", "outermost_eager", "returned_by"]
+__all__ = ["eager_operations", "logits_of", "outermost_eager"]
 
 
 def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
@@ -34,23 +35,6 @@ def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
             "is the relevance pass, and not those of the loss: use static_graph=False."
         )
     return network
-
-
-@contextmanager
-def returned_by(network: torch.nn.Module) -> Iterator[list[Any]]:
-    """What the network itself returns in this thread to what is around it."""
-    found: list[Any] = []
-    thread = threading.get_ident()
-
-    def keep(_: torch.nn.Module, __: Any, returned: Any) -> None:
-        if threading.get_ident() == thread:
-            found.append(returned)
-
-    handle = unwrapped(network).register_forward_hook(keep)
-    try:
-        yield found
-    finally:
-        handle.remove()
 
 
 def logits_of(returned: Any, output: int | str | None, network: torch.nn.Module) -> torch.Tensor:
@@ -121,6 +105,7 @@ class _Shared:
                     self.undo.close()
 
 
+_ABOVE_FUNCTION: Any = Function.__mro__[1]
 _here = threading.local()  # .explaining: whether this thread's forward pass is one of the relevance mode
 
 
@@ -131,8 +116,9 @@ def _without_compiler_and_checkpoints(undo: ExitStack) -> None:
     # the rules keep what a checkpoint throws away, and do not run again when it is computed anew
     _replace_while(undo, checkpoint.CheckpointFunction, "apply", _apply_at_once)
     _replace_while(undo, checkpoint, "_checkpoint_without_reentrant_generator", _no_checkpoint)
-    # which a module with backward hooks puts around its arguments and results, out of sight of the rules
-    _replace_while(undo, BackwardHookFunction, "apply", _seen_hooks)
+    # in what Function.apply ends with, also where a network has kept that as an attribute
+    _ABOVE_FUNCTION.apply = classmethod(_seen_function)
+    undo.callback(delattr, _ABOVE_FUNCTION, "apply")
 
 
 _shared = _Shared(_without_compiler_and_checkpoints)
@@ -153,15 +139,17 @@ def _apply_at_once(function: Callable, _: bool, *args: Any) -> Any:
     return function(*args)
 
 
-_apply_hooks = BackwardHookFunction.apply
+def _seen_function(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
+    """A custom autograd function as an operation like any other, by the name of its class."""
 
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        return super(_ABOVE_FUNCTION, cls).apply(*args, **kwargs)
 
-def _backward_hooks(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return _apply_hooks(*tensors)
-
-
-def _seen_hooks(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return handle_torch_function(_backward_hooks, tensors, *tensors)
+    tensors = tensors_in((args, kwargs))
+    if not getattr(_here, "explaining", False) or not has_torch_function(tensors):  # the rules' own functions
+        return apply(*args, **kwargs)
+    apply.__name__ = cls.__name__
+    return handle_torch_function(apply, tensors, *args, **kwargs)
 
 
 def _no_checkpoint(*_: Any, **__: Any) -> Iterator[None]:
@@ -170,7 +158,7 @@ def _no_checkpoint(*_: Any, **__: Any) -> Iterator[None]:
 
 @contextmanager
 def eager_operations() -> Iterator[None]:
-    """Every operation of this thread's forward pass comes from Python once: no compiled code, no checkpoints."""
+    """Every operation of this thread's forward pass is seen, once: no compiled code, no checkpoints."""
     with _shared():
         outer, _here.explaining = getattr(_here, "explaining", False), True
         try:

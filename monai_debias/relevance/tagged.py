@@ -126,7 +126,7 @@ class TaggedTensors:
             self.renamed[old] = new
 
     def adopt(self, copied: torch.Tensor, original: torch.Tensor) -> None:
-        """Take a tensor for the copy of another that was made out of sight, as DistributedDataParallel makes one."""
+        """Take a tensor for the copy of another."""
         tag = self.tag(original, "the network")
         if tag is not None:
             self.tags[copied] = tag

@@ -12,6 +12,7 @@ import pytest
 import torch
 from lrp_helpers import Functional, conv, gradient_times_input, head, relative_error
 from monai.networks.nets import ResNet
+from monai.networks.nets.resnet import ResNetEncoder
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -239,6 +240,14 @@ def test_shortcut_of_monai_that_takes_data() -> None:
     network = ResNet("basic", [1, 1, 1, 1], [4, 8, 8, 8], 2, 1, num_classes=3, shortcut_type="A").eval()
     with pytest.raises(UncoveredOperationError, match=r"Tensor.data .*without a gradient.*allow=\[.data.\]"):
         LRP(network)(torch.rand(2, 1, 32, 32), "all")
+
+
+def test_encoder_of_monai_that_takes_data() -> None:
+    """FlexibleUNet's resnet18 encoder is such a ResNet."""
+    encoder = ResNetEncoder("resnet18", pretrained=False, spatial_dims=2, in_channels=1)
+    network = Functional(lambda m, x: head(m, m.encoder(x)[-1]), encoder=encoder, fc=nn.Linear(512, 3)).eval()
+    with pytest.raises(UncoveredOperationError, match=r"Tensor.data .*without a gradient"):
+        LRP(network)(torch.rand(2, 1, 64, 64), "all")
 
 
 SIDE = {

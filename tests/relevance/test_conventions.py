@@ -24,10 +24,10 @@ def _seed() -> None:
 
 
 def gradient_of_the_map(network: nn.Module, relevance: torch.Tensor) -> torch.Tensor:
-    parts = torch.autograd.grad(relevance.abs().pow(1.5).sum(), [*network.parameters()], allow_unused=True)
-    return torch.cat(
-        [torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(parts, network.parameters())]
-    )
+    parameters = [*network.parameters()]
+    loss = relevance.abs().pow(1.5).sum()
+    parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return torch.cat([g.flatten() for g in parts])
 
 
 def written_out(network: nn.Module, x: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
@@ -51,6 +51,37 @@ def test_statistics_of_the_relevance_pass_are_constants_and_nothing_else_is() ->
     assert relative_error(relevance[:, 0], whole) < 1e-10
     assert relative_error(found, gradient_of_the_map(network, constant)) < 1e-9
     assert relative_error(found, gradient_of_the_map(network, whole)) > 0.02
+
+
+def test_the_gradient_of_the_loss_goes_through_gates() -> None:
+    """No relevance does."""
+
+    def gate(m: nn.Module, a: torch.Tensor) -> torch.Tensor:
+        return m.gate(a.mean((2, 3))).sigmoid()[:, :, None, None]
+
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        a = F.relu(m.conv(x))
+        return head(m, a * gate(m, a))
+
+    network = Functional(forward, conv=conv(2, 4), gate=nn.Linear(4, 4), fc=nn.Linear(4, 3)).double()
+    x = torch.rand(4, 2, 8, 8, dtype=torch.double)
+    _, relevance = LRP(network, EPSILON)(x, 1, create_graph=True)
+    a = F.relu(network.conv(x))
+    g = network.fc.weight[1][:, None, None] / a[0, 0].numel() * gate(network, a) * a / (a + EPSILON)
+    expected = x * F.conv_transpose2d(g, network.conv.weight, padding=1)
+    assert relative_error(relevance[:, 0], expected) < 1e-10
+    assert relative_error(gradient_of_the_map(network, relevance), gradient_of_the_map(network, expected)) < 1e-9
+
+
+@pytest.mark.parametrize("between", [nn.ReLU(), nn.Identity()])
+def test_dual_is_for_networks_of_relus(between) -> None:
+    torch.manual_seed(1)
+    layers = [conv(1, 16), nn.ReLU(), conv(16, 16), between, conv(16, 16), between, conv(16, 16), nn.ReLU()]
+    layers += [nn.Flatten(), nn.Linear(16 * 64, 3)]
+    _, relevance = LRP(nn.Sequential(*layers).double(), EPSILON)(torch.rand(4, 1, 8, 8, dtype=torch.double), "dual")
+    z_plus = relevance[:, 0]
+    negative = (z_plus.clamp(max=0).sum() / z_plus.abs().sum()).abs().item()
+    assert negative == 0 if isinstance(between, nn.ReLU) else negative > 0.1
 
 
 class Stabilised(torch.autograd.Function):

@@ -114,15 +114,17 @@ def test_the_same_seed_gives_the_same_run_and_another_one_does_not():
     assert first["validation_swap_change"] != other["validation_swap_change"]
 
 
-def test_settings_of_a_candidate_reach_the_bundle(monkeypatch):
-    asked, bundle = [], echo_demo.bundle
+def test_settings_of_a_candidate_reach_the_bundle_and_are_chosen_without_a_test_split(monkeypatch):
+    asked, bundle, sections, load = [], echo_demo.bundle, [], echo_demo.load
     monkeypatch.setattr(echo_demo, "bundle", lambda *args: asked.append(bundle(*args)) or asked[-1])
+    monkeypatch.setattr(echo_demo, "load", lambda of, name, *more: sections.append(name) or load(of, name, *more))
     options = {"loss_parts#isnet#background_scale": 0.1, "relevance_weight": 0.7, "ramp_epochs": 0}
     row = tuning.one_run("echo_demo", "isnet", options, quick=True)
     trained = next(parser for parser in asked if "ramp_epochs" in parser)
     loss = trained.get_parsed_content("loss")
     assert (loss.background_scale, float(loss.relevance_weight)) == (0.1, pytest.approx(0.7))
     assert row["settings"] == "loss_parts#isnet#background_scale 0.1, relevance_weight 0.7, ramp_epochs 0"
+    assert sections == ["training", "validation"]
 
 
 def test_results_are_reported(tmp_path):

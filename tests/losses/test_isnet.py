@@ -393,7 +393,7 @@ def test_bad_input_gets_a_clear_error():
         (pred, attach(target, mask=grey), "other than 0 and 1 .*AsDiscreted"),
         (pred, attach(target, mask=mask * float("nan")), "other than 0 and 1"),
         (pred, attach(target, mask=empty), r"0 everywhere in row\(s\) \[1, 3\]"),
-        (pred, attach(target, mask=mask.repeat(1, 2, 1, 1)), r"mask has shape \(4, 2, 6, 5\) .*expected \(B, 1, spatial"),
+        (pred, attach(target, mask=mask.repeat(1, 2, 1, 1)), r"shape \(4, 2, 6, 5\) .*expected \(B, 1, spatial"),
         (pred, attach(target, mask=mask[..., 2]), r"for masks of shape \(4, 1, 6\)"),
         (pred, attach(target, has_mask=rows), r"got \(4, 1, 2, 6, 5\) for masks of shape \(3, 1, 6, 5\)"),
         (pred, attach(target, has_mask=rows.float()), "has_mask must be boolean"),

@@ -55,6 +55,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "ClipInferer": {"task": ["softmax", "multi_label", "binary"]},
     "EachImage": {"transforms": [[]]},
     "EachImage.__call__": {"images": _IMAGE},
+    "FlowMixupInferer": {"inferer": [None]},
     "MixBatch": _MIXUP,
     "MixupLoss": {"classification_loss": [None, "bce"]},
     "MixupLoss.forward": {"label": torch.eye(2)},

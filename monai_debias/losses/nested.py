@@ -49,11 +49,11 @@ def nested_loss(
         reduction: of the outermost loss: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
-        The outermost loss.
+        The outermost loss; without parts the classification loss as it is given.
 
     Raises:
         TypeError: when a part is no loss of this package.
-        ValueError: when there are two of a kind, or none; or when a loss refuses its arguments.
+        ValueError: when there are two of a kind, or a loss refuses its arguments.
 
     Example:
         >>> from functools import partial
@@ -63,9 +63,11 @@ def nested_loss(
         ['ISNetLRPLoss', 'SpectralDecouplingLoss']
     """
     chosen = [parts[name] for name in _in_order(parts)]
-    if not chosen:
-        raise ValueError("there are no parts to put around the classification loss: use that itself.")
+    if not chosen and isinstance(classification_loss, torch.nn.Module):
+        return classification_loss
     loss = make_classification_loss(classification_loss)
+    if not chosen:
+        return loss
     for part in chosen[:-1]:
         loss = part(classification_loss=loss, reduction=LossReduction.NONE)
     return chosen[-1](classification_loss=loss, reduction=reduction)

@@ -30,7 +30,8 @@ class SampleWeightedLoss(_Loss):
     """Weigh the samples of any loss: the loss of each sample times its weight, then the mean over the batch.
 
     The weights are attached to the label. With those of ``BackMixWeightd`` this is the loss of wBackMix; in a
-    ``SupervisedTrainer`` ``PrepareBatchAttached`` attaches them. Where a batch is mixed, so are the weights.
+    ``SupervisedTrainer`` ``PrepareBatchAttached`` attaches them. Where a batch is mixed, so are the weights. After a
+    call ``terms`` holds the detached mean without weights, ``"classification"``.
 
     Args:
         classification_loss: ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary cross-entropy
@@ -69,6 +70,7 @@ class SampleWeightedLoss(_Loss):
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
+        self.terms: dict[str, torch.Tensor] = {}
 
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the weighted loss.
@@ -92,6 +94,7 @@ class SampleWeightedLoss(_Loss):
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
         if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
             raise ValueError("weights must be finite and 0 or more.")
+        self.terms = {"classification": per_sample.detach().mean()}
         return reduce(per_sample * weight, self.reduction)
 
     def _per_sample(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,13 @@ __all__ = ["guest_sockets"]
 TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
 _CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # what MONAI's networks call the number of classes
 _IMPORTS = ("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
-_PREPARE_BATCH = {"_target_": "monai.engines.utils.PrepareBatchDefault"}
+_LOSS = {
+    "_target_": "monai_debias.losses.nested_loss",
+    "classification_loss": "@classification_loss",
+    "parts": "@loss_parts",
+}
+_PREPARE_BATCH = {"_target_": "monai_debias.engines.PrepareBatchAttached", "mixup": "@train#mixups"}
+_TERMS = {"_target_": "monai_debias.handlers.LossTerms", "_disabled_": "$not @loss_parts", "loss": "@loss"}
 
 
 @expects(config=MappingOf(ANY, key=STRING))
@@ -90,7 +96,7 @@ def _loss(parts: GuestParts) -> None:
     place = parts.graph.follow(f"{TRAINER}#loss_function")
     written, name = parts.graph[place], target_of(parts.graph[place])
     parts["classification_loss"] = written if name is None else {**written, "reduction": "none"}
-    parts["loss"] = "@classification_loss"
+    parts["loss"] = _LOSS
     parts["loss_parts"] = {}
     parts[f"{TRAINER}#loss_function"] = "@loss"
     parts.found["loss"] = f"{place}, {name or written}"
@@ -115,11 +121,12 @@ def _task(name: str | None, loss: Any, count: str | None) -> str | None:
 def _trainer(parts: GuestParts) -> None:
     """What takes a batch, runs the network, and listens."""
     if f"{TRAINER}#prepare_batch" in parts.graph:
-        parts.to_do.append(f"{TRAINER}#prepare_batch: methods put another one in its place, for image and label.")
-    parts.move("train#prepare_batch", f"{TRAINER}#prepare_batch", _PREPARE_BATCH)
+        parts.to_do.append(f"{TRAINER}#prepare_batch: another one takes its place, for image and label.")
+    parts["train#prepare_batch"] = _PREPARE_BATCH
+    parts[f"{TRAINER}#prepare_batch"] = "@train#prepare_batch"
     parts.move("train#inferer", f"{TRAINER}#inferer", {"_target_": "SimpleInferer"})
     parts["train#mixups"] = {}
-    parts["train#method_handlers"] = {}
+    parts["train#method_handlers"] = {"loss_terms": _TERMS}
     handlers = (
         parts.keep("handlers", parts.graph[f"{TRAINER}#train_handlers"])
         if f"{TRAINER}#train_handlers" in parts.graph

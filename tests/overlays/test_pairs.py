@@ -53,7 +53,7 @@ SETTINGS = {
     "image_size": [16, 16],
     "max_epochs": 1,
     "amp": False,
-    "device": "cpu",
+    "device": "$torch.device('cpu')",
     "show_progress": False,
     "normalize_transforms": [],
     "validate#normalize": None,

@@ -26,7 +26,7 @@ def main() -> None:
     """
     fire, has_fire = optional_import("fire")
     if not has_fire:
-        raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'")
+        raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     commands = {
         "check": check,
         "demo-data": {"echo": build_echo_cohort},
@@ -59,11 +59,11 @@ def _is_for_the_user(error: Exception) -> bool:
     return isinstance(error, ValueError | TypeError) and ours and (raised.line or "").startswith("raise ")
 
 
-def _plain(message: Warning | str, *_: object, **__: object) -> str:
+def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
     """A warning without the line of code that gave it, which says nothing to who types a command."""
     return f"warning: {message}\n"
 
 
 if __name__ == "__main__":
-    warnings.formatwarning = _plain
+    warnings.formatwarning = _warning_line
     main()

@@ -178,30 +178,30 @@ class _Look:
         self.reader = reader
 
     def __call__(self, item: _Item) -> _Item:
-        image = self._read(item, item.image)
+        image = self._read_numbers(item, item.image)
         if image is not None:
             item.digest = _digest(image)
             _judge_image(item, image)
-        mask = None if item.mask is None else self._read(item, item.mask)
+        mask = None if item.mask is None else self._read_numbers(item, item.mask)
         if mask is not None:
             _judge_mask(item, mask, None if image is None else image.shape)
         return item
 
-    def _read(self, item: _Item, path: str) -> np.ndarray | None:
+    def _read_numbers(self, item: _Item, path: str) -> np.ndarray | None:
         if not os.path.exists(path):
             item.add("missing", path, "no such file")
             return None
         try:
             return _numbers(read_channel_first(path, self.reader)[0])
         except Exception as error:  # noqa: BLE001 - the reader is anyone's, and a list of what is wrong must not stop
-            item.add("unreadable", path, f"{type(error).__name__}: {str(error).removeprefix(f'{path}: ')}")
+            item.add("unreadable", path, f"{type(error).__name__}: {str(error).removeprefix(f'{path}: ').rstrip('.')}")
             return None
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
     """Return the array, if it is one of numbers; the reader may be one that takes anything."""
     if array.size == 0 or array.dtype.kind not in "buif":
-        raise ValueError(f"has shape {array.shape} and values of type {array.dtype}, expected numbers")
+        raise ValueError(f"has shape {array.shape} and values of type {array.dtype}, expected numbers.")
     return array
 
 
@@ -220,7 +220,7 @@ def _judge_mask(item: _Item, mask: np.ndarray, image_shape: tuple[int, ...] | No
     try:
         region = binary_values(mask)[0]
     except ValueError as error:
-        item.add("not binary", file, str(error))
+        item.add("not binary", file, str(error).rstrip("."))
         return
     if not region.any():
         item.add("empty", file, "is 0 everywhere")

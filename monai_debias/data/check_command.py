@@ -40,7 +40,7 @@ def check(
     """
     target = None if out is None else Path(out).expanduser()
     if target is not None and target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists already; pass --overwrite to replace it")
+        raise FileExistsError(f"{target} exists already; pass --overwrite to replace it.")
     defects = check_datalist(datalist, reader, num_workers, progress)
     print(defect_table(defects))
     if target is not None:

@@ -88,14 +88,14 @@ def load_datalist(
     sections = [name for name, value in content.items() if isinstance(value, list)]
     if section not in sections:
         raise ValueError(
-            f"{directory / DATALIST_NAME} has no section {section!r}; it has: {', '.join(sections) or 'none'}"
+            f"{directory / DATALIST_NAME} has no section {section!r}; it has: {', '.join(sections) or 'none'}."
         )
     labels = content.get("labels") or {}
     if class_names is not None and labels != {str(k): name for k, name in enumerate(class_names)}:
         raise ValueError(
             f"{directory / DATALIST_NAME} has the classes {', '.join(labels.values())}, but the network is made for "
             f"{', '.join(class_names)}; train with the data's class_names (a bundle: "
-            f'--class_names "{list(labels.values())}"), or bring both to one order'
+            f'--class_names "{list(labels.values())}"), or bring both to one order.'
         )
     where = f"section {section!r} of {directory / DATALIST_NAME}"
     _check_items(content[section], labels, where)
@@ -131,7 +131,7 @@ def test_sections(dataset_dir: str | os.PathLike) -> list[str]:
     sections = [name for name, value in content.items() if isinstance(value, list)]
     found = [name for name in sections if name.startswith("test")]
     if not found:
-        raise ValueError(f"{directory / DATALIST_NAME} has no section that begins with 'test'; it has {sections}")
+        raise ValueError(f"{directory / DATALIST_NAME} has no section that begins with 'test'; it has {sections}.")
     return found
 
 
@@ -178,16 +178,16 @@ def save_datalist(
     """
     directory = Path(dataset_dir).expanduser()
     if not directory.is_dir():
-        raise FileNotFoundError(f"the data-set directory {directory} does not exist")
+        raise FileNotFoundError(f"the data-set directory {directory} does not exist.")
     target = refuse_existing(directory, overwrite)
     if not sections:
-        raise ValueError("there are no sections to save")
+        raise ValueError("there are no sections to save.")
     names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))
     names = {str(label): name for label, name in names.items()}
     content: dict[str, Any] = {"description": description, "labels": names}
     for section, items in sections.items():
         if section in ("description", "labels"):
-            raise ValueError(f"a section cannot be named {section!r}")
+            raise ValueError(f"a section cannot be named {section!r}.")
         content[section] = [
             {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in _own(item).items()}
             for item in items
@@ -214,7 +214,7 @@ def refuse_existing(directory: Path, overwrite: bool) -> Path:
     """
     target = directory / DATALIST_NAME
     if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists already; pass overwrite=True (--overwrite) to replace it")
+        raise FileExistsError(f"{target} exists already; pass overwrite=True (--overwrite) to replace it.")
     return target
 
 
@@ -247,7 +247,7 @@ def read_datalist(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} holds a JSON {type(content).__name__}, expected an object with sections; {how}")
     labels = content.setdefault("labels", {}) or {}
     if not (isinstance(labels, dict) and all(isinstance(name, str) for name in labels.values())):
-        raise ValueError(f'{path} has the labels {labels!r:.60}, expected an object of names like {{"0": "benign"}}')
+        raise ValueError(f'{path} has the labels {labels!r:.60}, expected an object of names like {{"0": "benign"}}.')
     return {**content, "labels": labels}
 
 
@@ -322,7 +322,7 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
 
 def _check_items(items: Sequence[Any], labels: Mapping[str, str], where: str) -> None:
     for _, problem in section_problems(items, labels, where):
-        raise ValueError(problem)
+        raise ValueError(f"{problem}.")
 
 
 def _check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -330,7 +330,7 @@ def _check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}"
+            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}."
         )
 
 

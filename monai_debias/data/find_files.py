@@ -58,7 +58,7 @@ def find_files(path: str | Path) -> FoundFiles:
         return FoundFiles([str(where)], [])
     found = list(_search(where, {where.resolve()}))
     if not found:
-        raise FileNotFoundError(f"the folder {where} has no files")
+        raise FileNotFoundError(f"the folder {where} has no files.")
     files = [str(entry) for entry in sorted(entry for entry in found if isinstance(entry, Path))]
     return FoundFiles(files, [entry for entry in found if isinstance(entry, LeftOut)])
 
@@ -77,7 +77,7 @@ def candidate(path: Path) -> Path | LeftOut:
         'is hidden, since its name begins with a dot'
     """
     if path.name.startswith("."):
-        return LeftOut(str(path), "unrelated", "is hidden, since its name begins with a dot")
+        return LeftOut(str(path), "unrelated", "is hidden, since its name begins with a dot.")
     unreadable = read_or_leave_out(lambda: check_regular_file(path), path)
     return unreadable or path
 
@@ -87,7 +87,7 @@ def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        yield LeftOut(str(folder), "unreadable", f"the folder cannot be opened ({error.strerror})")
+        yield LeftOut(str(folder), "unreadable", f"the folder cannot be opened ({error.strerror}).")
         return
     for entry in entries:
         if entry.name.startswith(".") or not os.path.isdir(entry):  # Path.is_dir fails where this user may not look
@@ -95,7 +95,7 @@ def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:
         elif not entry.is_symlink() or _is_new(entry.resolve(), roots):
             yield from _search(entry, roots)
         else:
-            yield LeftOut(str(entry), "unrelated", f"is a link to {entry.resolve()}, which is searched anyway")
+            yield LeftOut(str(entry), "unrelated", f"is a link to {entry.resolve()}, which is searched anyway.")
 
 
 def _is_new(target: Path, roots: set[Path]) -> bool:

@@ -32,5 +32,5 @@ def frame_index(frame: str | int, n_frames: int) -> int:
     """
     index = {"middle": n_frames // 2, "first": 0}[frame] if isinstance(frame, str) else frame
     if not -n_frames <= index < n_frames:
-        raise ValueError(f"frame {index} was asked for, but there are {n_frames} frames (0 to {n_frames - 1})")
+        raise ValueError(f"frame {index} was asked for, but there are {n_frames} frames (0 to {n_frames - 1}).")
     return index % n_frames

@@ -137,7 +137,7 @@ def _read_labels(
                     f"item {number} has {key!r} already: corrupting it twice would lose the clean label. Start from "
                     "the clean datalist, or set clean_key and flag_key."
                 )
-        labels.append(_read(item[label_key], f"item {number}", mode, num_classes))
+        labels.append(_label_values(item[label_key], f"item {number}", mode, num_classes))
         if labels[-1].shape != labels[0].shape:
             raise ValueError(
                 f"the label of item {number} has shape {labels[-1].shape}, that of item 0 has {labels[0].shape}; "
@@ -146,7 +146,7 @@ def _read_labels(
     return np.stack(labels)
 
 
-def _read(label: Any, where: str, mode: str, num_classes: int | None) -> NDArray[np.int64]:
+def _label_values(label: Any, where: str, mode: str, num_classes: int | None) -> NDArray[np.int64]:
     if isinstance(label, list | tuple) and not all(isinstance(entry, int | float | np.generic) for entry in label):
         raise TypeError(f"the label of {where} is {label!r:.80}, expected a list of the numbers 0 and 1.")
     values = np.asarray(label.tolist() if isinstance(label, torch.Tensor) else label)

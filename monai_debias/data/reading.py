@@ -59,7 +59,7 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
         >>> with reading("a.dcm", "the header"):
         ...     raise KeyError("Rows")
         Traceback (most recent call last):
-        monai_debias.data.reading.FileReadError: a.dcm: the header cannot be read: KeyError: 'Rows'
+        monai_debias.data.reading.FileReadError: a.dcm: the header cannot be read: KeyError: 'Rows'.
     """
     token = _file.set((str(path), set()))
     try:
@@ -69,7 +69,7 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
     except FileReadError as error:
         raise type(error)(f"{path}: {error}") from error
     except Exception as error:
-        raise FileReadError(f"{path}: {what} cannot be read: {_reason(error)}") from error
+        raise FileReadError(f"{path}: {what} cannot be read: {_reason(error)}.") from error
     finally:
         _file.reset(token)
 
@@ -87,7 +87,7 @@ def warn(message: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    kind, message = type(error).__name__, str(error)
+    kind, message = type(error).__name__, str(error).rstrip(".")
     if type(error) is ValueError and message:
         return message
     return f"{kind}: {message}" if message else kind

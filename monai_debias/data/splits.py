@@ -49,7 +49,7 @@ def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "pa
     """
     problems = shared_patients(sections, patient_key)
     if problems:
-        raise ValueError("; ".join(problems) + "; put all files of a patient into one split")
+        raise ValueError("; ".join(problems) + "; put all files of a patient into one split.")
 
 
 def shared_patients(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> list[str]:
@@ -113,12 +113,12 @@ def split_by_patient(
     """
     fractions = {"training": 0.7, "validation": 0.1, "test": 0.2} if fractions is None else fractions
     if abs(sum(fractions.values()) - 1) > 1e-6:
-        raise ValueError(f"fractions are {dict(fractions)}, expected positive numbers that sum to 1")
+        raise ValueError(f"fractions are {dict(fractions)}, expected positive numbers that sum to 1.")
     patients = _group(items, patient_key)
     if len(patients) < len(fractions):
         raise ValueError(
             f"{len(patients)} patients cannot be split into {len(fractions)} sections; if there are more, then "
-            f"{patient_key!r} does not tell them apart"
+            f"{patient_key!r} does not tell them apart."
         )
     _require(items, label_key)
     labels = {label: index for index, label in enumerate(sorted({str(item[label_key]) for item in items}))}
@@ -205,7 +205,7 @@ def keep_mask_fraction(
         named = [{**item, patient_key: str(position)} for position, item in enumerate(items)]
     eligible = [item for item in named if _has_mask(item, mask_key)]
     if not eligible:
-        raise ValueError(f"none of the {len(items)} items {f'has the key {mask_key!r}' if items else 'is there'}")
+        raise ValueError(f"none of the {len(items)} items {f'has the key {mask_key!r}' if items else 'is there'}.")
     sizes = {patient: len(rows) for patient, rows in _group(eligible, patient_key).items()}
     order = np.random.RandomState(seed).permutation(sorted(sizes)).tolist()
     chosen = _nearest_subset(order, sizes, fraction * len(items))
@@ -233,7 +233,7 @@ def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
         0.5
     """
     if not items:
-        raise ValueError("there are no items to take the mask fraction of")
+        raise ValueError("there are no items to take the mask fraction of.")
     _require(items, flag_key)
     return sum(bool(item[flag_key]) for item in items) / len(items)
 
@@ -270,7 +270,7 @@ def _nearest_subset(order: Sequence[str], sizes: Mapping[str, int], target: floa
 def _require(items: Sequence[_Item], key: str) -> None:
     for position, item in enumerate(items):
         if key not in item:
-            raise KeyError(f"item {position} ({item.get('image')}) has no {key}")
+            raise KeyError(f"item {position} ({item.get('image')}) has no {key}.")
 
 
 def _group(items: Sequence[_Item], patient_key: str) -> dict[str, list[int]]:
@@ -278,6 +278,6 @@ def _group(items: Sequence[_Item], patient_key: str) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for position, item in enumerate(items):
         if item.get(patient_key) in (None, ""):
-            raise KeyError(f"item {position} ({item.get('image')}) has no {patient_key}")
+            raise KeyError(f"item {position} ({item.get('image')}) has no {patient_key}.")
         groups[str(item[patient_key])].append(position)
     return dict(groups)

@@ -54,11 +54,11 @@ class KeepMaskd(MapTransform):
         if self.flag_key not in sample:
             raise KeyError(
                 f"the sample has no flag {self.flag_key!r}, it has {', '.join(map(str, sample))}; "
-                "mark the items first, with monai_debias.data.splits.keep_mask_fraction"
+                "mark the items first, with monai_debias.data.splits.keep_mask_fraction."
             )
         flag = sample[self.flag_key]
         if not isinstance(flag, bool | np.bool_):
-            raise TypeError(f"the flag {self.flag_key!r} is {flag!r}, expected True or False")
+            raise TypeError(f"the flag {self.flag_key!r} is {flag!r}, expected True or False.")
         if not flag:
             for key in self.key_iterator(sample):
                 del sample[key]

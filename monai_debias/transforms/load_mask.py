@@ -103,14 +103,14 @@ class LoadMaskd(Transform):
         image = self._image(data)
         files = [str(mask)] if isinstance(mask, str | PathLike) else file_names(mask)
         name = f"the mask{from_files(files)}{_of(sample.get(ITEM_KEY))}"
-        values = self._read(mask, image, name) if isinstance(mask, str | PathLike) else _plain(mask)
-        region = _checked(values, image, self.threshold, name)
+        values = self._read_values(mask, image, name) if isinstance(mask, str | PathLike) else _as_array(mask)
+        region = _region_of(values, image, self.threshold, name)
         loaded, _, _ = convert_to_dst_type(np.ascontiguousarray(region), image, dtype=torch.uint8)
         if isinstance(loaded, MetaTensor):
             loaded = MetaTensor(loaded.as_tensor(), meta=mask_meta(image, loaded.shape, files))
         return {**sample, self.mask_key: loaded}
 
-    def _read(self, path: str | PathLike, image: Any, name: str) -> np.ndarray:
+    def _read_values(self, path: str | PathLike, image: Any, name: str) -> np.ndarray:
         """The values (C, spatial...) of a file."""
         reader = next(r for r in self.readers if len(self.readers) == 1 or r.verify_suffix(str(path)))
         used = image.meta.get(READER) if isinstance(image, MetaTensor) else None
@@ -142,7 +142,7 @@ def _readers(reader: ImageReader | str | None, options: Mapping[str, Any]) -> li
     return known if reader is None else known[:1]
 
 
-def _checked(values: np.ndarray, image: Any, threshold: float | None, name: str) -> np.ndarray:
+def _region_of(values: np.ndarray, image: Any, threshold: float | None, name: str) -> np.ndarray:
     """The values as booleans, (1, spatial...), after all checks."""
     if len(values) != 1 or not fits_image(values.shape[1:], image.shape[1:]):
         raise ValueError(
@@ -154,7 +154,7 @@ def _checked(values: np.ndarray, image: Any, threshold: float | None, name: str)
     try:
         region = binary_values(values) if threshold is None else values > threshold
     except ValueError as error:
-        raise ValueError(f"{name} {error}. Or cut it at a value that you choose, e.g. threshold=127.") from error
+        raise ValueError(f"{name} {error} Or cut it at a value that you choose, e.g. threshold=127.") from error
     if not region.any():
         raise ValueError(f"{name} is 0 everywhere: take it out of the datalist if the image has no region of interest.")
     if looks_inverted(region[0]):
@@ -169,7 +169,7 @@ def _of(item: Any) -> str:
     return "" if item is None else f" of item {item}"
 
 
-def _plain(mask: Any) -> np.ndarray:
+def _as_array(mask: Any) -> np.ndarray:
     if not isinstance(mask, torch.Tensor):
         return np.asarray(mask)
     return (mask.float() if mask.dtype == torch.bfloat16 else mask).numpy(force=True)  # NumPy has no bfloat16

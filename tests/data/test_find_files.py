@@ -30,13 +30,13 @@ def test_files_in_order_and_what_is_left_out(tmp_path, monkeypatch):
     names = [str(Path(file).relative_to(tmp_path)) for file in found.files]
     assert names == ["a.PNG", "b/1.840.113619.2", "b/2.dcm", "b/Thumbs.db"]  # its reader says what it is
     assert {(Path(file).name, kind, reason) for file, kind, reason in found.left_out} == {
-        (".cache", "unrelated", "is hidden, since its name begins with a dot"),
-        (".hidden", "unrelated", "is hidden, since its name begins with a dot"),
-        ("empty.dcm", "unreadable", "is empty"),
-        ("pipe", "unrelated", "is a pipe (FIFO), expected a file"),
-        ("socket", "unrelated", "is a socket, expected a file"),
-        ("broken", "unreadable", "is a link to nowhere, which does not exist"),
-        ("circle", "unreadable", "is a link that leads back to itself"),
+        (".cache", "unrelated", "is hidden, since its name begins with a dot."),
+        (".hidden", "unrelated", "is hidden, since its name begins with a dot."),
+        ("empty.dcm", "unreadable", "is empty."),
+        ("pipe", "unrelated", "is a pipe (FIFO), expected a file."),
+        ("socket", "unrelated", "is a socket, expected a file."),
+        ("broken", "unreadable", "is a link to nowhere, which does not exist."),
+        ("circle", "unreadable", "is a link that leads back to itself."),
     }
 
 

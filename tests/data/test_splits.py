@@ -148,7 +148,7 @@ def test_empty_lists_and_missing_keys():
     with pytest.raises(ValueError, match="no items"):
         mask_fraction([])
     with pytest.raises(KeyError, match="patient_id"):
-        keep_mask_fraction([{"image": "a.png"}], 0.5)
+        keep_mask_fraction([{"image": "a.png"}, {"image": "b.png", "patient_id": "p1"}], 0.5)
     with pytest.raises(KeyError, match="use_mask"):
         mask_fraction([{"image": "a.png"}])
 

@@ -190,7 +190,7 @@ def _take(img: NdarrayOrTensor, choose: Any) -> torch.Tensor:
     if image.ndim != 4:
         raise ValueError(
             f"the image has shape {tuple(image.shape)}, expected a clip (C, rows, columns, frames) or a still "
-            "(C, rows, columns)"
+            "(C, rows, columns)."
         )
     frame = image[..., choose(image.shape[-1])]
     if isinstance(frame, MetaTensor):

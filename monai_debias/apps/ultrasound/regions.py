@@ -83,7 +83,7 @@ def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: 
         if region["x1"] > columns or region["y1"] > rows:
             warn(
                 f"an ultrasound region reaches to column {region['x1']}, row {region['y1']}, outside of the image of "
-                f"{rows} rows x {columns} columns: the image was resized or cropped, so the spacing is unknown"
+                f"{rows} rows x {columns} columns: the image was resized or cropped, so the spacing is unknown."
             )
             return None
     scaled = [region for region in regions if _has_scale(region)]
@@ -97,16 +97,16 @@ def _read_region(item: Dataset) -> dict[str, Any] | None:
     place = _known(item, _PLACE, whole_number)
     missing = [keyword for name, keyword in _PLACE.items() if name not in place]
     if missing:
-        warn(f"an ultrasound region without {', '.join(missing)} is left out")
+        warn(f"an ultrasound region without {', '.join(missing)} is left out.")
         return None
     if place["x1"] < place["x0"] or place["y1"] < place["y0"]:
         corners = ", ".join(f"{name} {place[name]}" for name in ("x0", "y0", "x1", "y1"))
-        warn(f"an ultrasound region that ends before it begins ({corners}) is left out")
+        warn(f"an ultrasound region that ends before it begins ({corners}) is left out.")
         return None
     scale = _known(item, _SCALE, number)
     if len(scale) < len(_SCALE):
         unknown = [keyword for name, keyword in _SCALE.items() if name not in scale]
-        warn(f"an ultrasound region without {', '.join(unknown)} has no scale")
+        warn(f"an ultrasound region without {', '.join(unknown)} has no scale.")
     codes = _known(item, _CODES, whole_number)
     return {**place, **dict.fromkeys(_CODES, 0), **codes, **dict.fromkeys(_SCALE, math.nan), **scale}
 

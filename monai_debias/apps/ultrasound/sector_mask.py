@@ -114,7 +114,7 @@ class UltrasoundSectorMask(Transform):
         try:
             found, source = self._find(img)
         except ValueError as error:
-            raise ValueError(f"{error}{file}") from error
+            raise ValueError(f"{str(error).removesuffix('.')}{file}.") from error
         _tell_doubts(found, file)
         mask = found.mask[None].astype(np.uint8)
         if not isinstance(img, torch.Tensor):
@@ -145,10 +145,10 @@ class UltrasoundSectorMask(Transform):
         if self.source == "regions":
             raise ValueError(
                 f"the sector was to be taken from the ultrasound regions, but {problem}; load the image with "
-                'LoadUltrasoundd to keep its regions, or use source="auto" to find the sector in the pixels'
+                'LoadUltrasoundd to keep its regions, or use source="auto" to find the sector in the pixels.'
             )
         if boxes:
-            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}", stacklevel=5)
+            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}.", stacklevel=5)
         return None
 
     def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[Sector, str]:
@@ -163,13 +163,13 @@ class UltrasoundSectorMask(Transform):
             seen = "it is a still" if count == 1 else f"{moves} in the {count} of its frames that were looked at"
             raise ValueError(
                 f"the sector was to be found as what moves in the image, but {seen}; give a clip (C, rows, columns, "
-                'frames), or use source="auto" to guess from a still'
+                'frames), or use source="auto" to guess from a still.'
             )
         sector = find_sector_in_still(frames[..., 0])
         if sector is None:
             raise ValueError(
                 "no ultrasound sector found: nothing moves, and no area beside text and lines looks like tissue; "
-                "give a mask for this image, or leave it out"
+                "give a mask for this image, or leave it out."
             )
         return _guessed(sector, _BY_TEXTURE), "still"
 
@@ -231,17 +231,17 @@ def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
     shape = tuple(array.shape)
     if len(shape) not in (3, 4):
         raise ValueError(
-            f"image has shape {shape}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)"
+            f"image has shape {shape}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)."
         )
     if min(shape[1:3]) < _SMALLEST or 0 in shape:
         raise ValueError(
             f"image has shape {shape}, expected (C, rows, columns) or (C, rows, columns, frames) with at least "
-            f"{_SMALLEST} rows and columns"
+            f"{_SMALLEST} rows and columns."
         )
     if array.dtype.kind not in "buif":
-        raise ValueError(f"image has values of type {array.dtype}, expected real numbers")
+        raise ValueError(f"image has values of type {array.dtype}, expected real numbers.")
     if array.dtype.kind == "f" and not np.isfinite([array.min(), array.max()]).all():  # both are NaN where one value is
-        raise ValueError("image has values that are NaN or infinite; repair this file or leave it out")
+        raise ValueError("image has values that are NaN or infinite; repair this file or leave it out.")
     if len(shape) == 3:
         array = array[..., None]
     chosen = np.unique(np.linspace(0, array.shape[-1] - 1, min(_FRAMES, array.shape[-1])).round().astype(int))
@@ -251,7 +251,7 @@ def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
     if high <= low:
         raise ValueError(
             f"image is {low:g} everywhere: the sector is looked for as what moves or has texture, and there is "
-            "neither; check the file and the transforms before this one"
+            "neither; check the file and the transforms before this one."
         )
     frames -= np.float32(low)
     frames *= np.float32(255 / (high - low))

@@ -112,7 +112,7 @@ def build_tmed2_datalist(
     directory = Path(out).expanduser() if out else Path(os.path.commonpath([images, masks]))
     for folder in (images, masks, directory):
         if not folder.is_dir():
-            raise FileNotFoundError(f"the folder {folder} does not exist")
+            raise FileNotFoundError(f"the folder {folder} does not exist.")
     ours = [
         refuse_existing(directory, overwrite),
         directory / LEFT_OUT_NAME,
@@ -127,7 +127,7 @@ def build_tmed2_datalist(
     bad = _read_bad_masks(bad_masks, stills) if bad_masks else set()
     items = {path: _item(path, masks / path.relative_to(images), path.stem not in bad, patient_of) for path in stills}
     if not any("mask" in item for item in items.values()):
-        raise ValueError(f"none of the {len(stills)} stills has a mask of the same name in {masks}")
+        raise ValueError(f"none of the {len(stills)} stills has a mask of the same name in {masks}.")
     if "" not in found:
         sections = {section: [items[path] for path in paths] for section, paths in found.items()}
     else:
@@ -142,16 +142,16 @@ def _find_stills(images: Path, ours: Sequence[Path]) -> tuple[dict[str, list[Pat
     splits = {name: images / name for name in _SPLIT_FOLDERS if (images / name).is_dir()}
     flat, left_out = _stills(images, ours)
     if splits and flat:
-        raise ValueError(f"{images} has both stills and the split folders {', '.join(splits)}; use one of the layouts")
+        raise ValueError(f"{images} has both stills and the split folders {', '.join(splits)}; use one of the layouts.")
     if splits and len(splits) < len(_SPLIT_FOLDERS):
-        raise ValueError(f"{images} has only some of the split folders {', '.join(_SPLIT_FOLDERS)}")
+        raise ValueError(f"{images} has only some of the split folders {', '.join(_SPLIT_FOLDERS)}.")
     found = {_SPLIT_FOLDERS[name]: _stills(folder, ours) for name, folder in splits.items()} or {"": (flat, left_out)}
     if not any(stills for stills, _ in found.values()):
-        raise ValueError(f"{images} has no .npy files, neither directly nor in {', '.join(_SPLIT_FOLDERS)}")
+        raise ValueError(f"{images} has no .npy files, neither directly nor in {', '.join(_SPLIT_FOLDERS)}.")
     readable = {}
     left_out = left_out + [entry for section, (_, others) in found.items() if section for entry in others]
     for section, (stills, _) in found.items():
-        read = [read_or_leave_out(partial(_read, still), still) for still in stills]
+        read = [read_or_leave_out(partial(_read_to_its_end, still), still) for still in stills]
         readable[section] = [entry for entry in read if isinstance(entry, Path)]
         left_out += [entry for entry in read if isinstance(entry, LeftOut)]
     return readable, left_out
@@ -165,10 +165,10 @@ def _stills(folder: Path, ours: Sequence[Path]) -> tuple[list[Path], list[LeftOu
     stills = [entry for entry in found if isinstance(entry, Path) and entry.suffix == ".npy"]
     others = [entry for entry in found if isinstance(entry, Path) and entry.suffix != ".npy"]
     left_out = [entry for entry in found if isinstance(entry, LeftOut)]
-    return stills, left_out + [LeftOut(str(path), "unrelated", "is not a still in .npy") for path in others]
+    return stills, left_out + [LeftOut(str(path), "unrelated", "is not a still in .npy.") for path in others]
 
 
-def _read(still: Path) -> Path:
+def _read_to_its_end(still: Path) -> Path:
     reader = UltrasoundReader()
     reader.get_data(reader.read(still))
     return still
@@ -187,7 +187,7 @@ def _guess_patients(stills: Sequence[Path]) -> dict[str, str]:
     warnings.warn(
         f"NNNN of NNNN_VIEW.npy is taken as the patient ({len(set(numbers.values()))} for {len(stills)} images). This "
         "is a reconstruction; if it is a running number then patients end up in several splits. Pass `patients`, a CSV "
-        "file with the columns file and patient_id",
+        "file with the columns file and patient_id.",
         stacklevel=3,
     )
     return numbers
@@ -199,12 +199,14 @@ def _read_patients(path: str, stills: Sequence[Path]) -> dict[str, str]:
     with open(Path(path).expanduser(), newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"file", "patient_id"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path} has the columns {', '.join(rows.fieldnames or ())}, expected file and patient_id")
+            raise ValueError(
+                f"{path} has the columns {', '.join(rows.fieldnames or ())}, expected file and patient_id."
+            )
         patient_of = {Path(row["file"]).stem: (row["patient_id"] or "").strip() for row in rows}
     missing = [still.name for still in stills if not patient_of.get(still.stem)]
     if missing:
         raise ValueError(
-            f"{path} gives no patient for {len(missing)} of {len(stills)} stills: {', '.join(missing[:3])}"
+            f"{path} gives no patient for {len(missing)} of {len(stills)} stills: {', '.join(missing[:3])}."
         )
     return patient_of
 
@@ -214,9 +216,9 @@ def _read_bad_masks(path: str, stills: Sequence[Path]) -> set[str]:
     bad = {line.strip().removesuffix(".npy") for line in lines if line.strip()}
     unknown = bad - {still.stem for still in stills}
     if bad and unknown == bad:
-        raise ValueError(f"none of the {len(bad)} names in {path} is a still, such as {sorted(bad)[0]!r}")
+        raise ValueError(f"none of the {len(bad)} names in {path} is a still, such as {sorted(bad)[0]!r}.")
     if unknown:
-        warnings.warn(f"{len(unknown)} of the {len(bad)} names in {path} are not among the stills", stacklevel=3)
+        warnings.warn(f"{len(unknown)} of the {len(bad)} names in {path} are not among the stills.", stacklevel=3)
     return bad
 
 
@@ -224,7 +226,7 @@ def _split_name(path: Path) -> tuple[str, str]:
     """Split NNNN_VIEW.npy into (NNNN, VIEW)."""
     number, _, view = path.stem.rpartition("_")
     if not number:
-        raise ValueError(f"{path} is not named NNNN_VIEW.npy")
+        raise ValueError(f"{path} is not named NNNN_VIEW.npy.")
     if view not in ECHO_VIEWS:
-        raise ValueError(f"{path} has the unknown view {view!r}; the views are {', '.join(ECHO_VIEWS)}")
+        raise ValueError(f"{path} has the unknown view {view!r}; the views are {', '.join(ECHO_VIEWS)}.")
     return number, view

@@ -51,7 +51,7 @@ class CompressedFrames:
         if len(self._streams) < declared:
             raise FileReadError(
                 f"the pixel data holds {len(self._streams)} of {declared} frames: the file is cut short, or "
-                "NumberOfFrames is wrong"
+                "NumberOfFrames is wrong."
             )
         _check_rle(self._streams[0], layout)
 
@@ -69,7 +69,7 @@ class CompressedFrames:
         """Return the values of a frame, red, green and blue if it has colours, and how many of their bits count."""
         stream = self._streams[index]
         if not begins_image(stream):  # anything else crashes one of the decoders
-            raise FileReadError(f"frame {index} of {len(self)} is not a JPEG, JPEG 2000 or RLE image")
+            raise FileReadError(f"frame {index} of {len(self)} is not a JPEG, JPEG 2000 or RLE image.")
         header = read_stream_header(stream)
         if header is None:
             return self._layout.without_unused_bits(self._decode(stream, index, None, self._layout))
@@ -81,7 +81,7 @@ class CompressedFrames:
         bits = min(self._layout.bits_stored, header.precision)
         if pixels.max() < 2**bits:
             return pixels, bits
-        warn(f"BitsStored is {bits}, but a frame has {header.precision} bits, which are used")
+        warn(f"BitsStored is {bits}, but a frame has {header.precision} bits, which are used.")
         return pixels, header.precision
 
     def _decode(self, stream: bytes, index: int, header: StreamHeader | None, layout: PixelLayout) -> np.ndarray:
@@ -106,21 +106,22 @@ class CompressedFrames:
         layout = self._layout
         if header.components != layout.samples:
             raise FileReadError(
-                f"SamplesPerPixel is {layout.samples}, but the compressed frame has {header.components} components"
+                f"SamplesPerPixel is {layout.samples}, but the compressed frame has {header.components} components."
             )
         if (header.rows, header.columns) != (layout.rows, layout.columns):
             warn(
                 f"the header tells of {layout.rows} rows x {layout.columns} columns, but the compressed frame has "
-                f"{header.rows} x {header.columns}, which is read"
+                f"{header.rows} x {header.columns}, which is read."
             )
         if header.precision < layout.bits_stored:
             warn(
-                f"BitsStored is {layout.bits_stored}, but a compressed frame has {header.precision} bits, which is used"
+                f"BitsStored is {layout.bits_stored}, but a compressed frame has {header.precision} bits, "
+                "which is used."
             )
         interpretation = layout.interpretation
         if header.color == "RGB":
             if interpretation in ("YBR_FULL", "YBR_FULL_422"):
-                warn(f"the header says {interpretation}, but the compressed frame is RGB")
+                warn(f"the header says {interpretation}, but the compressed frame is RGB.")
             interpretation = "RGB"
         return replace(
             layout,
@@ -147,9 +148,9 @@ class CompressedFrames:
                 from_grey_ybr = np.median(abs(second - 128) + abs(third - 128))
                 from_grey_rgb = np.median(abs(first - second) + abs(first - third))
                 color = "RGB" if from_grey_rgb < from_grey_ybr else "YBR"
-                warn(f"the header says RGB, an unmarked JPEG is YBR; by their colours they are {color}")
+                warn(f"the header says RGB, an unmarked JPEG is YBR; by their colours they are {color}.")
         elif color == "YBR" and label == "RGB":
-            warn("the header says RGB, but the compressed frame is YBR")
+            warn("the header says RGB, but the compressed frame is YBR.")
         return (color or label) == "RGB"
 
     def _decoding_error(self, index: int, header: StreamHeader | None, error: Exception) -> Exception:
@@ -157,7 +158,7 @@ class CompressedFrames:
         found = f"frame {index} of {len(self)} cannot be decoded ({' '.join(reasons.split())})"
         others = "; ".join(self._decoder.missing_dependencies)
         if header is not None and header.precision > 8 and others:
-            return OptionalImportError(f"{found}; frames of {header.precision} bits may need another plugin: {others}")
+            return OptionalImportError(f"{found}; frames of {header.precision} bits may need another plugin: {others}.")
         return FileReadError(found)
 
 
@@ -167,7 +168,7 @@ def _check_rle(stream: bytes, layout: PixelLayout) -> None:
         return
     excess = rle_pixels(stream) - layout.rows * layout.columns
     if excess >= min(layout.rows, layout.columns):
-        warn(f"a frame has {excess} pixels more than {layout.rows} rows x {layout.columns} columns; they are ignored")
+        warn(f"a frame has {excess} pixels more than {layout.rows} rows x {layout.columns} columns; they are ignored.")
 
 
 def _is_lossy_jpeg(decoder: Decoder) -> bool:

@@ -128,7 +128,7 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
         while stream[offset + 1] == 0xFF:  # padding
             offset += 1
         if stream[offset] != 0xFF:
-            raise IndexError("no marker where a segment should begin")
+            raise IndexError("no marker where a segment should begin.")
         marker = stream[offset + 1]
         stop = offset + 2 + _number(stream, offset + 2, 2)
         yield marker, offset + 4, stop
@@ -180,5 +180,5 @@ def _is_adobe(marker: int, content: bytes) -> bool:
 
 def _number(stream: bytes, offset: int, size: int) -> int:
     if offset + size > len(stream):
-        raise IndexError("the stream ends in its header")
+        raise IndexError("the stream ends in its header.")
     return int.from_bytes(stream[offset : offset + size], "big")

@@ -83,14 +83,14 @@ class PixelLayout:
         }
         pixels, properties = decoder.as_array(data, index=index, **{**known, **options})
         if properties["photometric_interpretation"] in ("YBR_ICT", "YBR_RCT"):
-            raise FileReadError(f"the type {self.interpretation} belongs to JPEG 2000, which this is not")
+            raise FileReadError(f"the type {self.interpretation} belongs to JPEG 2000, which this is not.")
         return pixels
 
     def without_unused_bits(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
         """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1)."""
         largest = pixels.dtype.type(2**self.bits_stored - 1)
         if pixels.max() > largest:
-            warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored")
+            warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored.")
             pixels = pixels & largest
         return pixels, self.bits_stored
 
@@ -116,15 +116,15 @@ def read_layout(dataset: Dataset) -> PixelLayout:
     rows, columns = _at_least_1(dataset, "Rows"), _at_least_1(dataset, "Columns")
     interpretation = text(dataset, "PhotometricInterpretation")
     if interpretation is None:
-        raise FileReadError("PhotometricInterpretation is missing")
+        raise FileReadError("PhotometricInterpretation is missing.")
     if interpretation not in _SAMPLES:
         raise FileReadError(
-            f"the photometric interpretation {interpretation:.40} is not supported, only {', '.join(_SAMPLES)} are"
+            f"the photometric interpretation {interpretation:.40} is not supported, only {', '.join(_SAMPLES)} are."
         )
     samples = _at_least_1(dataset, "SamplesPerPixel")
     if samples != _SAMPLES[interpretation]:
         raise FileReadError(
-            f"SamplesPerPixel is {samples}, but an image of type {interpretation} has {_SAMPLES[interpretation]}"
+            f"SamplesPerPixel is {samples}, but an image of type {interpretation} has {_SAMPLES[interpretation]}."
         )
     if _required(dataset, "PixelRepresentation") != 0:
         raise FileReadError(
@@ -133,10 +133,10 @@ def read_layout(dataset: Dataset) -> PixelLayout:
         )
     allocated, stored = _at_least_1(dataset, "BitsAllocated"), _at_least_1(dataset, "BitsStored")
     if allocated not in (1, 8, 16, 32) or stored > allocated:
-        raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32")
+        raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32.")
     high_bit = optional(whole_number, dataset, "HighBit")
     if high_bit is not None and high_bit != stored - 1:
-        warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong")
+        warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong.")
     return PixelLayout(rows, columns, samples, allocated, stored, interpretation, _is_planar(dataset, samples))
 
 
@@ -145,21 +145,21 @@ def _is_planar(dataset: Dataset, samples: int) -> bool:
         return False
     planar = whole_number(dataset, "PlanarConfiguration")
     if planar is None:
-        warn("PlanarConfiguration is missing; the pixels are taken as red, green, blue, red, green, blue, …")
+        warn("PlanarConfiguration is missing; the pixels are taken as red, green, blue, red, green, blue and so on.")
     elif planar > 1:
-        raise FileReadError(f"PlanarConfiguration is {planar}, expected 0 or 1")
+        raise FileReadError(f"PlanarConfiguration is {planar}, expected 0 or 1.")
     return planar == 1
 
 
 def _at_least_1(dataset: Dataset, keyword: str) -> int:
     value = _required(dataset, keyword)
     if value == 0:
-        raise FileReadError(f"{keyword} is 0")
+        raise FileReadError(f"{keyword} is 0.")
     return value
 
 
 def _required(dataset: Dataset, keyword: str) -> int:
     value = whole_number(dataset, keyword)
     if value is None:
-        raise FileReadError(f"{keyword} is missing")
+        raise FileReadError(f"{keyword} is missing.")
     return value

@@ -60,11 +60,11 @@ def _count(size: int, declared: int, layout: PixelLayout) -> int:
     if found < declared:
         raise FileReadError(
             f"the pixel data has {size} of {expected} bytes for {declared} frames of {layout}: the file is cut short, "
-            "or its header is wrong"
+            "or its header is wrong."
         )
     if layout.interpretation == "YBR_FULL_422" and size * 2 >= expected * 3:
-        raise FileReadError(f"the pixel data has {size} bytes, {expected} are YBR_FULL_422; it is YBR_FULL or RGB")
+        raise FileReadError(f"the pixel data has {size} bytes, {expected} are YBR_FULL_422; it is YBR_FULL or RGB.")
     if rest // 8 > 1:  # one byte pads to an even number
         excess = rest // 8
-        warn(f"the pixel data has {excess} bytes more than {found} frames of {layout} need, which are ignored")
+        warn(f"the pixel data has {excess} bytes more than {found} frames of {layout} need, which are ignored.")
     return found

@@ -30,9 +30,9 @@ class Palette:
     def __init__(self, dataset: Dataset) -> None:
         descriptor = numbers(dataset, "RedPaletteColorLookupTableDescriptor")
         if descriptor is None:
-            raise FileReadError("the image is PALETTE COLOR, but the palette is missing")
+            raise FileReadError("the image is PALETTE COLOR, but the palette is missing.")
         if len(descriptor) != 3 or not 0 <= descriptor[0] <= 2**16:
-            raise FileReadError(f"the descriptor of the palette is {list(descriptor)}, expected entries, first, bits")
+            raise FileReadError(f"the descriptor of the palette is {list(descriptor)}, expected entries, first, bits.")
         entries, self._first, bits = (int(value) for value in descriptor)
         self._table = _read_table(dataset, entries or 2**16, self._first, bits)
 
@@ -53,15 +53,15 @@ def _read_table(dataset: Dataset, entries: int, first: int, bits: int) -> np.nda
         dtype = np.dtype(("<u2" if little_endian else ">u2") if len(columns[0]) >= 2 * entries else "u1")
         counts = [len(values) // dtype.itemsize for values in columns]
         if min(counts) < entries:
-            raise FileReadError(f"the palette has {min(counts)} of {entries} entries")
+            raise FileReadError(f"the palette has {min(counts)} of {entries} entries.")
         table = np.stack([np.frombuffer(values, dtype=dtype, count=entries) for values in columns], axis=-1)
     elif "SegmentedRedPaletteColorLookupTableData" not in dataset:
-        raise FileReadError(f"the image is PALETTE COLOR, but {', '.join(missing)} is missing")
+        raise FileReadError(f"the image is PALETTE COLOR, but {', '.join(missing)} is missing.")
     elif bits > 8 or entries <= 256:
         table = apply_color_lut(np.arange(first, first + entries), dataset)[:, :3]
     else:
-        raise FileReadError(f"a segmented palette of {entries} entries with {bits} bits is not supported")
+        raise FileReadError(f"a segmented palette of {entries} entries with {bits} bits is not supported.")
     if len(table) != entries:
-        raise FileReadError(f"the palette has {len(table)} of {entries} entries")
+        raise FileReadError(f"the palette has {len(table)} of {entries} entries.")
     # some writers declare 16 bits and fill the lower 8 only
     return (table >> 8 if table.max() > 255 else table).astype(np.uint8)

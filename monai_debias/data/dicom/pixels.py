@@ -60,7 +60,7 @@ class DicomPixels:
         if self.n_frames > max(declared, 1):
             warn(
                 f"the pixel data holds {self.n_frames} frames, but NumberOfFrames is {declared or 'missing'}; all of "
-                "them are read"
+                "them are read."
             )
 
     @property
@@ -120,12 +120,12 @@ def _get_decoder(dataset: Dataset) -> Decoder:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise FileReadError(
-            f"pydicom cannot decode the transfer syntax {syntax.name}; convert the file first"
+            f"pydicom cannot decode the transfer syntax {syntax.name}; convert the file first."
         ) from error
     if not decoder.is_available:
         raise OptionalImportError(
             f"the compression {syntax.name} needs a plugin of pydicom; install one of: "
-            f"{'; '.join(decoder.missing_dependencies)} (see https://pydicom.github.io, 'installing plugins')"
+            f"{'; '.join(decoder.missing_dependencies)} (see https://pydicom.github.io, 'installing plugins')."
         )
     return decoder
 
@@ -133,8 +133,8 @@ def _get_decoder(dataset: Dataset) -> Decoder:
 def _pixel_bytes(dataset: Dataset) -> bytes:
     element = dataset["PixelData"]
     if not isinstance(element.value, bytes):
-        raise FileReadError("the pixel data is empty, or no pixel data at all")
+        raise FileReadError("the pixel data is empty, or no pixel data at all.")
     syntax = dataset.file_meta.TransferSyntaxUID
     if element.is_undefined_length and not syntax.is_encapsulated:
-        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}, which is not")
+        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}, which is not.")
     return element.value

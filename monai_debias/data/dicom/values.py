@@ -41,7 +41,7 @@ def optional(read: Callable[[Dataset, str], _T | None], dataset: Dataset, keywor
     try:
         return read(dataset, keyword)
     except FileReadError as error:
-        warn(f"{error}; it counts as unknown")
+        warn(f"{error} It counts as unknown.")
         return None
 
 
@@ -67,7 +67,7 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
     except (TypeError, ValueError, OverflowError):
         found = (math.nan,)
     if not all(map(math.isfinite, found)):
-        raise FileReadError(f"{keyword} is {_short(value)}, expected finite numbers")
+        raise FileReadError(f"{keyword} is {_short(value)}, expected finite numbers.")
     return found
 
 
@@ -85,7 +85,7 @@ def positive_numbers(count: int) -> Callable[[Dataset, str], tuple[float, ...] |
         found = numbers(dataset, keyword)
         if found is not None and (len(found) != count or min(found) <= 0):
             expected = f"{count} numbers" if count > 1 else "one number"
-            raise FileReadError(f"{keyword} is {_short(list(found))}, expected {expected} above 0")
+            raise FileReadError(f"{keyword} is {_short(list(found))}, expected {expected} above 0.")
         return found
 
     return read
@@ -106,7 +106,7 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     """
     found = numbers(dataset, keyword)
     if found is not None and len(found) != 1:
-        raise FileReadError(f"{keyword} is {_short(list(found))}, expected one number")
+        raise FileReadError(f"{keyword} is {_short(list(found))}, expected one number.")
     return None if found is None else found[0]
 
 
@@ -125,7 +125,7 @@ def whole_number(dataset: Dataset, keyword: str) -> int | None:
     """
     found = number(dataset, keyword)
     if found is not None and (found < 0 or not found.is_integer()):
-        raise FileReadError(f"{keyword} is {found}, expected a whole number that is not negative")
+        raise FileReadError(f"{keyword} is {found}, expected a whole number that is not negative.")
     return None if found is None else int(found)
 
 
@@ -144,7 +144,7 @@ def text(dataset: Dataset, keyword: str) -> str | None:
     """
     value = _value(dataset, keyword)
     if value is not None and not isinstance(value, str):
-        raise FileReadError(f"{keyword} is {_short(value)}, expected one text")
+        raise FileReadError(f"{keyword} is {_short(value)}, expected one text.")
     return None if value is None else value.strip()
 
 
@@ -165,7 +165,7 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset] | None:
 
     value = _value(dataset, keyword)
     if value is not None and not isinstance(value, DicomSequence):
-        raise FileReadError(f"{keyword} is {_short(value)}, expected a sequence")
+        raise FileReadError(f"{keyword} is {_short(value)}, expected a sequence.")
     return None if value is None else list(value)
 
 
@@ -174,7 +174,7 @@ def _value(dataset: Dataset, keyword: str) -> Any:
     try:
         value = dataset.get(keyword)
     except Exception as error:  # whatever the constructor of the value's type raises
-        raise FileReadError(f"{keyword} cannot be read ({_short(error)})") from error
+        raise FileReadError(f"{keyword} cannot be read ({_short(error)}).") from error
     return None if isinstance(value, Sized) and len(value) == 0 else value
 
 

@@ -44,7 +44,7 @@ class ArrayClip:
 
     def __init__(self, frames: np.ndarray) -> None:
         if frames.size == 0:
-            raise FileReadError(f"has no values: its shape is {frames.shape}")
+            raise FileReadError(f"has no values: its shape is {frames.shape}.")
         self._frames = frames
 
     @property
@@ -77,5 +77,5 @@ def check_finite(frame: np.ndarray) -> np.ndarray:
         FileReadError: if some are NaN or infinite.
     """
     if not np.isfinite(frame).all():
-        raise FileReadError("has values that are NaN or infinite")
+        raise FileReadError("has values that are NaN or infinite.")
     return frame

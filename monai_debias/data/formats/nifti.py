@@ -41,7 +41,7 @@ class NiftiClip:
         try:
             image: Any = nib.load(path)
         except nib.filebasedimages.ImageFileError as error:
-            raise FileReadError(f"is not a NIfTI file in spite of its suffix {path.suffix}") from error
+            raise FileReadError(f"is not a NIfTI file in spite of its suffix {path.suffix}.") from error
         self._path = path
         self._image = image
         self._shape = tuple(self._image.shape)
@@ -49,12 +49,12 @@ class NiftiClip:
         if len(self._shape) < 2 or longer not in ([], [2], [3]) or min(self._shape) < 1:
             raise FileReadError(
                 f"has shape {self._shape}, expected (columns, rows), (columns, rows, frames) or "
-                "(columns, rows, 1, frames)"
+                "(columns, rows, 1, frames)."
             )
         self._time_axis = longer[0] if longer else 2
         dtype = self._image.get_data_dtype()
         if dtype.kind not in "uif":
-            raise FileReadError(f"has values of type {dtype}, expected numbers")
+            raise FileReadError(f"has values of type {dtype}, expected numbers.")
         self.n_frames = self._shape[longer[0]] if longer else 1
         self.frame_bytes = self._shape[0] * self._shape[1] * dtype.itemsize
 
@@ -81,14 +81,14 @@ class NiftiClip:
         try:
             unit, time_unit = self._image.header.get_xyzt_units()
         except KeyError:  # neither is a unit of length, nor unknown
-            warn(f"the unit {int(self._image.header['xyzt_units'])} is none of NIfTI's; spacing and time are unknown")
+            warn(f"the unit {int(self._image.header['xyzt_units'])} is none of NIfTI's; spacing and time are unknown.")
             return {}
         meta: dict[str, Any] = {}
         spacing = np.asarray(zooms[1::-1]) * _MILLIMETRES[unit]
         if np.isfinite(spacing).all() and spacing.min() > 0:
             meta["spacing"] = torch.from_numpy(spacing)
         else:
-            warn(f"the pixel size is {zooms[:2]}; the spacing is unknown")
+            warn(f"the pixel size is {zooms[:2]}; the spacing is unknown.")
         if len(zooms) == 4 and time_unit in _MILLISECONDS and np.isfinite(zooms[3]) and zooms[3] > 0:
             meta["frame_time"] = zooms[3] * _MILLISECONDS[time_unit]
         return meta

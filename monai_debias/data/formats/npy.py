@@ -37,11 +37,11 @@ def read_npy(path: Path) -> ArrayClip:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:  # numpy's own message advises to allow pickles
         reason = "is cut short, or holds Python objects (a pickle), which are not loaded because they can run code"
-        raise FileReadError(f"is not a plain .npy array; it {reason}") from error
+        raise FileReadError(f"is not a plain .npy array; it {reason}.") from error
     if not isinstance(array, np.ndarray):
-        raise FileReadError("is an archive of several arrays (.npz), expected one array; save it with numpy.save")
+        raise FileReadError("is an archive of several arrays (.npz), expected one array; save it with numpy.save.")
     if array.dtype.kind not in "buif":
-        raise FileReadError(f"has values of type {array.dtype}, expected numbers")
+        raise FileReadError(f"has values of type {array.dtype}, expected numbers.")
     return ArrayClip(_frames(array.view(np.uint8) if array.dtype == np.bool_ else array))
 
 
@@ -53,7 +53,7 @@ def _frames(array: np.ndarray) -> np.ndarray:
     if array.ndim == 4 and shape[3] in (1, 3):
         return array[..., 0] if shape[3] == 1 else array
     if array.ndim != 3:
-        raise FileReadError(f"has shape {shape}, expected {_STILL}, {_COLOR_STILL}, {_CLIP} or the latter with colours")
+        raise FileReadError(f"has shape {shape}, expected {_STILL}, {_COLOR_STILL}, {_CLIP} or that with colours.")
     if shape[0] == 3:
         raise _ambiguous(shape, "(3, rows, columns), colours before the rows", f"a colour still as {_COLOR_STILL}")
     if shape[0] == shape[1] or shape[2] < min(shape[:2]):
@@ -64,5 +64,5 @@ def _frames(array: np.ndarray) -> np.ndarray:
 def _ambiguous(shape: tuple[int, ...], other: str, mend: str) -> FileReadError:
     return FileReadError(
         f"has shape {shape}, which may be {_CLIP} or {other}. Save {mend}, and a clip whose first axis is the frames "
-        f"as {_CLEAR_CLIP}, i.e. array[..., None]"
+        f"as {_CLEAR_CLIP}, i.e. array[..., None]."
     )

@@ -42,7 +42,7 @@ class PictureClip:
             self.frame_bytes = picture.width * picture.height * len(picture.getbands())
             count = getattr(picture, "n_frames", 1)
         if count > 1:
-            warn(f"holds {count} pictures, of which the first is read; save the frames of a clip as NPY or as a video")
+            warn(f"holds {count} pictures, of which the first is read; save the frames of a clip as NPY or as a video.")
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Yield the frame: uint8, or float32 if the file has more than 8 bits."""
@@ -65,14 +65,14 @@ def _open(path: Path) -> Iterator[Image]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise OptionalImportError('needs Pillow; pip install "monai-debias[demo]"') from error
+        raise OptionalImportError('needs Pillow; pip install "monai-debias[demo]".') from error
     try:
         with Image.open(path) as picture:
             yield picture
     except UnidentifiedImageError as error:
-        raise FileReadError(f"is not a picture in spite of its suffix {path.suffix}") from error
+        raise FileReadError(f"is not a picture in spite of its suffix {path.suffix}.") from error
     except Image.DecompressionBombError as error:
         raise FileReadError(f"the picture is too large: {error}") from error
     except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError on broken PNG chunks
         reason = "the file is cut short" if "truncated" in str(error).lower() else "it is damaged or not supported"
-        raise FileReadError(f"the picture cannot be decoded, {reason} ({error})") from error
+        raise FileReadError(f"the picture cannot be decoded, {reason} ({error}).") from error

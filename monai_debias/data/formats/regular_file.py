@@ -44,16 +44,16 @@ def check_regular_file(path: str | os.PathLike[str]) -> None:
         missing = (
             f"is a link to {os.readlink(path)}, which does not exist" if Path(path).is_symlink() else "no such file"
         )
-        raise FileNotFoundError(f"{path}: {missing}") from error
+        raise FileNotFoundError(f"{path}: {missing}.") from error
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise FileReadError(f"{path}: is a link that leads back to itself") from error
+        raise FileReadError(f"{path}: is a link that leads back to itself.") from error
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(f"{path}: is a directory, expected a file")
+        raise IsADirectoryError(f"{path}: is a directory, expected a file.")
     if not stat.S_ISREG(status.st_mode):
         raise UnrelatedFileError(
-            f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'no regular file')}, expected a file"
+            f"{path}: is {_KINDS.get(stat.S_IFMT(status.st_mode), 'no regular file')}, expected a file."
         )
     if status.st_size == 0:
-        raise FileReadError(f"{path}: is empty")
+        raise FileReadError(f"{path}: is empty.")

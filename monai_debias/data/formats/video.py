@@ -54,7 +54,7 @@ class VideoClip:
         self._has_exact_times = len(set(times)) == len(times) and (self._only_key_frames or not is_avi)
         self.n_frames = len(times)
         if self.n_frames == 0 or self.n_frames != declared:
-            raise FileReadError(f"the header of the video tells of {declared:g} frames, but it holds {self.n_frames}")
+            raise FileReadError(f"the header of the video tells of {declared:g} frames, but it holds {self.n_frames}.")
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Decode frames.
@@ -70,9 +70,9 @@ class VideoClip:
             position = self._seek(video, wanted[0])
             for index in wanted:
                 for skipped in range(position, index):
-                    self._check(video.grab(), video, skipped)
+                    self._require_frame(video.grab(), video, skipped)
                 decoded, frame = video.read()
-                self._check(decoded, video, index)
+                self._require_frame(decoded, video, index)
                 position = index + 1
                 yield frame[..., ::-1]
 
@@ -80,7 +80,7 @@ class VideoClip:
         """Return the ``frame_time`` in milliseconds, if the file gives a frame rate."""
         if math.isfinite(self._fps) and self._fps > 0:
             return {"frame_time": 1000.0 / self._fps}
-        warn(f"the frame rate is {self._fps}; the time between frames is unknown")
+        warn(f"the frame rate is {self._fps}; the time between frames is unknown.")
         return {}
 
     def _seek(self, video: VideoCapture, index: int) -> int:
@@ -96,10 +96,10 @@ class VideoClip:
         video.open(str(self._path.absolute()), cv2.CAP_FFMPEG)
         return 0
 
-    def _check(self, decoded: bool, video: VideoCapture, index: int) -> None:
+    def _require_frame(self, decoded: bool, video: VideoCapture, index: int) -> None:
         """Refuse a frame that is missing, and one that OpenCV gives in place of others that it could not decode."""
         if not decoded or (self._has_exact_times and not self._is_at(video, index)):
-            raise FileReadError(f"frame {index} of the {self.n_frames} of the video cannot be decoded; it is damaged")
+            raise FileReadError(f"frame {index} of the {self.n_frames} of the video cannot be decoded; it is damaged.")
 
     def _is_at(self, video: VideoCapture, index: int) -> bool:
         return _get(video, "POS_MSEC") == self._times[index]
@@ -122,12 +122,12 @@ def _open(path: Path, *parameters: int) -> Iterator[VideoCapture]:
     try:
         import cv2
     except ImportError as error:
-        raise OptionalImportError('needs OpenCV; pip install "monai-debias[video]"') from error
+        raise OptionalImportError('needs OpenCV; pip install "monai-debias[video]".') from error
     # the whole path, since a name alone could be taken for the address of a stream
     video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, list(parameters))
     try:
         if not video.isOpened():
-            raise FileReadError("the video cannot be opened: it is damaged, or OpenCV has no decoder for it")
+            raise FileReadError("the video cannot be opened: it is damaged, or OpenCV has no decoder for it.")
         yield video
     finally:
         video.release()

@@ -36,9 +36,9 @@ def check_container(path: Path) -> None:
         elif start[4:8] in _BOXES:
             whole = _end_of_boxes(file, size)
         else:
-            raise FileReadError(f"is not an AVI, MP4 or QuickTime video in spite of its suffix {path.suffix}")
+            raise FileReadError(f"is not an AVI, MP4 or QuickTime video in spite of its suffix {path.suffix}.")
     if size < whole:
-        raise FileReadError(f"the video is cut short: {size} of {whole} bytes are there")
+        raise FileReadError(f"the video is cut short: {size} of {whole} bytes are there.")
 
 
 def _end_of_boxes(file: BinaryIO, size: int) -> int:

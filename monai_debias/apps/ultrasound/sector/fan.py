@@ -156,7 +156,7 @@ def fit_fan(evidence: Array, start: Fan | None = None) -> Fan:
     """
     rows, columns = np.nonzero(evidence > 0)
     if not len(rows):
-        raise ValueError("the evidence has no positive value, so there is no best fan; expected at least one")
+        raise ValueError("the evidence has no positive value, so there is no best fan; expected at least one.")
     y0, y1, x0, x1 = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     half = max(y1 - y0, x1 - x0) / 2
     if start is None:

@@ -126,21 +126,21 @@ def _mask_of(
     """Mask, method, confidence and doubts."""
     size = tuple(image.shape[1:3])
     if is_edited(target):
-        return _checked(read_mask(target), size, "the mask by hand"), "by hand", 1.0, ""
+        return _fitting(read_mask(target), size, "the mask by hand"), "by hand", 1.0, ""
     if given is not None:
-        return _checked(given, size, "the given mask"), "given", 1.0, ""
+        return _fitting(given, size, "the given mask"), "given", 1.0, ""
     found = cast(MetaTensor, UltrasoundSectorMask()(image))
     told = (found.meta[f"sector_{name}"] for name in ("source", "confidence", "doubts"))
     return (found[0].numpy() > 0, *told)
 
 
-def _checked(mask: NDArray[np.bool_], size: tuple[int, ...], what: str) -> NDArray[np.bool_]:
+def _fitting(mask: NDArray[np.bool_], size: tuple[int, ...], what: str) -> NDArray[np.bool_]:
     if mask.shape != size:
         raise ValueError(
-            f"{what} has {mask.shape[0]} rows and {mask.shape[1]} columns, the image {size[0]} and {size[1]}"
+            f"{what} has {mask.shape[0]} rows and {mask.shape[1]} columns, the image {size[0]} and {size[1]}."
         )
     if mask.all() or not mask.any():
-        raise ValueError(f"{what} is {'full' if mask.all() else 'empty'}")
+        raise ValueError(f"{what} is {'full' if mask.all() else 'empty'}.")
     return mask
 
 

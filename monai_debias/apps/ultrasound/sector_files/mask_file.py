@@ -54,7 +54,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     reader = UltrasoundReader()
     array, _ = reader.get_data(reader.read(path))
     if array.ndim != 2:
-        raise ValueError(f"{path}: has shape {array.shape}, expected a mask of (rows, columns)")
+        raise ValueError(f"{path}: has shape {array.shape}, expected a mask of (rows, columns).")
     try:
         return binary_values(array)
     except ValueError as error:

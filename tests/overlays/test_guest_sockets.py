@@ -104,6 +104,23 @@ def test_transforms_with_a_mask_do_what_they_did():
         assert isinstance(masked, Resized | RandFlipd)
 
 
+def test_keys_and_modes_may_be_references():
+    flip, resize = {**FLIP, "keys": ["@key"]}, {**RESIZE, "keys": "@key", "mode": "@mode"}
+    chain = Chain.of(ConfigGraph({"key": "image", "mode": "bilinear", "x": [LOAD, resize, flip]}), "x")
+    assert [step.with_mask["keys"] for step in chain.prepare + chain.move] == [["image", "mask"]] * 2  # type: ignore[index]
+    assert chain.prepare[0].with_mask["mode"] == ["bilinear", "nearest"]  # type: ignore[index]
+    assert "No transform has the key" in str(guest_sockets(config([{**LOAD, "keys": "img"}])))
+    assert "(RandFlipd): if it moves pixels" in str(guest_sockets(config([LOAD, {**FLIP, "keys": "$make()"}])))
+
+
+def test_a_cache_on_the_disk_is_not_that_of_the_plain_training():
+    sockets = guest_sockets(config(train__dataset__cache_dir="$@root + '/cache'")).sockets
+    parser = ConfigParser(
+        {"root": "/r", "guest": sockets["guest"], "with_masks": True, "x": sockets["donors"]["cache_dir"]}
+    )
+    assert parser.get_parsed_content("x") == "/r/cache_masks"
+
+
 def test_names_lead_from_the_trainer_to_everything():
     guest = guest_sockets(config())
     assert guest.sockets["network"] == "@net"

@@ -10,7 +10,7 @@ from typing import Any
 from monai.transforms import LoadImaged
 
 from monai_debias.overlays.guest.parts import GuestParts
-from monai_debias.overlays.guest.transform_chain import MASK, Chain, Step
+from monai_debias.overlays.guest.transform_chain import IMAGE, MASK, Chain, Step
 
 __all__ = ["training_data", "validation_data"]
 
@@ -47,6 +47,7 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
     load, prepare = _kept(parts, "validate_load", chain.load), _kept(parts, "validate_prepare", chain.prepare)
     parts["validate#masked_dataset"] = {
         **parts.graph[dataset],
+        **_cache(parts, parts.graph[dataset], "'_masks'"),
         "data": f"$[item for item in {items} if @mask_source is None or item.get(@mask_source)]",
         "transform": _compose(f"{load} + @region_transforms + {prepare}"),
     }
@@ -89,6 +90,7 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
     parts["train#batch_keys"] = ["image", "label"]
     parts["donors"] = {
         **dataset,
+        **_cache(parts, dataset, "('_masks' if @with_masks else '_no_masks')"),
         "data": "@train#items",
         "transform": _compose(f"([] if @with_masks else {no_mask}) + {load} + ({_BEFORE}) + {prepare}"),
     }
@@ -96,6 +98,8 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
         [step for step in chain.prepare + chain.move if step.moves_pixels]
     )
     parts.found["backgrounds"] = f"exchanged before {_names(chain.finish)}"
+    if not any(IMAGE in step.keys for step in chain.steps):
+        parts.to_do.append(f'No transform has the key "{IMAGE}": name it so in train.json, and the labels "label".')
     for step in chain.steps:
         if not step.is_known:
             parts.to_do.append(f'{step.place} ({step.name}): if it moves pixels, give it the key "{MASK}" as well.')
@@ -108,6 +112,13 @@ def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:
     background, last = "list(@background_transforms.values())", "list(@train#batch_transforms.values())"
     transform = _compose(f"{move} + {background} + {finish} + {last} + {select}")
     return {"_target_": "Dataset", "data": "@donors", "transform": transform}
+
+
+def _cache(parts: GuestParts, dataset: dict[str, Any], suffix: str) -> dict[str, str]:
+    """A folder of its own for what a data set keeps on the disk, since its samples are others now."""
+    if "cache_dir" not in dataset:
+        return {}
+    return {"cache_dir": f"$str({parts.keep('cache_dir', dataset['cache_dir'])}) + {suffix}"}
 
 
 def _reader(loader: Step) -> dict[str, str]:

@@ -21,7 +21,8 @@ IMAGE, MASK = "image", "mask"
 _SPATIAL = ("monai.transforms.spatial.dictionary", "monai.transforms.croppad.dictionary")
 _KEEPS_PLACES = ("RandSimulateLowResolutiond",)  # in these modules, but every pixel stays where it is
 _INTERPOLATIONS = {mode.value for kind in (GridSampleMode, InterpolateMode) for mode in kind}
-_RESERVED = ("_target_", "_desc_", "_requires_", "_mode_", "keys", "mode", "anti_aliasing", "allow_missing_keys")
+_FOR_EACH_KEY = ("keys", "mode", "anti_aliasing")  # what is a list with an entry for each key, or a single value
+_RESERVED = (*_FOR_EACH_KEY, "_target_", "_desc_", "_requires_", "_mode_", "allow_missing_keys")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Step:
         written = graph[place]
         if not isinstance(written, dict) or not isinstance(written.get("_target_"), str):
             return cls(place, {}, None)
+        for name in _FOR_EACH_KEY:
+            if name in written:
+                written = {**written, name: _followed(graph, f"{place}#{name}")}
         found = getattr(monai.transforms, written["_target_"], None) or locate(written["_target_"])
         return cls(place, written, found if isinstance(found, type) else None)
 
@@ -72,7 +76,8 @@ class Step:
     @property
     def is_known(self) -> bool:
         """Whether MONAI or this package says what it does."""
-        return self.kind is not None and self.kind.__module__.startswith(("monai.", "monai_debias."))
+        is_ours = self.kind is not None and self.kind.__module__.startswith(("monai.", "monai_debias."))
+        return is_ours and not any(key.startswith("$") for key in self.keys)
 
     @property
     def gives_channels(self) -> bool:
@@ -162,3 +167,11 @@ class Chain:
     def steps(self) -> list[Step]:
         """All transforms."""
         return self.load + self.prepare + self.move + self.finish
+
+
+def _followed(graph: ConfigGraph, place: str) -> Any:
+    """A value, or a list, with its references replaced by what they lead to."""
+    value = graph[graph.follow(place)]
+    if not isinstance(value, list):
+        return value
+    return [graph[graph.follow(f"{graph.follow(place)}#{i}")] for i in range(len(value))]

@@ -101,7 +101,8 @@ class LRP:
         Args:
             x: inputs (B, C, spatial...), of a floating-point type.
             target: what is explained: as in :func:`monai_debias.relevance.explained_scalars`, or ``"dual"`` for two
-                maps that explain all logits together, each by its own value: by LRP-z⁺ and by LRP-ε.
+                maps that explain all logits together, each by its own value: by LRP-z⁺, which is for networks of ReLUs,
+                and by LRP-ε.
             layers: names of modules whose outputs' relevance is returned too, as in ``network.named_modules()``.
             rows: indices of the samples whose relevance is asked for, int64 of shape (R,); None for all. With rows the
                 network may return more logits than it has samples: those that Flow-Mixup appends are not explained.

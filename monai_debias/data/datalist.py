@@ -174,7 +174,7 @@ def save_datalist(
 
         >>> save_datalist("no/such/directory", {}, ("benign", "malignant"), "")
         Traceback (most recent call last):
-        FileNotFoundError: the data-set directory no/such/directory does not exist
+        FileNotFoundError: the data-set directory no/such/directory does not exist.
     """
     directory = Path(dataset_dir).expanduser()
     if not directory.is_dir():

@@ -74,7 +74,7 @@ def candidate(path: Path) -> Path | LeftOut:
 
     Example:
         >>> candidate(Path("study/.DS_Store")).reason
-        'is hidden, since its name begins with a dot'
+        'is hidden, since its name begins with a dot.'
     """
     if path.name.startswith("."):
         return LeftOut(str(path), "unrelated", "is hidden, since its name begins with a dot.")

@@ -29,7 +29,7 @@ class ReadableDataset(Dataset):
         >>> from monai.transforms import Lambdad
         >>> from monai_debias.data import ImageFileReader
         >>> ReadableDataset([{"image": "gone.dcm"}], Lambdad("image", ImageFileReader().read))[0]
-        LeftOut(file='gone.dcm', kind='unreadable', reason='no such file')
+        LeftOut(file='gone.dcm', kind='unreadable', reason='no such file.')
     """
 
     def __init__(

@@ -25,6 +25,9 @@ class FlowMixupInferer(Inferer):
     Args:
         inferer: what runs the network, e.g. an ``ISNetInferer``; None for MONAI's ``SimpleInferer``.
 
+    Raises:
+        TypeError: when ``inferer`` is not an inferer of MONAI.
+
     Reference:
         Chen et al., Flow-Mixup, BIBM 2020.
 

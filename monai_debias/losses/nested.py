@@ -39,7 +39,7 @@ def nested_loss(
     """Put losses of this package around a classification loss, whatever the order in which they are given.
 
     From the inside: the classification loss, the penalty of spectral decoupling on the logits, the groups of rows of a
-    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost have a value for each row.
+    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost have a value for each row, (B,).
 
     Args:
         classification_loss: as all losses of this package take it: None for cross-entropy, ``"bce"`` for multi-label,

@@ -48,7 +48,7 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
         raise ValueError(f"there are no overlays {unknown}; there are {', '.join(NAMES)}.")
     configs = Path(bundle, "configs")
     if not configs.is_dir():
-        raise NotADirectoryError(f"{configs} is no folder: expected that of a MONAI bundle, whose configs it has.")
+        raise NotADirectoryError(f"{configs} is not a folder: expected that of a MONAI bundle, whose configs it has.")
     contents = {configs / f"{name}.json": (_FOLDER / f"{name}.json").read_bytes() for name in names or NAMES}
     new = [path for path, content in contents.items() if not path.exists() or path.read_bytes() != content]
     changed = [str(path) for path in new if path.exists()]

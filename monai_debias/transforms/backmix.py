@@ -88,7 +88,7 @@ def replace_background(
 def backmix(
     image: NdarrayOrTensor, mask: NdarrayOrTensor, donor_image: NdarrayOrTensor, donor_mask: NdarrayOrTensor
 ) -> NdarrayOrTensor:
-    r"""Replace the background of ``image`` by the donor's background (the pure function behind ``RandBackMix``).
+    r"""Replace the background of ``image`` by the donor's background (what ``RandBackMix`` computes).
 
     With image x, mask M (1 = region of interest), donor image x' and donor mask M':
 

@@ -36,7 +36,7 @@ def check_regular_file(path: str | os.PathLike[str]) -> None:
     Example:
         >>> check_regular_file("/dev/null")
         Traceback (most recent call last):
-        monai_debias.data.reading.UnrelatedFileError: /dev/null: is a device, expected a file
+        monai_debias.data.reading.UnrelatedFileError: /dev/null: is a device, expected a file.
     """
     try:
         status = os.stat(path)

@@ -165,7 +165,8 @@ def summary(results: Runs, minutes: float) -> str:
     lines += [
         "",
         "Semi-synthetic cohort of phantoms, not patients. "
-        f"{minutes:.1f} minutes (runs that were there already not counted) by `{' '.join(['python', *sys.argv])}`.",
+        f"{minutes:.1f} minutes (runs that were there already not counted) by "
+        f"`{' '.join(['python -m benchmarks.demo', *sys.argv[1:]])}`.",
     ]
     return "\n".join(lines)
 

@@ -79,6 +79,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "background_relevance": {"mask": _MASK},
     "background_swap_consistency": {"loader": [{"image": _FEATURES.float(), "mask": torch.eye(8).expand(60, 1, 8, 8)}]},
     "biased_mnist": {"section": "test", "bias": 0.5},
+    "method_name": {"methods": {"isnet": True, "backmix": True}},
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
     "choose_thresholds": {"labels": np.eye(2)[np.arange(24) % 2]},

@@ -56,7 +56,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "EachImage": {"transforms": [[]]},
     "EachImage.__call__": {"images": _IMAGE},
     "FlowMixupInferer": {"inferer": [None]},
+    "FlowMixupInferer.__call__": {"inputs": _IMAGE},
     "MixBatch": _MIXUP,
+    "PrepareBatchAttached": {"flag_key": ["has_mask"]},  # as the mixup has it
     "MixupLoss": {"classification_loss": [None, "bce"]},
     "MixupLoss.forward": {"label": torch.eye(2)},
     "MixBatchd": _MIXUP,
@@ -92,6 +94,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "heatmap_overlay": {"image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4), "mask": _MASK},
     "label_metrics": {"results": {"test": {"labels": {"A2C": {"metrics": _LABEL_METRICS}}}}},
     "load_mnist": {"section": "test"},
+    "method_name": {"methods": {"isnet": True, "backmix": "noise"}},
     "pointing_game": {"mask": _MASK},
     "relevance_focus": {"mask": _MASK},
     "save_datalist": {"labels": VIEWS},
@@ -274,7 +277,8 @@ def _make_sample(kind: str, i: int) -> dict[str, Any]:
 
 
 def make_folders(folder: Path) -> None:
-    """A data set with a folder per class and its datalist, and another in the layout of TMED-2."""
+    """A data set with a folder per class and its datalist, another in the layout of TMED-2, and a bundle."""
+    (folder / "bundle" / "configs").mkdir(parents=True)
     items = []
     for label, view in enumerate(VIEWS):
         (folder / "classes" / view).mkdir(parents=True)
@@ -299,6 +303,7 @@ def call_values(folder: Path, kind: str = "still") -> dict[str, Any]:
     run = {"test": {"metrics": {"accuracy": [0.9, 0.85, 0.95]}}}
     return {
         "background": donor["image"],
+        "bundle": str(folder / "bundle"),
         "batchdata": {"image": _IMAGE, "label": label, "mask": _MASK, "use_mask": label == 1, "weight": torch.ones(2)},
         "class_names": VIEWS,
         "curves": {"Mixup": {"input": [0.2, 0.3, 0.2]}, "Flow-Mixup": {"input": [[0.2, 0.4, 0.3], [0.3, 0.3, 0.4]]}},

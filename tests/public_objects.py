@@ -80,7 +80,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "background_loss": {"mask": _MASK},
     "background_relevance": {"mask": _MASK},
     "background_swap_consistency": {"loader": [{"image": _FEATURES.float(), "mask": torch.eye(8).expand(60, 1, 8, 8)}]},
-    "biased_mnist": {"section": "test", "bias": 0.5},
+    "load_biased_mnist": {"section": "test", "bias": 0.5},
     "method_name": {"methods": {"isnet": True, "backmix": True}},
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},

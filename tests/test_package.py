@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib
 import importlib.metadata
 import pkgutil
 import shutil
@@ -171,3 +172,12 @@ def wrong_imports(file: Path) -> list[str]:
     assert own in LEVEL, f"{own} is new: give it a place in ROOMS"
     used = {name: LEVEL.get(name.split(".")[1], 99) for name in inside if "." in name}
     return outside + [name for name, level in used.items() if level > LEVEL[own]]
+
+
+def test_no_public_name_is_that_of_a_module_beside_it():
+    """From Python 3.12 on MONAI's configs find the module under such a name, and not the function."""
+    for package in pkgutil.walk_packages(monai_debias.__path__, "monai_debias."):
+        if package.ispkg:
+            found = importlib.import_module(package.name)
+            modules = {module.name for module in pkgutil.iter_modules(found.__path__)}
+            assert not modules & set(getattr(found, "__all__", ())), package.name

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.evidence.testbeds.biased_mnist import make_network
-from monai_debias.demo import biased_mnist
+from monai_debias.demo import load_biased_mnist
 from monai_debias.relevance import LRP
 from monai_debias.visualize import heatmap_overlay
 
@@ -26,7 +26,7 @@ CLASSES = (0, 3, 4, 7)
 
 def main(folder: str) -> None:
     """Explain the logit of each digit's class by both networks."""
-    test = biased_mnist("test")
+    test = load_biased_mnist("test")
     chosen = torch.tensor([int((test.label == label).nonzero()[0]) for label in CLASSES])
     relevance = {}
     for title, name in (("plain", "plain"), ("Selective ISNet", "isnet")):

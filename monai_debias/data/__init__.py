@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from monai_debias.data.check import check_datalist
 from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
-from monai_debias.data.find_files import find_files
 from monai_debias.data.folder_builder import build_folder_datalist
+from monai_debias.data.folder_search import find_files
 from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mnist import load_mnist

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from monai_debias.data.find_files import find_files
+from monai_debias.data.folder_search import find_files
 from monai_debias.data.left_out import LeftOut
 
 __all__ = ["ClassFile", "ClassFolder", "class_order", "files_of", "find_class_folders"]

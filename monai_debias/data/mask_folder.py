@@ -12,7 +12,7 @@ from pathlib import Path
 
 from monai.data import ImageReader
 
-from monai_debias.data.find_files import find_files
+from monai_debias.data.folder_search import find_files
 from monai_debias.data.left_out import LeftOut
 from monai_debias.data.reading import UnrelatedFileError
 

@@ -49,7 +49,7 @@ class ReadableLoader:
 
     Args:
         dataset: the samples, of which some may turn out to be a :class:`~monai_debias.data.left_out.LeftOut`.
-        left_out: files that are left out already, such as those of :func:`~monai_debias.data.find_files.find_files`.
+        left_out: files that are left out already, such as those of :func:`~monai_debias.data.folder_search.find_files`.
         strict: whether a file that would be left out is an error; then the files of ``left_out`` end the job before
             it begins, and one that turns out to be unreadable ends it there.
         batch_size: samples of a batch; where some of them cannot be read, it is smaller.

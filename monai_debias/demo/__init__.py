@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from monai_debias.demo.biased_mnist import biased_mnist
+from monai_debias.demo.biased_mnist import load_biased_mnist
 from monai_debias.demo.echo.cohort import build_echo_cohort
 from monai_debias.demo.echo.default_cohort import echo_demo_cohort
 
-__all__ = ["biased_mnist", "build_echo_cohort", "echo_demo_cohort"]
+__all__ = ["build_echo_cohort", "echo_demo_cohort", "load_biased_mnist"]

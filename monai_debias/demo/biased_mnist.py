@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from monai_debias.data.mnist import load_mnist
 from monai_debias.parameters import SEED, Number, OneOf, constraints_of, expects
 
-__all__ = ["BiasedMNIST", "biased_mnist"]
+__all__ = ["BiasedMNIST", "load_biased_mnist"]
 
 _CLASSES = 10
 _RING = 2  # free pixels on each side of the 28 × 28 digit, and the size of the mark
@@ -48,7 +48,7 @@ class BiasedMNIST(NamedTuple):
     cue=OneOf("same", "none", "deceiving"),
     seed=SEED,
 )
-def biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: int = 0) -> BiasedMNIST:
+def load_biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: int = 0) -> BiasedMNIST:
     """Return MNIST with a planted shortcut, after the biased MNIST of the ISNet papers (Bassi et al. 2024).
 
     The digits are padded to 32 × 32 pixels. In the ring that this adds, where no digit reaches, a white square of 2 × 2
@@ -81,7 +81,7 @@ def biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: int =
 
     Example:
         >>> from monai.data import Dataset
-        >>> test = biased_mnist("test", cue="deceiving")
+        >>> test = load_biased_mnist("test", cue="deceiving")
         >>> test.image.shape, test.label[:3].tolist(), test.cue[:3].tolist()
         (torch.Size([10000, 1, 32, 32]), [7, 2, 1], [8, 3, 2])
         >>> sorted(Dataset(test.items())[0])

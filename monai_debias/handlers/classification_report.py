@@ -28,7 +28,7 @@ from monai_debias.metrics.thresholds import choose_thresholds, write_thresholds
 from monai_debias.parameters import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf, expects
 from monai_debias.tasks import TASK, TASKS
 from monai_debias.visualize.confusion import confusion_matrices
-from monai_debias.visualize.label_metrics import label_metrics
+from monai_debias.visualize.labels import label_metrics
 
 __all__ = ["ClassificationReport"]
 

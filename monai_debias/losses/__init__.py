@@ -8,7 +8,7 @@ from monai_debias.losses.heatmap import background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss
 from monai_debias.losses.nested import nested_loss
-from monai_debias.losses.rank_pooling import rank_pooling
+from monai_debias.losses.ranks import rank_pooling
 from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
 from monai_debias.losses.task_loss import TaskLoss
 from monai_debias.losses.weighted import SampleWeightedLoss

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from monai_debias.metrics.background_relevance import background_relevance
 from monai_debias.metrics.background_swap import background_swap_consistency
 from monai_debias.metrics.classification import classification_metrics
-from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
+from monai_debias.metrics.clusters import cluster_r2, cluster_separation
 from monai_debias.metrics.groups import group_accuracy, paired_difference
-from monai_debias.metrics.pointing_game import pointing_game, relevance_focus
+from monai_debias.metrics.pointing import pointing_game, relevance_focus
+from monai_debias.metrics.relevance_share import background_relevance
 from monai_debias.metrics.thresholds import choose_thresholds
 
 __all__ = [

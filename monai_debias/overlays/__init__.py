@@ -9,6 +9,6 @@ go together in any order. What cannot go together is an error that says which tw
 from __future__ import annotations
 
 from monai_debias.overlays.command import NAMES, overlays
-from monai_debias.overlays.method_name import method_name
+from monai_debias.overlays.naming import method_name
 
 __all__ = ["NAMES", "method_name", "overlays"]

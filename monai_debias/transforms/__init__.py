@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
-from monai_debias.transforms.backmix import (
+from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
+from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
+from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
+from monai_debias.transforms.mix_batch import MixBatch, MixBatchD, MixBatchd, MixBatchDict
+from monai_debias.transforms.rand_backmix import (
     RandBackMix,
     RandBackMixD,
     RandBackMixd,
@@ -12,11 +16,7 @@ from monai_debias.transforms.backmix import (
     backmix,
     replace_background,
 )
-from monai_debias.transforms.backmix_weight import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
-from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
-from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
-from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
-from monai_debias.transforms.mix_batch import MixBatch, MixBatchD, MixBatchd, MixBatchDict
+from monai_debias.transforms.wbackmix import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
 
 __all__ = [
     "BackMixWeightD",

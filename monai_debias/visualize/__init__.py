@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from monai_debias.visualize.comparison import method_comparison
 from monai_debias.visualize.confusion import confusion_matrices
-from monai_debias.visualize.distribution_shift import distribution_shift
-from monai_debias.visualize.heatmap_overlay import heatmap_overlay
-from monai_debias.visualize.label_metrics import label_metrics
+from monai_debias.visualize.heatmaps import heatmap_overlay
+from monai_debias.visualize.labels import label_metrics
+from monai_debias.visualize.shift import distribution_shift
 
 __all__ = ["confusion_matrices", "distribution_shift", "heatmap_overlay", "label_metrics", "method_comparison"]

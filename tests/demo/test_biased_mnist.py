@@ -9,7 +9,7 @@ import torch
 from monai.data import CacheDataset, DataLoader
 
 from monai_debias.data.mnist import load_mnist
-from monai_debias.demo.biased_mnist import biased_mnist
+from monai_debias.demo.biased_mnist import load_biased_mnist
 from monai_debias.transforms import RandBackMixd
 
 CUES = ("same", "none", "deceiving")
@@ -21,13 +21,13 @@ def equal(one, other):
 
 @pytest.fixture(scope="module")
 def tests():
-    return {cue: biased_mnist("test", cue=cue) for cue in CUES}
+    return {cue: load_biased_mnist("test", cue=cue) for cue in CUES}
 
 
 @pytest.mark.parametrize("section", ["training", "validation", "test"])
 def test_mark_and_mask_of_all_70000_digits_are_apart(section):
     digits, labels = load_mnist(section)
-    image, label, mask, _ = biased_mnist(section)
+    image, label, mask, _ = load_biased_mnist(section)
     assert torch.equal(label, labels)
     assert image.shape == mask.shape == (len(labels), 1, 32, 32)
     assert image.dtype == torch.float32
@@ -77,14 +77,14 @@ def test_test_sets_are_paired(tests):
 
 @pytest.mark.parametrize("bias", [0.98, 0.9, 0.1])
 def test_share_of_own_marks(bias):
-    image, label, mask, cue = biased_mnist("training", bias=bias)
+    image, label, mask, cue = load_biased_mnist("training", bias=bias)
     own = torch.stack([(cue[label == c] == c).float().mean() for c in range(10)])
     assert torch.allclose(own, torch.full((10,), bias), atol=2e-4)
     for c in range(10):  # the others in equal parts
         counts = cue[(label == c) & (cue != c)].bincount(minlength=10)
         counts = torch.cat([counts[:c], counts[c + 1 :]])
         assert counts.amax() - counts.amin() <= 1
-    reference = biased_mnist("training", cue="deceiving")
+    reference = load_biased_mnist("training", cue="deceiving")
     marks = torch.stack([reference.image[reference.cue == c][0] * 1 for c in range(10)])
     ring = torch.ones(32, 32, dtype=torch.bool)
     ring[2:-2, 2:-2] = False
@@ -95,17 +95,17 @@ def test_share_of_own_marks(bias):
 
 
 def test_reproducible():
-    first = biased_mnist("test", bias=0.9, seed=3)
+    first = load_biased_mnist("test", bias=0.9, seed=3)
     torch.manual_seed(1)
     first_state = torch.get_rng_state()
-    assert equal(biased_mnist("test", bias=0.9, seed=3), first)
+    assert equal(load_biased_mnist("test", bias=0.9, seed=3), first)
     assert torch.equal(torch.get_rng_state(), first_state)
-    other = biased_mnist("test", bias=0.9, seed=4)
+    other = load_biased_mnist("test", bias=0.9, seed=4)
     assert not torch.equal(other.cue, first.cue)
     assert torch.equal(other.mask, first.mask)
     expected = first.image.clone()
     other.image.zero_()
-    assert torch.equal(biased_mnist("test", bias=0.9, seed=3).image, expected)
+    assert torch.equal(load_biased_mnist("test", bias=0.9, seed=3).image, expected)
 
 
 def test_items_are_a_monai_datalist(tests):

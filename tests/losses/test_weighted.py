@@ -10,7 +10,7 @@ from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
 from monai_debias.attached import attach
 from monai_debias.losses import SampleWeightedLoss
-from monai_debias.transforms.backmix_weight import BackMixWeightd, backmix_weight
+from monai_debias.transforms.wbackmix import BackMixWeightd, backmix_weight
 
 
 @pytest.mark.parametrize(

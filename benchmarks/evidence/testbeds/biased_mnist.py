@@ -17,7 +17,7 @@ from benchmarks.evidence.testbed import Row, Rows, Testbed
 from benchmarks.evidence.training import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
 from benchmarks.methods import MAIN, METHODS
 from benchmarks.parts import Parts, Step
-from monai_debias.demo.biased_mnist import BiasedMNIST, biased_mnist
+from monai_debias.demo.biased_mnist import BiasedMNIST, load_biased_mnist
 
 SPLITS = {"same": "same bias", "none": "no mark", "deceiving": "deceiving"}
 N_CLASSES, STAGES = 10, ("stage1", "stage2", "stage3")
@@ -57,7 +57,7 @@ def make_network() -> nn.Sequential:
 @cache
 def load(section: str, n: int, **options: Any) -> BiasedMNIST:
     """The first n digits of a section."""
-    return BiasedMNIST(*(part[:n] for part in biased_mnist(section, **options)))
+    return BiasedMNIST(*(part[:n] for part in load_biased_mnist(section, **options)))
 
 
 def train(steps: Iterable[Step], seed: int, bias: float, strength: float, budget: Budget, *handlers: Any) -> Training:

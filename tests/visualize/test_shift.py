@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from monai_debias.visualize.distribution_shift import distribution_shift
+from monai_debias.visualize.shift import distribution_shift
 
 METHODS = ["no mixing", "Mixup", "Manifold Mixup", "Flow-Mixup"]
 LAYERS = ["input", "layer1", "layer2.0"]

@@ -7,7 +7,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_debias.metrics.heatmaps import attention_at
-from monai_debias.metrics.pointing_game import pointing_game, relevance_focus
+from monai_debias.metrics.pointing import pointing_game, relevance_focus
 
 
 def example(*spatial: int, rows: int = 40, maps: int = 2, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

@@ -37,7 +37,7 @@ def distribution_shift(
 
     Args:
         curves: ``{method: {layer: values}}``; values in [0, 1] from
-            :func:`~monai_debias.metrics.cluster_separation.cluster_separation`, of shape (points,) or (runs, points).
+            :func:`~monai_debias.metrics.clusters.cluster_separation`, of shape (points,) or (runs, points).
             Every method has the same layers and points; the numbers of runs may differ.
         iterations: the training iteration of each point, shape (points,), increasing; without it points are counted.
         title: a text above the figure.

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from monai_debias.metrics.cluster_separation import cluster_r2, cluster_separation
+from monai_debias.metrics.clusters import cluster_r2, cluster_separation
 
 
 def blobs(n_samples: int = 90, n_dims: int = 5, distance: float = 3.0) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_debias.losses.rank_pooling import rank_pooling, rank_weights
+from monai_debias.losses.ranks import rank_pooling, rank_weights
 
 
 def by_definition(values: torch.Tensor, decay: float) -> torch.Tensor:

@@ -94,7 +94,6 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "heatmap_overlay": {"image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4), "mask": _MASK},
     "label_metrics": {"results": {"test": {"labels": {"A2C": {"metrics": _LABEL_METRICS}}}}},
     "load_mnist": {"section": "test"},
-    "method_name": {"methods": {"isnet": True, "backmix": "noise"}},
     "pointing_game": {"mask": _MASK},
     "relevance_focus": {"mask": _MASK},
     "save_datalist": {"labels": VIEWS},

@@ -14,7 +14,7 @@ from monai.transforms import Randomizable
 
 from monai_debias.attached import attach
 from monai_debias.parameters import KEY, NONE, STRING, Instance, MappingOf, expects
-from monai_debias.transforms.mix_batch import MixBatchd
+from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 __all__ = ["PrepareBatchAttached"]
 

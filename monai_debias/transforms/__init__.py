@@ -7,7 +7,8 @@ from __future__ import annotations
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
-from monai_debias.transforms.mix_batch import MixBatch, MixBatchD, MixBatchd, MixBatchDict
+from monai_debias.transforms.mix_batch import MixBatch
+from monai_debias.transforms.mix_batch_dictionary import MixBatchD, MixBatchd, MixBatchDict
 from monai_debias.transforms.rand_backmix import (
     RandBackMix,
     RandBackMixD,

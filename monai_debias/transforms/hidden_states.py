@@ -8,32 +8,18 @@ import warnings
 import weakref
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from monai_debias.networks import find_layers
+from monai_debias.transforms.mixtures import Mixture, mix_rows
 
-__all__ = ["Mixture", "arm", "disarm", "find_states", "mix_rows"]
+__all__ = ["arm", "disarm", "find_states"]
 
 _ARMED: weakref.WeakKeyDictionary[torch.nn.Module, _MixingPass] = weakref.WeakKeyDictionary()
-
-
-class Mixture(NamedTuple):
-    """Which state is mixed and how: row i with the share λ = ``weight``, row ``order[i]`` with the rest."""
-
-    layer: str
-    weight: float
-    order: np.ndarray
-
-
-def mix_rows(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
-    """λ·x + (1 − λ)·x[π] for rows x of shape (B, ...)."""
-    order = torch.as_tensor(mixture.order, device=rows.device)
-    return mixture.weight * rows + (1 - mixture.weight) * rows[order]
 
 
 def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.nn.Module, list[torch.nn.Module]]:

@@ -4,35 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
-from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Randomizable, Transform
+from monai.config import NdarrayOrTensor
+from monai.transforms import Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
 from monai_debias.labels import IGNORE_VALUE, check_batch, ignored_values, label_rows
-from monai_debias.parameters import (
-    BOOL,
-    KEY,
-    KEYS,
-    MODULE,
-    NONE,
-    STRING,
-    Integer,
-    Number,
-    OneOf,
-    SequenceOf,
-    constraints_of,
-    expects,
-)
+from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
 from monai_debias.pixels import native
-from monai_debias.transforms.hidden_states import Mixture, arm, disarm, find_states, mix_rows
+from monai_debias.transforms.hidden_states import arm, disarm, find_states
+from monai_debias.transforms.mixtures import Mixture, mix_known_rows, mix_rows
 
-__all__ = ["INPUT", "MixBatch", "MixBatchD", "MixBatchDict", "MixBatchd"]
+__all__ = ["INPUT", "MixBatch"]
 
 INPUT = "input"
 
@@ -230,7 +215,7 @@ class MixBatch(Randomizable, Transform):
         Returns:
             Shape (B, ...), or (2B, ...) with ``"append"``; ``img`` itself if only hidden states are mixed.
         """
-        rows = self._checked(convert_to_tensor(native(img), track_meta=False))
+        rows = self._of_drawn_size(convert_to_tensor(native(img), track_meta=False))
         if self._mixtures[0].layer != INPUT:
             return img
         if combine is None:
@@ -250,8 +235,9 @@ class MixBatch(Randomizable, Transform):
         Returns:
             Rows (B', K), floating-point; a missing label has the first of the values in ``ignore_value``.
         """
-        rows = self._checked(label_rows(label, self.num_classes, self.ignore_value))  # NaN where a label is missing
-        joined = self._joined(rows)
+        rows = label_rows(label, self.num_classes, self.ignore_value)  # NaN where a label is missing
+        rows = self._of_drawn_size(rows)
+        joined = mix_known_rows(rows, self._mixtures, self.flow == "append")
         if self.ignore_value:
             joined = joined.masked_fill(joined.isnan(), self.ignore_value[0])
         return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
@@ -265,8 +251,9 @@ class MixBatch(Randomizable, Transform):
         Returns:
             Shape (B',), floating-point.
         """
-        rows = self._checked(convert_to_tensor(native(weight), track_meta=False))
-        joined = self._joined(rows if rows.is_floating_point() else rows.float())
+        rows = self._of_drawn_size(convert_to_tensor(native(weight), track_meta=False))
+        rows = rows if rows.is_floating_point() else rows.float()
+        joined = mix_known_rows(rows, self._mixtures, self.flow == "append")
         return convert_to_dst_type(joined, weight, dtype=joined.dtype)[0]
 
     def arm_network(self, n_samples: int, n_rows: int) -> None:
@@ -285,12 +272,8 @@ class MixBatch(Randomizable, Transform):
         if self.network is not None:
             disarm(self.network)
 
-    def _joined(self, rows: torch.Tensor) -> torch.Tensor:
-        if self.flow == "append":
-            return torch.cat([rows, *(_mixed(rows, mixture) for mixture in self._mixtures)])
-        return reduce(_mixed, self._mixtures, rows)  # each state is mixed from what the one before has become
-
-    def _checked(self, rows: torch.Tensor) -> torch.Tensor:
+    def _of_drawn_size(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows themselves, after a look at whether the last draw was for as many."""
         if not self._mixtures or len(rows) != len(self._mixtures[0].order):
             drawn = f"for {len(self._mixtures[0].order)}" if self._mixtures else "nothing yet"
             raise ValueError(
@@ -298,142 +281,3 @@ class MixBatch(Randomizable, Transform):
                 "a batch have the same number of rows, and the first call needs randomize=True."
             )
         return rows
-
-
-class MixBatchd(MapTransform, Randomizable):
-    """Dictionary version of :class:`MixBatch` for a collated batch; in a trainer through ``PrepareBatchAttached``.
-
-    Masks of an ISNet belong to the rows of the network's input: where images are mixed, the region of interest of a
-    mixed image is the union of both, and it counts as masked only if both are. Where hidden states are mixed the images
-    stay as they are, and so do the masks. Weights of samples, as of wBackMix, are mixed as the labels are.
-
-    Args:
-        keys: keys of the images; all are mixed alike.
-        label_key: key of the labels, which become rows (B', K).
-        network: see :class:`MixBatch`.
-        layers: see :class:`MixBatch`.
-        alpha: see :class:`MixBatch`.
-        flow: see :class:`MixBatch`.
-        select: see :class:`MixBatch`.
-        num_classes: see :class:`MixBatch`.
-        ignore_value: see :class:`MixBatch`.
-        mask_key: key of binary masks (B, 1, spatial...) that go with the images; a batch may lack it.
-        flag_key: key of the bool flags (B,) that ``FillMaskd`` writes; a batch may lack it.
-        weight_key: key of the weights (B,) that ``BackMixWeightd`` writes; a batch may lack it.
-        allow_missing_keys: do not raise when one of ``keys`` is missing from the batch.
-
-    Raises:
-        KeyError: when the batch lacks an image or the labels.
-        ValueError: as :class:`MixBatch` does.
-
-    Reference:
-        Zhang et al., mixup, ICLR 2018; Verma et al., Manifold Mixup, ICML 2019; Chen et al., Flow-Mixup, BIBM 2020.
-
-    Example:
-        >>> import torch
-        >>> batch = {"image": torch.rand(4, 1, 8, 8), "label": torch.tensor([0, 1, 1, 0])}
-        >>> mixed = MixBatchd.mixup("image", num_classes=2)(batch)
-        >>> mixed["image"].shape, mixed["label"].shape
-        (torch.Size([4, 1, 8, 8]), torch.Size([4, 2]))
-    """
-
-    backend = MixBatch.backend
-
-    @expects(
-        keys=KEYS,
-        label_key=KEY,
-        **constraints_of(MixBatch),
-        mask_key=KEY,
-        flag_key=KEY,
-        weight_key=KEY,
-        allow_missing_keys=BOOL,
-    )
-    def __init__(
-        self,
-        keys: KeysCollection,
-        label_key: Hashable = "label",
-        network: torch.nn.Module | None = None,
-        layers: Sequence[str] = (INPUT,),
-        alpha: float = 1.0,
-        flow: str = "append",
-        select: str = "all",
-        num_classes: int | None = None,
-        mask_key: Hashable = "mask",
-        flag_key: Hashable = "has_mask",
-        weight_key: Hashable = "weight",
-        allow_missing_keys: bool = False,
-        ignore_value: float | Sequence[float] | None = None,
-    ) -> None:
-        MapTransform.__init__(self, keys, allow_missing_keys)
-        self.label_key = label_key
-        self.mask_key = mask_key
-        self.flag_key = flag_key
-        self.weight_key = weight_key
-        self.transform = MixBatch(network, layers, alpha, flow, select, num_classes, ignore_value)
-
-    @classmethod
-    def mixup(cls, keys: KeysCollection, **options: Any) -> MixBatchd:
-        """Mixup: images are mixed. ``options`` are other arguments of the class."""
-        return cls(keys, layers=(INPUT,), flow="replace", **options)
-
-    @classmethod
-    def manifold_mixup(
-        cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
-    ) -> MixBatchd:
-        """Manifold Mixup: in each batch one state, drawn at random, is mixed."""
-        return cls(keys, network=network, layers=layers, flow="replace", select="random", **options)
-
-    @classmethod
-    def flow_mixup(
-        cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
-    ) -> MixBatchd:
-        """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
-        return cls(keys, network=network, layers=layers, flow="append", select="all", **options)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Names of the groups of rows that a batch has, in their order, for ``MixupLoss``."""
-        return self.transform.groups
-
-    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> MixBatchd:
-        """Seed the draws."""
-        self.transform.set_random_state(seed, state)
-        super().set_random_state(state=self.transform.R)
-        return self
-
-    def disarm(self) -> None:
-        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
-        self.transform.disarm()
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a shallow copy of the batch ``data`` with mixed images, labels and masks, and arm the network."""
-        batch = dict(data)
-        keys = list(self.key_iterator(batch))
-        if not keys:
-            return batch
-        if self.label_key not in batch:
-            raise KeyError(f"the batch has no {self.label_key!r}; it has {sorted(map(str, batch))}.")
-        n_samples = check_batch(batch[keys[0]], batch[self.label_key])
-        self.transform.randomize(n_samples)
-        for key in keys:
-            batch[key] = self.transform.mix_input(batch[key])
-        batch[self.label_key] = self.transform.mix_label(batch[self.label_key])
-        for key, combine in ((self.mask_key, torch.maximum), (self.flag_key, torch.logical_and)):
-            if key in batch:
-                batch[key] = self.transform.mix_input(batch[key], combine)
-        if self.weight_key in batch:
-            batch[self.weight_key] = self.transform.mix_weight(batch[self.weight_key])
-        self.transform.arm_network(n_samples, len(batch[keys[0]]))  # last, so that nothing stays armed after an error
-        return batch
-
-
-MixBatchD = MixBatchDict = MixBatchd
-
-
-def _mixed(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
-    """Mix rows of labels or weights, NaN where one is missing: a label that has no share is not needed."""
-    if mixture.weight == 1:
-        return rows
-    if mixture.weight == 0:
-        return rows[torch.as_tensor(mixture.order, device=rows.device)]
-    return mix_rows(rows, mixture)

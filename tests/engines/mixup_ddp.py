@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.inferers import FlowMixupInferer
 from monai_debias.losses.mixup import MixupLoss
-from monai_debias.transforms.mix_batch import MixBatchd
+from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 LAYERS = ["input", "0"]
 SETTINGS = {"flow_mixup": False, "manifold_mixup": True}  # whether the transform is given the wrapped network

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from monai_debias.transforms.mix_batch import MixBatchd
+from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 
 def make_network(norm: bool = False) -> nn.Sequential:

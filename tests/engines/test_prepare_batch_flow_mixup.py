@@ -27,7 +27,7 @@ from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.inferers import FlowMixupInferer
 from monai_debias.losses.mixup import MixupLoss
-from monai_debias.transforms.mix_batch import MixBatchd
+from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 
 def train(network: nn.Module, mixup: MixBatchd, epochs: int = 1, lr: float = 0.1, **options) -> tuple[dict, list[dict]]:

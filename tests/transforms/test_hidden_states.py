@@ -19,8 +19,9 @@ from monai.networks.nets import EfficientNetBN, SEResNet50, ViT, densenet121, re
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from monai_debias.transforms.hidden_states import _ARMED, Mixture, arm, disarm, mix_rows
+from monai_debias.transforms.hidden_states import _ARMED, arm, disarm
 from monai_debias.transforms.mix_batch import MixBatch
+from monai_debias.transforms.mixtures import Mixture, mix_rows
 
 LABEL = torch.tensor([0, 1, 2, 0])
 

@@ -13,7 +13,7 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 
-from monai_debias.parameters import NONE, Number, SequenceOf
+from monai_debias.constraints import NONE, Number, SequenceOf
 from monai_debias.pixels import native
 
 __all__ = ["IGNORE_VALUE", "check_batch", "ignored_values", "is_missing", "label_rows", "refuse_labels"]

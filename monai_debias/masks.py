@@ -13,8 +13,9 @@ from monai.data import MetaTensor
 from monai.networks.layers import Pool
 from monai.utils import ImageMetaKey, MetaKeys
 
+from monai_debias.constraints import ARRAY, STRING, Integer, SequenceOf
 from monai_debias.origin import file_names, from_files
-from monai_debias.parameters import ARRAY, STRING, Integer, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.pixels import as_pixels
 
 __all__ = ["as_binary_mask", "as_region", "mask_meta", "pool_mask", "require_aspect"]

@@ -29,8 +29,8 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from torch.nn import functional as F  # noqa: N812
 
+from monai_debias.constraints import NONE, Number, OneOf, SequenceOf
 from monai_debias.labels import is_missing, label_rows, refuse_labels
-from monai_debias.parameters import NONE, Number, OneOf, SequenceOf
 
 __all__ = ["TASK", "TASKS", "THRESHOLDS", "Task"]
 

@@ -21,7 +21,7 @@ from monai.utils import LossReduction
 from public_objects import call_values, choose, configs, make_folders, parameters, parse
 from public_use import EXPECTED_WARNINGS, OBJECTS, each, use
 
-from monai_debias.parameters import (
+from monai_debias.constraints import (
     ARRAY,
     BOOL,
     DTYPE,
@@ -41,9 +41,8 @@ from monai_debias.parameters import (
     Number,
     OneOf,
     SequenceOf,
-    constraints_of,
-    expects,
 )
+from monai_debias.parameters import constraints_of, expects
 from monai_debias.transforms import RandBackMix
 
 pytestmark = EXPECTED_WARNINGS

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from monai.utils import convert_to_tensor
 
+from monai_debias.constraints import FUNCTION, KEY, LOADER, MODULE, NONE, STRING, MappingOf
 from monai_debias.metrics import background_relevance, group_accuracy, pointing_game
 from monai_debias.networks import evaluating
-from monai_debias.parameters import FUNCTION, KEY, LOADER, MODULE, NONE, STRING, MappingOf, expects
+from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 
 __all__ = ["Attention", "Robustness", "attention", "decisions", "robustness"]

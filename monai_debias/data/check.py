@@ -17,11 +17,12 @@ import numpy as np
 from monai.data import ImageReader
 from monai.utils import optional_import
 
+from monai_debias.constraints import BOOL, NONE, PATH, Integer
 from monai_debias.data.datalist import DATALIST_NAME, keys_without_path, read_datalist, resolve_paths, section_problems
 from monai_debias.data.mask_files import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader
 from monai_debias.data.splits import shared_patients
-from monai_debias.parameters import BOOL, NONE, PATH, Integer, expects
+from monai_debias.parameters import expects
 
 __all__ = ["Defect", "check_datalist"]
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from monai_debias.constraints import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf
 from monai_debias.data.splits import check_splits
 from monai_debias.files import write_json
-from monai_debias.parameters import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = [
     "DATALIST_NAME",

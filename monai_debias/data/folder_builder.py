@@ -13,6 +13,7 @@ from typing import Any
 
 from monai.data import ImageReader
 
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf
 from monai_debias.data.class_folders import ClassFile, class_order, files_of, find_class_folders
 from monai_debias.data.datalist import refuse_existing, save_datalist
 from monai_debias.data.dicom.dataset import patient_id
@@ -20,7 +21,7 @@ from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, read_or_leave_out
 from monai_debias.data.mask_folder import match_masks
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader, looks_like_dicom
 from monai_debias.data.splits import split_in_three
-from monai_debias.parameters import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["build_folder_datalist"]
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from monai_debias.constraints import PATH
 from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.left_out import LeftOut, read_or_leave_out
-from monai_debias.parameters import PATH, expects
+from monai_debias.parameters import expects
 
 __all__ = ["FoundFiles", "candidate", "find_files"]
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from monai_debias.parameters import Integer, OneOf, expects
+from monai_debias.constraints import Integer, OneOf
+from monai_debias.parameters import expects
 
 __all__ = ["FRAME", "frame_index"]
 

@@ -12,7 +12,8 @@ import torch
 from monai.utils import convert_to_dst_type
 from numpy.typing import NDArray
 
-from monai_debias.parameters import ITEMS, KEY, NONE, SEED, Integer, Number, OneOf, expects
+from monai_debias.constraints import ITEMS, KEY, NONE, SEED, Integer, Number, OneOf
+from monai_debias.parameters import expects
 
 __all__ = ["corrupt_labels"]
 

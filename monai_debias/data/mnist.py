@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monai_debias.parameters import OneOf, expects
+from monai_debias.constraints import OneOf
+from monai_debias.parameters import expects
 
 __all__ = ["load_mnist"]
 

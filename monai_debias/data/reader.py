@@ -16,6 +16,7 @@ import torch
 from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 
+from monai_debias.constraints import STRING, Instance, Integer, OneOf
 from monai_debias.data.dicom.clip import read_dicom
 from monai_debias.data.formats.clip import Clip
 from monai_debias.data.formats.nifti import NIFTI_SUFFIXES, NiftiClip
@@ -26,7 +27,7 @@ from monai_debias.data.formats.video import VIDEO_SUFFIXES, VideoClip
 from monai_debias.data.frame_index import FRAME, frame_index
 from monai_debias.data.reading import FileReadError, reading
 from monai_debias.origin import READER
-from monai_debias.parameters import STRING, Instance, Integer, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["ANY_READER", "ImageFile", "ImageFileReader", "find_reader", "looks_like_dicom"]
 

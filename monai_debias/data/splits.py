@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from monai_debias.parameters import ITEMS, KEY, NONE, SEED, STRING, MappingOf, Number, expects
+from monai_debias.constraints import ITEMS, KEY, NONE, SEED, STRING, MappingOf, Number
+from monai_debias.parameters import expects
 
 __all__ = [
     "check_splits",

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from monai_debias.constraints import SEED, Number, OneOf
 from monai_debias.data.mnist import load_mnist
-from monai_debias.parameters import SEED, Number, OneOf, constraints_of, expects
+from monai_debias.parameters import constraints_of, expects
 
 __all__ = ["BiasedMNIST", "load_biased_mnist"]
 

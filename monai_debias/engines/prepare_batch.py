@@ -13,7 +13,8 @@ from monai.engines import PrepareBatch
 from monai.transforms import Randomizable
 
 from monai_debias.attached import attach
-from monai_debias.parameters import KEY, NONE, STRING, Instance, MappingOf, expects
+from monai_debias.constraints import KEY, NONE, STRING, Instance, MappingOf
+from monai_debias.parameters import expects
 from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 __all__ = ["PrepareBatchAttached"]

@@ -15,8 +15,9 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from monai.utils import is_scalar
 
+from monai_debias.constraints import MODULE
 from monai_debias.networks import unwrapped
-from monai_debias.parameters import MODULE, expects
+from monai_debias.parameters import expects
 
 __all__ = ["BestModel"]
 

@@ -13,9 +13,10 @@ from ignite.metrics import Metric
 from monai.handlers import from_engine
 from monai.utils import evenly_divisible_all_gather
 
+from monai_debias.constraints import NONE, Instance, OneOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.classification import classification_metrics
-from monai_debias.parameters import NONE, Instance, OneOf, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS
 
 __all__ = ["ClassificationMetric"]

@@ -14,6 +14,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 
+from monai_debias.constraints import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf
 from monai_debias.files import replace_file, write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.handlers.predictions import (
@@ -25,7 +26,7 @@ from monai_debias.handlers.predictions import (
 from monai_debias.handlers.split_results import split_results
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.thresholds import choose_thresholds, write_thresholds
-from monai_debias.parameters import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS
 from monai_debias.visualize.confusion import confusion_matrices
 from monai_debias.visualize.labels import label_metrics

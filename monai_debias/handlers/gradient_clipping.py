@@ -10,7 +10,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
-from monai_debias.parameters import MODULE, Number, expects
+from monai_debias.constraints import MODULE, Number
+from monai_debias.parameters import expects
 
 __all__ = ["GradientClipping"]
 

@@ -10,8 +10,9 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
+from monai_debias.constraints import ANY
 from monai_debias.losses.nested import part_with
-from monai_debias.parameters import ANY, expects
+from monai_debias.parameters import expects
 
 __all__ = ["LossTerms"]
 

@@ -11,8 +11,9 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
+from monai_debias.constraints import MODULE, PATH
 from monai_debias.handlers.checkpoint_files import read_checkpoint
-from monai_debias.parameters import MODULE, PATH, expects
+from monai_debias.parameters import expects
 
 __all__ = ["ModelLoader"]
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from monai_debias.constraints import BOOL, KEY, NONE, PATH, STRING, Instance, Number, SequenceOf
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
 from monai_debias.files import write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.thresholds import read_thresholds
-from monai_debias.parameters import BOOL, KEY, NONE, PATH, STRING, Instance, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS
 
 __all__ = [

@@ -16,10 +16,11 @@ from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 from monai_debias.attached import attach, take_apart
+from monai_debias.constraints import ANY, Instance, Integer
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.cuts import cuts_of_plain_classifier
 from monai_debias.losses.nested import part_with
-from monai_debias.parameters import ANY, Instance, Integer, expects
+from monai_debias.parameters import expects
 
 __all__ = ["RelevanceCutTuning"]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from monai_debias.constraints import ANY, BOOL, STRING, Integer, MappingOf, Number
 from monai_debias.losses.nested import part_with
-from monai_debias.parameters import ANY, BOOL, STRING, Integer, MappingOf, Number, expects
+from monai_debias.parameters import expects
 
 __all__ = ["RelevanceWeightSchedule"]
 

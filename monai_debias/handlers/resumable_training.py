@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
+from monai_debias.constraints import ANY, NONE, PATH, STRING, Having, Instance, MappingOf
 from monai_debias.files import remove_leftovers
 from monai_debias.handlers.best_model import BestModel
 from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint, write_checkpoint
@@ -22,7 +23,7 @@ from monai_debias.handlers.random_states import RandomStates
 from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
 from monai_debias.networks import unwrapped
-from monai_debias.parameters import ANY, NONE, PATH, STRING, Having, Instance, MappingOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["ResumableTraining"]
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
-from monai_debias.parameters import Integer, expects
+from monai_debias.constraints import Integer
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS
 
 __all__ = ["ClipInferer"]

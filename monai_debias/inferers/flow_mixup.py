@@ -10,7 +10,8 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 
 from monai_debias.attached import attach, attached, take_apart
-from monai_debias.parameters import NONE, Instance, expects
+from monai_debias.constraints import NONE, Instance
+from monai_debias.parameters import expects
 
 __all__ = ["FlowMixupInferer"]
 

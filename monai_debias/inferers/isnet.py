@@ -11,7 +11,8 @@ import torch
 from monai.inferers import Inferer
 
 from monai_debias.attached import attach, attached
-from monai_debias.parameters import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
+from monai_debias.constraints import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
 

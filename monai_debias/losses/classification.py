@@ -12,10 +12,10 @@ import torch
 from monai.utils import LossReduction
 from torch.nn import functional as F  # noqa: N812
 
+from monai_debias.constraints import MODULE, NONE, STRING, OneOf
 from monai_debias.labels import ignored_values
 from monai_debias.losses.labels import Task, check_finite, known_labels, refuse_no_distributions, without_meta
 from monai_debias.losses.reduction import sum_over_processes
-from monai_debias.parameters import MODULE, NONE, STRING, OneOf
 
 __all__ = [
     "CLASSIFICATION_LOSS",

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from monai_debias.parameters import Number, SequenceOf
+from monai_debias.constraints import Number, SequenceOf
 
 __all__ = ["CUTS", "Cuts", "LayerCuts", "as_cuts", "cuts_of_plain_classifier"]
 

@@ -8,11 +8,12 @@ import warnings
 
 import torch
 
+from monai_debias.constraints import TENSOR, Number, OneOf
 from monai_debias.losses.cuts import CUTS, Cuts, as_cuts
 from monai_debias.losses.ranks import rank_pooling
 from monai_debias.masks import as_region, pool_mask, require_aspect
 from monai_debias.origin import file_names
-from monai_debias.parameters import TENSOR, Number, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = [
     "DIVERGED",

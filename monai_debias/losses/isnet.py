@@ -12,6 +12,7 @@ from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
 from monai_debias.attached import attached
+from monai_debias.constraints import STRING, MappingOf, Number, OneOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
@@ -27,7 +28,7 @@ from monai_debias.losses.ranks import rank_weights
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.masks import as_region, require_aspect
 from monai_debias.origin import file_names
-from monai_debias.parameters import STRING, MappingOf, Number, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["ISNetLRPLoss"]
 

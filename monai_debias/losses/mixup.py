@@ -11,6 +11,7 @@ from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
 from monai_debias.attached import attached
+from monai_debias.constraints import NONE, STRING, Number, SequenceOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
@@ -20,7 +21,7 @@ from monai_debias.losses.classification import (
     sample_losses,
 )
 from monai_debias.losses.reduction import reduce
-from monai_debias.parameters import NONE, STRING, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["MixupLoss"]
 

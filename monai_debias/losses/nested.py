@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from monai.utils import LossReduction
 
+from monai_debias.constraints import STRING, Constraint, MappingOf
 from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss
 from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
-from monai_debias.parameters import STRING, Constraint, MappingOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["nested_loss", "part_with"]
 

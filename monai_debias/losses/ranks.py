@@ -8,7 +8,8 @@ import math
 
 import torch
 
-from monai_debias.parameters import TENSOR, Integer, Number, expects
+from monai_debias.constraints import TENSOR, Integer, Number
+from monai_debias.parameters import expects
 
 __all__ = ["rank_pooling", "rank_weights"]
 

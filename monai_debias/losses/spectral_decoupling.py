@@ -10,6 +10,7 @@ import torch
 from monai.utils import LossReduction
 from torch.nn.modules.loss import _Loss
 
+from monai_debias.constraints import BOOL, NONE, Number, OneOf, SequenceOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
@@ -20,7 +21,7 @@ from monai_debias.losses.classification import (
 )
 from monai_debias.losses.labels import Task, class_shares
 from monai_debias.losses.reduction import reduce, sum_over_processes
-from monai_debias.parameters import BOOL, NONE, Number, OneOf, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["SpectralDecouplingLoss"]
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from monai.utils import convert_to_tensor
 
+from monai_debias.constraints import FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer
 from monai_debias.masks import as_region
 from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names, from_files
-from monai_debias.parameters import FUNCTION, KEY, LOADER, MODULE, NONE, SEED, Integer, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
 from monai_debias.transforms.rand_backmix import backmix
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from monai_debias.constraints import KEY, NONE, NUMBERS, SEED, STRING, Integer, Number, SequenceOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.answers import Answers, collect_answers
 from monai_debias.metrics.label_scores import LABEL_METRICS, label_scores, mean_of_defined, ratio
-from monai_debias.parameters import KEY, NONE, NUMBERS, SEED, STRING, Integer, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
 
 __all__ = ["ClassificationMetrics", "Estimate", "classification_metrics"]

@@ -13,8 +13,9 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from sklearn.cluster import KMeans
 
+from monai_debias.constraints import ARRAY, KEY, LOADER, MODULE, SEED, STRING, Integer, SequenceOf
 from monai_debias.networks import evaluating, layer_outputs, unwrapped
-from monai_debias.parameters import ARRAY, KEY, LOADER, MODULE, SEED, STRING, Integer, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["cluster_r2", "cluster_separation"]
 

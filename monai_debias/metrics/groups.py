@@ -12,8 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
+from monai_debias.constraints import LABELS, NUMBERS, SEED, Integer, Number
 from monai_debias.labels import IGNORE_VALUE, ignored_values, is_missing
-from monai_debias.parameters import LABELS, NUMBERS, SEED, Integer, Number, expects
+from monai_debias.parameters import expects
 
 __all__ = ["PairedDifference", "group_accuracy", "paired_difference"]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 import torch
 from monai.config import NdarrayOrTensor
 
+from monai_debias.constraints import ARRAY
 from monai_debias.metrics.heatmaps import attention_at
-from monai_debias.parameters import ARRAY, expects
+from monai_debias.parameters import expects
 
 __all__ = ["background_relevance"]
 

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
+from monai_debias.constraints import NONE, NUMBERS, STRING, OneOf, SequenceOf
 from monai_debias.files import write_json
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.answers import collect_answers
-from monai_debias.parameters import NONE, NUMBERS, STRING, OneOf, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.tasks import TASKS
 
 __all__ = ["Threshold", "choose_thresholds", "read_thresholds", "write_thresholds"]

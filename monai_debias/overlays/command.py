@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from monai_debias.constraints import BOOL, PATH
 from monai_debias.files import replace_file
 from monai_debias.overlays.guest.write import write_sockets
-from monai_debias.parameters import BOOL, PATH, expects
+from monai_debias.parameters import expects
 
 __all__ = ["NAMES", "overlays"]
 

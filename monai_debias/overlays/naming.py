@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from monai_debias.parameters import BOOL, STRING, MappingOf, expects
+from monai_debias.constraints import BOOL, STRING, MappingOf
+from monai_debias.parameters import expects
 
 __all__ = ["method_name"]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from monai_debias.constraints import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf
 from monai_debias.networks import layer_outputs, unwrapped
-from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.relevance import rules
 from monai_debias.relevance.dual import DualMode, dual_starts
 from monai_debias.relevance.layers import HANDLERS

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import torch
 
-from monai_debias.parameters import FUNCTION, TENSOR, Instance, Integer, Number, OneOf, expects
+from monai_debias.constraints import FUNCTION, TENSOR, Instance, Integer, Number, OneOf
+from monai_debias.parameters import expects
 
 __all__ = ["TARGET", "Target", "eta", "explained_scalars"]
 

@@ -13,9 +13,10 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
+from monai_debias.constraints import KEY
 from monai_debias.masks import as_binary_mask, mask_meta
 from monai_debias.origin import file_names
-from monai_debias.parameters import KEY, expects
+from monai_debias.parameters import expects
 
 __all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
 

@@ -12,7 +12,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends
 
-from monai_debias.parameters import KEY, KEYS, expects
+from monai_debias.constraints import KEY, KEYS
+from monai_debias.parameters import expects
 
 __all__ = ["KeepMaskD", "KeepMaskDict", "KeepMaskd"]
 

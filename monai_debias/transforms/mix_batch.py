@@ -11,8 +11,9 @@ from monai.config import NdarrayOrTensor
 from monai.transforms import Randomizable, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
+from monai_debias.constraints import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf
 from monai_debias.labels import IGNORE_VALUE, check_batch, ignored_values, label_rows
-from monai_debias.parameters import MODULE, NONE, STRING, Integer, Number, OneOf, SequenceOf, expects
+from monai_debias.parameters import expects
 from monai_debias.pixels import native
 from monai_debias.transforms.hidden_states import arm, disarm, find_states
 from monai_debias.transforms.mixtures import Mixture, mix_known_rows, mix_rows

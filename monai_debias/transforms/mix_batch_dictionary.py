@@ -12,8 +12,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
+from monai_debias.constraints import BOOL, KEY, KEYS
 from monai_debias.labels import check_batch
-from monai_debias.parameters import BOOL, KEY, KEYS, constraints_of, expects
+from monai_debias.parameters import constraints_of, expects
 from monai_debias.transforms.mix_batch import INPUT, MixBatch
 
 __all__ = ["MixBatchD", "MixBatchDict", "MixBatchd"]

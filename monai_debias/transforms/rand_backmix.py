@@ -16,23 +16,10 @@ from monai.config import KeysCollection, NdarrayOrTensor
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 from monai.utils import TransformBackends
 
+from monai_debias.constraints import ANY, ARRAY, BOOL, KEY, KEYS, NONE, Instance, MappingOf, Number, OneOf, SequenceOf
 from monai_debias.data.donors import find_donors
 from monai_debias.masks import as_binary_mask
-from monai_debias.parameters import (
-    ANY,
-    ARRAY,
-    BOOL,
-    KEY,
-    KEYS,
-    NONE,
-    Instance,
-    MappingOf,
-    Number,
-    OneOf,
-    SequenceOf,
-    constraints_of,
-    expects,
-)
+from monai_debias.parameters import constraints_of, expects
 from monai_debias.pixels import as_pixels, cast_like, like, mean_of_finite, refuse_other_scale
 
 __all__ = [

@@ -11,7 +11,8 @@ import torch
 from monai.transforms import Transform
 from monai.utils import TransformBackends
 
-from monai_debias.parameters import BOOL, KEY, Number, expects
+from monai_debias.constraints import BOOL, KEY, Number
+from monai_debias.parameters import expects
 
 __all__ = ["BackMixWeightD", "BackMixWeightDict", "BackMixWeightd", "backmix_weight"]
 

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from monai_debias.parameters import ANY, NONE, NUMBERS, STRING, MappingOf, Number, SequenceOf, expects
+from monai_debias.constraints import ANY, NONE, NUMBERS, STRING, MappingOf, Number, SequenceOf
+from monai_debias.parameters import expects
 
 __all__ = ["method_comparison"]
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from monai_debias.parameters import NUMBERS, STRING, MappingOf, SequenceOf, expects
+from monai_debias.constraints import NUMBERS, STRING, MappingOf, SequenceOf
+from monai_debias.parameters import expects
 
 __all__ = ["confusion_matrices"]
 

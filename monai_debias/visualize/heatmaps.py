@@ -18,8 +18,9 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
+from monai_debias.constraints import ARRAY, NONE, STRING, MappingOf, Number, SequenceOf
 from monai_debias.metrics.relevance_share import background_relevance
-from monai_debias.parameters import ARRAY, NONE, STRING, MappingOf, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["heatmap_overlay"]
 

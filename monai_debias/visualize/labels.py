@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from monai_debias.parameters import ANY, STRING, MappingOf, SequenceOf, expects
+from monai_debias.constraints import ANY, STRING, MappingOf, SequenceOf
+from monai_debias.parameters import expects
 
 __all__ = ["label_metrics"]
 

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from monai_debias.parameters import NONE, NUMBERS, STRING, MappingOf, expects
+from monai_debias.constraints import NONE, NUMBERS, STRING, MappingOf
+from monai_debias.parameters import expects
 
 __all__ = ["distribution_shift"]
 

@@ -13,8 +13,9 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, RandomizableTransform, Transform
 from monai.utils import MetaKeys, TransformBackends, convert_to_tensor
 
+from monai_debias.constraints import BOOL, KEYS
 from monai_debias.data.frame_index import FRAME, frame_index
-from monai_debias.parameters import BOOL, KEYS, expects
+from monai_debias.parameters import expects
 
 __all__ = [
     "RandSelectFrame",

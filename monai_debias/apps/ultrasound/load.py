@@ -17,8 +17,9 @@ from monai.transforms import EnsureChannelFirst, MapTransform, Transform
 from monai.utils import ImageMetaKey, TransformBackends
 
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
+from monai_debias.constraints import BOOL, DTYPE, KEYS
 from monai_debias.data.reading import reading
-from monai_debias.parameters import BOOL, DTYPE, KEYS, constraints_of, expects
+from monai_debias.parameters import constraints_of, expects
 
 __all__ = ["LoadUltrasound", "LoadUltrasoundD", "LoadUltrasoundDict", "LoadUltrasoundd"]
 

@@ -24,9 +24,10 @@ from monai_debias.apps.ultrasound.sector.finder import (
     find_sector_in_still,
     share_of_motion,
 )
+from monai_debias.constraints import BOOL, KEY, KEYS, OneOf
 from monai_debias.masks import mask_meta
 from monai_debias.origin import file_names, from_files
-from monai_debias.parameters import BOOL, KEY, KEYS, OneOf, constraints_of, expects
+from monai_debias.parameters import constraints_of, expects
 
 __all__ = [
     "SectorGuessWarning",

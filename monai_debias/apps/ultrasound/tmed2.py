@@ -14,6 +14,7 @@ from typing import Any
 
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
 from monai_debias.apps.ultrasound.views import ECHO_VIEWS
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, Number
 from monai_debias.data.datalist import refuse_existing, save_datalist
 from monai_debias.data.folder_search import candidate
 from monai_debias.data.left_out import (
@@ -24,7 +25,7 @@ from monai_debias.data.left_out import (
     report_left_out,
 )
 from monai_debias.data.splits import split_in_three
-from monai_debias.parameters import BOOL, NONE, PATH, SEED, Number, expects
+from monai_debias.parameters import expects
 
 __all__ = ["build_tmed2_datalist"]
 

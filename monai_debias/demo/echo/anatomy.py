@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from monai_debias.constraints import ARRAY, Instance, Number, OneOf
 from monai_debias.demo.echo.canvas import Canvas, Field, Point
 from monai_debias.demo.echo.heart import Beat, Heart
-from monai_debias.parameters import ARRAY, Instance, Number, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["VIEWS", "anatomy"]
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf
 from monai_debias.demo.echo.anatomy import VIEWS
 from monai_debias.demo.echo.cues import assign_cues
 from monai_debias.demo.echo.dicom import write_echo_dicom
@@ -32,7 +33,7 @@ from monai_debias.demo.echo.phantom import render_clip
 from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
 from monai_debias.demo.echo.sector import ScanConverter
 from monai_debias.files import new_folder
-from monai_debias.parameters import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["SECTIONS", "build_echo_cohort"]
 

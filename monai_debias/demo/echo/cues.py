@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_debias.constraints import Instance, Integer, Number, OneOf, SequenceOf
 from monai_debias.demo.echo.anatomy import VIEWS
-from monai_debias.parameters import Instance, Integer, Number, OneOf, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["assign_cues"]
 

@@ -8,9 +8,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from monai_debias.constraints import PATH, SEED, Number
 from monai_debias.data.datalist import DATALIST_NAME
 from monai_debias.demo.echo.cohort import build_echo_cohort
-from monai_debias.parameters import PATH, SEED, Number, expects
+from monai_debias.parameters import expects
 
 __all__ = ["echo_demo_cohort"]
 

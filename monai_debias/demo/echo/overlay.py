@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from monai_debias.constraints import Instance, Integer, OneOf
 from monai_debias.demo.echo.anatomy import VIEWS
 from monai_debias.demo.echo.scanners import Scanner
 from monai_debias.demo.echo.sector import Sector
-from monai_debias.parameters import Instance, Integer, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["Screen", "draw_screen", "overlay_frames"]
 

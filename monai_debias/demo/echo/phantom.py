@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from monai_debias.constraints import Instance, Integer, Number, OneOf
 from monai_debias.demo.echo.anatomy import VIEWS, anatomy
 from monai_debias.demo.echo.canvas import Field
 from monai_debias.demo.echo.heart import Heart, beat_at
 from monai_debias.demo.echo.patients import Pose, Window
 from monai_debias.demo.echo.sector import AXIAL, LINES, ScanConverter
-from monai_debias.parameters import Instance, Integer, Number, OneOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["render_clip"]
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from monai_debias.parameters import ANY, STRING, MappingOf, expects
+from monai_debias.constraints import ANY, STRING, MappingOf
+from monai_debias.parameters import expects
 
 __all__ = ["ConfigGraph", "each_text", "target_of"]
 

@@ -10,7 +10,8 @@ import torch
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
-from monai_debias.parameters import FUNCTION, KEY, SequenceOf, expects
+from monai_debias.constraints import FUNCTION, KEY, SequenceOf
+from monai_debias.parameters import expects
 
 __all__ = ["EachImage"]
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from monai_debias.constraints import ANY, STRING, MappingOf
 from monai_debias.overlays.guest.config_graph import ConfigGraph, target_of
 from monai_debias.overlays.guest.data_sets import training_data, validation_data
 from monai_debias.overlays.guest.parts import GuestParts
-from monai_debias.parameters import ANY, STRING, MappingOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["guest_sockets"]
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import torch
 
+from monai_debias.constraints import MODULE
 from monai_debias.networks import unwrapped
-from monai_debias.parameters import MODULE, expects
+from monai_debias.parameters import expects
 
 __all__ = ["stage_names"]
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
+from monai_debias.constraints import PATH
 from monai_debias.files import replace_file
 from monai_debias.overlays.guest.sockets import guest_sockets
-from monai_debias.parameters import PATH, expects
+from monai_debias.parameters import expects
 
 __all__ = ["write_sockets"]
 

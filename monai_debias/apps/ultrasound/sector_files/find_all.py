@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from monai_debias.apps.ultrasound.load import LoadUltrasound
 from monai_debias.apps.ultrasound.sector_files.mask_file import is_edited, read_mask, write_mask
 from monai_debias.apps.ultrasound.sector_mask import SectorGuessWarning, UltrasoundSectorMask
+from monai_debias.constraints import BOOL, NONE, PATH, SequenceOf
 from monai_debias.data.left_out import LeftOut
 from monai_debias.data.reading import UnrelatedFileError
-from monai_debias.parameters import BOOL, NONE, PATH, SequenceOf, expects
+from monai_debias.parameters import expects
 
 __all__ = ["SectorRow", "find_sector_masks"]
 

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from monai_debias.data.check import check_datalist
-from monai_debias.data.datalist import load_datalist, save_datalist, test_sections
+from monai_debias.data.datalist import load_datalist, test_sections
+from monai_debias.data.datalist_writer import save_datalist
 from monai_debias.data.folder_builder import build_folder_datalist
 from monai_debias.data.folder_search import find_files
 from monai_debias.data.label_noise import corrupt_labels

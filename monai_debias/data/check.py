@@ -18,7 +18,8 @@ from monai.data import ImageReader
 from monai.utils import optional_import
 
 from monai_debias.constraints import BOOL, NONE, PATH, Integer
-from monai_debias.data.datalist import DATALIST_NAME, keys_without_path, read_datalist, resolve_paths, section_problems
+from monai_debias.data.datalist import read_datalist
+from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths, section_problems
 from monai_debias.data.mask_files import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader
 from monai_debias.data.splits import shared_patients
@@ -104,7 +105,7 @@ def check_datalist(
 
     Example:
         >>> import tempfile
-        >>> from monai_debias.data.datalist import save_datalist
+        >>> from monai_debias.data import save_datalist
         >>> items = [{"image": f"{n}.npy", "label": n % 2, "patient_id": f"p{n}"} for n in range(3)]
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for n in range(3):

@@ -15,7 +15,7 @@ from monai.data import ImageReader
 
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf
 from monai_debias.data.class_folders import ClassFile, class_order, files_of, find_class_folders
-from monai_debias.data.datalist import refuse_existing, save_datalist
+from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.dicom.dataset import patient_id
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, read_or_leave_out, refuse_left_out, report_left_out
 from monai_debias.data.mask_folder import match_masks

@@ -8,7 +8,8 @@ import pytest
 import torch
 from monai.data import list_data_collate
 
-from monai_debias.data.datalist import load_datalist, save_datalist
+from monai_debias.data.datalist import load_datalist
+from monai_debias.data.datalist_writer import save_datalist
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
 from monai_debias.apps.ultrasound.views import ECHO_VIEWS
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, Number
-from monai_debias.data.datalist import refuse_existing, save_datalist
+from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.folder_search import candidate
 from monai_debias.data.left_out import (
     LEFT_OUT_NAME,

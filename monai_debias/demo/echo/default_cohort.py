@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.constraints import PATH, SEED, Number
-from monai_debias.data.datalist import DATALIST_NAME
+from monai_debias.data.datalist_items import DATALIST_NAME
 from monai_debias.demo.echo.cohort import build_echo_cohort
 from monai_debias.parameters import expects
 

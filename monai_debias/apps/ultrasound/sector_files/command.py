@@ -11,7 +11,8 @@ from typing import Any
 
 from monai_debias.apps.ultrasound.sector_files.find_all import SectorRow, find_sector_masks
 from monai_debias.apps.ultrasound.sector_files.sheet import sector_sheet
-from monai_debias.data.datalist import DATALIST_NAME, read_datalist
+from monai_debias.data.datalist import read_datalist
+from monai_debias.data.datalist_items import DATALIST_NAME
 from monai_debias.data.folder_search import FoundFiles, find_files
 from monai_debias.data.left_out import refuse_left_out, report_left_out
 from monai_debias.files import replace_file, write_csv, write_json

@@ -1,0 +1,133 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What an item of a ``datalist.json`` is, and what can be wrong with a section of them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "DATALIST_NAME",
+    "ITEM_KEY",
+    "PATH_KEYS",
+    "as_written",
+    "check_files",
+    "check_items",
+    "keys_without_path",
+    "resolve_paths",
+    "section_problems",
+]
+
+DATALIST_NAME = "datalist.json"
+#: keys of an item that hold a path, relative to the data-set directory in the file
+PATH_KEYS = ("image", "mask")
+#: key of a loaded item that holds its place in the file, such as "training 17": a name for messages that tells nothing
+#: of the patient
+ITEM_KEY = "item"
+
+
+def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Return the item with whole paths, and without those that are null or empty; ``~`` is expanded.
+
+    Args:
+        item: an item of the file.
+        directory: the data-set directory.
+    """
+    own = as_written(item)
+    return {key: str(directory / Path(own[key]).expanduser()) if key in PATH_KEYS else own[key] for key in own}
+
+
+def as_written(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file holds of an item: not its place, no path that is null or empty, and labels as a list.
+
+    Args:
+        item: an item of a section, as it is loaded or as it is to be saved.
+    """
+    own = {k: v for k, v in item.items() if k != ITEM_KEY and not (k in PATH_KEYS and v in (None, ""))}
+    if isinstance(own.get("label"), np.ndarray):
+        own["label"] = [None if entry == -1 else int(entry) for entry in own["label"]]
+    return own
+
+
+def keys_without_path(item: Mapping[str, Any]) -> list[str]:
+    """Which of the keys that are to hold a path hold something else.
+
+    Args:
+        item: an item of the file.
+    """
+    return [key for key in PATH_KEYS if item.get(key) is not None and not isinstance(item[key], str | os.PathLike)]
+
+
+def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str) -> Iterator[tuple[int | None, str]]:
+    """Go through what is wrong with a section, apart from its files.
+
+    Args:
+        items: the items of the section, as they are in the file.
+        labels: the file's names of the classes.
+        where: what messages call the section.
+
+    Yields:
+        The number of the item, or None for the section as a whole, and a sentence that says what is wrong.
+    """
+    if not items:
+        yield None, f"{where} has no items"
+    problems = [_item_problem(item, labels) for item in items]
+    yield from ((number, f"item {number} of {where} {problem}") for number, problem in enumerate(problems) if problem)
+    sound = [item for item, problem in zip(items, problems, strict=True) if not problem]
+    repeated = [image for image, count in Counter(str(item["image"]) for item in sound).items() if count > 1]
+    if repeated:
+        yield None, f"{len(repeated)} images occur more than once in {where}, such as {_first(repeated)}"
+    found = {str(item["label"]) for item in sound}
+    if len({isinstance(item["label"], list) for item in sound}) > 1:
+        yield None, f"{where} has both classes and lists of labels, expected one of the two for all items"
+    elif len(found) == 1 and found <= labels.keys():
+        only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
+        yield None, f"{only}; to learn or to judge a classification takes two"
+
+
+def check_items(items: Sequence[Any], labels: Mapping[str, str], where: str) -> None:
+    """Raise a ValueError with the first problem of a section, see :func:`section_problems`."""
+    for _, problem in section_problems(items, labels, where):
+        raise ValueError(f"{problem}.")
+
+
+def check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Raise a FileNotFoundError if a file of a section is missing; its items have whole paths."""
+    paths = [str(item[key]) for item in items for key in PATH_KEYS if key in item]
+    missing = [path for path in paths if not os.path.isfile(path)]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}."
+        )
+
+
+def _item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
+    """Say what an item lacks, or what is wrong with its label; None if nothing is."""
+    if not isinstance(item, Mapping):
+        return f"is a JSON {type(item).__name__}, expected an object with image, label and patient_id"
+    missing = [key for key in ("image", "label", "patient_id") if item.get(key) in (None, "")]
+    if missing:
+        return f"has no {' and no '.join(missing)}"
+    wrong = keys_without_path(item)
+    if wrong:
+        return f"has the {wrong[0]} {item[wrong[0]]!r}, expected a path"
+    label = item["label"]
+    if isinstance(label, list):
+        if len(label) == len(labels) and all(entry in (0, 1, -1, None) for entry in label):
+            return None
+        return f"has the label {label!r:.80}, expected 1, 0 or null for each of {', '.join(labels.values())}"
+    if isinstance(label, str) or str(label) not in labels:
+        return (
+            f"has the label {label!r}, expected one of {', '.join(labels) or 'the labels, of which the file has none'}"
+        )
+    return None
+
+
+def _first(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3])

@@ -61,7 +61,7 @@ ROOMS = (
     ("relevance",),
     ("losses", "metrics", "visualize"),
     ("engines", "handlers", "inferers"),
-    ("apps", "audit", "demo"),
+    ("apps", "audit", "demo", "overlays"),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}

@@ -17,7 +17,7 @@ from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
-from monai_debias.transforms.rand_backmix import backmix
+from monai_debias.transforms.background import backmix
 
 __all__ = ["BackgroundSwap", "background_swap_consistency"]
 

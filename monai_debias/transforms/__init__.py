@@ -4,19 +4,13 @@
 
 from __future__ import annotations
 
+from monai_debias.transforms.background import backmix, replace_background
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from monai_debias.transforms.mix_batch import MixBatch
 from monai_debias.transforms.mix_batch_dictionary import MixBatchD, MixBatchd, MixBatchDict
-from monai_debias.transforms.rand_backmix import (
-    RandBackMix,
-    RandBackMixD,
-    RandBackMixd,
-    RandBackMixDict,
-    backmix,
-    replace_background,
-)
+from monai_debias.transforms.rand_backmix import RandBackMix, RandBackMixD, RandBackMixd, RandBackMixDict
 from monai_debias.transforms.wbackmix import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
 
 __all__ = [

@@ -16,7 +16,7 @@ from monai.transforms import LoadImage, Transform
 from monai.utils import TransformBackends, convert_to_dst_type
 
 from monai_debias.constraints import KEY, NONE, STRING, Instance, Number
-from monai_debias.data.datalist import ITEM_KEY
+from monai_debias.data.datalist_items import ITEM_KEY
 from monai_debias.data.mask_files import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.masks import mask_meta
 from monai_debias.origin import READER, file_names, from_files

@@ -12,7 +12,8 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, LoadImaged, RandAffined, SelectItemsd
 from monai.utils import set_determinism
 
-from monai_debias.transforms.rand_backmix import RandBackMix, RandBackMixd, backmix, replace_background
+from monai_debias.transforms.background import backmix, replace_background
+from monai_debias.transforms.rand_backmix import RandBackMix, RandBackMixd
 
 
 def region(shape: tuple[int, ...], start: int, stop: int) -> torch.Tensor:

@@ -20,6 +20,7 @@ from monai_debias.overlays.guest.sockets import guest_sockets
 from monai_debias.overlays.guest.transform_chain import Chain
 
 LOAD = {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True}
+CHANNELS = {"_target_": "EnsureChannelFirstd", "keys": "image"}
 RESIZE = {"_target_": "Resized", "keys": "image", "spatial_size": [8, 8], "anti_aliasing": True}
 ZSCORE = {"_target_": "NormalizeIntensityd", "keys": "image"}
 NOISE = {"_target_": "RandGaussianNoised", "keys": "image"}
@@ -90,6 +91,38 @@ def test_transforms_are_sorted_and_the_mask_goes_along():
     }
     assert chain.move[1].with_mask["mode"] == "@x#5#mode"  # type: ignore[index]
     assert [step.with_mask for step in chain.finish] == ["@x#2", "@x#3", "@x#6"]
+
+
+def test_intensities_after_a_z_score_stay_after_it():
+    scale = {"_target_": "ScaleIntensityd", "keys": "image"}
+    chain = Chain.of(ConfigGraph({"x": [LOAD, scale, ZSCORE, scale, RESIZE, FLIP]}), "x")
+    assert [step.place for step in chain.prepare] == ["x#1", "x#4"]
+    assert [step.place for step in chain.finish] == ["x#2", "x#3"]
+
+
+def test_what_may_move_pixels_is_said():
+    transpose = {"_target_": "Transposed", "keys": "image", "indices": [0, 2, 1]}
+    smooth = {"_target_": "RandSmoothDeformd", "keys": "image", "spatial_size": [8, 8], "rand_size": [2, 2]}
+    chain = Chain.of(ConfigGraph({"x": [LOAD, transpose, smooth]}), "x")
+    assert [step.with_mask["keys"] for step in chain.prepare + chain.move] == [["image", "mask"]] * 2  # type: ignore[index]
+    early = guest_sockets(config([{"_target_": "LoadImaged", "keys": "image"}, transpose, CHANNELS, FLIP]))
+    assert "#1 (Transposed): the mask is loaded after it" in str(early)
+    function = {"_target_": "Lambdad", "keys": "image", "func": "$lambda x: x[:, ::-1]"}
+    label = {"_target_": "Lambdad", "keys": "label", "func": "$lambda x: int(x)"}
+    (line,) = [text for text in guest_sockets(config([LOAD, function, label])).to_do if "if it moves pixels" in text]
+    assert "#1 (Lambdad)" in line
+
+
+def test_black_that_is_not_0_is_said():
+    scale = {"_target_": "ScaleIntensityd", "keys": "image", "minv": -1.0, "maxv": 1.0}
+    assert "#1 (ScaleIntensityd): it makes black -1.0" in str(guest_sockets(config([LOAD, scale, FLIP])))
+    assert "makes black" not in str(guest_sockets(config([LOAD, ZSCORE, scale, FLIP])))
+    assert "makes black" not in str(guest_sockets(config([LOAD, {**scale, "minv": 0.0}, FLIP])))
+
+
+def test_the_mean_of_class_weights_is_said():
+    loss = {"_target_": "torch.nn.CrossEntropyLoss", "weight": "$torch.tensor([1.0, 2.0, 3.0])"}
+    assert "loss#weight: the plain mean divides by" in str(guest_sockets(config(loss=loss)))
 
 
 def test_transforms_with_a_mask_do_what_they_did():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from monai.transforms import LoadImaged
@@ -100,9 +101,20 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
     parts.found["backgrounds"] = f"exchanged before {_names(chain.finish)}"
     if not any(IMAGE in step.keys for step in chain.steps):
         parts.to_do.append(f'No transform has the key "{IMAGE}": name it so in train.json, and the labels "label".')
-    for step in chain.steps:
-        if not step.is_known:
-            parts.to_do.append(f'{step.place} ({step.name}): if it moves pixels, give it the key "{MASK}" as well.')
+    parts.to_do.extend(text for step in chain.steps for text in _to_look_at(step, chain))
+
+
+def _to_look_at(step: Step, chain: Chain) -> Iterator[str]:
+    """What the config does not tell of a transform, or what BackMix and masks need otherwise."""
+    if not step.is_known:
+        yield f'{step.place} ({step.name}): if it moves pixels, give it the key "{MASK}" as well.'
+    if step.moves_pixels and step in chain.load:
+        yield f"{step.place} ({step.name}): the mask is loaded after it. Put it after EnsureChannelFirstd."
+    if step.darkest and step not in chain.finish:
+        yield (
+            f"{step.place} ({step.name}): it makes black {step.darkest}, and BackMix fills with 0. Let it start at 0, "
+            "and shift the values by a NormalizeIntensityd after it (subtrahend, divisor)."
+        )
 
 
 def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:

@@ -17,6 +17,7 @@ __all__ = ["guest_sockets"]
 
 TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
 _CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # what MONAI's networks call the number of classes
+_DIVIDE_BY_WEIGHTS = ("CrossEntropyLoss", "NLLLoss")
 _IMPORTS = ("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
 _LOSS = {
     "_target_": "monai_debias.losses.nested_loss",
@@ -105,6 +106,11 @@ def _loss(parts: GuestParts) -> None:
         parts.to_do.append('"classification_loss": it must give a loss for each sample, and not their mean.')
     elif written.get("reduction") == "sum":
         parts.to_do.append(f"The learning rate: {place} was the sum over the batch, and becomes the mean.")
+    if name in _DIVIDE_BY_WEIGHTS and written.get("weight") is not None:
+        parts.to_do.append(
+            f"{place}#weight: the plain mean divides by the weights of the batch's classes, and this one by the number "
+            "of samples. Weights whose mean over the training's samples is 1 keep the scale of the loss."
+        )
     task = _task(name, written, _class_count(parts))
     parts.default("task", task)
     if task is None and "task" not in parts.graph:

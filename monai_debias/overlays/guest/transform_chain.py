@@ -19,6 +19,9 @@ __all__ = ["Chain", "Step"]
 
 IMAGE, MASK = "image", "mask"
 _SPATIAL = ("monai.transforms.spatial.dictionary", "monai.transforms.croppad.dictionary")
+_INTENSITY = "monai.transforms.intensity.dictionary"
+_MOVES_TOO = ("RandSmoothDeformd", "Transposed")  # in other modules
+_DOES_ANYTHING = ("Lambdad", "RandLambdad", "TorchVisiond", "RandTorchVisiond")  # what its arguments say
 _KEEPS_PLACES = ("RandSimulateLowResolutiond",)  # in these modules, but every pixel stays where it is
 _INTERPOLATIONS = {mode.value for kind in (GridSampleMode, InterpolateMode) for mode in kind}
 _FOR_EACH_KEY = ("keys", "mode", "anti_aliasing")  # what is a list with an entry for each key, or a single value
@@ -71,13 +74,15 @@ class Step:
     def moves_pixels(self) -> bool:
         """Whether the mask has to go along."""
         modules = {kind.__module__ for kind in (self.kind.__mro__ if self.kind else ())}
-        return IMAGE in self.keys and self.name not in _KEEPS_PLACES and not modules.isdisjoint(_SPATIAL)
+        moves = self.name in _MOVES_TOO or not modules.isdisjoint(_SPATIAL)
+        return IMAGE in self.keys and self.name not in _KEEPS_PLACES and moves
 
     @property
     def is_known(self) -> bool:
         """Whether MONAI or this package says what it does."""
         is_ours = self.kind is not None and self.kind.__module__.startswith(("monai.", "monai_debias."))
-        return is_ours and not any(key.startswith("$") for key in self.keys)
+        depends = self.name in _DOES_ANYTHING and IMAGE in self.keys
+        return is_ours and not depends and not any(key.startswith("$") for key in self.keys)
 
     @property
     def gives_channels(self) -> bool:
@@ -88,6 +93,17 @@ class Step:
     def normalizes(self) -> bool:
         """Whether black is another value than 0 afterwards."""
         return self.name == "NormalizeIntensityd"
+
+    @property
+    def changes_intensities(self) -> bool:
+        """Whether it is one of MONAI's transforms of intensities, which let every pixel stay where it is."""
+        return self.kind is not None and self.kind.__module__ == _INTENSITY
+
+    @property
+    def darkest(self) -> float:
+        """The value to which it scales the darkest pixels: 0 unless it is written."""
+        value = next((self.written[name] for name in ("minv", "b_min") if name in self.written), 0)
+        return value if IMAGE in self.keys and isinstance(value, int | float) else 0
 
     @property
     def reference(self) -> str | dict[str, Any]:
@@ -130,13 +146,14 @@ class Chain:
     """All transforms of a training, in the order in which BackMix and masks need them.
 
     A mask is loaded after ``load``; ``load`` and ``prepare`` are what a cache may keep; the background is exchanged
-    after ``move``, where 0 is black, so that z-scores come first in ``finish`` wherever they were written.
+    after ``move``, where 0 is black, so that z-scores come first in ``finish`` wherever they were written, and changes
+    of intensities that came after them still do.
 
     Attributes:
         load: up to where the image has its channels first.
-        prepare: the other deterministic ones, without z-scores.
+        prepare: the other deterministic ones, without z-scores and the changes of intensities after them.
         move: those that move pixels, from the first random one on.
-        finish: z-scores, and all others from the first random one on.
+        finish: z-scores and those changes, and all others from the first random one on.
     """
 
     load: list[Step]
@@ -154,13 +171,13 @@ class Chain:
         if start is None:
             start = next((i for i, step in enumerate(fixed) if step.moves_pixels), len(fixed))
         last = max((i for i, step in enumerate(later) if step.moves_pixels), default=-1)
+        z_score = next((i for i, step in enumerate(fixed) if step.normalizes), len(fixed))
+        after = [step for step in fixed[z_score:] if step.normalizes or step.changes_intensities]
         return cls(
             load=fixed[:start],
-            prepare=[step for step in fixed[start:] if not step.normalizes],
+            prepare=[step for step in fixed[start:] if step not in after],
             move=[step for step in later[: last + 1] if step.moves_pixels],
-            finish=[step for step in fixed[start:] if step.normalizes]
-            + [step for step in later[: last + 1] if not step.moves_pixels]
-            + later[last + 1 :],
+            finish=after + [step for step in later[: last + 1] if not step.moves_pixels] + later[last + 1 :],
         )
 
     @property

@@ -148,10 +148,19 @@ def test_keys_and_modes_may_be_references():
 
 def test_a_cache_on_the_disk_is_not_that_of_the_plain_training():
     sockets = guest_sockets(config(train__dataset__cache_dir="$@root + '/cache'")).sockets
-    parser = ConfigParser(
-        {"root": "/r", "guest": sockets["guest"], "with_masks": True, "x": sockets["donors"]["cache_dir"]}
-    )
-    assert parser.get_parsed_content("x") == "/r/cache_masks"
+    for with_masks, folder in ((True, "/r/cache_masks_roi"), (False, "/r/cache_no_masks")):
+        own = {"root": "/r", "with_masks": with_masks, "mask_source": "roi", "x": sockets["donors"]["cache_dir"]}
+        assert ConfigParser({**own, "guest": sockets["guest"]}).get_parsed_content("x") == folder
+
+
+def test_a_network_that_is_written_in_the_trainer_tells_its_classes():
+    written = config(train__trainer__network={"_target_": "ResNet", "num_classes": 3})
+    written["loss"] = {"_target_": "torch.nn.BCEWithLogitsLoss"}
+    parser = ConfigParser(written)
+    for place in ("class_names", "task", "network", "train#trainer#network"):
+        parser[place] = guest_sockets(written).sockets[place]
+    assert parser.get_parsed_content("class_names") == ["0", "1", "2"]
+    assert parser.get_parsed_content("task") == "multi_label"
 
 
 def test_names_lead_from_the_trainer_to_everything():

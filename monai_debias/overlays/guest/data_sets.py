@@ -15,6 +15,7 @@ from monai_debias.overlays.guest.transform_chain import IMAGE, MASK, Chain, Step
 
 __all__ = ["training_data", "validation_data"]
 
+_OF_MASKS = "'_masks_' + str(@mask_source)"  # with another source samples have other masks, or have some
 _BEFORE = "@region_transforms + list(@train#mask_transforms.values()) if @with_masks else []"
 
 
@@ -48,7 +49,7 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
     load, prepare = _kept(parts, "validate_load", chain.load), _kept(parts, "validate_prepare", chain.prepare)
     parts["validate#masked_dataset"] = {
         **parts.graph[dataset],
-        **_cache(parts, parts.graph[dataset], "'_masks'"),
+        **_cache(parts, parts.graph[dataset], f"({_OF_MASKS})"),
         "data": f"$[item for item in {items} if @mask_source is None or item.get(@mask_source)]",
         "transform": _compose(f"{load} + @region_transforms + {prepare}"),
     }
@@ -91,7 +92,7 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
     parts["train#batch_keys"] = ["image", "label"]
     parts["donors"] = {
         **dataset,
-        **_cache(parts, dataset, "('_masks' if @with_masks else '_no_masks')"),
+        **_cache(parts, dataset, f"({_OF_MASKS} if @with_masks else '_no_masks')"),
         "data": "@train#items",
         "transform": _compose(f"([] if @with_masks else {no_mask}) + {load} + ({_BEFORE}) + {prepare}"),
     }

@@ -88,9 +88,10 @@ def _network(parts: GuestParts) -> None:
 
 
 def _class_count(parts: GuestParts) -> str | None:
-    """The id of the network's number of logits."""
+    """The id of the network's number of logits, once ``network`` is where it is."""
     places = [f"{place}#{name}" for place in parts.graph.reached(f"{TRAINER}#network") for name in _CLASSES]
-    return next((place for place in places if place in parts.graph), None)
+    found = next((place for place in places if place in parts.graph), None)
+    return found and found.replace(f"{TRAINER}#network#", "network#")  # where one that is written there was moved
 
 
 def _loss(parts: GuestParts) -> None:

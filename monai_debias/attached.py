@@ -114,18 +114,18 @@ class _Attached(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         look = getattr(func, "__name__", "") in _LOOKS
-        return func(*_plain(args, look), **_plain(kwargs or {}, look))
+        return func(*_without_companions(args, look), **_without_companions(kwargs or {}, look))
 
 
-def _plain(value: Any, look: bool) -> Any:
+def _without_companions(value: Any, look: bool) -> Any:
     """Arguments of an operation with the tensors themselves in place of those that have companions."""
     if isinstance(value, _Attached):
         if value.waiting and not look:
             raise RuntimeError(_waiting(value))
         return value.plain
     if type(value) in (tuple, list):
-        return type(value)(_plain(item, look) for item in value)
-    return {key: _plain(item, look) for key, item in value.items()} if isinstance(value, dict) else value
+        return type(value)(_without_companions(item, look) for item in value)
+    return {key: _without_companions(item, look) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _waiting(tensor: _Attached) -> str:

@@ -120,7 +120,7 @@ class Collected:
             )
         within = self.root is not None and file.is_relative_to(self.root)
         name = str(file.relative_to(self.root) if self.root is not None and within else file)
-        self.entries.append({"file": name, **{column: _plain(sample[column]) for column in self.columns}})
+        self.entries.append({"file": name, **{column: _python_value(sample[column]) for column in self.columns}})
         self._probabilities.append(probabilities)
         self._targets.append(self._target(sample, n_outputs))
 
@@ -143,5 +143,5 @@ class Collected:
         return self._named(there & known)
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     return value.item() if isinstance(value, torch.Tensor) else value

@@ -41,9 +41,9 @@ class FiniteLoss:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check)
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._refuse_infinite_loss)
 
-    def _check(self, engine: Engine) -> None:
+    def _refuse_infinite_loss(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
         loss = output[CommonKeys.LOSS].detach()
         if bool(loss.isfinite().all()):

@@ -49,15 +49,15 @@ class RequireMasks:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._look)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._check)
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._look_for_masks)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._refuse_epoch_without_masks)
 
-    def _look(self, engine: Engine) -> None:
+    def _look_for_masks(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
         flags = attached(output[CommonKeys.LABEL], "has_mask")
         self._seen = self._seen | (flags.any() if flags is not None else False)  # on the device: nothing waits for it
 
-    def _check(self, engine: Engine) -> None:
+    def _refuse_epoch_without_masks(self, engine: Engine) -> None:
         if not idist.all_reduce(int(self._seen)):
             raise ValueError(
                 f"none of the images of epoch {engine.state.epoch} has a mask, so that nothing but the classification "

@@ -48,20 +48,24 @@ def split_results(
     cuts = TASKS[collected.task].thresholds(thresholds, len(answers.names)).tolist()
     has_cuts = TASKS[collected.task].has_thresholds & answers.decided
     labels = {
-        name: {**_counts(answers, k), "threshold": cuts[k] if has_cuts[k] else None, **_plain(found.labels[name])}
+        name: {
+            **_counts(answers, k),
+            "threshold": cuts[k] if has_cuts[k] else None,
+            **_metrics_and_notes(found.labels[name]),
+        }
         for k, name in enumerate(answers.names)
     }
     return {
         "samples": len(answers.known),
         "unlabelled": int((~answers.known.any(1)).sum()),
         "patients": len(set(patients)),
-        **_plain(found.overall),
+        **_metrics_and_notes(found.overall),
         "confusion": _confusion_of_classes(answers, collected),
         "labels": labels,
     }
 
 
-def _plain(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
+def _metrics_and_notes(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
     return {
         "metrics": {name: list(estimate[:3]) for name, estimate in metrics.items()},
         "notes": {name: estimate.note for name, estimate in metrics.items() if estimate.note},

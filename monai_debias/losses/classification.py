@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.constraints import MODULE, NONE, STRING, OneOf
 from monai_debias.labels import ignored_values
-from monai_debias.losses.labels import Task, check_finite, known_labels, refuse_no_distributions, without_meta
+from monai_debias.losses.labels import LabelKind, check_finite, known_labels, refuse_no_distributions, without_meta
 from monai_debias.losses.reduction import sum_over_processes
 
 __all__ = [
@@ -45,7 +45,7 @@ class CrossEntropy(torch.nn.Module):
     def __init__(self, multi_label: bool = False) -> None:
         super().__init__()
         self.multi_label = multi_label
-        self.task = Task(softmax=not multi_label, bounded=True)
+        self.label_kind = LabelKind(softmax=not multi_label, bounded=True)
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss of each sample.
@@ -149,7 +149,7 @@ def sample_losses(
         if logits.ndim != 2:
             raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
         check_finite(logits, "logits")
-        known = known_labels(logits, label, Task.of(loss), ignored)
+        known = known_labels(logits, label, LabelKind.of(loss), ignored)
         counts = known.reshape(len(known), -1).sum(1).to(torch.promote_types(logits.dtype, torch.float32))
         values = _totals(loss, logits, label, known)
         values = values * _shares(counts, logits, n_groups) if ignored else values / counts

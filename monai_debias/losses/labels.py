@@ -11,27 +11,27 @@ import torch
 
 from monai_debias.labels import is_missing, refuse_labels
 
-__all__ = ["Task", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
+__all__ = ["LabelKind", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
 
 ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
 
 
-class Task(NamedTuple):
-    """What a classification loss takes as labels."""
+class LabelKind(NamedTuple):
+    """What kind of labels a classification loss takes."""
 
     softmax: bool | None  # the class of a sample, or a label for each logit; None where that is not known
     bounded: bool  # whether labels for each logit must lie in [0, 1]
 
     @classmethod
-    def of(cls, loss: torch.nn.Module) -> Task:
-        """What is known of a loss of torch or MONAI; a loss of this package has an attribute ``task``."""
+    def of(cls, loss: torch.nn.Module) -> LabelKind:
+        """What is known of a loss of torch or MONAI; a loss of this package has an attribute ``label_kind``."""
         if isinstance(loss, torch.nn.CrossEntropyLoss | torch.nn.NLLLoss):
             return cls(softmax=True, bounded=True)
         if isinstance(loss, torch.nn.BCEWithLogitsLoss | torch.nn.MultiLabelSoftMarginLoss):
             return cls(softmax=False, bounded=True)
         if isinstance(loss, monai.losses.FocalLoss):
             return cls(softmax=True if loss.use_softmax else None, bounded=True)
-        return getattr(loss, "task", cls(softmax=None, bounded=False))
+        return getattr(loss, "label_kind", cls(softmax=None, bounded=False))
 
 
 def without_meta(value: Any) -> Any:
@@ -60,13 +60,13 @@ def check_finite(values: torch.Tensor, name: str) -> None:
     )
 
 
-def known_labels(logits: torch.Tensor, label: Any, task: Task, ignored: tuple[float, ...]) -> torch.Tensor:
+def known_labels(logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
     """Which labels of a batch are known, after a look at whether these fit the logits.
 
     Args:
         logits: shape (B, K).
         label: class indices (B,) or (B, 1), rows (B, K), or for one logit (B,) or (B, 1).
-        task: what the loss takes; of a loss that is not known, only what no loss takes is refused.
+        kind: what the loss takes; of a loss that is not known, only what no loss takes is refused.
         ignored: values of missing labels.
 
     Returns:
@@ -74,23 +74,23 @@ def known_labels(logits: torch.Tensor, label: Any, task: Task, ignored: tuple[fl
 
     Raises:
         TypeError: when labels are not a tensor.
-        ValueError: when they have another shape or type than the task's, are NaN or infinite, no class, or outside of
-            [0, 1].
+        ValueError: when they have another shape or type than the loss takes, are NaN or infinite, no class, or outside
+            of [0, 1].
     """
     n, n_logits = logits.shape
     if not isinstance(label, torch.Tensor):
         raise TypeError(f"expected a tensor of labels, got {type(label).__name__}.")
     if len(label.shape) == 0 or len(label) != n:
         raise ValueError(f"there are {n} rows of logits, but labels of shape {tuple(label.shape)}.")
-    if n_logits > 1 and label.numel() == n and task.softmax is not False:
-        return _known_classes(label.reshape(n), n_logits, task, ignored)
+    if n_logits > 1 and label.numel() == n and kind.softmax is not False:
+        return _known_classes(label.reshape(n), n_logits, kind, ignored)
     if label.numel() == logits.numel():
-        known = _known_rows(label.reshape(n, n_logits), task, ignored)
-        return known.all(1) if task.softmax and n_logits > 1 else known
-    if task.softmax is None:  # for the loss to judge
+        known = _known_rows(label.reshape(n, n_logits), kind, ignored)
+        return known.all(1) if kind.softmax and n_logits > 1 else known
+    if kind.softmax is None:  # for the loss to judge
         return torch.ones(n, dtype=torch.bool, device=label.device)
     wanted = f"class indices ({n},) or rows {(n, n_logits)} for the logits"
-    if not task.softmax or n_logits == 1:
+    if not kind.softmax or n_logits == 1:
         wanted = f"a label of 0 to 1 for each logit, {(n, n_logits)}"
     raise ValueError(f"expected {wanted}, got {label.dtype} of shape {tuple(label.shape)}.")
 
@@ -112,7 +112,7 @@ def class_shares(logits: torch.Tensor, label: torch.Tensor, ignored: tuple[float
         ValueError: when they are neither class indices nor distributions over the classes.
     """
     n, n_logits = logits.shape
-    known = known_labels(logits, label, Task(softmax=True, bounded=True), ignored).reshape(n, 1)
+    known = known_labels(logits, label, LabelKind(softmax=True, bounded=True), ignored).reshape(n, 1)
     if n_logits == 1:
         positive = label.reshape(n, 1).to(logits)
         shares = torch.cat([1 - positive, positive], 1)
@@ -137,8 +137,8 @@ def refuse_no_distributions(label: torch.Tensor, known: torch.Tensor) -> None:
         )
 
 
-def _known_classes(label: torch.Tensor, n_classes: int, task: Task, ignored: tuple[float, ...]) -> torch.Tensor:
-    if task.softmax and label.is_floating_point():
+def _known_classes(label: torch.Tensor, n_classes: int, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
+    if kind.softmax and label.is_floating_point():
         raise ValueError(
             f"expected class indices ({len(label)},) or rows {(len(label), n_classes)} for the logits, got "
             f"{label.dtype} of shape {tuple(label.shape)}."
@@ -149,9 +149,9 @@ def _known_classes(label: torch.Tensor, n_classes: int, task: Task, ignored: tup
     return ~missing
 
 
-def _known_rows(label: torch.Tensor, task: Task, ignored: tuple[float, ...]) -> torch.Tensor:
+def _known_rows(label: torch.Tensor, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
     missing, values = is_missing(label, ignored), label if label.is_floating_point() else label.float()
-    if task.bounded:
+    if kind.bounded:
         outside = ~((values - values.clamp(0, 1)).abs() <= ROUNDING)
         refuse_labels(outside & ~missing, label, "does not lie in [0, 1]")
     else:

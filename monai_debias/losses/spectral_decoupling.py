@@ -19,7 +19,7 @@ from monai_debias.losses.classification import (
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.labels import Task, class_shares
+from monai_debias.losses.labels import LabelKind, class_shares
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import expects
 
@@ -118,7 +118,7 @@ class SpectralDecouplingLoss(_Loss):
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
-        softmax = Task.of(self.classification_loss).softmax
+        softmax = LabelKind.of(self.classification_loss).softmax
         known = None if softmax is None else not softmax
         if None not in (known, multi_label) and known != multi_label:
             raise ValueError(
@@ -149,7 +149,7 @@ class SpectralDecouplingLoss(_Loss):
         Returns:
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
-        logits, label = _check(pred, target)
+        logits, label = _logits_and_labels(pred, target)
         classification = sample_losses(self.classification_loss, logits, label, self.ignore_value)
         penalty = self._penalty(logits if logits.dtype == torch.float64 else logits.float(), label)
         self.terms = {"classification": classification.detach().mean(), "penalty": penalty.detach().mean()}
@@ -205,7 +205,7 @@ class SpectralDecouplingLoss(_Loss):
         return not self.multi_label
 
 
-def _check(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _logits_and_labels(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits and labels as plain tensors: meta data would follow every operation."""
     for name, value in (("pred (logits)", pred), ("target (labels)", target)):
         if not isinstance(value, torch.Tensor):

@@ -53,7 +53,7 @@ class TaskLoss(_Loss):
         self.kind = TASKS[task]
         self.ignore_value = ignored_values(ignore_value)
         self.entropy = CrossEntropy(multi_label=self.kind.has_thresholds)
-        self.task = self.entropy.task
+        self.label_kind = self.entropy.label_kind
 
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.

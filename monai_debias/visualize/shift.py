@@ -59,10 +59,10 @@ def distribution_shift(
         >>> figure = distribution_shift(curves, iterations=[0, 100, 200])
         >>> figure.savefig("/dev/null", format="png")
     """
-    runs = _checked(curves)
+    runs = _as_runs(curves)
     layers = list(next(iter(runs.values())))
     n_points = next(iter(runs.values()))[layers[0]].shape[1]
-    at = _checked_iterations(iterations, n_points)
+    at = _as_iterations(iterations, n_points)
     width = max(5.0, 3.4 * len(layers))
     figure = Figure(figsize=(width, 4.2), layout="constrained")
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
@@ -110,15 +110,15 @@ def _draw(panel: Axes, layer: str, of_method: Iterable[NDArray], at: NDArray) ->
     )
 
 
-def _checked(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[str, NDArray]]:
+def _as_runs(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[str, NDArray]]:
     """Values as arrays (runs, points)."""
     layers = list(next(iter(curves.values())))
-    checked: dict[str, dict[str, NDArray]] = {}
+    runs: dict[str, dict[str, NDArray]] = {}
     n_points = None
     for method, of_layer in curves.items():
         if set(of_layer) != set(layers):
             raise ValueError(f"{method!r} has the layers {list(of_layer)}, {next(iter(curves))!r} has {layers}.")
-        checked[method] = {}
+        runs[method] = {}
         for layer in layers:
             where = f"values of {method!r} at {layer!r}"
             values = np.atleast_2d(np.asarray(of_layer[layer], dtype=float))
@@ -131,11 +131,11 @@ def _checked(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[st
                 raise ValueError(f"{where} have {values.shape[1]} points, others have {n_points}.")
             if not ((values >= 0) & (values <= 1)).all():
                 raise ValueError(f"{where} are NaN or outside [0, 1], which R² is not.")
-            checked[method][layer] = values
-    return checked
+            runs[method][layer] = values
+    return runs
 
 
-def _checked_iterations(iterations: ArrayLike | None, n_points: int) -> NDArray:
+def _as_iterations(iterations: ArrayLike | None, n_points: int) -> NDArray:
     at = np.arange(n_points) if iterations is None else np.asarray(iterations, dtype=float)
     if at.shape != (n_points,):
         raise ValueError(f"iterations have shape {at.shape}, expected ({n_points},), one for each point.")

@@ -92,7 +92,7 @@ class BestModel:
             )
         score = float(value)
         if not math.isfinite(score):
-            self.logger.warning("%s is %s in epoch %d, which is not the best", self.metric, score, engine.state.epoch)
+            self.logger.warning("%s is %s in epoch %d, which is not the best.", self.metric, score, engine.state.epoch)
         elif self.score is None or score == self.score or engine.metric_cmp_fn(score, self.score):
             self.score, self.epoch, self.weights = score, engine.state.epoch, _weights(self.network)
 

@@ -46,7 +46,7 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     try:
         torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is not written, since it could not be read: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not written, since it could not be read: {_reason(error)}") from error
     with replace_file(path, "wb") as file:
         file.write(content.getbuffer())
 
@@ -71,23 +71,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         >>> with tempfile.NamedTemporaryFile() as file:
         ...     read_checkpoint(Path(file.name))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: ... is not a checkpoint, or is damaged: File is not a zip file
+        ValueError: ... is not a checkpoint, or is damaged: File is not a zip file.
     """
     content = io.BytesIO(path.read_bytes())
     try:
         with zipfile.ZipFile(content) as archive:
             damaged = archive.testzip()
             if damaged is not None:
-                raise ValueError(f"the checksum of {damaged} is wrong")
+                raise ValueError(f"the checksum of {damaged} is wrong.")
         content.seek(0)
         state = torch.load(content, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
-            raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary")
+            raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary.")
     except Exception as error:  # a changed byte can lead to any
-        raise ValueError(f"{path} is not a checkpoint, or is damaged: {_first_line(error)}") from error
+        raise ValueError(f"{path} is not a checkpoint, or is damaged: {_reason(error)}") from error
     names = names_of_nan(state)
     if names:
-        raise ValueError(f"{path} has NaN in {len(names)} of its tensors, such as {', '.join(names[:3])}")
+        raise ValueError(f"{path} has NaN in {len(names)} of its tensors, such as {', '.join(names[:3])}.")
     return state
 
 
@@ -118,5 +118,6 @@ def _tensors(state: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
             yield from _tensors(value, f"{name}.{i}".lstrip("."))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n")[0] or type(error).__name__
+def _reason(error: Exception) -> str:
+    """The first line of an error, which is often another library's, as the end of a sentence."""
+    return (str(error).split("\n")[0] or type(error).__name__).removesuffix(".") + "."

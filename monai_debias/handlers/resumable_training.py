@@ -205,7 +205,7 @@ class ResumableTraining:
         wanted = self._state(engine)
         wanted["record"].load_state_dict(state.get("record", {}))  # which says most about another training
         if state.keys() != wanted.keys():
-            raise ValueError(f"it has the entries {sorted(state)}, expected {sorted(wanted)}")
+            raise ValueError(f"it has the entries {sorted(state)}, expected {sorted(wanted)}.")
         epoch, length = _position(state["trainer"])
         for name, value in wanted.items():
             if name not in ("record", "trainer"):
@@ -214,7 +214,7 @@ class ResumableTraining:
         engine.state.epoch_length = engine.state.epoch_length or length
         if engine.state.epoch_length != length:
             self.logger.warning(
-                "epochs have %d iterations and had %d: the data or the batch size have changed",
+                "epochs have %d iterations and had %d: the data or the batch size have changed.",
                 engine.state.epoch_length,
                 length,
             )
@@ -229,7 +229,7 @@ class ResumableTraining:
             raise FileExistsError(f"{self.model} exists, but {self.last} has no best model yet: move it away.")
         problem = _problem(self.model, weights) if weights else ""
         if problem:
-            self.logger.warning("%s: it is written again from %s", problem, self.last)
+            self.logger.warning("%s The file is written again from %s.", problem, self.last)
             self._write_model(weights)
         self._written = weights
 
@@ -253,7 +253,7 @@ def _position(trainer: Mapping[str, Any]) -> tuple[int, int]:
     iteration, length = trainer["iteration"], trainer["epoch_length"]
     if length < 1 or iteration < 0 or iteration % length:
         raise ValueError(
-            f"it is at iteration {iteration} of epochs of {length} iterations, expected the end of an epoch"
+            f"it is at iteration {iteration} of epochs of {length} iterations, expected the end of an epoch."
         )
     return iteration // length, length
 
@@ -265,7 +265,7 @@ def _problem(path: Path, weights: Mapping[str, Any]) -> str:
     except (OSError, ValueError) as error:
         return str(error)
     same = found.keys() == weights.keys() and all(_equal(found[name], weights[name]) for name in weights)
-    return "" if same else f"{path} is not the best model of the training"
+    return "" if same else f"{path} is not the best model of the training."
 
 
 def _equal(a: Any, b: Any) -> bool:

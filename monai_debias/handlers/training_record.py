@@ -51,7 +51,7 @@ class TrainingRecord:
         now = self.state_dict()
         different = [_difference(name, state.get(name), now.get(name)) for name in dict.fromkeys([*state, *now])]
         if any(different):
-            raise ValueError("; ".join(filter(None, different)))
+            raise ValueError("; ".join(filter(None, different)) + ".")
 
 
 def _difference(name: str, then: Any, now: Any) -> str:

@@ -330,7 +330,7 @@ def test_a_missing_or_older_model_is_written_again(tmp_path, whole, caplog):
     torch.save({name: tensor + 1 for name, tensor in whole.model().items()}, training.folder / "model.pt")
     training.run()
     assert_same(training.model(), whole.model())
-    assert "model.pt is not the best model of the training: it is written again" in caplog.text
+    assert "model.pt is not the best model of the training. The file is written again" in caplog.text
 
 
 def test_a_model_of_unknown_origin_is_not_overwritten(tmp_path):

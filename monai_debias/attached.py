@@ -20,7 +20,7 @@ part       of         what it is                                   who takes it
 ========== ========== ============================================ ============================================
 
 What is attached has to be taken: as long as a part waits, calculating with the tensor is an error. So a training whose
-loss or inferer was forgotten does not run as another method.
+loss or inferer was forgotten does not silently run as another method.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size
 
 
 def attach(tensor: torch.Tensor, **parts: Any) -> torch.Tensor:
-    """Return the tensor with companions, beside those that it has.
+    """Attach companions to a tensor, in addition to those that it already has.
 
     Args:
-        tensor: any tensor; what is calculated with the result is what would be calculated with it, a MetaTensor keeps
-            its kind, and gradients flow.
-        parts: the companions by name; None is none.
+        tensor: any tensor. Calculations with the result give what they would give with the tensor itself, a
+            MetaTensor stays one, and gradients flow.
+        parts: the companions by name; a value of None attaches nothing.
 
     Returns:
-        A tensor that shares its memory; without any companion the tensor itself.
+        A tensor that shares its memory; the tensor itself if there is no companion.
 
     Example:
         >>> label = attach(torch.tensor([0, 2]), weight=torch.tensor([0.5, 1.5]))
@@ -70,7 +70,7 @@ def attach(tensor: torch.Tensor, **parts: Any) -> torch.Tensor:
 
 
 def attached(tensor: Any, name: str, default: Any = None) -> Any:
-    """Take a companion of a tensor, or ``default`` where it has none of the name; anything may be asked.
+    """Take a companion of a tensor, or ``default`` if it has none of that name; any object may be passed.
 
     Example:
         >>> attached(torch.zeros(2), "mask") is None
@@ -83,7 +83,7 @@ def attached(tensor: Any, name: str, default: Any = None) -> Any:
 
 
 def take_apart(tensor: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Take all companions of a tensor: the tensor itself, and these by name, to be attached to another.
+    """Take all companions of a tensor; return the tensor itself and the companions by name, to attach them to another.
 
     Example:
         >>> take_apart(attach(torch.zeros(2), weight=1.5))

@@ -36,13 +36,13 @@ __all__ = ["TASK", "TASKS", "THRESHOLDS", "Task"]
 
 
 class Task(ABC):
-    """What one kind of classification makes of class names, logits, labels and probabilities."""
+    """How one kind of classification treats class names, logits, labels and probabilities."""
 
     name: str
     key_metric: str
     """The metric that chooses the best epoch, one of :func:`monai_debias.metrics.classification_metrics`."""
     has_thresholds: bool
-    """Whether each output is decided about by a threshold of its own; else the largest probability decides."""
+    """Whether each output has a threshold of its own; otherwise the largest probability decides."""
     least_outputs: int = 1
     most_outputs: float = math.inf
 
@@ -79,7 +79,7 @@ class Task(ABC):
         """
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Raise a ValueError unless the task can have so many logits."""
+        """Raise a ValueError unless the task can have this many logits."""
         if n_outputs < self.least_outputs or n_outputs > self.most_outputs:
             raise ValueError(
                 f"there are {n_outputs} outputs, but the task {self.name!r} has {self.least_outputs}"
@@ -90,7 +90,7 @@ class Task(ABC):
         """The threshold of each output, (K,), in double precision; NaN where there is none.
 
         Args:
-            given: one for all outputs or one each, None for 0.5, or in a sequence for none.
+            given: one for all outputs, or one for each; None means 0.5, and inside a sequence, no threshold.
             n_outputs: K.
 
         Raises:
@@ -108,11 +108,11 @@ class Task(ABC):
 
     @abstractmethod
     def decisions(self, probabilities: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
-        """What the classifier says of each output: boolean, (N, K).
+        """What the classifier decides for each output: boolean, (N, K).
 
         Args:
             probabilities: shape (N, K).
-            thresholds: one of each output, shape (K,); a softmax does not look at them.
+            thresholds: one for each output, shape (K,); a softmax ignores them.
         """
 
 

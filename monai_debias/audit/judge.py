@@ -28,14 +28,14 @@ Normalize = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Robustness(NamedTuple):
-    """How a network fares with the shortcut and without it."""
+    """How accurate a network is with the shortcut and without it."""
 
     accuracy: dict[str, float]
     """Of each split, in [0, 1]."""
     worst_group: float
     """The least accuracy of a class in a split."""
     gap: float
-    """What is lost from the first split to the last."""
+    """The accuracy lost from the first split to the last."""
 
 
 class Attention(NamedTuple):
@@ -51,15 +51,15 @@ class Attention(NamedTuple):
 def decisions(
     network: torch.nn.Module, loader: Loader, normalize: Normalize | None = None, image_key: str = "image"
 ) -> torch.Tensor:
-    """Return the class that a network decides for, of each image.
+    """Return the class that a network predicts for each image.
 
-    The network runs forward in evaluation mode, on the device of its parameters; its modes are afterwards what they
-    were.
+    The network runs in evaluation mode, on the device of its parameters; afterwards each module is in the mode that it
+    was in before.
 
     Args:
         network: maps (B, C, spatial...) to logits (B, K), K at least 2.
         loader: mappings with a batch of images, as a ``DataLoader`` of a MONAI data set gives them.
-        normalize: what stands between the images and the network; takes and returns a batch (B, C, spatial...).
+        normalize: what is done to images before the network; takes and returns a batch (B, C, spatial...).
         image_key: key of the images.
 
     Returns:
@@ -154,8 +154,8 @@ def attention(
 ) -> Attention:
     """Measure where the relevance of each decision lies, by a heatmap of the class that the network decides for.
 
-    Heatmaps miss what decides without relevance, so that a clean one acquits nobody: measure robustness as well, or the
-    consistency under an exchange of backgrounds. Images whose heatmap is 0 everywhere look nowhere and are left out.
+    Heatmaps miss what decides without relevance, so a clean one proves nothing: measure robustness as well, or the
+    consistency under an exchange of backgrounds. Images whose heatmap is 0 everywhere are left out.
 
     Args:
         network: maps (B, C, spatial...) to logits (B, K), K at least 2; any that :class:`LRP` can explain.

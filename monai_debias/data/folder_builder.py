@@ -54,17 +54,17 @@ def build_folder_datalist(
 
     Layout: ``dataset_dir/CLASS/…/file``, split by patient; or ``dataset_dir/SPLIT/CLASS/…/file`` with SPLIT
     ``training``, ``validation`` and ``test`` (or ``train``, ``val``; more test sets as ``test_…``), which is kept.
-    Each file is opened and decoded. What is something else or cannot be read is left out of the datalist; the log says
-    how many files that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
+    Each file is opened and decoded. Whatever is not an image or cannot be read is left out of the datalist; the log
+    says how many files these are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
 
     **Masks.** In the folder ``masks``, which may be one in ``dataset_dir``, a mask has the path of its image, apart
     from the suffix: ``masks/CLASS/p01.png`` is that of ``dataset_dir/CLASS/p01.dcm``. An image may have none; the log
-    counts and names these. A mask of no image goes into ``left_out.csv``. Whether masks fit their images is what
-    :func:`~monai_debias.data.check.check_datalist` says.
+    counts and names these. A mask without an image goes into ``left_out.csv``.
+    :func:`~monai_debias.data.check.check_datalist` checks whether the masks fit their images.
 
     **Patients.** Without ``patient_regex``, every file must be DICOM with a Patient ID, of which the first 12
-    hexadecimal digits of the SHA-256 go into the datalist. That hides the ID from a casual reader, no more: who has a
-    list of candidates can find the one that fits. The paths in the datalist are as telling as you named the files.
+    hexadecimal digits of the SHA-256 go into the datalist. That hides the ID from a casual reader, no more: anyone with
+    a list of candidates can find the one that fits. The paths in the datalist reveal whatever your file names reveal.
 
     Args:
         dataset_dir: the directory; ``datalist.json`` is written there.
@@ -72,12 +72,13 @@ def build_folder_datalist(
             for files directly in it is the file name; its first group is the patient. Examples: ``"^(p\d+)_"`` for
             ``p012_frame3.png``, ``"^([^/]+)/"`` for a folder per patient; ``"(.*)"`` makes each file a patient. If
             given, it counts for DICOM files, too.
-        class_names: names of the class folders in the order of their labels (or one string with commas); default: the
-            order of the alphabet.
-        masks: folder of the masks; default: there are none.
+        class_names: names of the class folders in the order of their labels (or one string with commas); default:
+            alphabetical order.
+        masks: folder of the masks; default: no masks.
         reader: what reads the files, an image reader of MONAI, of this package or of your own, or its dotted name,
             such as ``"monai.data.NibabelReader"``; default:
-            :class:`~monai_debias.data.reader.ImageFileReader`, of which the last frame tells whether a file is whole.
+            :class:`~monai_debias.data.reader.ImageFileReader`, which decodes the last frame to see that the file is
+            whole.
         validation_fraction: share of validation, if there are no split folders.
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.

@@ -94,8 +94,8 @@ class ImageFileReader(ImageReader):
         frames: ``"all"``, ``"middle"`` (index ``n // 2``), ``"first"``, or an index as in Python; only the frames that
             are asked for are decoded. All but ``"all"`` give a still.
         color: ``"grey"`` (luminance of ITU-R BT.601, which leaves a grey image stored as RGB as it is) or ``"rgb"``.
-        max_bytes: what the frames that are asked for may take when they are decoded, 4 GiB by default; compared with
-            what the header says before anything is decoded, so that an absurd header does not fill the memory.
+        max_bytes: largest size of the requested frames when decoded, 4 GiB by default; compared with what the header
+            says before anything is decoded, so that an absurd header does not fill the memory.
 
     Raises:
         ValueError: on other arguments.
@@ -128,7 +128,7 @@ class ImageFileReader(ImageReader):
 
         Args:
             data: the file, or a sequence of exactly one.
-            kwargs: not used; there for MONAI's interface.
+            kwargs: ignored; part of MONAI's interface.
         """
         paths = [Path(name) for name in ensure_tuple(data)]
         if len(paths) != 1:
@@ -140,7 +140,7 @@ class ImageFileReader(ImageReader):
             return ImageFile(str(path), read(path))
 
     def open_dicom(self, path: Path) -> Clip:
-        """Open a DICOM file; a reader of one modality has its own way.
+        """Open a DICOM file; a reader of one modality overrides this.
 
         Args:
             path: the file.
@@ -190,7 +190,7 @@ def find_reader(reader: ImageReader | str) -> ImageReader:
         reader: the reader itself, or the dotted name of its class, which is constructed without arguments.
 
     Raises:
-        ValueError: if there is no such class, or it is no ``monai.data.ImageReader``.
+        ValueError: if there is no such class, or it is not a ``monai.data.ImageReader``.
 
     Example:
         >>> type(find_reader("monai.data.NibabelReader")).__name__

@@ -23,18 +23,18 @@ __all__ = ["PrepareBatchAttached"]
 class PrepareBatchAttached(PrepareBatch, Randomizable):
     """``prepare_batch`` of a MONAI trainer that attaches what the losses and inferers of this package take.
 
-    Image and label are those of a plain training, so that metrics and post-processing work as there. Of what the batch
-    has, masks (for an ISNet), the flags of ``FillMaskd`` that tell which masks are real, and weights (of wBackMix) are
-    attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a mask. A batch for
-    another method must not have any: what nobody takes is an error.
+    Image and label are those of a plain training, so that metrics and post-processing work as they do there. If the
+    batch has masks (for an ISNet), flags of ``FillMaskd`` that tell which masks are real, or weights (of wBackMix),
+    these are attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a
+    mask. A batch for another method must not have masks: what nobody takes is an error.
 
     With Mixup, Manifold Mixup or Flow-Mixup the label stays un-mixed, and the labels of all rows that the network
     computes are attached to it. A transform that was not seeded by ``set_random_state`` is seeded from torch's
     generator in the first batch, as MONAI's ``DataLoader`` seeds the transforms of its data set: so ``set_determinism``
-    holds for it, too.
+    works for it, too.
 
     Args:
-        mixup: what mixes the batch; or ``{name: such a transform}`` with at most one entry; None for none.
+        mixup: the transform that mixes the batch, or ``{name: transform}`` with at most one entry; None for no mixing.
         image_key: key of the network's input, (B, C, spatial...).
         label_key: key of the labels, of any kind.
         mask_key: key of the masks, (B, 1, spatial...); a batch may lack it.
@@ -100,11 +100,11 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what a trainer takes apart into the input and the target.
+        """Prepare the network's input and the target of a batch.
 
         Args:
             batchdata: a mapping, or a pair of images and labels.
-            device: where to.
+            device: the device to move to.
             non_blocking: see ``torch.Tensor.to``.
             kwargs: further arguments of ``torch.Tensor.to``.
 

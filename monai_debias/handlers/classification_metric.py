@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A metric of a task as MONAI's evaluators take it, to choose the best epoch by."""
+"""A metric of a task for MONAI's evaluators, by which the best epoch can be chosen."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average
 class ClassificationMetric(Metric):
     """An overall metric of :func:`~monai_debias.metrics.classification_metrics`, over a whole epoch of all processes.
 
-    The evaluator's output has probabilities (K,) under ``"pred"``, which its post-processing makes of the logits, and
-    the label, as the task has it, under ``"label"``.
+    The evaluator's output must have probabilities (K,) under ``"pred"``, which its post-processing computes from the
+    logits, and under ``"label"`` the label in the form that the task needs.
 
     Args:
         metric: "accuracy", "balanced_accuracy", "f1_macro", "roc_auc" or "average_precision". Decisions about several
             labels, or of a binary task, are made at 0.5.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         ignore_value: what stands for a missing label, e.g. -1 or NaN.
-        device: where the epoch's predictions are kept, and gathered from all processes; the CPU where None.
+        device: where the epoch's predictions are kept, and gathered from all processes; None for the CPU.
 
     Raises:
         ValueError: at the end of an epoch, when the metric is not defined, such as an AUC of data without positives,
@@ -73,7 +73,7 @@ class ClassificationMetric(Metric):
         ignore_value: float | Sequence[float] | None = None,
         device: torch.device | None = None,
     ) -> dict[str, Metric]:
-        """What chooses the best epoch of a task, as ``key_val_metric`` takes it.
+        """The metric that chooses the best epoch of a task, in the form that ``key_val_metric`` takes.
 
         Args:
             task: see above.

@@ -29,9 +29,9 @@ __all__ = ["MixupLoss"]
 class MixupLoss(_Loss):
     r"""The loss of the rows that a mixup makes of a batch, group by group: :math:`L = \sum_g w_g L_g / \sum_g w_g`.
 
-    In a trainer the label is un-mixed, with the labels of all rows attached by ``PrepareBatchAttached``, and where rows
-    are appended, all logits are attached to those of the samples by ``FlowMixupInferer``. Without anything attached
-    logits and labels are those of all rows.
+    In a trainer, ``PrepareBatchAttached`` attaches the labels of all rows to the un-mixed label. Where rows are
+    appended, ``FlowMixupInferer`` attaches all logits to those of the samples. If nothing is attached, the logits and
+    labels are taken as those of all rows.
 
     :math:`L_g` is the mean classification loss of group g. The rows of the groups follow one another, each group with
     as many as the batch has samples, as ``MixBatch`` puts them. With equal weights the value is that of the
@@ -39,7 +39,8 @@ class MixupLoss(_Loss):
     the handler ``LossTerms``.
 
     Args:
-        groups: names of the groups in their order, e.g. ``mixup.groups``; by default that of rows that are replaced.
+        groups: names of the groups in their order, e.g. ``mixup.groups``; by default the one group of a
+            mixup that replaces rows.
         classification_loss: ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary cross-entropy
             of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a loss that was made
             with ``reduction="none"``.
@@ -47,8 +48,9 @@ class MixupLoss(_Loss):
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the rows. ``"none"`` gives shape (G·B,), the loss of each
             row times :math:`G w_g / \sum w`, so that its mean is L; ``"sum"`` is the sum of these.
         ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
-            none. L_g is then the mean over the known labels of the group, and 0 if it has none. With a loss of this
-            package inside it is given to that one, which has one mean over the known labels of all groups.
+            none. L_g is then the mean over the known labels of the group, and 0 if it has none. A
+            classification loss of this package is given it instead, and has one mean over the known labels of all
+            groups.
 
     Raises:
         ValueError: when there is no group, two have the same name, the weights do not fit, or in a call, when the rows

@@ -37,23 +37,23 @@ def nested_loss(
     parts: Mapping[str, Callable[..., torch.nn.Module]],
     reduction: LossReduction | str = LossReduction.MEAN,
 ) -> torch.nn.Module:
-    """Put losses of this package around a classification loss, whatever the order in which they are given.
+    """Wrap a classification loss in losses of this package, in one fixed order, however they are given.
 
     From the inside: the classification loss, the penalty of spectral decoupling on the logits, the groups of rows of a
-    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost have a value for each row, (B,).
+    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost return one value per row, (B,).
 
     Args:
         classification_loss: as all losses of this package take it: None for cross-entropy, ``"bce"`` for multi-label,
             the name of a loss of ``torch.nn`` or ``monai.losses``, or one that was made with ``reduction="none"``.
-        parts: losses of this package without what they go around, ``{name: partial(MixupLoss, groups=[...])}``; in a
-            config ``{"_target_": "monai_debias.losses.MixupLoss", "_mode_": "callable", "groups": [...]}``.
+        parts: losses of this package, without the loss that each wraps, ``{name: partial(MixupLoss, groups=[...])}``;
+            in a config ``{"_target_": "monai_debias.losses.MixupLoss", "_mode_": "callable", "groups": [...]}``.
         reduction: of the outermost loss: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
         The outermost loss; without parts the classification loss as it is given.
 
     Raises:
-        TypeError: when a part is no loss of this package.
+        TypeError: when a part is not a loss of this package.
         ValueError: when there are two of a kind, or a loss refuses its arguments.
 
     Example:
@@ -75,7 +75,7 @@ def nested_loss(
 
 
 def part_with(loss: Any, *names: str) -> Any:
-    """The outermost of the losses inside each other that has some attributes, such as ``"relevance_weight"``.
+    """The outermost of nested losses that has certain attributes, such as ``"relevance_weight"``.
 
     Args:
         loss: a loss, which may be the only one.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The classification loss that a task has, with missing labels left out."""
+"""The classification loss of a task, with missing labels left out."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["TaskLoss"]
 
 
 class TaskLoss(_Loss):
-    """Cross-entropy of a softmax, or binary cross-entropy of a binary task or of each of several labels.
+    """Cross-entropy for a softmax task, binary cross-entropy for a binary one or for each of several labels.
 
     A missing label costs nothing, and the mean is over the known ones of all processes. Other losses of this package
-    take this one as their ``classification_loss`` with ``reduction="none"``.
+    take it as their ``classification_loss`` with ``reduction="none"``.
 
     Args:
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
@@ -60,7 +60,7 @@ class TaskLoss(_Loss):
 
         Args:
             pred: logits (B, K).
-            label: as the task has it: class indices (B,) or rows (B, K), of a binary task (B,) or (B, 1).
+            label: class indices (B,) or rows (B, K), as the task needs; for a binary task (B,) or (B, 1).
 
         Returns:
             The reduced loss, or shape (B,) for ``reduction="none"``.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Copy overlays into a bundle, which so stays a folder that has all of its configs."""
+"""Copy overlays into a bundle, so that it stays a self-contained folder."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[str]:
     """Copy the overlays of methods into a bundle's ``configs``.
 
-    A file that is there already and equal is left alone. A bundle whose ``train.json`` lacks what overlays need gets
-    that in a ``sockets.json``, see :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
+    A file that is already there with the same content is left alone. For a bundle whose ``train.json`` lacks what the
+    overlays need, this is written to a ``sockets.json``, see
+    :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
 
     Args:
         bundle: folder of the bundle.
-        names: names of overlays, such as ``isnet``; none for all.
-        overwrite: replace files of these names with another content.
+        names: names of overlays, such as ``isnet``; without any, all are copied.
+        overwrite: replace files that have these names and another content.
 
     Returns:
-        The paths of these files in the bundle.
+        The paths of the files in the bundle, with that of ``sockets.json`` if it needs one.
 
     Raises:
-        ValueError: when there is no overlay of a name.
+        ValueError: when there is no overlay with one of the names.
         NotADirectoryError: when the bundle has no folder ``configs``.
         FileExistsError: when the bundle has a file of such a name with another content; nothing is copied then.
 

@@ -32,7 +32,7 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
         The names, sorted and joined by ``"+"``, or ``"baseline"``.
 
     Raises:
-        ValueError: when an overlay lacks another that it needs, or has one beside it that it does not go together with.
+        ValueError: when an overlay needs another one that is missing, or two cannot be combined.
 
     Example:
         >>> method_name({"isnet": True, "backmix": "noise"}), method_name({})

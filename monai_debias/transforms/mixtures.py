@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a mixture of a batch's rows is, and the rows that come of it."""
+"""What a mixture of a batch's rows is, and the rows that it gives."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class TrainingRecord:
         >>> plain, mixed = (TrainingRecord(trainer, {"method": name}, {}) for name in ("baseline", "mixup"))
         >>> mixed.load_state_dict(plain.state_dict())
         Traceback (most recent call last):
-        ValueError: method is 'baseline' there and 'mixup' here
+        ValueError: method is 'baseline' there and 'mixup' here.
     """
 
     def __init__(self, engine: Engine, settings: Mapping[str, Any], parts: Mapping[str, Any]) -> None:

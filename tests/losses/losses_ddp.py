@@ -46,7 +46,9 @@ CASES = {
         [ALL, ONE],
     ),
     "ISNet of all": Case(
-        lambda: ISNetLRPLoss(SpectralDecouplingLoss(logit_target=GAMMAS, ignore_value=-1)), SOME, [ALL, ONE]
+        lambda: ISNetLRPLoss(SpectralDecouplingLoss(logit_target=GAMMAS, ignore_value=-1, reduction="none")),
+        SOME,
+        [ALL, ONE],
     ),
     "penalty by class": Case(
         lambda: SpectralDecouplingLoss(None, [0.1, 0.4, 0.2], GAMMAS), [[0, 0, 0, 1], [2, 2, 1, 1]]

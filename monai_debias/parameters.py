@@ -53,14 +53,16 @@ def expects(**constraints: Constraint) -> Callable[[Callable[_P, _R]], Callable[
         kinds = inspect.signature(function).parameters
         positional = [n for n, p in kinds.items() if p.kind is not p.KEYWORD_ONLY]
         named = {n for n, p in kinds.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} - {"self"}
-        owner = function.__qualname__.removesuffix(".__init__")
+        name_of = function.__qualname__.removesuffix(".__init__")
         if named != constraints.keys():
-            raise TypeError(f"{owner}: {sorted(named ^ constraints.keys())} in the signature or in expects() only.")
+            raise TypeError(f"{name_of}: {sorted(named ^ constraints.keys())} in the signature or in expects() only.")
 
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             for name, value in (*zip(positional, args, strict=False), *kwargs.items()):
                 if name in constraints and not constraints[name].allows(value):
+                    # a constructor may be that of a class that inherits it
+                    owner = name_of if name_of == function.__qualname__ else type(args[0]).__qualname__
                     constraints[name].check(f"{owner}: {name}", value)
             return function(*args, **kwargs)
 

@@ -29,6 +29,7 @@ from pydicom.data import get_testdata_file
 import monai_debias
 from monai_debias.attached import attach
 from monai_debias.data import save_datalist
+from monai_debias.losses import ISNetLRPLoss
 
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
 VIEWS = ["A2C", "A4C"]
@@ -94,6 +95,12 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "heatmap_overlay": {"image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4), "mask": _MASK},
     "label_metrics": {"results": {"test": {"labels": {"A2C": {"metrics": _LABEL_METRICS}}}}},
     "load_mnist": {"section": "test"},
+    "method_comparison": {
+        "results": {"plain": [{"test": {"metrics": {"accuracy": [0.9, 0.85, 0.95]}}}]},
+        "splits": {"test": "new site"},
+        "examples": {"a clip": (np.zeros((4, 4)), np.eye(4), np.ones((4, 4)))},
+    },
+    "nested_loss": {"classification_loss": None, "parts": {"isnet": ISNetLRPLoss}},
     "pointing_game": {"mask": _MASK},
     "relevance_focus": {"mask": _MASK},
     "save_datalist": {"labels": VIEWS},

@@ -24,6 +24,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from monai_debias.apps.ultrasound import LoadUltrasound
 from monai_debias.data import load_datalist
 from monai_debias.demo import build_echo_cohort
 
@@ -214,10 +215,8 @@ def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
 
 def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
     """A clip whose frames are all its middle frame is judged as the clip's middle frame, not as the clip."""
-    import monai_debias.transforms as t
-
     path = load_datalist(cohort, "test_random")[0]["image"]
-    whole = t.LoadUltrasound()(path)
+    whole = LoadUltrasound()(path)
     assert whole.shape[-1] == 4
     assert not torch.equal(whole[..., 0], whole[..., 2])
     infer(trained, Path(path), tmp_path / "clip")

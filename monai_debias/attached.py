@@ -30,7 +30,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["attach", "attached", "take_apart"]
+__all__ = ["attach", "attached", "plain_tensor", "take_apart"]
 
 _TAKERS = {
     "mask": "ISNetLRPLoss",
@@ -93,6 +93,16 @@ def take_apart(tensor: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         return tensor, {}
     tensor.waiting.clear()
     return tensor.plain, dict(tensor.parts)
+
+
+def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """Look at a tensor without its companions, which go on waiting for what takes them.
+
+    Example:
+        >>> plain_tensor(attach(torch.zeros(2), weight=1.5)).sum()
+        tensor(0.)
+    """
+    return tensor.plain if isinstance(tensor, _Attached) else tensor
 
 
 class _Attached(torch.Tensor):

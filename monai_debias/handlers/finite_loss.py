@@ -12,19 +12,24 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
+from monai_debias.attached import plain_tensor
 from monai_debias.origin import file_names
 
 __all__ = ["FiniteLoss"]
 
+_PREDICTION, _LOSS = CommonKeys.PRED, CommonKeys.LOSS
+_NAMES = {_PREDICTION: "mean of the predictions is", _LOSS: "loss is"}
+
 
 class FiniteLoss:
-    """Raise an error where the loss is NaN or infinite, before the step that would spoil the weights.
+    """Raise an error where predictions or loss are NaN or infinite, before the step that would spoil the weights.
 
     Attach it to a ``SupervisedTrainer``. Ignite's ``TerminateOnNan`` ends such a training as if it were complete: the
     program goes on, and its exit status is 0.
 
     Raises:
-        FloatingPointError: when a loss is not finite; it names the iteration, and the images where these are the cause.
+        FloatingPointError: when predictions or a loss are not finite; it names the iteration, and the images where
+            these are the cause.
 
     Example:
         >>> from monai.engines import SupervisedTrainer
@@ -36,22 +41,24 @@ class FiniteLoss:
         ... )
         >>> trainer.run()
         Traceback (most recent call last):
-        FloatingPointError: the loss is nan in iteration 1 (epoch 1): 1 of its 1 images have ...
+        FloatingPointError: the mean of the predictions is nan in iteration 1 (epoch 1): 1 of its 1 images have ...
     """
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._refuse_infinite_loss)
+        for event, key in ((IterationEvents.FORWARD_COMPLETED, _PREDICTION), (IterationEvents.LOSS_COMPLETED, _LOSS)):
+            engine.add_event_handler(event, self._refuse_infinite, key)
 
-    def _refuse_infinite_loss(self, engine: Engine) -> None:
+    def _refuse_infinite(self, engine: Engine, key: CommonKeys) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
-        loss = output[CommonKeys.LOSS].detach()
-        if bool(loss.isfinite().all()):
+        value = plain_tensor(output[key])
+        if not isinstance(value, torch.Tensor) or bool(value.detach().isfinite().all()):
             return
         batch: Any = engine.state.batch
         loaded = isinstance(batch, Mapping) and CommonKeys.IMAGE in batch  # images as they were before any mixing
+        mean = value.detach().float().mean().item()
         raise FloatingPointError(
-            f"the loss is {loss.mean().item():g} in iteration {engine.state.iteration} (epoch {engine.state.epoch}): "
+            f"the {_NAMES[key]} {mean:g} in iteration {engine.state.iteration} (epoch {engine.state.epoch}): "
             f"{_cause((batch if loaded else output)[CommonKeys.IMAGE])} Nothing of this epoch is saved."
         )
 

@@ -92,7 +92,7 @@ def test_the_package_brings_them_along():
 
 
 def test_copies_are_made_and_own_files_are_kept(tmp_path):
-    with pytest.raises(NotADirectoryError, match=r"configs is no folder"):
+    with pytest.raises(NotADirectoryError, match=r"configs is not a folder"):
         overlays(tmp_path)
     (tmp_path / "configs").mkdir()
     assert [Path(path).stem for path in overlays(tmp_path)] == list(NAMES)

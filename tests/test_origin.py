@@ -45,7 +45,7 @@ def test_a_mask_of_one_sample(wrong):
     sample = {"image": torch.rand(1, 8, 6), "mask": mask(1)}
     with pytest.raises(ValueError, match=r"mask \(m7\.png\)"):
         FillMaskd()({**sample, "mask": wrong})
-    with pytest.raises(ValueError, match=r"donor mask \(m7\.png\)"):
+    with pytest.raises(ValueError, match=r"mask of donor 0 \(m7\.png\)"):
         RandBackMixd("image", donors=[{**sample, "mask": wrong}])(sample)
 
 

@@ -138,7 +138,7 @@ def test_version_is_the_same_everywhere():
 
 
 def test_everything_is_shipped(tmp_path):
-    """A build of the package has every module, and py.typed, which tells type checkers to use its annotations."""
+    """A build has every module, the overlays, and py.typed, which tells type checkers to use the annotations."""
     assert "py.typed" in setup_cfg()["options.package_data"]["monai_debias"]  # older setuptools need to be told
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).exists():
@@ -147,7 +147,8 @@ def test_everything_is_shipped(tmp_path):
     build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build", "--build-base", "b"]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
     built = {str(file.relative_to(tmp_path / "b" / "lib")) for file in (tmp_path / "b" / "lib").rglob("*.*")}
-    expected = {str(file.relative_to(ROOT)) for file in PACKAGE.rglob("*.py")} | {"monai_debias/py.typed"}
+    sources = (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("overlays/*.json"), PACKAGE / "py.typed")
+    expected = {str(file.relative_to(ROOT)) for file in sources}
     assert built == expected
 
 

@@ -58,7 +58,8 @@ def test_the_recommended_settings_are_one():
     logits, label = torch.tensor([[1.0, -2.0], [0.5, 3.0]]), torch.tensor([0, 1])
     config = json.loads(OVERLAY.read_text(encoding="utf-8"))
     parts = {"spectral_decoupling": config["loss_parts#spectral_decoupling"]}
-    parser = ConfigParser({"loss_parts": parts, "classification_loss": None, **config})
+    nested = {"_target_": "monai_debias.losses.nested_loss", "classification_loss": None, "parts": "@loss_parts"}
+    parser = ConfigParser({"loss_parts": parts, "loss": nested, **config})
     example = block(GUIDE, "python").splitlines()[0].removeprefix("loss = ")
     of_the_example = eval(example, {"SpectralDecouplingLoss": SpectralDecouplingLoss})
     for loss in (parser.get_parsed_content("loss"), of_the_example, SpectralDecouplingLoss()):

@@ -72,6 +72,8 @@ def test_the_elements_of_a_list(written, places):
 def test_what_python_makes_cannot_be_read():
     with pytest.raises(ValueError, match=r"elements of 'x' cannot be read from '\$make\(@a\)': expected a list"):
         ConfigGraph({"a": [], "x": "$make(@a)"}).elements("x")
+    with pytest.raises(ValueError, match=r"elements of 'x' cannot be read from '\$@a \+ \[make\(\)\]'"):
+        ConfigGraph({"a": [], "x": "$@a + [make()]"}).elements("x")
     with pytest.raises(ValueError, match="refers to itself"):
         ConfigGraph({"a": "@b", "b": "@a"}).follow("a")
 

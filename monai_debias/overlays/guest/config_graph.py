@@ -121,7 +121,9 @@ class ConfigGraph:
                 yield from self._of_node(right, names)
             case ast.List(elts=parts) | ast.Tuple(elts=parts):
                 for part in parts:
-                    yield from self._element(names[part.id])  # type: ignore[attr-defined]
+                    if not isinstance(part, ast.Name):
+                        raise TypeError(type(part).__name__)
+                    yield from self._element(names[part.id])
             case ast.Call(func=ast.Name(id="list" | "tuple"), args=[inner]):
                 yield from self._of_node(inner, names)
             case ast.Attribute(value=inner, attr="transforms"):

@@ -25,9 +25,7 @@ def training_data(parts: GuestParts, trainer: str) -> None:
     Raises:
         ValueError: when the trainer's loader, data set or transforms cannot be read from the config.
     """
-    loader = parts.component_at(f"{trainer}#train_data_loader", "dataset")
-    dataset = parts.component_at(f"{loader}#dataset", "data", "transform")
-    chain = Chain.of(parts.graph, f"{dataset}#transform")
+    loader, dataset, chain = _loaded_by(parts, f"{trainer}#train_data_loader")
     for name, value in (("batch_size", 1), ("num_workers", 0)):  # PyTorch's defaults
         parts.default(name, f"@{loader}#{name}" if f"{loader}#{name}" in parts.graph else value)
     _items(parts, f"{dataset}#data")
@@ -42,9 +40,7 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
     Raises:
         ValueError: when the evaluator's loader, data set or transforms cannot be read from the config.
     """
-    loader = parts.component_at(f"{evaluator}#val_data_loader", "dataset")
-    dataset = parts.component_at(f"{loader}#dataset", "data", "transform")
-    chain = Chain.of(parts.graph, f"{dataset}#transform")
+    _, dataset, chain = _loaded_by(parts, f"{evaluator}#val_data_loader")
     items = parts.keep("validate_items", parts.graph[f"{dataset}#data"])
     load, prepare = _kept(parts, "validate_load", chain.load), _kept(parts, "validate_prepare", chain.prepare)
     parts["validate#masked_dataset"] = {
@@ -55,6 +51,13 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
     }
     finish = _kept(parts, "validate_finish", chain.finish)
     parts["validate#normalize"] = f"$monai_debias.overlays.guest.EachImage({finish})" if chain.finish else None
+
+
+def _loaded_by(parts: GuestParts, place: str) -> tuple[str, str, Chain]:
+    """The places of a loader and of its data set, and the transforms of that."""
+    loader = parts.component_at(place, "dataset")
+    dataset = parts.component_at(f"{loader}#dataset", "data", "transform")
+    return loader, dataset, Chain.of(parts.graph, f"{dataset}#transform")
 
 
 def _items(parts: GuestParts, place: str) -> None:

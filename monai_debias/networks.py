@@ -39,9 +39,8 @@ def without_compiler(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def _compiled(network: torch.nn.Module) -> torch.nn.Module | None:
-    return dict(network.named_children()).get(
-        "_orig_mod"
-    )  # its class is in the compiler, which takes seconds to import
+    # by the name of the child: the wrapper's class is in the compiler, which takes seconds to import
+    return dict(network.named_children()).get("_orig_mod")
 
 
 def _parallel(network: torch.nn.Module) -> torch.nn.Module | None:

@@ -14,7 +14,7 @@ import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from monai_debias.networks import find_layers
+from monai_debias.networks import find_layers, unwrapped
 from monai_debias.transforms.mixtures import Mixture, mix_rows
 
 __all__ = ["arm", "disarm", "find_states"]
@@ -72,7 +72,7 @@ def arm(network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n
 
 def disarm(network: torch.nn.Module) -> bool:
     """Mix nothing in the network's next training pass; returns whether it was armed."""
-    armed = _ARMED.pop(network.module if isinstance(network, DistributedDataParallel) else network, None)
+    armed = _ARMED.pop(unwrapped(network), None)
     if armed is not None:
         armed.remove_hooks()
     return armed is not None

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from monai_debias.files import write_csv
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MADE_BY = ("commit", "date", "processor", "versions")
@@ -77,7 +79,4 @@ def append(file: Path, row: dict[str, Any]) -> None:
 
 def write(file: Path, rows: list[dict[str, Any]]) -> None:
     """All lines anew."""
-    with file.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(file, list(rows[0]), [[row[column] for column in rows[0]] for row in rows])

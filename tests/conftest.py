@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import two_processes
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+
+from tests import two_processes
 
 US_STILL = "1.2.840.10008.5.1.4.1.1.6.1"
 US_CLIP = "1.2.840.10008.5.1.4.1.1.3.1"

@@ -34,7 +34,7 @@ from monai_debias.losses import ISNetLRPLoss
 CLIP_FILE = str(get_testdata_file("examples_ybr_color.dcm"))
 VIEWS = ["A2C", "A4C"]
 
-NETWORK = {"_target_": "public_objects.make_network"}
+NETWORK = {"_target_": "tests.public_objects.make_network"}
 _ISNET_LOSS = [{"_target_": "monai_debias.losses.ISNetLRPLoss"}]
 
 # two heatmaps, each of one map of one channel, and the masks and images that they belong to

@@ -23,7 +23,12 @@ from monai.data import ImageReader, list_data_collate
 from monai.engines import SupervisedTrainer
 from monai.handlers import from_engine
 from monai.transforms import Lambdad, Randomizable, Transform
-from public_objects import (
+
+from monai_debias.attached import take_apart
+from monai_debias.engines import PrepareBatchAttached
+from monai_debias.inferers import ISNetInferer
+from monai_debias.losses import ISNetLRPLoss
+from tests.public_objects import (
     CLIP_FILE,
     call_values,
     choose,
@@ -33,11 +38,6 @@ from public_objects import (
     public_exceptions,
     public_objects,
 )
-
-from monai_debias.attached import take_apart
-from monai_debias.engines import PrepareBatchAttached
-from monai_debias.inferers import ISNetInferer
-from monai_debias.losses import ISNetLRPLoss
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
 NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd"}

@@ -18,8 +18,6 @@ import numpy as np
 import pytest
 import torch
 from monai.utils import LossReduction
-from public_objects import call_values, choose, configs, make_folders, parameters, parse
-from public_use import EXPECTED_WARNINGS, OBJECTS, each, use
 
 from monai_debias.constraints import (
     ARRAY,
@@ -44,6 +42,8 @@ from monai_debias.constraints import (
 )
 from monai_debias.parameters import constraints_of, expects
 from monai_debias.transforms import RandBackMix
+from tests.public_objects import call_values, choose, configs, make_folders, parameters, parse
+from tests.public_use import EXPECTED_WARNINGS, OBJECTS, each, use
 
 pytestmark = EXPECTED_WARNINGS
 

@@ -17,7 +17,9 @@ import pytest
 from monai.data import ImageReader
 from monai.inferers import Inferer
 from monai.transforms import Transform
-from public_objects import (
+from torch.nn.modules.loss import _Loss
+
+from tests.public_objects import (
     GUARDS,
     build,
     configs,
@@ -27,7 +29,7 @@ from public_objects import (
     parameters,
     parse,
 )
-from public_use import (
+from tests.public_use import (
     CLASSES,
     EXCEPTIONS,
     EXPECTED_WARNINGS,
@@ -42,7 +44,6 @@ from public_use import (
     train,
     use,
 )
-from torch.nn.modules.loss import _Loss
 
 pytestmark = EXPECTED_WARNINGS
 

@@ -15,8 +15,9 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends, ensure_tuple
-from public_objects import CLIP_FILE, build, call_values, choose, configs, make_samples, parameters
-from public_use import (
+
+from tests.public_objects import CLIP_FILE, build, call_values, choose, configs, make_samples, parameters
+from tests.public_use import (
     DICTIONARY,
     EXPECTED_WARNINGS,
     NO_ARRAY_VERSION,

@@ -7,14 +7,13 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import sys
 from pathlib import Path
 
 import torch
 from torch import distributed
 
 # modules with a function ``train(rank, folder)``, which leaves its results in the folder
-PARTS = {"relevance": "lrp_ddp", "engines": "mixup_ddp", "losses": "losses_ddp", "handlers": "metric_ddp"}
+PARTS = ["relevance.lrp_ddp", "engines.mixup_ddp", "losses.losses_ddp", "handlers.metric_ddp"]
 
 
 def start(folder: Path) -> None:
@@ -27,9 +26,8 @@ def _train(rank: int, processes: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
     try:
-        for directory, name in PARTS.items():
-            sys.path.append(str(Path(__file__).parent / directory))
-            importlib.import_module(name).train(rank, Path(folder))
+        for part in PARTS:
+            importlib.import_module(f"tests.{part}").train(rank, Path(folder))
             gc.collect()  # a reducer has a thread that waits for the process group, so it must go first
         distributed.barrier()
     finally:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw docs/images/ultrasound_sector.png: the sector found in a real clip and on synthetic screens.
 
-Run from the root of the repository, with the extra ``dev`` installed and the tests' synthetic screens in the path:
-``PYTHONPATH=tests/apps/ultrasound python -m benchmarks.figures.ultrasound_sector``.
+Run from the root of the repository, with the extra ``dev`` installed:
+``python -m benchmarks.figures.ultrasound_sector``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from pydicom import examples
-from sector_phantoms import phantom
 
 from monai_debias.apps.ultrasound import UltrasoundSectorMask
+from tests.apps.ultrasound.sector_phantoms import phantom
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import run_bundle
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from monai_debias.data import load_datalist, save_datalist
 from monai_debias.demo import build_echo_cohort
+from tests.bundles.command_line import run_bundle
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 SECTIONS = ("training", "validation", "test_same", "test_random")

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import run_bundle
 from monai.bundle import ConfigWorkflow
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -27,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from monai_debias.apps.ultrasound import LoadUltrasound
 from monai_debias.data import load_datalist
 from monai_debias.demo import build_echo_cohort
+from tests.bundles.command_line import run_bundle
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")

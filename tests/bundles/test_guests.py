@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import run_bundle
-from guest_bundles import SMALL, Training, make_guest
 from monai.networks.nets import SEResNet50
+
+from tests.bundles.command_line import run_bundle
+from tests.bundles.guest_bundles import SMALL, Training, make_guest
 
 # what each method shows of itself, and options
 METHODS: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {

@@ -9,12 +9,12 @@ import re
 from typing import Any
 
 import torch
-from guides import NETWORK, block, make_batch, read_guide, train_with_overlay
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
 from monai_debias.relevance import LRP
+from tests.docs.guides import NETWORK, block, make_batch, read_guide, train_with_overlay
 
 GUIDE = read_guide("isnet")
 

@@ -12,13 +12,13 @@ from typing import Any
 import monai.networks.nets
 import pytest
 import torch
-from guides import NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
 from monai_debias.attached import attached
+from tests.docs.guides import NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
 
 GUIDE = read_guide("mixup")
 NETS: dict[str, dict[str, Any]] = {

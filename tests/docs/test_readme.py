@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from guides import ROOT, block, train_with_overlay
 from monai.data import DataLoader
 from monai.utils import set_determinism
 from PIL import Image
 
 from monai_debias.__main__ import main
 from monai_debias.overlays import NAMES, overlays
+from tests.docs.guides import ROOT, block, train_with_overlay
 
 sys.path.append(str(ROOT / "tests" / "bundles"))
-from command_line import run_bundle
-from guest_bundles import SMALL, make_guest
+from tests.bundles.command_line import run_bundle
+from tests.bundles.guest_bundles import SMALL, make_guest
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPET = block(README, "diff", "RandBackMixd").splitlines()

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias.handlers import LossTerms
 from monai_debias.losses import SpectralDecouplingLoss
+from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
 
 GUIDE = read_guide("spectral_decoupling")
 OVERLAY = CONFIGS / "spectral_decoupling.json"

@@ -8,11 +8,11 @@ import json
 
 import numpy as np
 import torch
-from guides import CONFIGS, block, read_guide
 from ignite.engine import Engine
 
 from monai_debias.handlers import ClassificationReport
 from monai_debias.tasks import TASKS
+from tests.docs.guides import CONFIGS, block, read_guide
 
 GUIDE = read_guide("tasks")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from mixup_helpers import hooks, make_mixup, make_network, make_samples
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 
@@ -19,6 +18,7 @@ from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss
 from monai_debias.relevance import LRP
 from monai_debias.transforms.hidden_states import disarm
+from tests.engines.mixup_helpers import hooks, make_mixup, make_network, make_samples
 
 
 def isnet_batch() -> dict[str, torch.Tensor]:

@@ -9,12 +9,10 @@ import itertools
 import warnings
 from pathlib import Path
 
-import mixup_ddp
 import numpy as np
 import pytest
 import torch
 from ignite.metrics import Accuracy
-from mixup_helpers import hooks, make_mixup, make_network, make_samples
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import from_engine
@@ -28,6 +26,8 @@ from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.inferers import FlowMixupInferer
 from monai_debias.losses.mixup import MixupLoss
 from monai_debias.transforms.mix_batch_dictionary import MixBatchd
+from tests.engines import mixup_ddp
+from tests.engines.mixup_helpers import hooks, make_mixup, make_network, make_samples
 
 
 def train(network: nn.Module, mixup: MixBatchd, epochs: int = 1, lr: float = 0.1, **options) -> tuple[dict, list[dict]]:

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import metric_ddp
 import numpy as np
 import pytest
 import torch
@@ -11,6 +10,7 @@ from monai.transforms import Activationsd
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
 from monai_debias.handlers import BestModel, ClassificationMetric
+from tests.handlers import metric_ddp
 
 
 def measured(task: str, logits: torch.Tensor, label: torch.Tensor, **metrics: ClassificationMetric) -> dict[str, float]:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import losses_ddp
 import torch
-from losses_ddp import CASES, Case
 
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import MixupLoss
+from tests.losses import losses_ddp
+from tests.losses.losses_ddp import CASES, Case
 
 
 def whole_batch(case: Case, step: int) -> dict[str, torch.Tensor]:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.losses import FocalLoss
-from spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw, rows_of
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.attached import attach
 from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from tests.losses.spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw, rows_of
 
 
 def soft_labels(n_classes: int, n: int = 5) -> torch.Tensor:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw, rows_of
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.losses import SpectralDecouplingLoss
+from tests.losses.spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw, rows_of
 
 
 def cross_entropy(logits: torch.Tensor) -> torch.Tensor:

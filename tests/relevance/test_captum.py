@@ -8,10 +8,10 @@ import pytest
 import torch
 from captum.attr import LRP as CaptumLRP  # noqa: N811
 from captum.attr._utils.lrp_rules import EpsilonRule
-from lrp_helpers import relative_error
 from torch import nn
 
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import relative_error
 
 
 def dense() -> tuple[nn.Sequential, tuple[int, ...]]:

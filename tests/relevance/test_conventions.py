@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from lrp_helpers import Functional, RuleOfReLU, conv, head, relative_error
 from monai.networks.nets import ResNet
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import Functional, RuleOfReLU, conv, head, relative_error
 
 EPSILON = 1e-2
 

@@ -12,11 +12,11 @@ from functools import partial
 
 import pytest
 import torch
-from lrp_helpers import Activation, check, conv, head, relative_error
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import Activation, check, conv, head, relative_error
 
 Between = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 

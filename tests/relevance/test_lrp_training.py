@@ -11,16 +11,16 @@ import threading
 import weakref
 from pathlib import Path
 
-import lrp_ddp
 import pytest
 import torch
-from lrp_ddp import images, loss
-from lrp_helpers import Functional, relative_error
 from monai.data import MetaTensor
 from monai.networks.nets import DenseNet
 from torch import nn
 
 from monai_debias.relevance import LRP
+from tests.relevance import lrp_ddp
+from tests.relevance.lrp_ddp import images, loss
+from tests.relevance.lrp_helpers import Functional, relative_error
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lrp_helpers import relative_error
 from torch import nn
 
 from monai_debias.attached import attach
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import relative_error
 
 FOLDER = Path(__file__).parents[1] / "reference"
 EPSILONS = ("0.01", "0.0001")

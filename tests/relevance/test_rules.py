@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 import torch
-from lrp_helpers import relative_error
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from monai_debias.relevance import LRP, kernels, rules, rules_z_plus
+from tests.relevance.lrp_helpers import relative_error
 
 EPSILON = 0.1
 CONVOLUTIONS = {

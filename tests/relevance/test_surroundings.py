@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from lrp_helpers import Functional, relative_error
 from monai.networks.blocks.activation_checkpointing import ActivationCheckpointWrapper
 from torch import nn
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import Functional, relative_error
 
 
 def plain() -> nn.Sequential:

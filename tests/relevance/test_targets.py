@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from lrp_helpers import Functional, relative_error
 from monai.networks.nets import DenseNet121
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import LRP, UncoveredOperationError, eta, explained_scalars
+from tests.relevance.lrp_helpers import Functional, relative_error
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lrp_helpers import Functional, conv, gradient_times_input, head, relative_error
 from monai.networks.nets import ResNet
 from monai.networks.nets.resnet import ResNetEncoder
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance import LRP, UncoveredOperationError
+from tests.relevance.lrp_helpers import Functional, conv, gradient_times_input, head, relative_error
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from lrp_helpers import Functional, relative_error, without_biases
 from monai.networks.nets import (
     DenseNet,
     DenseNet121,
@@ -29,6 +28,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from monai_debias.relevance import LRP
+from tests.relevance.lrp_helpers import Functional, relative_error, without_biases
 
 
 def vit() -> ViT:

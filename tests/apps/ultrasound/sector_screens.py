@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
-from sector_phantoms import Phantom, phantom
+
+from tests.apps.ultrasound.sector_phantoms import Phantom, phantom
 
 SEVERAL = ("biplane", "quad", "thumbnail")
 BESIDE = ("scrolling_spectrum", "sweeping_spectrum", "scrolling_mmode")

@@ -28,8 +28,8 @@ from monai_debias.apps.ultrasound.load import LoadUltrasound
 from monai_debias.apps.ultrasound.sector_mask import SectorGuessWarning, UltrasoundSectorMask, UltrasoundSectorMaskd
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sector_phantoms import DISTURBANCES, SHAPES, phantom
-from sector_screens import screen
+from tests.apps.ultrasound.sector_phantoms import DISTURBANCES, SHAPES, phantom
+from tests.apps.ultrasound.sector_screens import screen
 
 # Development used seeds below 50,000; the thresholds below are promises, not what these seeds happen to give.
 _FIRST_SEED = 60_000

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import platform
 import subprocess
 from datetime import date
@@ -19,6 +20,7 @@ from monai_debias.files import write_csv
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MADE_BY = ("commit", "date", "processor", "versions")
+RUN = ("method", "seed", "strength")  # columns that tell a run
 
 
 def made_by(device: str = "cpu") -> dict[str, str]:
@@ -29,7 +31,10 @@ def made_by(device: str = "cpu") -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a plus where package, bundles or benchmarks differ; else "unknown"."""
+    """The commit that is checked out, with a plus where package, bundles or benchmarks differ.
+
+    Where the files are no git repository, it is what the environment variable ``COMMIT`` says, or "unknown".
+    """
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -38,8 +43,8 @@ def commit() -> str:
         places = ("benchmarks", "bundles", "monai_debias", ":!benchmarks/results")
         changed = git("status", "--porcelain", "--", *places)
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):  # an archive, and no clone
-        return "unknown"
+    except (OSError, subprocess.CalledProcessError):  # an archive or a copy, and no clone
+        return os.environ.get("COMMIT", "unknown")
 
 
 def processor(device: str) -> str:
@@ -61,7 +66,7 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def append(file: Path, row: dict[str, Any]) -> None:
-    """One more line, and the head in front of the first.
+    """One more line, instead of that of the same run if there is one; whole or not at all.
 
     Raises:
         ValueError: when the file has other columns; it stays as it is.
@@ -70,11 +75,8 @@ def append(file: Path, row: dict[str, Any]) -> None:
     if there and there[0].keys() != row.keys():
         different = sorted(there[0].keys() ^ row.keys())
         raise ValueError(f"{file} is of another version: columns {different} differ. Move it away to start anew.")
-    with file.open("a", newline="", encoding="utf-8") as lines:
-        writer = csv.DictWriter(lines, list(there[0] if there else row))
-        if not there:
-            writer.writeheader()
-        writer.writerow(row)
+    others = [line for line in there if any(line.get(key) != str(row.get(key)) for key in RUN)]
+    write(file, [*others, row])
 
 
 def write(file: Path, rows: list[dict[str, Any]]) -> None:

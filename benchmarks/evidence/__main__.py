@@ -4,6 +4,7 @@
 
     python -m benchmarks.evidence biased_mnist --seeds 5
     python -m benchmarks.evidence biased_mnist --methods plain,isnet --seeds 3 --strengths 0.9,0.98
+    python -m benchmarks.evidence biased_mnist --seeds 5 --workers 16 --again
     python -m benchmarks.evidence colored_mnist --seeds 5
     python -m benchmarks.evidence corrupted_labels --seeds 5
     python -m benchmarks.evidence echo_demo --seeds 3
@@ -11,80 +12,15 @@
 
 A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a
 time share the cores, one thread each; seconds are processor time, of the training and of the whole run. The Markdown
-page and the figures are made from the CSV.
+page and the figures are made from the CSV. Where there is no git repository, the environment variable COMMIT says
+which commit the files are of.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from concurrent.futures import as_completed
-from pathlib import Path
-
 import fire
-import torch
 
-from benchmarks.csv_file import RESULTS, append, made_by, read
-from benchmarks.evidence.processes import processes
-from benchmarks.evidence.report import report
-from benchmarks.evidence.testbed import Row, testbed_of
-from benchmarks.evidence.testbeds import TESTBEDS
-from benchmarks.methods import named
-
-
-def main(
-    testbed: str,
-    methods: str | tuple[str, ...] | None = None,
-    seeds: int = 5,
-    strengths: float | tuple[float, ...] | None = None,
-    out: str = str(RESULTS),
-    workers: int = 2,
-    quick: bool = False,
-) -> None:
-    """Run what is missing, and render the table and the figure of the testbed.
-
-    Args:
-        testbed: biased_mnist, colored_mnist, corrupted_labels or echo_demo.
-        methods: names of the testbed's methods, separated by commas; None for the main ones.
-        seeds: how many; 0 is the first.
-        strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:
-            the share of the training images whose mark is that of their class; echo_demo: of the training clips whose
-            overlay names their view; corrupted_labels: the rate of the noise.
-        out: folder of the CSV, the table and the figure.
-        workers: how many runs at a time.
-        quick: a smoke test on a few images, whose numbers mean nothing.
-    """
-    chosen = testbed_of(testbed, TESTBEDS)
-    names = named(methods or chosen.main, chosen.methods)
-    start, folder = time.monotonic(), Path(out).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
-    done = {(row["method"], int(row["seed"]), float(row["strength"])) for row in read(file)}
-    asked = chosen.strengths if strengths is None else strengths
-    asked = [float(strength) for strength in (asked if isinstance(asked, tuple | list) else [asked])]
-    jobs = [(name, seed, strength) for seed in range(seeds) for strength in asked for name in names]
-    jobs = [job for job in jobs if job not in done]
-    origin = made_by()
-    os.environ["PYTHONWARNINGS"] = "ignore"
-    with processes(workers) as pool:
-        futures = [pool.submit(one_run, testbed, *job, quick) for job in jobs]
-        for n, future in enumerate(as_completed(futures), 1):
-            row = {**origin, **future.result()}
-            append(file, row)
-            minutes = (time.monotonic() - start) / 60
-            print(f"[{n}/{len(jobs)}, {minutes:.1f} min] {row['method']}, seed {row['seed']}: done", flush=True)
-    print(report(chosen, read(file), file.with_suffix("")))
-
-
-def one_run(testbed: str, method: str, seed: int, strength: float, quick: bool) -> Row:
-    """In a process of its own: a line of the results."""
-    torch.set_num_threads(1)
-    chosen = TESTBEDS[testbed]
-    print(f"{method}, seed {seed}, strength {strength}", flush=True)
-    budget, start = chosen.quick if quick else chosen.budget, time.process_time()
-    row = {"method": method, "seed": seed, "strength": strength, **chosen.run(method, seed, strength, budget)}
-    return {**row, "run_seconds": time.process_time() - start}
-
+from benchmarks.evidence.command import main
 
 if __name__ == "__main__":
     fire.Fire(main)

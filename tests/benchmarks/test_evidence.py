@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import csv_file
 from benchmarks.csv_file import ROOT, append, made_by, read
 from benchmarks.evidence import tuning
-from benchmarks.evidence.__main__ import main
+from benchmarks.evidence.command import main
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, colored_mnist
 from benchmarks.evidence.testbeds.biased_mnist import load
@@ -165,19 +166,32 @@ def test_settings_are_chosen_without_a_test_split(monkeypatch):
     assert row["settings"] == "background_scale 1.0"
 
 
-def test_the_command_goes_on_where_it_was(tmp_path, capsys):
+def test_the_command_goes_on_where_it_was(tmp_path):
+    """Asked again for three runs of which one is there, and one is there from another commit, it trains two."""
     file = tmp_path / "biased_mnist_quick.csv"
-    row = {**made_by(), "method": "plain", "seed": 0, "strength": 1.0, "run_seconds": 1e4}
-    append(file, {**row, **biased_mnist.run("plain", 0, budget=BUDGET)})
-    before = file.read_text()
-    options = {"seeds": 1, "out": str(tmp_path), "workers": 1, "quick": True}
-    main("biased_mnist", "plain,backmix_isnet", **options)
-    assert "[1/1, " in capsys.readouterr().out  # plain is there already
-    assert file.read_text().startswith(before)
+    measured = biased_mnist.run("plain", 0, budget=BUDGET)
+    for method, changed in (("plain", {}), ("mixup", {"commit": "0123abc"})):
+        row = {**made_by(), **changed, "method": method, "seed": 0, "strength": 1.0, **measured}
+        append(file, {**row, "run_seconds": 1e4})
+    before = read(file)
+    asked = ["biased_mnist", "--methods=plain,mixup,backmix_isnet", "--seeds=1", "--workers=1", f"--out={tmp_path}"]
+    command = [sys.executable, "-m", "benchmarks.evidence", *asked, "--quick", "--again"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "[2/2, " in done.stdout
     rows = read(file)
-    assert [row["method"] for row in rows] == ["plain", "backmix_isnet"]
-    assert all(0 < float(row["seconds"]) < float(row["run_seconds"]) for row in rows)
+    assert [row["method"] for row in rows] == ["plain", "mixup", "backmix_isnet"]
+    assert rows[0] == before[0]
+    assert {row["commit"] for row in rows} == {made_by()["commit"]}
+    assert all(0 < float(row["seconds"]) < float(row["run_seconds"]) < 1e4 for row in rows[1:])
     assert "| BackMix and ISNet | 1 |" in file.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_copy_without_a_repository_is_told_its_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(csv_file, "ROOT", tmp_path)
+    monkeypatch.setenv("COMMIT", "0123abc")
+    assert made_by()["commit"] == "0123abc"
+    monkeypatch.delenv("COMMIT")
+    assert made_by()["commit"] == "unknown"
 
 
 def test_lines_of_another_version_stay_alone(tmp_path):

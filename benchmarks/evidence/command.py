@@ -1,0 +1,79 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``python -m benchmarks.evidence``: what is missing is run, and the page is made of all lines.
+
+It is no part of ``__main__.py``, which the processes that train could not import.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import as_completed
+from pathlib import Path
+
+import torch
+
+from benchmarks.csv_file import RESULTS, append, made_by, read
+from benchmarks.evidence.processes import processes
+from benchmarks.evidence.report import report
+from benchmarks.evidence.testbed import Row, testbed_of
+from benchmarks.evidence.testbeds import TESTBEDS
+from benchmarks.methods import named
+
+
+def main(
+    testbed: str,
+    methods: str | tuple[str, ...] | None = None,
+    seeds: int = 5,
+    strengths: float | tuple[float, ...] | None = None,
+    out: str = str(RESULTS),
+    workers: int = 2,
+    quick: bool = False,
+    again: bool = False,
+) -> None:
+    """Run what is missing, and render the table and the figure of the testbed.
+
+    Args:
+        testbed: biased_mnist, colored_mnist, corrupted_labels or echo_demo.
+        methods: names of the testbed's methods, separated by commas; None for the main ones.
+        seeds: how many; 0 is the first.
+        strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:
+            the share of the training images whose mark is that of their class; echo_demo: of the training clips whose
+            overlay names their view; corrupted_labels: the rate of the noise.
+        out: folder of the CSV, the table and the figure.
+        workers: how many runs at a time.
+        quick: a smoke test on a few images, whose numbers mean nothing.
+        again: whether runs of another commit are missing, too; their lines give way as the new ones come.
+    """
+    chosen = testbed_of(testbed, TESTBEDS)
+    names = named(methods or chosen.main, chosen.methods)
+    start, folder = time.monotonic(), Path(out).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
+    origin = made_by()
+    lines = [row for row in read(file) if not again or row["commit"] == origin["commit"]]
+    done = {(row["method"], int(row["seed"]), float(row["strength"])) for row in lines}
+    asked = chosen.strengths if strengths is None else strengths
+    asked = [float(strength) for strength in (asked if isinstance(asked, tuple | list) else [asked])]
+    jobs = [(name, seed, strength) for seed in range(seeds) for strength in asked for name in names]
+    jobs = [job for job in jobs if job not in done]
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    with processes(workers) as pool:
+        futures = [pool.submit(one_run, testbed, *job, quick) for job in jobs]
+        for n, future in enumerate(as_completed(futures), 1):
+            row = {**origin, **future.result()}
+            append(file, row)
+            minutes = (time.monotonic() - start) / 60
+            print(f"[{n}/{len(jobs)}, {minutes:.1f} min] {row['method']}, seed {row['seed']}: done", flush=True)
+    print(report(chosen, read(file), file.with_suffix("")))
+
+
+def one_run(testbed: str, method: str, seed: int, strength: float, quick: bool) -> Row:
+    """In a process of its own: a line of the results."""
+    torch.set_num_threads(1)
+    chosen = TESTBEDS[testbed]
+    print(f"{method}, seed {seed}, strength {strength}", flush=True)
+    budget, start = chosen.quick if quick else chosen.budget, time.process_time()
+    row = {"method": method, "seed": seed, "strength": strength, **chosen.run(method, seed, strength, budget)}
+    return {**row, "run_seconds": time.process_time() - start}

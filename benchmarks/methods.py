@@ -15,12 +15,16 @@ from benchmarks.parts import (
     with_flow_mixup,
     with_isnet,
     with_manifold_mixup,
+    with_masked_images,
     with_mixup,
-    with_right_reasons,
     with_spectral_decoupling,
     with_strides,
     with_weights,
 )
+from benchmarks.rivals.afr import with_feature_reweighting
+from benchmarks.rivals.jtt import with_second_training
+from benchmarks.rivals.right_reasons import with_right_reasons
+from benchmarks.rivals.tea import with_explanations_alone
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,13 @@ METHODS = {
     "isnet_few_masks": Method(
         "ISNet, 5 % masks", "P 0.5, d 0.9, E 0.1", (with_few_masks(0.05), with_isnet()), ("isnet", "few_masks")
     ),
+    "masked": Method(
+        "masked images", "background 0 in training and tests: takes masks for good", (with_masked_images,)
+    ),
     "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
+    "tea": Method("TEA, a teacher's heatmaps", "the authors', with our budget", (with_explanations_alone,)),
+    "jtt": Method("JTT", "first training 1 epoch, λ 20", (with_second_training(),)),
+    "afr": Method("AFR", "20 % for the last layer, gamma 4, λ 0", (with_feature_reweighting(),)),
     **{
         f"background_{kind}": Method(
             f"background: {kind}",

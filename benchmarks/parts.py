@@ -20,10 +20,9 @@ from ignite.engine import Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer, SimpleInferer
-from monai.transforms import Compose, SelectItemsd
+from monai.transforms import Compose, MaskIntensityd, SelectItemsd
 from torch import nn
 
-from benchmarks.right_reasons import InputGradients, RightForTheRightReasons
 from monai_debias.data import keep_mask_fraction, mask_fraction
 from monai_debias.engines import PrepareBatchAttached
 from monai_debias.handlers import FiniteLoss, GradientClipping
@@ -50,6 +49,10 @@ class Parts:
         mixup: what mixes the rows of a batch.
         inferer: what runs the network.
         handlers: of the trainer.
+        masked: whether the network sees images whose background is 0, in tests, too.
+        first_stage: of a training in two stages; trains what the second needs, from the parts, the size of a batch,
+            the number of epochs and the learning rate, and returns the parts of the second.
+        part: of the network, if only that is trained; then it gets what is called the image.
     """
 
     network: nn.Module
@@ -64,6 +67,9 @@ class Parts:
     mixup: MixBatchd | None = None
     inferer: Inferer = field(default_factory=SimpleInferer)
     handlers: tuple[Any, ...] = ()
+    masked: bool = False
+    first_stage: Callable[[Parts, int, int, float], Parts] | None = None
+    part: nn.Module | None = None
 
     def changed(self, steps: Iterable[Step]) -> Parts:
         """What the steps of a method make of it, one after the other."""
@@ -80,7 +86,7 @@ class Parts:
         """What a trainer of MONAI is made of, but for data, optimizer and handlers."""
         return {
             "device": torch.device("cpu"),
-            "network": self.network,
+            "network": self.part or self.network,
             "loss_function": self.loss(),
             "prepare_batch": PrepareBatchAttached(self.mixup),
             "inferer": self.inferer if self.mixup is None else FlowMixupInferer(self.inferer),
@@ -99,11 +105,15 @@ class Parts:
             handlers: further ones.
             generator: of the order of the samples; None for torch's own.
         """
+        if self.first_stage is not None:
+            second = self.first_stage(replace(self, first_stage=None), batch, epochs, learning_rate)
+            return second.fit(batch, epochs, learning_rate, *handlers, generator=generator)
+        size = min(batch, len(self.samples))
         transforms = Compose([*self.transforms, SelectItemsd(list(self.keys))])
         loader = DataLoader(
-            Dataset(self.samples, transforms), batch_size=batch, shuffle=True, drop_last=True, generator=generator
+            Dataset(self.samples, transforms), batch_size=size, shuffle=True, drop_last=True, generator=generator
         )
-        optimizer = torch.optim.Adam(self.network.parameters(), learning_rate)
+        optimizer = torch.optim.Adam((self.part or self.network).parameters(), learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(loader))
         trainer = SupervisedTrainer(
             max_epochs=epochs,
@@ -138,6 +148,12 @@ def with_backmix(background: str = "donor") -> Step:
         return replace(parts, transforms=(*parts.transforms, mix))
 
     return step
+
+
+def with_masked_images(parts: Parts) -> Parts:
+    """Nothing but the region of interest, in training and in tests: that takes a mask of every image, for good."""
+    mask = MaskIntensityd("image", mask_key="mask")
+    return replace(parts, transforms=(*parts.transforms, mask), masked=True)
 
 
 def with_weights() -> Step:
@@ -200,17 +216,6 @@ def with_flow_mixup(alpha: float = 1.0, flow: str = "append") -> Step:
         return _mixed(parts, MixBatchd("image", network=parts.network, layers=parts.stages[:2], **options))
 
     return step
-
-
-def with_right_reasons(weight: float = 1.0) -> Step:
-    """The classic penalty on input gradients outside the mask (RRR)."""
-    return lambda parts: replace(
-        parts,
-        transforms=(*parts.transforms, FillMaskd()),
-        keys=(*parts.keys, "mask", "has_mask"),
-        inferer=InputGradients(),
-        classification_loss=RightForTheRightReasons(weight),
-    )
 
 
 def _mixed(parts: Parts, mixup: MixBatchd) -> Parts:

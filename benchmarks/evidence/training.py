@@ -52,6 +52,8 @@ class Judge:
     n_swaps: int = 1
     batch: int = 100
     """Images at a time: with a hundred a stage of a small network fits the cache of a processor."""
+    masked: bool = False
+    """Whether the network sees nothing but the region of interest."""
 
     def decisions(self, data: Images) -> torch.Tensor:
         """The class of each image, (N,)."""
@@ -77,7 +79,8 @@ class Judge:
 
     def batches(self, data: Images) -> list[dict[str, torch.Tensor]]:
         """Images and labels, and masks where the data have them."""
-        parts = {"image": data.image.split(self.batch), "label": data.label.split(self.batch)}
+        image = data.image * data.mask if self.masked else data.image
+        parts = {"image": image.split(self.batch), "label": data.label.split(self.batch)}
         if len(data.mask):
             parts["mask"] = data.mask.split(self.batch)
         return [dict(zip(parts, batch, strict=True)) for batch in zip(*parts.values(), strict=True)]
@@ -89,13 +92,15 @@ def first(data: Any, n: int | None) -> Any:
 
 
 class Stopwatch:
-    """Processor time of the training with its loading of samples, without the validation."""
+    """Processor time of the training with its loading of samples and a first stage, without the validation."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._since = time.process_time()
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the trainer."""
+        """Attach to the trainer; a first stage has been trained by then."""
+        self._lap()
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._lap)
 

@@ -27,7 +27,8 @@ from benchmarks.evidence.processes import processes
 from benchmarks.evidence.testbed import Row, testbed_of
 from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, echo_demo
 from benchmarks.evidence.training import RULES, Training
-from benchmarks.parts import Step, with_isnet, with_right_reasons, with_spectral_decoupling
+from benchmarks.parts import Step, with_isnet, with_spectral_decoupling
+from benchmarks.rivals.right_reasons import with_right_reasons
 
 SEED = 100  # the first of seeds that no run of the evidence has
 TUNED = {name: TESTBEDS[name] for name in ("biased_mnist", "echo_demo")}

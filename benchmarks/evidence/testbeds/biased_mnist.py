@@ -74,7 +74,7 @@ def train(steps: Iterable[Step], seed: int, bias: float, strength: float, budget
     set_determinism(seed)
     samples = load("training", budget.images, bias=bias).items()
     parts = Parts(make_network(), STAGES, N_CLASSES, samples, seed).changed(steps)
-    judge = Judge(parts.network, batch=budget.judged)
+    judge = Judge(parts.network, batch=budget.judged, masked=parts.masked)
     validation = Validation(judge, load("validation", budget.evaluated, bias=strength), budget.explained)
     stopwatch = Stopwatch()
     parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation, *handlers)

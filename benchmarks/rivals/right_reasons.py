@@ -1,22 +1,49 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Right for the right reasons: the classic penalty on input gradients outside the mask, to compare the ISNet with."""
+"""Right for the right reasons (RRR): the classic penalty on input gradients outside the mask."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
 from torch import nn
 
+from benchmarks.parts import Parts, Step
 from monai_debias.attached import attach, attached, take_apart
+from monai_debias.transforms import FillMaskd
+
+
+def with_right_reasons(weight: float = 1.0) -> Step:
+    """The penalty of :class:`RightForTheRightReasons`; samples without a mask have none."""
+    return lambda parts: _penalised(parts, weight)
+
+
+def _penalised(parts: Parts, weight: float) -> Parts:
+    return replace(
+        parts,
+        transforms=(*parts.transforms, FillMaskd()),
+        keys=(*parts.keys, "mask", "has_mask"),
+        inferer=InputGradients(),
+        classification_loss=RightForTheRightReasons(weight),
+    )
 
 
 class RightForTheRightReasons(nn.Module):
-    """Cross-entropy plus the squared input gradients outside the mask (Ross, Hughes and Doshi-Velez, IJCAI 2017).
+    r"""Cross-entropy plus the squared input gradients outside the mask.
 
-    The squares are summed over the image and averaged over the batch; the original sums over the batch, too.
+    .. math:: -\sum_k y_k \ln p_k + \lambda \sum_d \Bigl((1 - M_d) \frac{\partial}{\partial x_d} \sum_k \ln p_k\Bigr)^2
+
+    Both terms are averaged over the batch, where the paper adds them up, which leaves their ratio. Its third term, a
+    weight decay, is left out: no method has one here.
+
+    Args:
+        weight: λ.
+
+    Reference:
+        Ross, Hughes and Doshi-Velez, IJCAI 2017, the loss of right answers and right reasons.
     """
 
     def __init__(self, weight: float) -> None:

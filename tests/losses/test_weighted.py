@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from monai.losses import FocalLoss
@@ -10,28 +9,6 @@ from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
 from monai_debias.attached import attach
 from monai_debias.losses import SampleWeightedLoss
-from monai_debias.transforms.wbackmix import BackMixWeightd, backmix_weight
-
-
-@pytest.mark.parametrize(
-    ("strength", "without", "with_mask"), [(1.0, 0.95, 1.95), (2.0, 0.90, 2.90)], ids=["paper-1", "paper-2"]
-)
-def test_the_weights_of_the_paper(strength, without, with_mask):
-    assert backmix_weight(True, 0.05, strength) == pytest.approx(with_mask)
-    assert backmix_weight(False, 0.05, strength) == pytest.approx(without)
-
-
-@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("n_masks", [1, 7, 100])
-def test_the_mean_weight_over_a_data_set_is_one(strength, n_masks):
-    fraction = n_masks / 100
-    if strength * fraction > 1:
-        with pytest.raises(ValueError, match="strength must lie"):
-            BackMixWeightd(mask_fraction=fraction, strength=strength)
-        return
-    weigh = BackMixWeightd("mask", "weight", mask_fraction=fraction, strength=strength)
-    items = [{"mask": torch.ones(1, 2, 2)} if i < n_masks else {"mask": None} if i % 2 else {} for i in range(100)]
-    assert np.mean([weigh(item)["weight"].item() for item in items]) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("loss", [CrossEntropyLoss, BCEWithLogitsLoss, FocalLoss])
@@ -63,5 +40,3 @@ def test_bad_input_gets_a_clear_error():
     for bad in (float("nan"), -1.0):
         with pytest.raises(ValueError, match="finite and 0 or more"):
             loss(logits, attach(label, weight=torch.tensor([1.0, bad])))
-    with pytest.raises(ValueError, match="strength must lie"):
-        backmix_weight(True, 0.5, 2.1)

@@ -2,184 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from monai.utils import OptionalImportError
 from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
-from monai_debias.data.frame_index import frame_index
-from monai_debias.data.reading import FileReadError, FileReadWarning
+from monai_debias.data.reading import FileReadWarning
+from tests.data.image_files import GREY, load
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")
-RNG = np.random.RandomState(0)
-GREY = RNG.randint(0, 256, (16, 24), dtype=np.uint8)
-RGB = RNG.randint(0, 256, (16, 24, 3), dtype=np.uint8)
-
-
-def load(path, **kwargs):
-    reader = UltrasoundReader(**kwargs)
-    return reader.get_data(reader.read(path))
-
-
-def luminance(rgb):
-    return rgb @ np.array([0.299, 0.587, 0.114])
-
-
-# ---------------------------------------------------------------- DICOM: values
-
-
-def test_monochrome2_is_kept(tmp_path, write_dicom):
-    array, meta = load(write_dicom(tmp_path / "a.dcm", GREY))
-    assert array.dtype == np.uint8
-    np.testing.assert_array_equal(array, GREY)
-    assert tuple(meta["spatial_shape"]) == (16, 24)
-    assert np.isnan(meta["original_channel_dim"])
-
-
-@pytest.mark.parametrize(("bits", "top"), [(8, 255), (7, 127)])
-def test_monochrome1_is_inverted(tmp_path, write_dicom, bits, top):
-    pixels = GREY >> (8 - bits)
-    array, _ = load(write_dicom(tmp_path / "a.dcm", pixels, "MONOCHROME1", bits=bits))
-    np.testing.assert_array_equal(array, top - pixels)
-
-
-@pytest.mark.parametrize("bits", [12, 16])
-@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_more_than_8_bits_are_mapped_to_255(tmp_path, write_dicom, bits, photometric):
-    pixels = np.linspace(0, 2**bits - 1, 16 * 24).reshape(16, 24).astype(np.uint16)
-    array, _ = load(write_dicom(tmp_path / "a.dcm", pixels, photometric, bits=bits))
-    expected = pixels / (2**bits - 1) * 255
-    assert array.dtype == np.float32
-    np.testing.assert_allclose(array, 255 - expected if photometric == "MONOCHROME1" else expected, atol=1e-4)
-
-
-def test_8_bits_in_16_are_kept(tmp_path, write_dicom):
-    array, _ = load(write_dicom(tmp_path / "a.dcm", GREY.astype(np.uint16), bits=8))
-    assert array.dtype == np.uint8
-    np.testing.assert_array_equal(array, GREY)
-
-
-def test_rgb(tmp_path, write_dicom):
-    path = write_dicom(tmp_path / "a.dcm", RGB, "RGB")
-    array, meta = load(path, color="rgb")
-    np.testing.assert_array_equal(array, RGB)
-    assert meta["original_channel_dim"] == -1
-    grey, _ = load(path)
-    assert grey.dtype == np.uint8
-    np.testing.assert_allclose(grey, luminance(RGB), atol=0.5)
-
-
-def test_grey_stored_as_rgb_gives_its_own_values(tmp_path, write_dicom):
-    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    array, _ = load(write_dicom(tmp_path / "a.dcm", np.stack([values] * 3, axis=-1), "RGB"))
-    np.testing.assert_array_equal(array, values)
-
-
-def test_ybr_full_uncompressed(tmp_path, write_dicom):
-    from pydicom.pixels import convert_color_space
-
-    path = write_dicom(tmp_path / "a.dcm", convert_color_space(RGB, "RGB", "YBR_FULL"), "YBR_FULL")
-    array, _ = load(path, color="rgb")
-    assert np.abs(array.astype(int) - RGB).max() <= 2
-
-
-@pytest.mark.filterwarnings("ignore:an ultrasound region reaches")
-def test_real_jpeg_clip_agrees_with_pydicom():
-    truth = pydicom.dcmread(CLIP).pixel_array  # (frames, rows, columns, 3), RGB
-    array, meta = load(CLIP, color="rgb")
-    assert array.shape == (240, 320, 30, 3)
-    np.testing.assert_array_equal(np.moveaxis(array, 2, 0), truth)
-    grey, _ = load(CLIP)
-    assert grey.shape == (240, 320, 30)
-    np.testing.assert_allclose(np.moveaxis(grey, 2, 0), luminance(truth), atol=0.5)
-    assert meta["n_frames"] == 30
-    assert meta["frame_time"] == pytest.approx(33.333)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "examples_rgb_color.dcm",
-        "examples_jpeg2k.dcm",
-        "US1_UNCR.dcm",
-        "US1_UNCI.dcm",
-        "US1_J2KR.dcm",
-        "US1_J2KI.dcm",
-        "ExplVR_BigEnd.dcm",
-        "color-pl.dcm",
-        "color-px.dcm",
-    ],
-)
-def test_real_color_stills_agree_with_pydicom(name):
-    path = get_testdata_file(name)
-    array, _ = load(path, color="rgb")
-    np.testing.assert_array_equal(array, pydicom.dcmread(path).pixel_array)
-
-
-def test_compressed_and_plain_versions_of_one_image_agree():
-    plain, _ = load(get_testdata_file("US1_UNCR.dcm"))
-    lossless, _ = load(get_testdata_file("US1_J2KR.dcm"))
-    lossy, _ = load(get_testdata_file("US1_J2KI.dcm"))
-    np.testing.assert_array_equal(plain, lossless)
-    assert np.abs(plain.astype(int) - lossy).mean() < 2
-
-
-@pytest.mark.parametrize("name", ["examples_palette.dcm", "OBXXXX1A.dcm", "gdcm-US-ALOKA-16.dcm"])
-@pytest.mark.filterwarnings("ignore:an ultrasound region reaches")
-def test_palette_agrees_with_pydicom(name):
-    ds = pydicom.dcmread(get_testdata_file(name))
-    truth = pydicom.pixels.apply_color_lut(ds.pixel_array, ds) >> 8
-    array, _ = load(get_testdata_file(name), color="rgb")
-    assert array.dtype == np.uint8
-    np.testing.assert_array_equal(array, truth)
-
-
-@pytest.mark.parametrize("clip", ["", "_2frame"])
-def test_palette_does_not_depend_on_byte_order_or_compression(clip):
-    plain, meta = load(get_testdata_file(f"OBXXXX1A{clip}.dcm"), color="rgb")
-    assert plain.max() == 255
-    assert meta["n_frames"] == (2 if clip else 1)
-    for variant in ("_expb", "_rle"):
-        array, _ = load(get_testdata_file(f"OBXXXX1A{variant}{clip}.dcm"), color="rgb")
-        np.testing.assert_array_equal(array, plain)
-
-
-def test_16_bit_palette_of_a_big_endian_file(tmp_path):
-    table = RNG.randint(0, 2**16, (256, 3))
-    for name, dtype in (("OBXXXX1A.dcm", "<u2"), ("OBXXXX1A_expb.dcm", ">u2")):
-        ds = pydicom.dcmread(get_testdata_file(name))
-        for i, color in enumerate(("Red", "Green", "Blue")):
-            ds[f"{color}PaletteColorLookupTableData"].value = table[:, i].astype(dtype).tobytes()
-        ds.save_as(tmp_path / name)
-        array, _ = load(tmp_path / name, color="rgb")
-        np.testing.assert_array_equal(array, table[ds.pixel_array] >> 8)
-
-
-def test_palette_with_offset_and_8_bit_entries(tmp_path, write_dicom):
-    table = RNG.randint(0, 256, (4, 3), dtype=np.uint8)
-    pixels = np.arange(8, dtype=np.uint8).reshape(2, 4)
-    lut = {"RedPaletteColorLookupTableDescriptor": [4, 2, 8]}
-    lut |= {f"{c}PaletteColorLookupTableData": table[:, i].tobytes() for i, c in enumerate(("Red", "Green", "Blue"))}
-    path = write_dicom(tmp_path / "a.dcm", pixels, "PALETTE COLOR", **lut)
-    array, _ = load(path, color="rgb")
-    np.testing.assert_array_equal(array.reshape(8, 3), table[[0, 0, 0, 1, 2, 3, 3, 3]])
-
-
-def test_own_jpeg_multiframe(tmp_path, write_dicom):
-    rows, columns = np.mgrid[:64, :64]
-    frames = np.stack([(rows * 2 + columns + 5 * n).astype(np.uint8) for n in range(4)])
-    array, meta = load(write_dicom(tmp_path / "a.dcm", frames, jpeg=True))
-    assert array.shape == (64, 64, 4)
-    assert meta["n_frames"] == 4
-    assert np.abs(np.moveaxis(array, -1, 0).astype(int) - frames).max() <= 6
-
-
-# ---------------------------------------------------------------- DICOM: frames
 
 
 @pytest.mark.filterwarnings("ignore:an ultrasound region reaches")
@@ -202,16 +36,6 @@ def test_clip_of_one_frame_is_a_still(tmp_path, write_dicom):
 def test_frame_out_of_range_names_the_number_of_frames(frames):
     with pytest.raises(ValueError, match="there are 30 frames"):
         load(CLIP, frames=frames)
-
-
-def test_frame_index():
-    assert [frame_index("middle", n) for n in (1, 2, 3, 30)] == [0, 1, 1, 15]
-    assert frame_index(-2, 3) == 1
-    with pytest.raises(ValueError, match="there are 3 frames"):
-        frame_index(3, 3)
-
-
-# ---------------------------------------------------------------- DICOM: meta
 
 
 def test_spacing_from_regions(tmp_path, write_dicom, region):
@@ -334,9 +158,6 @@ def test_odd_frame_time_vector_is_unknown(tmp_path, write_dicom, vector):
     assert meta["frame_time"] == 20  # what comes next
 
 
-# ---------------------------------------------------------------- DICOM: errors
-
-
 @pytest.mark.parametrize(
     ("name", "found"), [("CT_small.dcm", "modality CT, CT Image Storage"), ("waveform_ecg.dcm", "modality ECG")]
 )
@@ -364,65 +185,6 @@ def test_no_pixels(tmp_path, write_dicom):
         load(tmp_path / "b.dcm")
 
 
-@pytest.mark.parametrize(
-    ("name", "keep"),
-    [
-        ("US1_UNCR.dcm", 0.97),
-        ("US1_UNCR.dcm", 0.2),
-        ("examples_ybr_color.dcm", 0.97),
-        ("examples_ybr_color.dcm", 0.2),
-        ("OBXXXX1A_rle_2frame.dcm", 0.97),
-        ("US1_J2KI.dcm", 0.5),
-        ("OBXXXX1A_2frame.dcm", 0.5),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:End of file reached", "ignore:an ultrasound region")
-def test_truncated_file(tmp_path, name, keep):
-    content = Path(get_testdata_file(name)).read_bytes()
-    path = tmp_path / "cut.dcm"
-    path.write_bytes(content[: int(len(content) * keep)])
-    for frames in ("all", "first"):
-        with pytest.raises(ValueError, match=r"cut\.dcm: .*cut short"):
-            load(path, frames=frames)
-
-
-def test_fewer_compressed_frames_than_promised(tmp_path, write_dicom):
-    frames = np.zeros((3, 16, 16), dtype=np.uint8)
-    path = write_dicom(tmp_path / "a.dcm", frames, jpeg=True, NumberOfFrames=3)
-    ds = pydicom.dcmread(path)
-    ds.NumberOfFrames = 5
-    ds.save_as(path)
-    for kwargs in ({"frames": "all"}, {"frames": -1}):
-        with pytest.raises(ValueError, match="cut short"):
-            load(path, **kwargs)
-
-
-def test_damaged_jpeg_frame(tmp_path, write_dicom):
-    from pydicom.encaps import encapsulate
-
-    path = write_dicom(tmp_path / "a.dcm", np.zeros((1, 16, 16), dtype=np.uint8), jpeg=True)
-    ds = pydicom.dcmread(path)
-    ds.PixelData = encapsulate([b"\xff\xd8\xff" + b"\0" * 40])
-    ds.save_as(path)
-    with pytest.raises(ValueError, match=r"a\.dcm: frame 0 of 1 cannot be decoded"):
-        load(path)
-
-
-def test_unsupported_compression_names_the_plugin():
-    path = get_testdata_file("JPGLosslessP14SV1_1s_1f_8b.dcm")
-    if pydicom.pixels.get_decoder(pydicom.dcmread(path).file_meta.TransferSyntaxUID).is_available:
-        pytest.skip("a plugin for lossless JPEG is installed")
-    with pytest.raises(OptionalImportError, match=r"1f_8b\.dcm: .*JPEG Lossless.*install one of: .*pylibjpeg"):
-        load(path)
-
-
-def test_signed_pixels_and_unknown_color_spaces_are_refused(tmp_path, write_dicom):
-    with pytest.raises(ValueError, match="signed"):
-        load(write_dicom(tmp_path / "a.dcm", GREY, PixelRepresentation=1))
-    with pytest.raises(ValueError, match="YBR_PARTIAL_420"):
-        load(write_dicom(tmp_path / "b.dcm", RGB, "YBR_PARTIAL_420"))
-
-
 def test_not_dicom(tmp_path):
     (tmp_path / "notes.txt").write_text("not an image")
     with pytest.raises(ValueError, match=r"notes\.txt: is not a DICOM file"):
@@ -438,9 +200,6 @@ def test_missing_file_directory_and_several_files(tmp_path):
         load([CLIP, CLIP])
 
 
-# ---------------------------------------------------------------- stills
-
-
 def test_png_and_npy_agree_with_dicom(tmp_path, write_dicom):
     Image.fromarray(GREY).save(tmp_path / "a.png")
     np.save(tmp_path / "a.npy", GREY)
@@ -451,104 +210,6 @@ def test_png_and_npy_agree_with_dicom(tmp_path, write_dicom):
         assert array.dtype == np.uint8
         assert json.loads(meta["ultrasound_regions"]) == []
         np.testing.assert_array_equal(meta["affine"], np.eye(4))
-
-
-def test_color_stills(tmp_path):
-    Image.fromarray(RGB).save(tmp_path / "a.png")
-    Image.fromarray(RGB).convert("RGBA").save(tmp_path / "b.png")
-    np.save(tmp_path / "a.npy", RGB)
-    for name in ("a.png", "b.png", "a.npy"):
-        np.testing.assert_array_equal(load(tmp_path / name, color="rgb")[0], RGB)
-        np.testing.assert_allclose(load(tmp_path / name)[0], luminance(RGB), atol=0.5)
-    np.testing.assert_array_equal(load(tmp_path / "a.png", color="rgb", frames="middle")[0], RGB)
-
-
-def test_other_png_modes(tmp_path):
-    deep = (GREY.astype(np.uint16) * 257).astype(np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    np.testing.assert_allclose(load(tmp_path / "deep.png")[0], GREY, atol=1e-3)
-    Image.fromarray(GREY > 100).save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(load(tmp_path / "mask.png")[0], (GREY > 100) * 255)
-    Image.fromarray(RGB).quantize(4).save(tmp_path / "palette.png")
-    truth = np.asarray(Image.open(tmp_path / "palette.png").convert("RGB"))
-    np.testing.assert_array_equal(load(tmp_path / "palette.png", color="rgb")[0], truth)
-
-
-def test_a_picture_with_further_frames_is_told(tmp_path):
-    Image.fromarray(GREY).save(tmp_path / "a.png", save_all=True, append_images=[Image.fromarray(255 - GREY)] * 2)
-    with pytest.warns(FileReadWarning, match=r"a\.png: holds 3 pictures, of which the first is read"):
-        np.testing.assert_array_equal(load(tmp_path / "a.png")[0], GREY)
-
-
-def test_jpeg_is_turned_upright(tmp_path):
-    image = Image.fromarray(np.repeat(np.arange(32, dtype=np.uint8)[:, None] * 8, 64, axis=1))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown after a turn by 90 degrees clockwise
-    image.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    array, _ = load(tmp_path / "a.jpg")
-    assert array.shape == (64, 32)
-    assert array[0, 0] > 200 > 50 > array[0, -1]
-
-
-def test_float_and_bool_npy_keep_their_values(tmp_path):
-    np.save(tmp_path / "f.npy", GREY / 255)
-    np.testing.assert_array_equal(load(tmp_path / "f.npy")[0], GREY / 255)
-    np.save(tmp_path / "b.npy", GREY > 100)
-    np.testing.assert_array_equal(load(tmp_path / "b.npy")[0], GREY > 100)
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.array([{"a": 1}], dtype=object), "pickle"),
-        (np.zeros((4, 5, 6, 7)), r"shape \(4, 5, 6, 7\), expected \(rows, columns\)"),
-        (np.zeros((0, 5)), "shape"),
-        (np.full((4, 5), np.nan), "NaN"),
-        (np.array([["a"]]), "expected numbers"),
-        (np.zeros((4, 5), dtype=complex), "expected numbers"),
-    ],
-)
-def test_bad_npy(tmp_path, array, message):
-    np.save(tmp_path / "bad.npy", array, allow_pickle=True)
-    with pytest.raises(ValueError, match=rf"bad\.npy: .*{message}"):
-        load(tmp_path / "bad.npy")
-
-
-def test_pickle_named_npy_is_not_run(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "exploded"), "w"))
-
-    (tmp_path / "bomb.npy").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match="pickle"):
-        load(tmp_path / "bomb.npy")
-    assert not (tmp_path / "exploded").exists()
-
-
-def test_truncated_stills(tmp_path):
-    Image.fromarray(np.tile(RGB, (8, 8, 1))).save(tmp_path / "a.png")
-    Image.fromarray(np.tile(RGB, (8, 8, 1))).save(tmp_path / "a.jpg")
-    np.save(tmp_path / "a.npy", GREY)
-    for name in ("a.png", "a.jpg", "a.npy"):
-        content = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(content[: len(content) // 2])
-        with pytest.raises(ValueError, match=rf"{name}: .*cut short"):
-            load(tmp_path / name)
-
-
-def test_damaged_picture_is_not_called_cut_short(tmp_path):
-    Image.fromarray(np.tile(RGB, (8, 8, 1))).save(tmp_path / "a.png")
-    content = bytearray((tmp_path / "a.png").read_bytes())
-    content[len(content) // 2] ^= 255
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(FileReadError, match=r"a\.png: the picture cannot be decoded, it is damaged or not supported"):
-        load(tmp_path / "a.png")
-
-
-def test_wrong_suffix(tmp_path):
-    (tmp_path / "a.png").write_bytes(Path(CLIP).read_bytes())
-    with pytest.raises(ValueError, match="is not a picture"):
-        load(tmp_path / "a.png")
 
 
 def test_a_still_has_one_frame(tmp_path):

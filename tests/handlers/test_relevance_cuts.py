@@ -3,90 +3,24 @@
 from __future__ import annotations
 
 import gc
-import logging
-import math
 import os
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
-from monai.engines.utils import IterationEvents
-from monai.handlers import StatsHandler, TensorBoardStatsHandler, from_engine
 
-from monai_debias.attached import attached
-from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.handlers import ResumableTraining
-from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.relevance_cuts import RelevanceCutTuning
 from monai_debias.handlers.relevance_schedule import RelevanceWeightSchedule
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
-
-WEIGHT = 0.6  # P
-
-
-class Probe:
-    """Records in every iteration what the loss was asked for."""
-
-    def __init__(self, loss: ISNetLRPLoss, inferer: ISNetInferer) -> None:
-        self.loss, self.inferer = loss, inferer
-        self.seen: list[tuple[int, float, bool, bool]] = []
-
-    def attach(self, engine: SupervisedTrainer) -> None:
-        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._record)
-
-    def _record(self, engine: Any) -> None:
-        heatmap = attached(engine.state.output["pred"], "heatmap") is not None
-        self.seen.append((engine.state.epoch, self.loss.relevance_weight, self.inferer.active, heatmap))
-
-
-def make_images(n: int, spread: float = 0.3) -> torch.Tensor:
-    """Images whose sums, and so whose relevance in a linear network, differ by about the share ``spread``."""
-    generator = torch.Generator().manual_seed(0)
-    return (1 + spread * torch.randn(n, 1, 1, 1, generator=generator)) * (0.5 + torch.rand(1, 1, 4, 4))
-
-
-def make_batches(images: torch.Tensor, has_mask: list[bool] | None = None, size: int = 4) -> list[dict]:
-    flags = torch.tensor(has_mask or [True] * len(images))
-    whole = {
-        "image": images,
-        "label": torch.arange(len(images)) % 2,
-        "mask": flags[:, None, None, None] * torch.ones(len(images), 1, 4, 4).tril(),
-        "has_mask": flags,
-    }
-    return [{key: value[i : i + size] for key, value in whole.items()} for i in range(0, len(images), size)]
-
-
-def make_network() -> torch.nn.Module:
-    """Linear, so that a logit's relevance is known: weight times input."""
-    torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.Flatten(), torch.nn.Linear(32, 2))
-
-
-def make_trainer(
-    batches: list[dict], inferer: ISNetInferer, loss: Any, handlers: list, epochs: int, lr: float = 0.0, **kwargs: Any
-) -> SupervisedTrainer:
-    network = kwargs.pop("network", None) or make_network()
-    return SupervisedTrainer(
-        device="cpu",
-        max_epochs=epochs,
-        train_data_loader=batches,
-        network=network,
-        optimizer=torch.optim.SGD(network.parameters(), lr=lr),
-        loss_function=loss,
-        prepare_batch=PrepareBatchAttached(),
-        inferer=inferer,
-        train_handlers=handlers,
-        **kwargs,
-    )
+from tests.handlers.isnet_training import WEIGHT, Probe, make_batches, make_images, make_network, make_trainer
 
 
 def expected_cuts(totals: np.ndarray) -> list[float]:
@@ -239,75 +173,6 @@ def test_a_schedule_begins_after_the_tuning():
     probe, tuning = Probe(loss, inferer), RelevanceCutTuning(inferer, loss, epochs=2)
     make_trainer(make_batches(make_images(8)), inferer, loss, [schedule, tuning, probe], epochs=5).run()
     assert [weight for _, weight, _, _ in probe.seen] == pytest.approx([0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5])
-
-
-@pytest.mark.parametrize(
-    ("ramp", "expected"),
-    [(True, [0.2, 0.3, 0.4, 0.5, 0.35, 0.2, 0.2, 0.2]), (False, [0.2, 0.2, 0.2, 0.5, 0.5, 0.2, 0.2, 0.2])],
-)
-def test_a_schedule_between_and_after_its_points(ramp, expected):
-    config = {
-        "_target_": "monai_debias.handlers.relevance_schedule.RelevanceWeightSchedule",
-        "loss": "$loss",
-        "schedule": {"2.5": 0.2, "0": 0.2, "1.5": 0.5},
-        "ramp": ramp,
-    }
-    inferer, loss = ISNetInferer(), ISNetLRPLoss()
-    schedule = ConfigParser({"s": config}, globals={"loss": loss}).get_parsed_content("s")
-    probe = Probe(loss, inferer)
-    make_trainer(make_batches(make_images(8)), inferer, loss, [schedule, probe], epochs=4).run()
-    assert [weight for _, weight, _, _ in probe.seen] == pytest.approx(expected)
-
-
-def test_bad_schedules_get_a_clear_error():
-    loss = ISNetLRPLoss()
-    for schedule in ({1: 0.5}, {"-1": 0.1, "0": 0.2}, {"0": 0.1, 0: 0.2}, {"start": 0.1}):
-        with pytest.raises(ValueError, match="must give P at 0 and at later epochs"):
-            RelevanceWeightSchedule(loss, schedule)
-    for weight in (-0.1, 1.0, math.nan):
-        with pytest.raises(ValueError, match=r"schedule\['0'\] is .*, expected a number in \[0, 1\)"):
-            RelevanceWeightSchedule(loss, {"0": weight})
-
-
-def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
-    batches = make_batches(make_images(12), [True] * 4 + [False] * 4 + [True] * 4)
-    inferer, loss = ISNetInferer(), ISNetLRPLoss(relevance_weight=WEIGHT)
-    means: dict[str, list[list[float]]] = {"classification": [], "background": [], "foreground": []}
-    metrics: list[dict[str, float]] = []
-
-    def record(engine: Any) -> None:
-        if engine.state.iteration % len(batches) == 1:
-            for values in means.values():
-                values.append([])
-        for name, value in loss.terms.items():
-            means[name][-1].append(value.item())
-
-    first = from_engine(["loss"], first=True)
-    logging.getLogger("loss_terms").addHandler(caplog.handler)  # MONAI's loggers do not propagate
-    handlers = [
-        StatsHandler(name="loss_terms", output_transform=first),
-        TensorBoardStatsHandler(log_dir=str(tmp_path), output_transform=first),
-        LossTerms(loss),
-    ]
-    trainer = make_trainer(batches, inferer, loss, handlers, epochs=2, lr=0.01)
-    trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, record)
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: metrics.append(dict(engine.state.metrics)))
-    trainer.run()
-    assert [len(values) for values in means["background"]] == [2, 2]
-    for name, values in means.items():
-        assert [m[f"{name}_loss"] for m in metrics] == pytest.approx([np.mean(v) for v in values])
-    assert [m["relevance_weight"] for m in metrics] == [WEIGHT, WEIGHT]
-    assert metrics[0] != metrics[1]
-    assert metrics[1]["background_loss"] > 0.01
-    assert f"background_loss: {metrics[1]['background_loss']:.4f}" in caplog.text
-    assert f"relevance_weight: {WEIGHT:.4f}" in caplog.text
-    assert b"background_loss" in next(tmp_path.iterdir()).read_bytes()
-
-
-def test_a_loss_without_terms_is_an_error():
-    with pytest.raises(TypeError, match="CrossEntropyLoss has no loss inside with terms"):
-        LossTerms(torch.nn.CrossEntropyLoss())
-    assert LossTerms(SimpleNamespace(terms={}, relevance_weight=0.0))
 
 
 def test_all_parts_from_one_config(tmp_path):

@@ -8,6 +8,7 @@ import csv
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -65,8 +66,8 @@ def read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def append(file: Path, row: dict[str, Any]) -> None:
-    """One more line, instead of that of the same run if there is one; whole or not at all.
+def append(file: Path, row: dict[str, Any], key: Sequence[str] = RUN) -> None:
+    """One more line, instead of one that agrees in the columns of the key; whole or not at all.
 
     Raises:
         ValueError: when the file has other columns; it stays as it is.
@@ -75,7 +76,7 @@ def append(file: Path, row: dict[str, Any]) -> None:
     if there and there[0].keys() != row.keys():
         different = sorted(there[0].keys() ^ row.keys())
         raise ValueError(f"{file} is of another version: columns {different} differ. Move it away to start anew.")
-    others = [line for line in there if any(line.get(key) != str(row.get(key)) for key in RUN)]
+    others = [line for line in there if any(line.get(column) != str(row.get(column)) for column in key)]
     write(file, [*others, row])
 
 

@@ -7,15 +7,13 @@ It is no part of ``__main__.py``, which the processes that train could not impor
 
 from __future__ import annotations
 
-import os
 import time
-from concurrent.futures import as_completed
 from pathlib import Path
 
 import torch
 
-from benchmarks.csv_file import RESULTS, append, made_by, read
-from benchmarks.evidence.processes import processes
+from benchmarks.csv_file import RESULTS, commit, read
+from benchmarks.evidence.processes import record
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbed import Row, testbed_of
 from benchmarks.evidence.testbeds import TESTBEDS
@@ -48,24 +46,15 @@ def main(
     """
     chosen = testbed_of(testbed, TESTBEDS)
     names = named(methods or chosen.main, chosen.methods)
-    start, folder = time.monotonic(), Path(out).resolve()
+    folder = Path(out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{testbed}{'_quick' if quick else ''}.csv"
-    origin = made_by()
-    lines = [row for row in read(file) if not again or row["commit"] == origin["commit"]]
+    lines = [row for row in read(file) if not again or row["commit"] == commit()]
     done = {(row["method"], int(row["seed"]), float(row["strength"])) for row in lines}
     asked = chosen.strengths if strengths is None else strengths
     asked = [float(strength) for strength in (asked if isinstance(asked, tuple | list) else [asked])]
     jobs = [(name, seed, strength) for seed in range(seeds) for strength in asked for name in names]
-    jobs = [job for job in jobs if job not in done]
-    os.environ["PYTHONWARNINGS"] = "ignore"
-    with processes(workers) as pool:
-        futures = [pool.submit(one_run, testbed, *job, quick) for job in jobs]
-        for n, future in enumerate(as_completed(futures), 1):
-            row = {**origin, **future.result()}
-            append(file, row)
-            minutes = (time.monotonic() - start) / 60
-            print(f"[{n}/{len(jobs)}, {minutes:.1f} min] {row['method']}, seed {row['seed']}: done", flush=True)
+    record(one_run, [(testbed, *job, quick) for job in jobs if job not in done], file, workers)
     print(report(chosen, read(file), file.with_suffix("")))
 
 

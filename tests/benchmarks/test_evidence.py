@@ -18,6 +18,7 @@ from benchmarks import csv_file
 from benchmarks.csv_file import ROOT, append, made_by, read
 from benchmarks.evidence import tuning
 from benchmarks.evidence.command import main
+from benchmarks.evidence.processes import record
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, colored_mnist
 from benchmarks.evidence.testbeds.biased_mnist import load
@@ -192,6 +193,13 @@ def test_a_copy_without_a_repository_is_told_its_commit(monkeypatch, tmp_path):
     assert made_by()["commit"] == "0123abc"
     monkeypatch.delenv("COMMIT")
     assert made_by()["commit"] == "unknown"
+
+
+def test_a_run_that_fails_loses_no_other(tmp_path):
+    lines = [{"method": "plain", "seed": seed, "strength": 1.0} for seed in (0, 1)]
+    with pytest.raises(TypeError, match="'int' object is not iterable"):
+        record(dict, [(lines[0],), (3,), (lines[1],)], tmp_path / "runs.csv", workers=1)
+    assert [row["seed"] for row in read(tmp_path / "runs.csv")] == ["0", "1"]
 
 
 def test_lines_of_another_version_stay_alone(tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks.exchange import with_exchange
 from benchmarks.parts import (
     Step,
     with_backmix,
@@ -48,6 +49,7 @@ class Method:
 
 _DOMAIN_BED = "DomainBed: λ 0.2, mean over logits"
 _STRIDED = "P 0.5, d 0.9, E 0.1; a network without pooling"
+_RISING = "P rises to 0.5 in half of the epochs, d 0.9, E 0.1"
 METHODS = {
     "plain": Method("plain"),
     "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
@@ -117,6 +119,27 @@ METHODS = {
     "masked": Method(
         "masked images", "background 0 in training and tests: takes masks for good", (with_masked_images,)
     ),
+    "isnet_paper": Method(
+        "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_isnet(relevance_weight=0.7, background_scale=1.0),)
+    ),
+    "isnet_paper_blend": Method(
+        "ISNet, backgrounds blended",
+        "P 0.7, d 0.9, E 1",
+        (with_isnet(relevance_weight=0.7, background_scale=1.0, blend=True),),
+    ),
+    "isnet_blend": Method("ISNet, backgrounds blended", "P 0.5, d 0.9, E 0.1", (with_isnet(blend=True),)),
+    "isnet_blend_ramp": Method("ISNet, backgrounds blended", _RISING, (with_isnet(blend=True, ramp=0.5),)),
+    "isnet_blend_ramp_stochastic": Method(
+        "ISNet, stochastic, backgrounds blended",
+        _RISING,
+        (with_isnet(blend=True, ramp=0.5, target="stochastic"),),
+    ),
+    "isnet_blend_ramp_exchange": Method(
+        "ISNet, backgrounds blended, and exchange",
+        f"{_RISING}; weight 5",
+        (with_isnet(blend=True, ramp=0.5), with_exchange()),
+    ),
+    "exchange": Method("exchange of backgrounds", "weight 5", (with_exchange(),)),
     "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
     "tea": Method("TEA, a teacher's heatmaps", "the authors', with our budget", (with_explanations_alone,)),
     "jtt": Method("JTT", "first training 1 epoch, λ 20", (with_second_training(),)),

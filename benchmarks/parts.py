@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer, SimpleInferer
@@ -25,7 +25,7 @@ from torch import nn
 
 from monai_debias.data import keep_mask_fraction, mask_fraction
 from monai_debias.engines import PrepareBatchAttached
-from monai_debias.handlers import FiniteLoss, GradientClipping
+from monai_debias.handlers import FiniteLoss, GradientClipping, RelevanceWeightSchedule
 from monai_debias.inferers import FlowMixupInferer, ISNetInferer
 from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss, nested_loss
 from monai_debias.transforms import BackMixWeightd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
@@ -167,19 +167,49 @@ def with_weights() -> Step:
     return step
 
 
+def with_masks(parts: Parts) -> Parts:
+    """Masks in the batches, and which of them are real."""
+    if "mask" in parts.keys:
+        return parts
+    return replace(parts, transforms=(*parts.transforms, FillMaskd()), keys=(*parts.keys, "mask", "has_mask"))
+
+
+@dataclass(frozen=True)
+class RelevanceRamp:
+    """A handler that lets P rise from 0 over a share of the epochs."""
+
+    share: float
+    relevance_weight: float
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+
+    def _start(self, engine: SupervisedTrainer) -> None:
+        points = {0: 0.0, self.share * engine.state.max_epochs: self.relevance_weight}
+        RelevanceWeightSchedule(engine.loss_function, points).attach(engine)
+
+
 def with_isnet(
-    relevance_weight: float = 0.5, rank_decay: float = 0.9, background_scale: float = 0.1, **inferer: Any
+    relevance_weight: float = 0.5,
+    rank_decay: float = 0.9,
+    background_scale: float = 0.1,
+    ramp: float = 0.0,
+    blend: bool = False,
+    **inferer: Any,
 ) -> Step:
-    """An ISNet; its losses have P, d and E of the paper, and further options are of the inferer."""
+    """An ISNet; its losses have P, which may rise over a share of the epochs, d and E of the paper.
+
+    Further options are of the inferer.
+    """
 
     def step(parts: Parts) -> Parts:
         settings = {"rank_decay": rank_decay, "background_scale": background_scale}
+        rising = (RelevanceRamp(ramp, relevance_weight),) if ramp else ()
         parts = replace(
-            parts,
-            transforms=(*parts.transforms, FillMaskd()),
-            keys=(*parts.keys, "mask", "has_mask"),
-            inferer=ISNetInferer(**inferer),
-            handlers=(*parts.handlers, GradientClipping(parts.network, 100.0)),
+            with_masks(parts),
+            inferer=ISNetInferer(blend=blend, **inferer),
+            handlers=(*parts.handlers, *rising, GradientClipping(parts.network, 100.0)),
         )
         return _with_loss(parts, isnet=partial(ISNetLRPLoss, relevance_weight=relevance_weight, **settings))
 

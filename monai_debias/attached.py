@@ -14,7 +14,7 @@ part       of         what it is                                   who takes it
 "weight"   label      weights of the logits' rows, (B'',)          ``SampleWeightedLoss``
 "rows"     label      labels of all rows of logits, (B'', K)       ``MixupLoss``
 "rows"     image      all rows of the network's input, (B', ...)   ``FlowMixupInferer``
-"explain"  image      rows and labels that an ISNet explains       ``ISNetInferer``
+"explain"  image      rows, labels and masks for an ISNet          ``ISNetInferer``
 "rows"     prediction logits of all rows, (B'', K)                 ``MixupLoss``
 "heatmap"  prediction relevance of the explained rows              ``ISNetLRPLoss``
 ========== ========== ============================================ ============================================

@@ -63,7 +63,11 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "MixupLoss": {"classification_loss": [None, "bce"]},
     "MixupLoss.forward": {"label": torch.eye(2)},
     "MixBatchd": _MIXUP,
-    "ISNetInferer.__call__": {"inputs": _IMAGE, "labels": torch.tensor([0, 1])},
+    "ISNetInferer.__call__": {
+        "inputs": _IMAGE,
+        "labels": torch.tensor([0, 1]),
+        "masks": torch.eye(8).expand(2, 1, 8, 8),
+    },
     "ISNetLRPLoss.forward": {
         "pred": attach(torch.zeros(2, 2), heatmap=_HEATMAP),
         "label": attach(torch.tensor([0, 1]), mask=_MASK),
@@ -83,6 +87,11 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "background_swap_consistency": {"loader": [{"image": _FEATURES.float(), "mask": torch.eye(8).expand(60, 1, 8, 8)}]},
     "load_biased_mnist": {"section": "test", "bias": 0.5},
     "method_name": {"methods": {"isnet": True, "backmix": True}},
+    "blend_backgrounds": {
+        "images": _IMAGE,
+        "masks": torch.eye(8).expand(2, 1, 8, 8),
+        "amounts": torch.tensor([0.25, 0.5]),
+    },
     "build_tmed2_datalist": {"out": None},  # an existing folder, elsewhere one to create
     "build_echo_cohort": {"patients": [1, 1, 1], "frames": 1, "workers": 1},
     "choose_thresholds": {"labels": np.eye(2)[np.arange(24) % 2]},

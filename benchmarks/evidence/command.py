@@ -33,7 +33,8 @@ def main(
     """Run what is missing, and render the table and the figure of the testbed.
 
     Args:
-        testbed: biased_mnist, colored_mnist, corrupted_labels or echo_demo.
+        testbed: biased_mnist, colored_mnist, corrupted_labels, echo_demo, or colour_corner_ with resnet, densenet,
+            efficientnet or vit.
         methods: names of the testbed's methods, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
         strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:

@@ -72,7 +72,7 @@ def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, or
 
     def isnet(inferer: ISNetInferer, rows: torch.Tensor | None = None) -> Step:
         target = attach(label, mask=mask, has_mask=None if rows is None else flags)
-        return partial(step, lambda: isnet_loss(inferer(image, network, rows=rows), target))
+        return partial(step, lambda: isnet_loss(inferer(image, network, rows=rows, masks=mask), target))
 
     every_fourth = isnet(ISNetInferer(interval=4))
     steps = {

@@ -135,10 +135,11 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         if self.weight_key in mixed:
             target = attach(target, weight=mixed[self.weight_key].to(**move))
         if self.mask_key in mixed:
-            has_mask = self._flags(mixed, len(rows))
-            target = attach(target, mask=mixed[self.mask_key].to(**move), has_mask=has_mask.to(label.device))
+            has_mask, masks = self._flags(mixed, len(rows)), mixed[self.mask_key].to(**move)
+            target = attach(target, mask=masks, has_mask=has_mask.to(label.device))
             explained = has_mask.nonzero().flatten().to(label.device)
-            rows = attach(rows, explain={"rows": explained if len(explained) < len(labels) else None, "labels": labels})
+            some = explained if len(explained) < len(labels) else None
+            rows = attach(rows, explain={"rows": some, "labels": labels, "masks": masks})
         return attach(image, rows=rows) if len(labels) > len(label) else rows, target
 
     def _flags(self, batch: Mapping[str, Any], n_rows: int) -> torch.Tensor:

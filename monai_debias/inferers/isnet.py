@@ -11,10 +11,12 @@ import torch
 from monai.inferers import Inferer
 
 from monai_debias.attached import attach, attached
-from monai_debias.constraints import FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.constraints import BOOL, FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
+from monai_debias.transforms.blend import blend_backgrounds
 
 __all__ = ["ISNetInferer"]
 
@@ -26,6 +28,12 @@ class ISNetInferer(Inferer):
 
     The result is the logits that ``SimpleInferer`` gives; in training the heatmap is attached to them (see
     :mod:`monai_debias.attached`), in evaluation (``network.eval()``, or without gradients) nothing, at the same cost.
+
+    A small heatmap outside the mask is not enough: a mark can decide by switching units off, where relevance is 0. So
+    an image that is explained has its background blended with that of another image of the batch, by an amount that is
+    drawn from [0, 1] for each (:func:`monai_debias.transforms.blend_backgrounds`), and both classification and heatmap
+    are of that image. Then the background says little, and what it still says is penalised. Rows without a mask, and
+    steps without a heatmap, are left alone.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
@@ -43,22 +51,24 @@ class ISNetInferer(Inferer):
         allow: names of operations without a relevance rule whose ordinary gradient is accepted.
         output: which of several outputs of the network the logits are, as in :class:`monai_debias.relevance.LRP`:
             a place in a tuple, or a name. Training and evaluation go on with them alone.
+        blend: whether the backgrounds of explained images are blended; False for the ISNet of the papers.
 
     Raises:
-        ValueError: when ``target`` is unknown or needs labels that are not given, ``interval`` is below 1, ``LRP``
-            refuses another argument, the input is not of shape (B, C, spatial...), or the labels are those of a
-            multi-label task and the target is a selective one, which explains softmax probabilities.
+        ValueError: when ``target`` is unknown or needs labels that are not given, ``blend`` lacks masks or these do not
+            fit, ``interval`` is below 1, ``LRP`` refuses another argument, the input is not of shape (B, C,
+            spatial...), or the labels are those of a multi-label task and the target is a selective one, which explains
+            softmax probabilities.
         TypeError: when ``layers`` or ``allow`` is a string instead of a sequence, or the network is not a module.
 
     Reference:
         Bassi et al., Nature Communications 2024 (ISNet) and IEEE Access 2024 (Faster ISNet); taking the maps of some
-        rows or iterations only is an extension of this project.
+        rows or iterations only, and the blend, are extensions of this project.
 
     Example:
         >>> import torch
         >>> network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten())
-        >>> inferer, image = ISNetInferer(), torch.rand(4, 1, 8, 8)
-        >>> logits = inferer(image, network.train(), rows=torch.tensor([1, 3]))
+        >>> inferer, image, masks = ISNetInferer(), torch.rand(4, 1, 8, 8), torch.ones(4, 1, 8, 8)
+        >>> logits = inferer(image, network.train(), rows=torch.tensor([1, 3]), masks=masks)
         >>> logits.shape, attached(logits, "heatmap").shape
         (torch.Size([4, 72]), torch.Size([2, 1, 1, 8, 8]))
         >>> inferer(image, network.eval()).shape
@@ -74,6 +84,7 @@ class ISNetInferer(Inferer):
         input_range=SequenceOf(Number(), length=2),
         allow=SequenceOf(STRING),
         output=NONE | Integer() | STRING,
+        blend=BOOL,
     )
     def __init__(
         self,
@@ -85,6 +96,7 @@ class ISNetInferer(Inferer):
         input_range: Sequence[float] = (0.0, 1.0),
         allow: Sequence[str] = (),
         output: int | str | None = None,
+        blend: bool = True,
     ) -> None:
         super().__init__()
         self.target = target
@@ -98,6 +110,7 @@ class ISNetInferer(Inferer):
         LRP(torch.nn.Identity(), **self.rules)  # refuses a bad range now, and not in the first iteration
         self.layers = tuple(layers)
         self.interval = interval
+        self.blend = blend
         self.active = True
         self._calls = 0
 
@@ -107,15 +120,17 @@ class ISNetInferer(Inferer):
         network: torch.nn.Module,
         rows: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        masks: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Classify, and explain in training.
 
         Args:
-            inputs: shape (B, C, spatial...); in a trainer ``rows`` and ``labels`` are attached to it.
+            inputs: shape (B, C, spatial...); in a trainer ``rows``, ``labels`` and ``masks`` are attached.
             network: classifier that returns logits of shape (B, K), or several outputs with them.
             rows: indices (R,) of the samples to explain, int64; None for all.
             labels: class indices (B,), int64, or a row for each sample, (B, K); a target that asks for labels explains
                 the indices, and a selective one refuses rows of several labels.
+            masks: shape (B, 1, spatial...), 1 = region of interest, for the blend; only those of ``rows`` count.
 
         Returns:
             Logits (B, K). In training ``"heatmap"`` is attached, (R, maps, C, spatial...), with ``layers`` the mapping
@@ -128,8 +143,8 @@ class ISNetInferer(Inferer):
             raise ValueError(f"expected an input of shape (B, C, spatial...), got {tuple(inputs.shape)}.")
         if not (network.training and torch.is_grad_enabled()):
             return self._logits(inputs, network)
-        given = attached(inputs, "explain", {"rows": rows, "labels": labels})
-        rows, labels = given["rows"], given["labels"]
+        given = attached(inputs, "explain", {"rows": rows, "labels": labels, "masks": masks})
+        rows, labels, masks = given["rows"], given["labels"], given["masks"]
         # a MetaTensor's bookkeeping would follow every operation of the relevance pass
         inputs = inputs.as_subclass(torch.Tensor)
         turn = self.active and self._calls % self.interval == 0
@@ -137,6 +152,8 @@ class ISNetInferer(Inferer):
         if not turn or (rows is not None and len(rows) == 0):
             return self._logits(inputs, network)
         self._refuse_sigmoid_task(labels)
+        if self.blend:
+            inputs = _blended(inputs, rows, masks)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
         lrp = LRP(network, **self.rules)
         logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
@@ -172,3 +189,21 @@ class ISNetInferer(Inferer):
                 f"{labels.dtype}, as Flow-Mixup makes them: choose another target."
             )
         return labels if self.target == "label" else ("selective", labels)
+
+
+def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
+    """The images of a batch, those of the rows with blended backgrounds, by amounts from torch's generator."""
+    if not isinstance(masks, torch.Tensor):
+        raise ValueError(
+            f"backgrounds are blended by the masks of the batch, expected a tensor (B, 1, spatial...), got {masks!r}: "
+            "in a trainer take prepare_batch=PrepareBatchAttached() and batches with masks, elsewhere give masks=...; "
+            "or take blend=False."
+        )
+    if len(masks) != len(inputs):
+        raise ValueError(f"there are {len(inputs)} images, but masks of shape {tuple(masks.shape)}.")
+    rows = torch.arange(len(inputs), device=inputs.device) if rows is None else rows.to(inputs.device)
+    names = file_names(masks)
+    files = [names[row] for row in rows.tolist()] if names else []
+    own = masks.as_subclass(torch.Tensor).to(inputs.device)[rows]
+    images = blend_backgrounds(inputs[rows], own, torch.rand(len(rows)), files)
+    return inputs.index_copy(0, rows, images)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from monai_debias.transforms.background import backmix, replace_background
+from monai_debias.transforms.blend import blend_backgrounds
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
@@ -36,5 +37,6 @@ __all__ = [
     "RandBackMixd",
     "backmix",
     "backmix_weight",
+    "blend_backgrounds",
     "replace_background",
 ]

@@ -31,7 +31,8 @@ def test_without_more_it_is_the_plain_batch(batch):
 
 def test_without_flags_every_row_is_explained(batch):
     image, label = PrepareBatchAttached()(batch, device="cpu")
-    assert take_apart(image) == (batch["image"], {"explain": {"rows": None, "labels": batch["label"]}})
+    explain = {"rows": None, "labels": batch["label"], "masks": batch["mask"]}
+    assert take_apart(image) == (batch["image"], {"explain": explain})
     plain, parts = take_apart(label)
     assert plain is batch["label"]
     assert parts["mask"] is batch["mask"]

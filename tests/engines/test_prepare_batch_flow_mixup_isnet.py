@@ -47,8 +47,8 @@ def test_appended_rows_do_not_change_the_heatmap_of_an_isnet():
             assert parts["mask"].shape == (4, 1, 8, 7)
             explained = list(range(4)) if flag is None else flag.nonzero().flatten().tolist()
             assert explained_rows(image) == explained
-            prediction = FlowMixupInferer(ISNetInferer(target))(image, network)
-            plain = ISNetInferer(target)(image, make_network())
+            prediction = FlowMixupInferer(ISNetInferer(target, blend=False))(image, network)
+            plain = ISNetInferer(target, blend=False)(image, make_network())
             heatmap, expected = attached(prediction, "heatmap"), attached(plain, "heatmap")
             assert attached(prediction, "rows").shape == (12, 3)
             assert torch.equal(image, batch["image"])
@@ -62,14 +62,14 @@ def test_deep_supervision_of_layers_up_to_the_first_mixed_state():
     mixup = make_mixup(network, ["2"]).set_random_state(0)
     prepare = PrepareBatchAttached(mixup)
     image, _ = prepare(batch, "cpu")
-    found = attached(FlowMixupInferer(ISNetInferer(layers=layers))(image, network), "heatmap")
-    plain = attached(ISNetInferer(layers=layers)(batch["image"], make_network()), "heatmap")
+    found = attached(FlowMixupInferer(ISNetInferer(layers=layers, blend=False))(image, network), "heatmap")
+    plain = attached(ISNetInferer(layers=layers, blend=False)(batch["image"], make_network()), "heatmap")
     for layer in ("input", *layers):
         assert found[layer].abs().max() > 1e-4
         assert torch.allclose(found[layer], plain[layer], atol=1e-6)
     image, _ = prepare(batch, "cpu")
     with pytest.raises(ValueError, match=r"layer '3' .*with Flow-Mixup name a layer in front of"):
-        FlowMixupInferer(ISNetInferer(layers=["3"]))(image, network)
+        FlowMixupInferer(ISNetInferer(layers=["3"], blend=False))(image, network)
 
 
 @pytest.mark.parametrize("select", ["all", "random"])
@@ -81,7 +81,7 @@ def test_the_loss_of_an_isnet_with_appended_rows(reduction, select):
     image, label = PrepareBatchAttached(mixup)(batch | {"has_mask": flag}, "cpu")
     inner = MixupLoss(mixup.groups, reduction="none")
     loss = ISNetLRPLoss(classification_loss=inner, relevance_weight=0.3, reduction=reduction)
-    prediction = FlowMixupInferer(ISNetInferer())(image, network)
+    prediction = FlowMixupInferer(ISNetInferer(blend=False))(image, network)
     value = loss(prediction, label)
     n = len(attached(label, "rows"))
     value = value / n if reduction == "sum" else value
@@ -106,7 +106,7 @@ def test_a_replaced_state_is_explained_through_the_mixture():
     prepare = PrepareBatchAttached(mixup)
     for flag in (None, torch.tensor([True, False, True, False])):
         image, target = prepare(batch | ({} if flag is None else {"has_mask": flag}), "cpu")
-        found = ISNetInferer(1, epsilon=0)(image, network)
+        found = ISNetInferer(1, epsilon=0, blend=False)(image, network)
         weight, order = mixup.transform.mixtures[0][1:]
         assert sum(order != np.arange(4)) > 1
         x = batch["image"].clone().requires_grad_()
@@ -134,7 +134,7 @@ def test_mixed_images_are_explained_by_masks_of_their_own(flow):
     assert torch.equal(attached(target, "mask"), union)
     assert torch.equal(attached(target, "has_mask"), both)
     assert explained_rows(image) == both.nonzero().flatten().tolist()
-    prediction = FlowMixupInferer(ISNetInferer())(image, network)
+    prediction = FlowMixupInferer(ISNetInferer(blend=False))(image, network)
     assert len(prediction) == len(target) == len(image) == 4
     assert len(attached(prediction, "heatmap")) == both.sum()
     assert len(attached(prediction, "rows", prediction)) == len(attached(target, "rows"))
@@ -157,7 +157,7 @@ def test_an_isnet_in_a_stock_trainer(flow):
         optimizer=torch.optim.SGD(network.parameters(), lr=0.01),
         loss_function=loss,
         prepare_batch=PrepareBatchAttached(mixup.set_random_state(0)),
-        inferer=FlowMixupInferer(ISNetInferer(interval=2)),
+        inferer=FlowMixupInferer(ISNetInferer(interval=2, blend=False)),
         train_handlers=[LossTerms(loss)],
     )
     trainer.run()
@@ -192,7 +192,7 @@ def test_an_isnet_cannot_explain_labels_that_are_mixed(target, layers, flow):
     network, batch = make_network(), isnet_batch()
     image, _ = PrepareBatchAttached(make_mixup(network, layers, flow))(batch, "cpu")
     with pytest.raises(ValueError, match="as Flow-Mixup makes them: choose another target"):
-        FlowMixupInferer(ISNetInferer(target))(image, network)
+        FlowMixupInferer(ISNetInferer(target, blend=False))(image, network)
     disarm(network)
 
 

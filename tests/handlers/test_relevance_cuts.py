@@ -43,7 +43,7 @@ def flat_cuts(loss: ISNetLRPLoss) -> list[float]:
 @pytest.mark.parametrize(("spread", "low_branch"), [(0.02, "3 sigma"), (0.6, "a fifth")])
 def test_cuts_are_those_of_the_formula(spread, low_branch):
     images = make_images(22, spread)
-    inferer, loss = ISNetInferer(0), ISNetLRPLoss(relevance_weight=WEIGHT)
+    inferer, loss = ISNetInferer(0, blend=False), ISNetLRPLoss(relevance_weight=WEIGHT)
     probe, tuning = Probe(loss, inferer), RelevanceCutTuning(inferer, loss, epochs=2)
     trainer = make_trainer(make_batches(images), inferer, loss, [tuning, probe], epochs=3)
     trainer.run()
@@ -57,7 +57,7 @@ def test_cuts_are_those_of_the_formula(spread, low_branch):
 
 def test_only_rows_with_a_mask_count_and_each_map_has_its_cuts():
     images, has_mask = make_images(12), [i % 3 != 0 for i in range(12)]
-    inferer, loss = ISNetInferer("all"), ISNetLRPLoss()
+    inferer, loss = ISNetInferer("all", blend=False), ISNetLRPLoss()
     trainer = make_trainer(
         make_batches(images, has_mask), inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=1)], epochs=1
     )
@@ -69,7 +69,7 @@ def test_only_rows_with_a_mask_count_and_each_map_has_its_cuts():
 
 def test_each_layer_has_its_cuts_and_the_checkpoint_has_them():
     images = make_images(12)
-    inferer, loss = ISNetInferer(1, layers=["0"]), ISNetLRPLoss()
+    inferer, loss = ISNetInferer(1, layers=["0"], blend=False), ISNetLRPLoss()
     trainer = make_trainer(make_batches(images), inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=1)], epochs=2)
     trainer.run()
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_each_layer_has_its_cuts_and_the_checkpoint_has_them():
 
 def test_the_plain_epochs_train_like_plain_cross_entropy():
     batches = make_batches(make_images(8))
-    inferer, loss = ISNetInferer(), ISNetLRPLoss()
+    inferer, loss = ISNetInferer(blend=False), ISNetLRPLoss()
     tuned = make_trainer(batches, inferer, loss, [RelevanceCutTuning(inferer, loss, epochs=2)], epochs=2, lr=0.1)
     tuned.run()
     plain_batches = [{key: batch[key] for key in ("image", "label")} for batch in batches]
@@ -246,7 +246,7 @@ def _tune_in_a_process(rank: int, images: torch.Tensor, folder: str) -> None:
     """One of two processes; the second has masks in none of its samples of the first half."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
-    inferer, loss = ISNetInferer(0), ISNetLRPLoss()
+    inferer, loss = ISNetInferer(0, blend=False), ISNetLRPLoss()
     network = torch.nn.parallel.DistributedDataParallel(make_network())
     has_mask = [True] * 8 if rank == 0 else [False] * 4 + [True] * 2 + [False] * 2
     handlers = [RelevanceCutTuning(inferer, loss, epochs=1)]

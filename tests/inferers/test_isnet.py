@@ -52,7 +52,7 @@ def fixture_image() -> torch.Tensor:
 
 def test_training_gives_logits_and_a_heatmap_that_trains_the_network(network, image):
     twin = copy.deepcopy(network)
-    logits = ISNetInferer()(image, network)
+    logits = ISNetInferer(blend=False)(image, network)
     heatmap = attached(logits, "heatmap")
     assert heatmap.shape == (5, 1, 1, 12, 10)
     assert torch.equal(logits, twin(image))
@@ -75,20 +75,20 @@ def test_evaluation_is_the_plain_network(network, image):
 
 
 def test_only_the_rows_with_a_mask_are_explained(network, image):
-    everything = heatmap_of(ISNetInferer(epsilon=0.1), image, copy.deepcopy(network))
-    some = ISNetInferer(epsilon=0.1)(image, network, rows=torch.tensor([4, 1]))
+    everything = heatmap_of(ISNetInferer(epsilon=0.1, blend=False), image, copy.deepcopy(network))
+    some = ISNetInferer(epsilon=0.1, blend=False)(image, network, rows=torch.tensor([4, 1]))
     assert some.shape == (5, 3)
     assert torch.allclose(attached(some, "heatmap"), everything[[4, 1]], atol=1e-6)
-    assert heatmap_of(ISNetInferer(), image, network, rows=torch.tensor([], dtype=torch.long)) is None
+    assert heatmap_of(ISNetInferer(blend=False), image, network, rows=torch.tensor([], dtype=torch.long)) is None
 
 
 def test_every_nth_iteration_has_a_heatmap_beginning_with_the_first(network, image):
     def turns(n: int) -> list[bool]:
         return [heatmap_of(inferer, image, network.train()) is not None for _ in range(n)]
 
-    inferer = ISNetInferer(interval=3)
+    inferer = ISNetInferer(interval=3, blend=False)
     assert turns(7) == [True, False, False, True, False, False, True]
-    inferer = ISNetInferer(interval=2)
+    inferer = ISNetInferer(interval=2, blend=False)
     inferer.active = False
     assert turns(1) == [False]
     inferer.active = True
@@ -102,18 +102,18 @@ def test_targets_that_are_labels(network, image):
     def logit_of_label(logits: torch.Tensor) -> torch.Tensor:
         return logits.gather(1, labels[:, None])
 
-    by_label = heatmap_of(ISNetInferer("label"), image, network, labels=labels)
-    expected = heatmap_of(ISNetInferer(logit_of_label), image, network)
+    by_label = heatmap_of(ISNetInferer("label", blend=False), image, network, labels=labels)
+    expected = heatmap_of(ISNetInferer(logit_of_label, blend=False), image, network)
     assert torch.allclose(by_label, expected, atol=1e-7)
-    assert not torch.allclose(heatmap_of(ISNetInferer(0), image, network), expected, atol=1e-4)
+    assert not torch.allclose(heatmap_of(ISNetInferer(0, blend=False), image, network), expected, atol=1e-4)
     lowest = network(image).argmin(1)
-    by_lowest = heatmap_of(ISNetInferer("selective_label"), image, network, labels=lowest)
-    assert torch.allclose(by_lowest, heatmap_of(ISNetInferer("selective"), image, network), atol=1e-7)
-    assert heatmap_of(ISNetInferer("all"), image, network, labels=labels).shape[1] == 3
+    by_lowest = heatmap_of(ISNetInferer("selective_label", blend=False), image, network, labels=lowest)
+    assert torch.allclose(by_lowest, heatmap_of(ISNetInferer("selective", blend=False), image, network), atol=1e-7)
+    assert heatmap_of(ISNetInferer("all", blend=False), image, network, labels=labels).shape[1] == 3
 
 
 def test_hidden_layers(network, image):
-    heatmaps = heatmap_of(ISNetInferer(layers=["0", "3"]), image, network, rows=torch.tensor([2]))
+    heatmaps = heatmap_of(ISNetInferer(layers=["0", "3"], blend=False), image, network, rows=torch.tensor([2]))
     assert {layer: tuple(r.shape) for layer, r in heatmaps.items()} == {
         "input": (1, 1, 1, 12, 10),
         "0": (1, 1, 4, 10, 8),
@@ -122,7 +122,7 @@ def test_hidden_layers(network, image):
 
 
 def test_the_network_stays_plain_and_mortal(network, image):
-    inferer = ISNetInferer(layers=["0"])
+    inferer = ISNetInferer(layers=["0"], blend=False)
     before = list(network.state_dict())
     heatmap_of(inferer, image, network)["0"].sum().backward()
     assert list(network.state_dict()) == before
@@ -171,7 +171,7 @@ def train(network: torch.nn.Module, batch_size: int, n_masks: int = 8, epochs: i
         optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
         loss_function=Loss(),
         prepare_batch=PrepareBatchAttached(),
-        inferer=ISNetInferer(),
+        inferer=ISNetInferer(blend=False),
         **kwargs,
     ).run()
     return seen
@@ -212,9 +212,9 @@ def test_bad_input_gets_a_clear_error(network, image):
         ISNetInferer(input_rule="zb", input_range=[1, 0])
     for labels in (None, [0, 1, 2, 0, 1]):
         with pytest.raises(ValueError, match=r"labels \(B,\), got .*prepare_batch=PrepareBatchAttached"):
-            ISNetInferer("label")(image, network, labels=labels)
+            ISNetInferer("label", blend=False)(image, network, labels=labels)
     with pytest.raises(ValueError, match="labels must"):
-        ISNetInferer("selective_label")(image, network, labels=torch.tensor([0, 1, 2]))
+        ISNetInferer("selective_label", blend=False)(image, network, labels=torch.tensor([0, 1, 2]))
     with pytest.raises(ValueError, match=r"got \(5, 3\)"):
         ISNetInferer()(torch.rand(5, 3), network)
     with pytest.raises(TypeError, match="got function"):
@@ -226,5 +226,5 @@ def test_selective_refuses_a_sigmoid_task(network, image):
     for target in ("selective", "selective_label"):
         with pytest.raises(ValueError, match='target="all" or "stochastic"'):
             ISNetInferer(target)(image, network, labels=several)
-    assert heatmap_of(ISNetInferer("selective"), image, network, labels=one_hot).shape == (5, 1, 1, 12, 10)
-    assert heatmap_of(ISNetInferer("all"), image, network, labels=several).shape == (5, 3, 1, 12, 10)
+    assert heatmap_of(ISNetInferer("selective", blend=False), image, network, labels=one_hot).shape == (5, 1, 1, 12, 10)
+    assert heatmap_of(ISNetInferer("all", blend=False), image, network, labels=several).shape == (5, 3, 1, 12, 10)

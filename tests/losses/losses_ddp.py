@@ -100,7 +100,11 @@ def train(rank: int, folder: Path) -> None:
     gradients = {}
     for name, case in CASES.items():
         plain = network()
-        wrapped, loss, inferer = DistributedDataParallel(plain), case.loss(), ISNetInferer(interval=case.interval)
+        wrapped, loss, inferer = (
+            DistributedDataParallel(plain),
+            case.loss(),
+            ISNetInferer(interval=case.interval, blend=False),
+        )
         for step in range(case.steps):
             batch = part(case, rank, step)
             backward(case, wrapped, loss, inferer, batch)

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from benchmarks.evidence.testbed import Testbed
-from benchmarks.evidence.testbeds import biased_mnist, colored_mnist, corrupted_labels, echo_demo
+from benchmarks.evidence.testbeds import biased_mnist, colored_mnist, colour_corner, corrupted_labels, echo_demo
 
+_MODULES = (biased_mnist, colored_mnist, corrupted_labels, echo_demo)
 TESTBEDS: dict[str, Testbed] = {
-    module.TESTBED.name: module.TESTBED for module in (biased_mnist, colored_mnist, corrupted_labels, echo_demo)
+    testbed.name: testbed for testbed in (*(module.TESTBED for module in _MODULES), *colour_corner.TESTBEDS)
 }

@@ -1,0 +1,70 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Backgrounds of a batch faded into each other, where two images have background both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from monai_debias.constraints import ARRAY, STRING, SequenceOf
+from monai_debias.masks import as_region, pool_mask, require_aspect
+from monai_debias.parameters import expects
+
+__all__ = ["blend_backgrounds"]
+
+
+@expects(images=ARRAY, masks=ARRAY, amounts=ARRAY, files=SequenceOf(STRING))
+def blend_backgrounds(
+    images: torch.Tensor, masks: torch.Tensor, amounts: torch.Tensor, files: Sequence[str] = ()
+) -> torch.Tensor:
+    r"""Fade the background of each image into that of the image before it in the batch; the first's is the last.
+
+    With image x, mask M (1 = region of interest), the other image x' and its mask M', and an amount t:
+
+    .. math:: \tilde{x} = x + t \, (1 - M) \circ (1 - M') \circ (x' - x)
+
+    Only what is background in both images changes, so that nothing of another region of interest comes in, no hole is
+    left where it was, and 0 need not be black. A single image stays what it is.
+
+    Args:
+        images: shape (B, C, spatial...), of any range of values.
+        masks: binary masks (B, 1, spatial...), 1 = region of interest; of another size they are pooled to that of the
+            images.
+        amounts: t of each image, (B,), in [0, 1]: 0 leaves an image alone, 1 takes the other background.
+        files: names of the B files of the masks, for messages; by default those of a MetaTensor.
+
+    Returns:
+        New images of the shape and dtype of ``images``.
+
+    Raises:
+        ValueError: when there is not one mask and one amount for each image, an amount is outside [0, 1], or the masks
+            do not fit the images, have other values than 0 and 1 or are 0 everywhere for an image.
+
+    Reference:
+        Ours, beside the penalty of an ISNet; an exchange of backgrounds, t = 1 with 0 as black, is the one of BackMix
+        (Bransby et al., MICCAI 2024).
+
+    Example:
+        >>> images = torch.tensor([[[8.0, 1.0, 2.0]], [[4.0, 5.0, 6.0]]])
+        >>> masks = torch.tensor([[[0, 1, 0]], [[0, 0, 1]]])
+        >>> blend_backgrounds(images, masks, torch.tensor([0.25, 1.0]))
+        tensor([[[7., 1., 2.]],
+        <BLANKLINE>
+                [[8., 5., 6.]]])
+    """
+    n = len(images)
+    if len(masks) != n or amounts.shape != (n,):
+        raise ValueError(
+            f"expected a mask and an amount for each of {n} images, got masks of shape {tuple(masks.shape)} and "
+            f"amounts of shape {tuple(amounts.shape)}."
+        )
+    if not bool(((amounts >= 0) & (amounts <= 1)).all()):
+        raise ValueError(f"amounts must lie in [0, 1], got {amounts.tolist()}.")
+    region = as_region(masks, files=files)
+    require_aspect(region.shape[2:], images.shape[2:], files)
+    region = pool_mask(region, images.shape[2:]).to(images.device)
+    pixels = images.as_subclass(torch.Tensor)
+    t = amounts.to(pixels).reshape(n, *[1] * (pixels.ndim - 1))
+    return pixels + t * ~(region | region.roll(1, 0)) * (pixels.roll(1, 0) - pixels)

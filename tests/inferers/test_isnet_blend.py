@@ -1,0 +1,138 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The ISNet classifies and explains images with blended backgrounds."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from monai.data import MetaTensor, list_data_collate
+from monai.networks.layers import Conv, Norm, Pool
+from torch import nn
+
+from monai_debias.attached import attached
+from monai_debias.engines import PrepareBatchAttached
+from monai_debias.inferers import FlowMixupInferer, ISNetInferer
+from monai_debias.losses import ISNetLRPLoss
+from monai_debias.transforms import MixBatchd, blend_backgrounds
+
+N = 5
+
+
+def make_network(n_dims: int = 2) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        Conv[Conv.CONV, n_dims](1, 4, 3),
+        Norm[Norm.BATCH, n_dims](4),
+        nn.ReLU(),
+        Pool[Pool.ADAPTIVEAVG, n_dims](1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+
+
+def make_batch(n_dims: int = 2) -> dict[str, torch.Tensor]:
+    generator, size = torch.Generator().manual_seed(1), (8, 6, 7)[:n_dims]
+    masks = torch.zeros(N, 1, *size)
+    masks[:, :, 2:5] = 1
+    return {
+        "image": torch.rand(N, 1, *size, generator=generator),
+        "label": torch.arange(N) % 3,
+        "mask": masks,
+    }
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+def test_logits_and_heatmap_are_of_the_blended_image(n_dims):
+    batch, network = make_batch(n_dims), make_network(n_dims)
+    image, label = PrepareBatchAttached()(batch, "cpu")
+    torch.manual_seed(7)
+    found = ISNetInferer(layers=["0"])(image, copy.deepcopy(network))
+    torch.manual_seed(7)
+    blended = blend_backgrounds(batch["image"], batch["mask"], torch.rand(N))
+    expected = ISNetInferer(layers=["0"], blend=False)(blended, network)
+    assert not torch.equal(blended, batch["image"])
+    heatmap, wanted = attached(found, "heatmap"), attached(expected, "heatmap")
+    assert torch.equal(found, expected)
+    assert all(torch.equal(heatmap[layer], wanted[layer]) for layer in ("input", "0"))
+    ISNetLRPLoss()(found, label).backward()
+    assert torch.equal(image, batch["image"])  # what metrics and handlers see
+
+
+def seen_by(network: nn.Module, inferer: ISNetInferer, image: torch.Tensor, **options) -> torch.Tensor:
+    seen = []
+    hook = network[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    inferer(image, network, **options)
+    hook.remove()
+    return seen[0].as_subclass(torch.Tensor)
+
+
+def test_rows_without_a_mask_are_neither_blended_nor_donors():
+    batch, network, rows = make_batch(), make_network(), torch.tensor([0, 3])
+    has_mask = torch.zeros(N, dtype=torch.bool).index_fill(0, rows, True)
+    masks = batch["mask"] * has_mask[:, None, None, None]
+    image, _ = PrepareBatchAttached()({**batch, "mask": masks, "has_mask": has_mask}, "cpu")
+    torch.manual_seed(7)
+    seen = seen_by(network, ISNetInferer(), image)
+    torch.manual_seed(7)
+    pair = blend_backgrounds(batch["image"][rows], batch["mask"][rows], torch.rand(2))
+    assert torch.equal(seen[rows], pair)
+    assert torch.equal(seen[~has_mask], batch["image"][~has_mask])
+    alone = has_mask & (torch.arange(N) == 3)
+    image, _ = PrepareBatchAttached()({**batch, "mask": masks, "has_mask": alone}, "cpu")
+    assert torch.equal(seen_by(network, ISNetInferer(), image), batch["image"])
+
+
+def test_a_seed_repeats_the_blend_and_no_seed_is_drawn_elsewhere():
+    batch, network, inferer = make_batch(), make_network(), ISNetInferer(interval=2)
+    masks = batch["mask"]
+    torch.manual_seed(3)
+    first = seen_by(network, inferer, batch["image"], masks=masks)
+    state = torch.get_rng_state()
+    plain = seen_by(network, inferer, batch["image"], masks=masks)  # not the turn of a heatmap
+    assert torch.equal(plain, batch["image"])
+    assert torch.equal(seen_by(network.eval(), inferer, batch["image"], masks=masks), batch["image"])
+    assert torch.equal(torch.get_rng_state(), state)
+    second = seen_by(network.train(), inferer, batch["image"], masks=masks)
+    torch.manual_seed(3)
+    again = seen_by(network, ISNetInferer(), batch["image"], masks=masks)
+    assert torch.equal(again, first)
+    assert not torch.equal(second, first)
+
+
+def test_autocast():
+    batch, network = make_batch(), make_network()
+    image, label = PrepareBatchAttached()(batch, "cpu")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = ISNetLRPLoss()(ISNetInferer()(image, network), label)
+    loss.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("layers", [["input"], ["2"]])
+def test_mixed_images_and_states(layers):
+    batch, network = make_batch(), make_network()
+    mixup = MixBatchd.flow_mixup("image", network, layers, num_classes=3).set_random_state(0)
+    image, _ = PrepareBatchAttached(mixup)(batch, "cpu")
+    prediction = FlowMixupInferer(ISNetInferer())(image, network)
+    heatmap = attached(prediction, "heatmap")
+    assert len(attached(prediction, "rows")) == 2 * N
+    assert len(heatmap) == (2 * N if layers == ["input"] else N)
+
+
+def test_without_masks_there_is_an_error_that_says_what_to_do():
+    batch, network = make_batch(), make_network()
+    with pytest.raises(ValueError, match=r"got None: in a trainer take .*PrepareBatchAttached.* or take blend=False"):
+        ISNetInferer()(batch["image"], network)
+    with pytest.raises(ValueError, match=r"there are 5 images, but masks of shape \(2, 1, 8, 6\)"):
+        ISNetInferer()(batch["image"], network, masks=batch["mask"][:2])
+
+
+def test_an_empty_mask_names_its_file():
+    batch, network = make_batch(), make_network()
+    masks = [MetaTensor(mask, meta={"filename_or_obj": f"{n}.npy"}) for n, mask in enumerate(batch["mask"])]
+    masks[3][:] = 0
+    with pytest.raises(ValueError, match=r"3\.npy"):
+        ISNetInferer()(batch["image"], network, rows=torch.tensor([0, 3]), masks=list_data_collate(masks))

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 import torch
 
-from monai_debias.constraints import ARRAY, STRING, SequenceOf
+from monai_debias.constraints import STRING, TENSOR, SequenceOf
 from monai_debias.masks import as_region, pool_mask, require_aspect
 from monai_debias.parameters import expects
 
 __all__ = ["blend_backgrounds"]
 
 
-@expects(images=ARRAY, masks=ARRAY, amounts=ARRAY, files=SequenceOf(STRING))
+@expects(images=TENSOR, masks=TENSOR, amounts=TENSOR, files=SequenceOf(STRING))
 def blend_backgrounds(
     images: torch.Tensor, masks: torch.Tensor, amounts: torch.Tensor, files: Sequence[str] = ()
 ) -> torch.Tensor:
@@ -29,7 +29,7 @@ def blend_backgrounds(
     left where it was, and 0 need not be black. A single image stays what it is.
 
     Args:
-        images: shape (B, C, spatial...), of any range of values.
+        images: shape (B, C, spatial...), floating point, of any range of values.
         masks: binary masks (B, 1, spatial...), 1 = region of interest; of another size they are pooled to that of the
             images.
         amounts: t of each image, (B,), in [0, 1]: 0 leaves an image alone, 1 takes the other background.
@@ -39,8 +39,9 @@ def blend_backgrounds(
         New images of the shape and dtype of ``images``.
 
     Raises:
-        ValueError: when there is not one mask and one amount for each image, an amount is outside [0, 1], or the masks
-            do not fit the images, have other values than 0 and 1 or are 0 everywhere for an image.
+        ValueError: when images are not of floating point, there is not one mask and one amount for each image, an
+            amount is outside [0, 1], or the masks do not fit the images, have other values than 0 and 1 or are 0
+            everywhere for an image.
 
     Reference:
         Ours, beside the penalty of an ISNet; an exchange of backgrounds, t = 1 with 0 as black, is the one of BackMix
@@ -54,6 +55,11 @@ def blend_backgrounds(
         <BLANKLINE>
                 [[8., 5., 6.]]])
     """
+    if images.ndim < 3 or images.ndim != masks.ndim or not images.is_floating_point():
+        raise ValueError(
+            "expected images (B, C, spatial...) of floating point and masks (B, 1, spatial...), got images of "
+            f"{images.dtype} and shape {tuple(images.shape)} and masks of shape {tuple(masks.shape)}."
+        )
     n = len(images)
     if len(masks) != n or amounts.shape != (n,):
         raise ValueError(

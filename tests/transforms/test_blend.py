@@ -54,6 +54,8 @@ def test_what_does_not_fit_is_an_error():
         blend_backgrounds(images, masks, torch.ones(3))
     with pytest.raises(ValueError, match=r"each of 2 images, got masks of shape \(1, 1, 4, 4\)"):
         blend_backgrounds(images, masks[:1], torch.ones(2))
+    with pytest.raises(ValueError, match=r"got images of torch.uint8 and shape \(2, 1, 4, 4\)"):
+        blend_backgrounds(images.byte(), masks, torch.ones(2))
     with pytest.raises(ValueError, match=r"amounts must lie in \[0, 1\], got \[0.0, 1.5\]"):
         blend_backgrounds(images, masks, torch.tensor([0, 1.5]))
     with pytest.raises(ValueError, match="sides are in another proportion"):

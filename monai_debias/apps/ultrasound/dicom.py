@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Ultrasound in DICOM files: whether a file is one, its regions, and what its pixels measure."""
+"""Ultrasound in DICOM files: whether a file is an ultrasound image, its regions, and its pixel spacing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODALITIES = ("US", "IVUS")
 _SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image Storage
     "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image Storage
-    "1.2.840.10008.5.1.4.1.1.6",  # both, as they were before 1994, retired
+    "1.2.840.10008.5.1.4.1.1.6",  # both, retired versions
     "1.2.840.10008.5.1.4.1.1.3",
 )
 _ENHANCED_VOLUME = "1.2.840.10008.5.1.4.1.1.6.2"
@@ -34,9 +34,9 @@ class UltrasoundClip(DicomClip):
         return read_regions(self._dataset)
 
     def spacing(self, rows: int, columns: int) -> tuple[float, ...] | None:
-        """The spacing by the ultrasound regions, or by Pixel Spacing in a file that has none.
+        """The spacing according to the ultrasound regions, or to Pixel Spacing if the file has no regions.
 
-        Beside regions that do not fit the image, Pixel Spacing is as stale as they are.
+        Regions that do not fit the image show that it was resized; Pixel Spacing is not trusted then, either.
         """
         if not self.regions:
             return super().spacing(rows, columns)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One frame out of an ultrasound clip: a fixed one for evaluation, a random one for training."""
+"""One frame of an ultrasound clip: a fixed one for evaluation, a random one for training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SelectFrame(Transform):
         frame: ``"middle"`` (index ``n // 2``), ``"first"``, or an index; a negative one counts from the end.
 
     Raises:
-        ValueError: if the frame is none of these; on calling, if the clip has no such frame or the image has another
+        ValueError: if ``frame`` is none of these; on calling, if the clip has no such frame or the image has another
             number of dimensions.
 
     Example:
@@ -195,7 +195,7 @@ def _take(img: NdarrayOrTensor, choose: Any) -> torch.Tensor:
         )
     frame = image[..., choose(image.shape[-1])]
     if isinstance(frame, MetaTensor):
-        frame.affine = frame.affine  # lets MetaTensor count its spatial dimensions anew
+        frame.affine = frame.affine  # makes MetaTensor count its spatial dimensions again
         if MetaKeys.SPATIAL_SHAPE in frame.meta:
             frame.meta[MetaKeys.SPATIAL_SHAPE] = frame.meta[MetaKeys.SPATIAL_SHAPE][:2]
     return frame

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Loading of ultrasound files by the one reader that is meant for them."""
+"""Loading of ultrasound files with the reader that is meant for them, and no other."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class LoadUltrasound(Transform):
     LoadImage tries all its readers when the one it was given raises, so a CT or a damaged file would be loaded after
     all, by a reader with another orientation. Here the error of the reader, which names the file, reaches the user.
 
-    The meta dict is that of the reader, and ``filename_or_obj``. Files with and without spacing or ultrasound regions
+    The meta dict is that of the reader plus ``filename_or_obj``. Files with and without spacing or ultrasound regions
     can be in one batch, and in a ``PersistentDataset(..., track_meta=True)``.
 
     Args:
         frames: ``"all"``, ``"middle"``, ``"first"`` or an index, see the reader.
         color: ``"grey"`` or ``"rgb"``, see the reader.
         dtype: type of the result.
-        ensure_channel_first: whether the result has a channel dimension, first; without, it has none for ``"grey"`` and
-            it is the last for ``"rgb"``.
+        ensure_channel_first: whether the channel dimension is the first; otherwise ``"grey"`` has none, and for
+            ``"rgb"`` it is the last.
         max_bytes: limit of the decoded size, see the reader.
 
     Returns:
         A MetaTensor (C, rows, columns) for a still and (C, rows, columns, frames) for a clip; C is 1 or 3.
 
     Raises:
-        ValueError: if the arguments are none of these; on calling, if the file cannot be read as ultrasound.
+        ValueError: if an argument has another value; on calling, if the file cannot be read as ultrasound.
         FileNotFoundError: on calling, if there is no such file.
         OptionalImportError: on calling, if a package is missing that the file needs.
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A reader of ultrasound: files of other modalities are refused, and regions and their scale are told."""
+"""A reader of ultrasound that refuses other modalities and reports the ultrasound regions and their scale."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["UltrasoundReader"]
 class UltrasoundReader(ImageFileReader):
     """Read ultrasound stills and clips in display order, as :class:`~monai_debias.data.reader.ImageFileReader` does.
 
-    DICOM files must be ultrasound stills or clips; other modalities are refused. Whatever is not DICOM cannot tell its
-    modality, and counts as ultrasound: videos such as those of EchoNet-Dynamic, NIfTI files such as those of CAMUS.
+    DICOM files must be ultrasound stills or clips; other modalities are refused. Other formats do not record their
+    modality and are taken for ultrasound: videos such as those of EchoNet-Dynamic, NIfTI files such as those of CAMUS.
 
-    To the meta dict come:
+    In the meta dict,
 
-    - ``ultrasound_regions``: the JSON text of a list of regions, see :mod:`~monai_debias.apps.ultrasound.regions`;
-      ``"[]"`` if the file has none. Text, because it passes through batches and caches, where lists of different length
-      cannot.
-    - ``spacing`` is that of the ultrasound regions, or else of Pixel Spacing. Regions that do not fit in the image are
-      not trusted (a warning says so).
+    - ``ultrasound_regions`` is added: the JSON text of a list of regions, see
+      :mod:`~monai_debias.apps.ultrasound.regions`; ``"[]"`` if the file has none. It is text because lists of different
+      lengths cannot be collated into a batch.
+    - ``spacing`` is that of the ultrasound regions, or Pixel Spacing if there are none. Regions that do not fit in the
+      image are not trusted (a warning says so).
 
     Args:
         frames: see :class:`~monai_debias.data.reader.ImageFileReader`.
         color: ``"grey"`` or ``"rgb"``.
-        max_bytes: what the decoded frames may take.
+        max_bytes: largest size of the decoded frames in bytes.
 
     Raises:
-        ValueError: on other arguments.
+        ValueError: if an argument has another value.
         UnrelatedFileError: from :meth:`read` if the file is not an ultrasound image.
         FileReadError: as :class:`~monai_debias.data.reader.ImageFileReader`.
 

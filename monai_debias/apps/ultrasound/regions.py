@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The DICOM Sequence of Ultrasound Regions: where the scanner drew what, and at which scale.
+"""The DICOM Sequence of Ultrasound Regions: what the scanner drew where, and at which scale.
 
 Each region is a dict of ints and floats with the keys ``spatial_format``, ``data_type``, ``flags``, ``x0``, ``y0``,
 ``x1``, ``y1`` (pixels, inclusive), ``units_x``, ``units_y``, ``delta_x``, ``delta_y`` (physical units per pixel); the
@@ -62,8 +62,8 @@ def spacing_from_regions(regions: Sequence[dict[str, Any]], rows: int, columns: 
     """Find the pixel spacing of an image from its ultrasound regions.
 
     It is that of the largest two-dimensional region whose units are centimetres. If any region reaches beyond the image
-    then the image was resized or cropped after the scanner wrote the regions; they say nothing about it any more, which
-    is warned about.
+    then the image was resized or cropped after the scanner wrote the regions; they no longer describe it, and a warning
+    says so.
 
     Args:
         regions: dicts as :func:`read_regions` returns them.

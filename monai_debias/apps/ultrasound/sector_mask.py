@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 _SOURCES = ("auto", "regions", "clip", "still")
-_FRAMES = 17  # evenly spaced; more change nothing
+_FRAMES = 17  # evenly spaced; more do not change the result
 _SMALLEST = 24  # rows and columns
-UNSURE_BELOW = 0.75  # confidence, of which a warning tells
+UNSURE_BELOW = 0.75  # a lower confidence gives a warning
 _WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
 _LEAST_FILLED = 0.35  # of a region, by a sector in it; half is usual
 _BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
@@ -60,8 +60,8 @@ class UltrasoundSectorMask(Transform):
     1. ``"regions"``: the DICOM Sequence of Ultrasound Regions, from ``meta["ultrasound_regions"]`` of a MetaTensor as
        :class:`~monai_debias.apps.ultrasound.reader.UltrasoundReader` writes it. The rectangles of 2-D tissue and colour
        flow bound the search; the fan inside them is found as below (the whole rectangle is taken where nothing is
-       found). If any region reaches beyond the image, the image was cropped or resized after acquisition; the regions
-       are not trusted then, with a warning, nor are regions that cover the whole image.
+       found). If a region reaches beyond the image, the image was cropped or resized after acquisition; the regions are
+       then ignored with a warning, as are regions that cover the whole image.
     2. ``"clip"``: what moves in most frames of a clip, fitted with the field of view of a phased, curved, linear,
        trapezoid or steered probe. Moving traces, clocks and counters do not count, dark edges are completed by the
        geometry. Where an edge is black along its whole length the mask ends at the visible tissue.
@@ -69,10 +69,10 @@ class UltrasoundSectorMask(Transform):
        weaker guess.
 
     Several areas are one sector with a black gap if each depth, or each beam, of a common field of view is either full
-    of tissue or empty; else each is fitted by itself, and the mask is the union, such as for two planes side by side.
+    of tissue or empty; else each is fitted by itself, and the mask is the union, as for two planes side by side.
     What scrolls sideways, and wide rectangles under another area, are taken for spectra and M-mode strips and left out.
 
-    A :class:`SectorGuessWarning` says what is in doubt: a sector found by texture alone, also inside of regions; a
+    A :class:`SectorGuessWarning` says what is in doubt: a sector found by texture alone, even inside regions; a
     black gap that was bridged; black room for a near field or a side; areas that were left out; a confidence below
     0.75.
 
@@ -132,14 +132,14 @@ class UltrasoundSectorMask(Transform):
         return MetaTensor(tensor, meta=meta)
 
     def _find(self, img: NdarrayOrTensor) -> tuple[Sector, str]:
-        """The sector, and the source that told it."""
+        """The sector, and the source that it was found in."""
         frames = _grey_frames(img)
         regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
         found = self._from_regions(frames, regions) if self.source in ("auto", "regions") else None
         return self._from_pixels(frames) if found is None else (found, "regions")
 
     def _from_regions(self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]) -> Sector | None:
-        """The sector inside the regions, or None if these are of no use and need not be."""
+        """The sector inside the regions, or None if they cannot be used and ``source`` does not ask for them."""
         boxes, problem = _usable_boxes(regions, frames)
         if problem is None:
             return _joined([_inside_box(frames, box) for box in boxes])
@@ -149,11 +149,12 @@ class UltrasoundSectorMask(Transform):
                 'LoadUltrasoundd to keep its regions, or use source="auto" to find the sector in the pixels.'
             )
         if boxes:
-            warnings.warn(f"the ultrasound regions are not used, the pixels are: {problem}.", stacklevel=5)
+            message = f"the ultrasound regions are not used, the sector is found in the pixels: {problem}."
+            warnings.warn(message, stacklevel=5)
         return None
 
     def _from_pixels(self, frames: NDArray[np.float32]) -> tuple[Sector, str]:
-        """The sector by motion or texture, and which it was."""
+        """The sector from motion or texture, and which of the two it was."""
         count = frames.shape[-1]
         if self.source != "still" and count > 1:
             sector = find_sector_in_clip(frames)
@@ -306,7 +307,7 @@ def _joined(sectors: Sequence[Sector]) -> Sector:
 def _usable_boxes(
     regions: Sequence[Mapping[str, Any]], frames: NDArray[np.float32]
 ) -> tuple[list[tuple[slice, slice]], str | None]:
-    """The (rows, columns) of 2-D tissue regions that are not inside another; and why they are of no use, if so."""
+    """The (rows, columns) of 2-D tissue regions that are not inside another; and why they cannot be used, if so."""
     rows, columns, count = frames.shape
     flat = [r for r in regions if r["spatial_format"] == _FORMAT_2D and r["data_type"] in _TISSUE_AND_FLOW]
     corners = [(r["x0"], r["y0"], r["x1"], r["y1"]) for r in flat]
@@ -326,7 +327,7 @@ def _usable_boxes(
         problem = "they cover the whole image, so they do not tell the sector from what is around it"
     # a region may fit by chance
     if problem is None and count > 1 and share_of_motion(frames, _allowed(boxes, rows, columns)) < 0.5:
-        problem = "most of what moves is outside of them, the image was cropped or resized after acquisition"
+        problem = "most of what moves is outside of them, so the image was cropped or resized after acquisition"
     return boxes, problem
 
 

@@ -66,9 +66,9 @@ def build_tmed2_datalist(
     Each still is read. What is not a still or cannot be read is left out of the datalist; the log says how many files
     that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
 
-    **Patients.** What NNNN stands for is not stated publicly; that it is the patient is our reconstruction, and
-    doubtful: 576 patients cannot have 17,270 images if each has one image of a name. Pass ``patients`` to do it right.
-    Without it, a warning says so: if NNNN is a running number then a random split puts patients into several splits.
+    **Patients.** What NNNN stands for is not stated publicly. Without ``patients`` it is taken as the patient, which is
+    doubtful: 576 patients cannot have 17,270 images if each has one image of a name. If NNNN is a running number, then
+    a random split puts images of one patient into several splits; a warning says so. Pass ``patients`` to avoid this.
 
     Args:
         image_dir: folder of the stills.
@@ -92,8 +92,8 @@ def build_tmed2_datalist(
         FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
         LeftOutError: if ``strict`` and a file would be left out, or if no still is left.
         ValueError: if there are no stills, a name is not NNNN_VIEW.npy or has an unknown view, no still has a mask, a
-            still lacks a patient in ``patients``, no line of ``bad_masks`` fits, a section has a single class, or a
-            patient is in two splits.
+            still lacks a patient in ``patients``, no line of ``bad_masks`` names a still, a section has a single class,
+            or a patient is in two splits.
 
     Example:
         >>> import tempfile
@@ -145,7 +145,9 @@ def _find_stills(images: Path, ours: Sequence[Path]) -> tuple[dict[str, list[Pat
     if splits and flat:
         raise ValueError(f"{images} has both stills and the split folders {', '.join(splits)}; use one of the layouts.")
     if splits and len(splits) < len(_SPLIT_FOLDERS):
-        raise ValueError(f"{images} has only some of the split folders {', '.join(_SPLIT_FOLDERS)}.")
+        raise ValueError(
+            f"{images} has only some of the split folders, {', '.join(splits)}; expected {', '.join(_SPLIT_FOLDERS)}."
+        )
     found = {_SPLIT_FOLDERS[name]: _stills(folder, ours) for name, folder in splits.items()} or {"": (flat, left_out)}
     if not any(stills for stills, _ in found.values()):
         raise ValueError(f"{images} has no .npy files, neither directly nor in {', '.join(_SPLIT_FOLDERS)}.")
@@ -159,7 +161,7 @@ def _find_stills(images: Path, ours: Sequence[Path]) -> tuple[dict[str, list[Pat
 
 
 def _stills(folder: Path, ours: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
-    """Return the ``.npy`` files of a folder, and its other files but ours."""
+    """Return the ``.npy`` files of a folder, and its other files except ours."""
     own = {path.resolve() for path in ours}
     paths = [path for path in sorted(folder.iterdir()) if not path.is_dir() and path.resolve() not in own]
     found = [candidate(path) for path in paths]
@@ -217,7 +219,10 @@ def _read_bad_masks(path: str, stills: Sequence[Path]) -> set[str]:
     bad = {line.strip().removesuffix(".npy") for line in lines if line.strip()}
     unknown = bad - {still.stem for still in stills}
     if bad and unknown == bad:
-        raise ValueError(f"none of the {len(bad)} names in {path} is a still, such as {sorted(bad)[0]!r}.")
+        raise ValueError(
+            f"none of the {len(bad)} names in {path}, such as {sorted(bad)[0]!r}, is the name of a still; expected one "
+            "name in each line, with or without .npy."
+        )
     if unknown:
         warnings.warn(f"{len(unknown)} of the {len(bad)} names in {path} are not among the stills.", stacklevel=3)
     return bad

@@ -43,7 +43,7 @@ def build_ultrasound_datalist(
         patient_regex: finds the patient in a path, such as ``"^(p\d+)_"``; default: by the Patient ID of DICOM files.
         class_names: names of the class folders in the order of their labels (or one string with commas); default: the
             views PLAX, PSAX, A2C, A4C in this order, then all others sorted.
-        masks: folder of the masks; default: there are none.
+        masks: folder of the masks; default: no masks.
         validation_fraction: share of validation, if there are no split folders.
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.

@@ -38,7 +38,7 @@ def join(parts: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> Fit | None:
         fit: finds the fan of some evidence.
 
     Returns:
-        The common fit, or None if the areas are no parts of one sector.
+        The common fit, or None if the areas are not parts of one sector.
     """
     both = union([one.evidence for one in parts])
     common = Fit(fit(both), both, bridged=any(one.bridged for one in parts))
@@ -56,7 +56,7 @@ def bridge(parts: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> Fit | None:
         fit: finds the fan of some evidence.
 
     Returns:
-        The common fit, or None if the areas are no parts of one sector.
+        The common fit, or None if the areas are not parts of one sector.
     """
     both = union([one.evidence for one in parts])
     between = _hull(both.weight > 0) & (both.weight < 0)
@@ -66,7 +66,7 @@ def bridge(parts: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> Fit | None:
 
 
 def extends_to(larger: Fit, smaller: Fit) -> bool:
-    """Whether an area lies about between the outer beams, or between the first and the last depth, of a fan."""
+    """Whether an area lies roughly between the outer beams of a fan, or between its first and its last depth."""
     margins = larger.fan.margins(*larger.evidence.weight.shape)[:4, smaller.evidence.weight > 0]
     reach = 3 + 0.15 * np.sqrt(larger.size)
     return any(np.mean(pair.min(axis=0) > -reach) > 0.85 for pair in (margins[:2], margins[2:]))

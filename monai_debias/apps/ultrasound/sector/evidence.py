@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What speaks for a place's being inside the ultrasound sector: it moves like speckle, or it looks like it."""
+"""Evidence that a place is inside the ultrasound sector: it moves like speckle, or looks like it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 # All levels are in grey levels of 255.
-_CELLS = (
-    110  # the shorter side of the image in cells: finer gains nothing, a cell must hold some pixels to average over
-)
+_CELLS = 110  # along the shorter side of the image; finer gains nothing, since a cell averages over its pixels
 _LEAST_MOTION = 0.15  # one pixel in a cell of four that changes by one level between every second pair of frames
 _LEAST_TEXTURE = 1.0  # ringing of JPEG around text stays below
 _AGAINST = -1.0  # weight of a cell without sign of tissue; dark tissue has none either, so this is weak

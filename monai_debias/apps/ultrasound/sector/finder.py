@@ -41,9 +41,9 @@ class Sector:
 
     Attributes:
         mask: (rows, columns), one fan or the union of several.
-        confidence: 0 to 1, the smallest of shares: how much of the fan and of the tissue is in both, how much of the
-            fan's outline has tissue beside it, and what remains if black room beside it belongs to the sector or if
-            faint tissue beyond the edges does. Of a still it is 0.6 times that.
+        confidence: 0 to 1, the smallest of four shares: the overlap of fan and tissue (intersection over union); the
+            part of the fan's outline that has tissue beside it; and how much of the sector the fan covers if black
+            room beside it, or if faint tissue beyond its edges, belongs to the sector. For a still, 0.6 times that.
         doubts: what speaks against it, in words.
     """
 
@@ -160,9 +160,9 @@ def _sector(
 
 
 def _in_words(fits: Sequence[Fit], left_out: Sequence[Fit]) -> tuple[str, ...]:
-    gap = "a black gap across the sector was bridged; areas that far apart may be pictures of their own"
+    gap = "a black gap across the sector was bridged; areas that far apart may be separate pictures"
     several = f"{len(fits)} areas were taken for sectors of their own"
-    less = f"{len(left_out)} areas were left out that look like no sector, or like a part that does not fit"
+    less = f"{len(left_out)} areas were left out: they do not look like a sector, or do not fit the others"
     return (*[gap] * any(one.bridged for one in fits), *[several] * (len(fits) > 1), *[less] * bool(left_out))
 
 

@@ -26,15 +26,14 @@ _PER_SHEET = 40
 def sectors(source: str, out: str, mask: str | None = None, progress: bool = True) -> None:
     """Find the ultrasound sector of every image, and write masks, contact sheets and a table to check them by.
 
-    Writes OUT/masks/….png, OUT/sectors.csv, and OUT/contact_sheet_1.png and so on with the least sure masks first. To
-    mend a mask, edit its PNG (white = sector) and run the command again: a mask that was edited is kept, and counts
-    from then on. Where SOURCE has a datalist.json, its items are completed with the paths of the masks, so that a
-    bundle trains with them; items with a mask of their own keep it. The sheets show the images as they are, with
-    whatever text is burned into them. What is not ultrasound is listed in OUT/left_out.csv. The exit code is 1 if an
-    image has no mask.
+    Writes OUT/masks/….png, OUT/sectors.csv, and OUT/contact_sheet_1.png and so on with the least certain masks first.
+    To correct a mask, edit its PNG (white = sector) and run the command again: an edited mask is kept. Where SOURCE has
+    a datalist.json, the paths of the masks are added to its items, so that a bundle trains with them; items with a mask
+    of their own keep it. The sheets show the images as they are, with whatever text is burned into them. What is not
+    ultrasound is listed in OUT/left_out.csv. The exit code is 1 if an image has no mask.
 
     Args:
-        source: a data-set directory with a datalist.json, such a file, or any folder or file of ultrasound.
+        source: a data-set directory with a datalist.json, that file itself, or any folder or file of ultrasound.
         out: the folder to write to.
         mask: a mask file for all images of the source, such as those of one scanner, instead of finding sectors.
         progress: whether to show a progress bar.
@@ -44,7 +43,7 @@ def sectors(source: str, out: str, mask: str | None = None, progress: bool = Tru
     content = read_datalist(datalist) if datalist.is_file() else None
     files, not_tried = _files_of(content, datalist.parent, target) if content else _files_below(where, target)
     if content and not files:
-        print(f"each image of {datalist} names a mask already; there is none to find")
+        print(f"every image in {datalist} already has a mask; there is nothing to do")
         return
     directory = datalist.parent if content or where.is_dir() else where.parent
     rows, left_out = find_sector_masks(files, directory, target, mask, progress)
@@ -82,7 +81,7 @@ def _files_of(content: Mapping[str, Any], directory: Path, out: Path) -> FoundFi
 
 
 def _files_below(where: Path, out: Path) -> FoundFiles:
-    """The files of a folder, without what this command wrote there."""
+    """The files of a folder, except those that this command wrote there."""
 
     def is_other(file: str) -> bool:
         return not Path(file).resolve().is_relative_to(out.resolve())
@@ -109,7 +108,7 @@ def _write_sheets(rows: Sequence[SectorRow], out: Path) -> None:
 
 
 def _complete(content: Mapping[str, Any], rows: Iterable[SectorRow], datalist: Path) -> None:
-    """Write the paths of the masks into the items of the datalist."""
+    """Add the paths of the masks to the items of the datalist."""
     masks = {row.image: row.mask for row in rows if row.mask is not None}
     for item in _items(content):
         image = Path(os.path.abspath(datalist.parent / item["image"]))

@@ -33,14 +33,15 @@ _TILE = 200  # pixels along the longer side of what is kept for the contact shee
 
 @dataclass(frozen=True)
 class SectorRow:
-    """What became of one image.
+    """The result for one image.
 
     Attributes:
         image: its path relative to the data-set directory.
         mask: path of its mask, None if there is none.
-        method: ``"regions"``, ``"clip"`` or ``"still"`` as of the transform; ``"by hand"``, ``"given"``, or ``"none"``.
-        confidence: 0 to 1, see :class:`~monai_debias.apps.ultrasound.sector.finder.Sector`; 1 for a mask by hand or
-            given.
+        method: ``"regions"``, ``"clip"`` or ``"still"``, as in the transform; ``"by hand"``, ``"given"``, or
+            ``"none"``.
+        confidence: 0 to 1, see :class:`~monai_debias.apps.ultrasound.sector.finder.Sector`; 1 for a mask that was
+            edited by hand or given.
         area: share of the image that the mask covers.
         doubts: what speaks against the mask, or why there is none.
         picture: (rows, columns) a small copy of the first frame, in [0, 1]; None if the image cannot be read.
@@ -67,17 +68,17 @@ def find_sector_masks(
 ) -> tuple[list[SectorRow], list[LeftOut]]:
     """Write the sector mask of each image as ``OUT/masks/PATH.png``, with the path relative to the directory.
 
-    A mask that is there and was edited, or put there by hand, is left as it is; it has to fit its image.
+    A mask that was edited or put there by hand is kept; it has to fit its image.
 
     Args:
         files: the images.
-        directory: what their paths are written relative to.
+        directory: the folder that their paths are written relative to.
         out: the folder for the masks.
         mask: a mask file to take for all images instead of finding their sectors.
         progress: whether to show a progress bar (with tqdm).
 
     Returns:
-        A row for each image, the least sure first, and the files that are not ultrasound.
+        A row for each image, the least certain first, and the files that are not ultrasound.
 
     Raises:
         ValueError: if the file ``mask`` is not a mask.
@@ -146,7 +147,7 @@ def _fitting(mask: NDArray[np.bool_], size: tuple[int, ...], what: str) -> NDArr
 
 
 def _relative(path: Path, directory: Path) -> str:
-    """The path below the directory; of one beside it the last part that is unlike the directory's."""
+    """The path below the directory; of a file outside of it, ``beside/`` and its whole path."""
     path, directory = path.absolute(), directory.absolute()
     if path.is_relative_to(directory):
         return path.relative_to(directory).as_posix()

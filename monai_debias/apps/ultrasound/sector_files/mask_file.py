@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A mask as a PNG that remembers what was written into it, so that a mask that was edited by hand is known as such."""
+"""A mask as a PNG with a digest of what was written into it, by which a mask that was edited by hand is recognised."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         (rows, columns).
 
     Raises:
-        ValueError: if it has more dimensions, or values other than two; it names the file.
+        ValueError: if it has more dimensions, or other values than 0 and 1, or 0 and 255; it names the file.
     """
     reader = UltrasoundReader()
     array, _ = reader.get_data(reader.read(path))
@@ -62,7 +62,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
 
 def is_edited(path: Path) -> bool:
-    """Tell whether a mask is there that is not as :func:`write_mask` left it.
+    """Tell whether there is a mask that differs from what :func:`write_mask` wrote.
 
     Args:
         path: the file.

@@ -18,11 +18,11 @@ __all__ = ["sector_sheet"]
 
 _ACROSS = 5
 _OUTLINE, _UNSURE = "#ff5533", "#c01818"
-_LONGEST = 30  # letters of a path
+_LONGEST = 30  # characters of a path that are shown
 
 
 class _Row(Protocol):
-    """What a tile shows, see ``monai_debias.sectors.SectorRow``."""
+    """What a tile shows, see :class:`~monai_debias.apps.ultrasound.sector_files.find_all.SectorRow`."""
 
     @property
     def image(self) -> str: ...

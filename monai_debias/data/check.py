@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A look at every image and mask of a datalist before a training does it: what is wrong, file by file."""
+"""Check every image and mask of a datalist before a training reads them: what is wrong, file by file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Defect(NamedTuple):
         section: the section of the datalist, "" for the whole file.
         item: place of the item in the section, from 0; None for the whole section.
         file: the image or mask, "" where it is not about one.
-        detail: what was found, in words; nothing of a patient.
+        detail: what was found, in words, without patient data.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Defect(NamedTuple):
 
 @dataclass
 class _Item:
-    """An item of the datalist, and what a look at its files told."""
+    """An item of the datalist, and what was found in its files."""
 
     section: str
     number: int
@@ -69,7 +69,7 @@ class _Item:
 def check_datalist(
     datalist: str | os.PathLike, reader: ImageReader | str | None = None, num_workers: int = 2, progress: bool = True
 ) -> list[Defect]:
-    """Go through all images and masks of a datalist once, and list what is wrong; a bad file does not stop it.
+    """Read all images and masks of a datalist once, and list what is wrong; a bad file does not stop the check.
 
     The kinds of defects, in the order of the list:
 
@@ -82,8 +82,9 @@ def check_datalist(
     - ``missing``: a file is not there; ``unreadable``: the reader refuses it, with its reason; ``not finite``: an image
       has NaN or infinite values; ``constant``: an image has one value only;
     - ``shape mismatch``: a mask does not have the size of its image;
-    - ``not binary``: a mask has other values than 0 and 1 (or 0 and 255, or booleans); ``empty``, ``full``: it has none
-      or all of the image; ``inverted``: it covers more than half of the image's rim, and more of it than of the rest;
+    - ``not binary``: a mask has other values than 0 and 1 (or 0 and 255, or booleans); ``empty``, ``full``: it covers
+      none or all of the image; ``inverted``: it covers more than half of the image's border (one pixel wide), and more
+      of the border than of the rest;
     - ``area outlier``: a mask covers less than half or more than twice the median share of the image, and is more than
       5 robust standard deviations (1.4826 times the median absolute deviation) from it; judged with 5 masks or more;
     - ``duplicate``: images have the same pixels, within a section or in two; test sections may share images with each
@@ -91,7 +92,7 @@ def check_datalist(
 
     Args:
         datalist: the data-set directory, or its JSON file; see :func:`~monai_debias.data.datalist.load_datalist`.
-        reader: what reads images and masks, a ``monai.data.ImageReader`` or its dotted name; default:
+        reader: the reader of images and masks, a ``monai.data.ImageReader`` or its dotted name; default:
             :class:`~monai_debias.data.reader.ImageFileReader`.
         num_workers: number of threads that read files, 1 or more.
         progress: whether to show a progress bar, if tqdm is installed.
@@ -101,7 +102,7 @@ def check_datalist(
 
     Raises:
         FileNotFoundError: if there is no datalist.
-        ValueError: if it is not JSON of the layout at all.
+        ValueError: if it is not JSON of this layout.
 
     Example:
         >>> import tempfile
@@ -133,7 +134,7 @@ def check_datalist(
 
 
 def _sound_items(sections: Mapping[str, Sequence[Any]], directory: Path) -> Iterator[_Item]:
-    """The items whose files can be looked at: those with an image, whatever else they lack."""
+    """The items whose files can be checked: those with an image, whatever else they lack."""
     for section, entries in sections.items():
         for number, entry in enumerate(entries):
             if isinstance(entry, Mapping) and not keys_without_path(entry):
@@ -167,14 +168,14 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
 
 
 def _labels_of(label: Any) -> list[str]:
-    """The keys, among the file's labels, of what an item has: its class, or all that is there."""
+    """The keys, among the file's labels, that an item has: its class, or every label that is 1."""
     if isinstance(label, list):
         return [str(number) for number, entry in enumerate(label) if entry == 1]
     return [str(label)]
 
 
 class _Look:
-    """A look at the files of one item; whatever a file does, the item comes back."""
+    """Checks the files of one item and returns it with its defects; a bad file raises no error."""
 
     def __init__(self, reader: ImageReader) -> None:
         self.reader = reader
@@ -201,7 +202,7 @@ class _Look:
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
-    """Return the array, if it is one of numbers; the reader may be one that takes anything."""
+    """Return the array if it holds numbers; a reader of the user's may return anything."""
     if array.size == 0 or array.dtype.kind not in "buif":
         raise ValueError(f"has shape {array.shape} and values of type {array.dtype}, expected numbers.")
     return array
@@ -229,13 +230,13 @@ def _judge_mask(item: _Item, mask: np.ndarray, image_shape: tuple[int, ...] | No
     elif region.all():
         item.add("full", file, "is 1 everywhere: there is no background")
     elif looks_inverted(region):
-        item.add("inverted", file, "marks the image's rim more than the rest; 1 is the region of interest")
+        item.add("inverted", file, "covers more of the image's border than of the rest; 1 is the region of interest")
     else:
         item.area = float(region.mean())
 
 
 def _digest(image: np.ndarray) -> str:
-    """The same for the same pixels, whatever the type of file or of numbers."""
+    """A digest of the pixels, the same for any file format or number type."""
     bytes_ = image.astype(np.uint8) if image.min() >= 0 and image.max() <= 255 else image
     values = bytes_ if np.array_equal(bytes_, image) else image.astype(np.float64)
     return hashlib.sha256(repr(values.shape).encode() + np.ascontiguousarray(values).tobytes()).hexdigest()
@@ -255,7 +256,7 @@ def _area_outliers(items: Iterable[_Item]) -> Iterator[Defect]:
 
 
 def _duplicates(items: Iterable[_Item]) -> Iterator[Defect]:
-    """A defect for each item whose pixels an earlier one has."""
+    """A defect for each item with the same pixels as an earlier one."""
     earlier: dict[str, list[_Item]] = defaultdict(list)
     for item in items:
         for other in earlier[item.digest] if item.digest else []:
@@ -264,7 +265,7 @@ def _duplicates(items: Iterable[_Item]) -> Iterator[Defect]:
             )
             if not paired:
                 contradiction = "" if item.label == other.label else f", and the labels {other.label} and {item.label}"
-                detail = f"has the pixels of {other.section} {other.number} ({other.image}){contradiction}"
+                detail = f"has the same pixels as {other.section} {other.number} ({other.image}){contradiction}"
                 yield Defect("duplicate", item.section, item.number, item.image, detail)
                 break
         earlier[item.digest].append(item)

@@ -23,12 +23,12 @@ def check(
     progress: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Go through all images and masks of a datalist once and print what is wrong, file by file.
+    """Read all images and masks of a datalist once and print what is wrong, file by file.
 
-    Files that are unreadable, masks that do not fit their image, are not binary, empty, full, inverted or of unlikely
-    area, duplicates, patients in two splits, labels that a split lacks, items without label or patient. See
-    monai_debias.data.check_datalist for the rules. The exit code is 0 if nothing was found, 1 if
-    something was, 2 if there is no such datalist.
+    It finds files that cannot be read; masks that do not fit their image, or that are not binary, empty, full, inverted
+    or of an unusual area; duplicates; patients in two splits; labels that a split lacks; items without label or
+    patient. See monai_debias.data.check_datalist for the rules. The exit code is 0 if nothing was found, 1 if something
+    was, 2 if there is no such datalist.
 
     Args:
         datalist: the data-set directory, or its JSON file.
@@ -50,7 +50,7 @@ def check(
 
 
 def defect_table(defects: Sequence[Defect]) -> str:
-    """The defects as text, by kind; of many of one kind the first ones.
+    """The defects as text, by kind; at most 20 of each kind.
 
     Args:
         defects: from :func:`check_datalist`.

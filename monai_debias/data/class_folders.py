@@ -43,10 +43,10 @@ def find_class_folders(directory: Path, ignored: Collection[Path] = ()) -> tuple
 
     Args:
         directory: the data-set directory.
-        ignored: files and folders in it that belong to no class, and are not to be told of.
+        ignored: files and folders in it that belong to no class and are not reported.
 
     Returns:
-        The folders, and what is in none of them.
+        The folders, and the files that are in none of them.
 
     Raises:
         ValueError: if there are no folders, or both those of splits and others, or two for one split.
@@ -77,7 +77,7 @@ def files_of(folder: ClassFolder) -> tuple[list[ClassFile], list[LeftOut]]:
         folder: the folder.
 
     Returns:
-        The files to try, and what is not even to be tried.
+        The files to read, and what is left out without being read.
 
     Raises:
         FileNotFoundError: if the folder is empty.
@@ -95,14 +95,16 @@ def class_order(found: set[str], class_names: Sequence[str] | None, directory: P
 
     Args:
         found: names of the folders.
-        class_names: the order that is asked for; None for that of the alphabet.
+        class_names: the wanted order; None for alphabetical order.
         directory: the data-set directory, for the messages.
 
     Raises:
-        ValueError: if there are fewer than two classes, or others than those that are asked for.
+        ValueError: if there are fewer than two classes, or other classes than ``class_names``.
     """
     if len(found) < 2:
-        raise ValueError(f"{directory} has {len(found)} class ({', '.join(found) or 'none'}); a classifier needs two.")
+        raise ValueError(
+            f"{directory} has {len(found)} class ({', '.join(found) or 'none'}); a classifier needs two or more."
+        )
     if class_names is not None and sorted(class_names) != sorted(found):
         raise ValueError(
             f"class_names are {', '.join(class_names)}, but the folders of {directory} are {', '.join(sorted(found))}."

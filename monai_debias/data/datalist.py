@@ -20,7 +20,7 @@ __all__ = ["load_datalist", "read_datalist", "test_sections"]
 
 _HOW_TO_BUILD = (
     "build one with `python -m monai_debias datalist folder {directory}` (own images, in a folder for each class), or "
-    "see `python -m monai_debias datalist` and `python -m monai_debias demo-data` for the data sets that it knows."
+    "see `python -m monai_debias datalist` and `python -m monai_debias demo-data` for the data sets that they know."
 )
 
 
@@ -33,20 +33,20 @@ def load_datalist(
     The file is a JSON object in MONAI's (decathlon) style: ``description``, ``labels`` ({"0": "benign", …}) and one
     list of items for each section, such as ``training``, ``validation``, ``test`` or several whose names begin with
     ``test_``. An item has ``image``, ``label``, ``patient_id`` (str), and may have ``mask`` and other keys.
-    The label is a class (int); or where several can be there at once a list with 1, 0 or null for each of ``labels``,
-    null or -1 where it is not known. A path that is null or empty counts as none, thus some items may have a mask
+    The label is a class (int) or, where several can be true at once, a list with 1, 0 or null for each of ``labels``,
+    null or -1 where it is not known. A path that is null or empty counts as none, so that some items may have a mask
     and others not.
 
     Args:
         dataset_dir: the directory; the paths in the file (keys of ``PATH_KEYS``) are relative to it.
         section: name of the section.
-        class_names: what the classes are called by the network that is to learn them, in the order of its outputs; the
-            ``labels`` of the file must be the same.
+        class_names: names of the classes in the order of the network's outputs; the ``labels`` of the file must be the
+            same.
 
     Returns:
         The items, with the paths resolved to strings, the patient as a string, a list of labels as an array (K,) of
-        float32 with -1 for null, and the place in the file (such as
-        ``"training 17"``, from 0) under the key ``"item"``.
+        float32 with -1 for null, and the place in the file (such as ``"training 17"``, counted from 0) under the key
+        ``"item"``.
 
     Raises:
         FileNotFoundError: if the directory, its ``datalist.json`` or a file of the section is missing.
@@ -76,7 +76,7 @@ def load_datalist(
         raise ValueError(
             f"{directory / DATALIST_NAME} has the classes {', '.join(labels.values())}, but the network is made for "
             f"{', '.join(class_names)}; train with the data's class_names (a bundle: "
-            f'--class_names "{list(labels.values())}"), or bring both to one order.'
+            f'--class_names "{list(labels.values())}"), or give both the same names in the same order.'
         )
     where = f"section {section!r} of {directory / DATALIST_NAME}"
     check_items(content[section], labels, where)
@@ -138,7 +138,7 @@ def read_datalist(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the data-set directory {directory} has no {path.name}; {how}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors write the mark of UTF-8
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors write a byte order mark
     except ValueError as error:  # of the JSON, or of the encoding
         raise ValueError(f"{path} is not valid JSON ({error}); {how}") from error
     if not isinstance(content, dict):
@@ -150,7 +150,7 @@ def read_datalist(path: Path) -> dict[str, Any]:
 
 
 def _array(label: Any) -> dict[str, Any]:
-    """An entry with a list of labels as an array, which a batch stacks; none of a class."""
+    """A list of labels as an array, which can be stacked into a batch; no entry for a class."""
     if not isinstance(label, list):
         return {}
     return {"label": np.array([-1 if entry is None else entry for entry in label], dtype=np.float32)}

@@ -27,13 +27,13 @@ __all__ = [
 DATALIST_NAME = "datalist.json"
 #: keys of an item that hold a path, relative to the data-set directory in the file
 PATH_KEYS = ("image", "mask")
-#: key of a loaded item that holds its place in the file, such as "training 17": a name for messages that tells nothing
-#: of the patient
+#: key of a loaded item that holds its place in the file, such as "training 17": a name for messages that reveals
+#: nothing about the patient
 ITEM_KEY = "item"
 
 
 def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return the item with whole paths, and without those that are null or empty; ``~`` is expanded.
+    """Return the item with full paths, and without those that are null or empty; ``~`` is expanded.
 
     Args:
         item: an item of the file.
@@ -44,7 +44,7 @@ def resolve_paths(item: Mapping[str, Any], directory: Path) -> dict[str, Any]:
 
 
 def as_written(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file holds of an item: not its place, no path that is null or empty, and labels as a list.
+    """The item as the file holds it: without its place and paths that are null or empty, and with labels as a list.
 
     Args:
         item: an item of a section, as it is loaded or as it is to be saved.
@@ -56,7 +56,7 @@ def as_written(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def keys_without_path(item: Mapping[str, Any]) -> list[str]:
-    """Which of the keys that are to hold a path hold something else.
+    """The keys that should hold a path but hold something else.
 
     Args:
         item: an item of the file.
@@ -65,12 +65,12 @@ def keys_without_path(item: Mapping[str, Any]) -> list[str]:
 
 
 def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str) -> Iterator[tuple[int | None, str]]:
-    """Go through what is wrong with a section, apart from its files.
+    """List what is wrong with a section, apart from its files.
 
     Args:
         items: the items of the section, as they are in the file.
         labels: the file's names of the classes.
-        where: what messages call the section.
+        where: name of the section in messages.
 
     Yields:
         The number of the item, or None for the section as a whole, and a sentence that says what is wrong.
@@ -88,7 +88,7 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
         yield None, f"{where} has both classes and lists of labels, expected one of the two for all items"
     elif len(found) == 1 and found <= labels.keys():
         only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
-        yield None, f"{only}; to learn or to judge a classification takes two"
+        yield None, f"{only}; training and evaluating a classifier take two or more"
 
 
 def check_items(items: Sequence[Any], labels: Mapping[str, str], where: str) -> None:
@@ -98,7 +98,7 @@ def check_items(items: Sequence[Any], labels: Mapping[str, str], where: str) -> 
 
 
 def check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
-    """Raise a FileNotFoundError if a file of a section is missing; its items have whole paths."""
+    """Raise a FileNotFoundError if a file of a section is missing; its items have full paths."""
     paths = [str(item[key]) for item in items for key in PATH_KEYS if key in item]
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the ``datalist.json`` of a data-set directory, once it is known to be one that can be read and used."""
+"""Writes the ``datalist.json`` of a data-set directory, after checking that it can be read and used."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def save_datalist(
         raise FileNotFoundError(f"the data-set directory {directory} does not exist.")
     target = refuse_existing(directory, overwrite)
     if not sections:
-        raise ValueError("there are no sections to save.")
+        raise ValueError("sections is empty, expected one or more, such as training with a list of items.")
     names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))
     names = {str(label): name for label, name in names.items()}
     content: dict[str, Any] = {"description": description, "labels": names}
     for section, items in sections.items():
         if section in ("description", "labels"):
-            raise ValueError(f"a section cannot be named {section!r}.")
+            raise ValueError(f"a section cannot be named {section!r}, which is another key of the file; rename it.")
         content[section] = [
             {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in as_written(item).items()}
             for item in items
@@ -90,7 +90,7 @@ def save_datalist(
 
 
 def refuse_existing(directory: Path, overwrite: bool) -> Path:
-    """Check that a datalist may be written, which a builder asks before it reads the files, since that may take long.
+    """Check that a datalist may be written; builders do so before they read the files, which may take long.
 
     Args:
         directory: the data-set directory.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Which samples can give another image their background; what is wrong with one is said before the training."""
+"""Which samples can give another image their background; bad ones are reported before the training begins."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["find_donors"]
 
 
 def find_donors(samples: Any, keys: Sequence[Hashable], mask_key: Hashable) -> list[int]:
-    """Find the samples that have a mask, and look at their masks and sizes.
+    """Find the samples that have a mask, and check their masks and sizes.
 
     Args:
         samples: sequence or data set of samples with arrays or tensors; each is read once.
-        keys: keys of the images (C, spatial...); one that a sample lacks is passed over.
+        keys: keys of the images (C, spatial...); a key that a sample lacks is skipped.
         mask_key: key of the masks (1, spatial...).
 
     Returns:

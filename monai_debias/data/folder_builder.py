@@ -71,14 +71,13 @@ def build_folder_datalist(
         patient_regex: regular expression that finds the patient in the path below the class folder, with ``/``, which
             for files directly in it is the file name; its first group is the patient. Examples: ``"^(p\d+)_"`` for
             ``p012_frame3.png``, ``"^([^/]+)/"`` for a folder per patient; ``"(.*)"`` makes each file a patient. If
-            given, it counts for DICOM files, too.
+            given, it is used for DICOM files, too.
         class_names: names of the class folders in the order of their labels (or one string with commas); default:
             alphabetical order.
         masks: folder of the masks; default: no masks.
-        reader: what reads the files, an image reader of MONAI, of this package or of your own, or its dotted name,
-            such as ``"monai.data.NibabelReader"``; default:
-            :class:`~monai_debias.data.reader.ImageFileReader`, which decodes the last frame to see that the file is
-            whole.
+        reader: the reader of the files, an image reader of MONAI, of this package or your own, or its dotted name, such
+            as ``"monai.data.NibabelReader"``; default: :class:`~monai_debias.data.reader.ImageFileReader`, which
+            decodes the last frame to make sure that the file is complete.
         validation_fraction: share of validation, if there are no split folders.
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a job over a folder, and what of the folder is not worth a try."""
+"""The files in a folder that may be images, and those that need not be opened to know that they are not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class FoundFiles(NamedTuple):
     """What a search found.
 
     Attributes:
-        files: paths of the files to try, in order of their names.
-        left_out: what is not even to be tried.
+        files: paths of the files to read, in order of their names.
+        left_out: what is left out without being read.
     """
 
     files: list[str]
@@ -33,10 +33,10 @@ class FoundFiles(NamedTuple):
 def find_files(path: str | Path) -> FoundFiles:
     """List the files at a path: the file itself, or all below a folder.
 
-    Whatever may be an image is listed, without being opened: the names of DICOM files tell nothing, so that
-    only the reader can say which they are. Hidden files and folders, empty files, pipes, sockets, devices, folders that
-    this user cannot open and links that lead nowhere are left out. A link to a folder is followed, but not to one that
-    is searched anyway, or that the link is in.
+    Whatever may be an image is listed, without being opened: DICOM files may have any name, so that only the reader can
+    recognise them. Hidden files and folders, empty files, pipes, sockets, devices, folders that this user cannot open
+    and links that lead nowhere are left out. A link to a folder is followed, unless that folder is searched anyway or
+    contains the link.
 
     Args:
         path: a file or a folder.
@@ -65,7 +65,7 @@ def find_files(path: str | Path) -> FoundFiles:
 
 
 def candidate(path: Path) -> Path | LeftOut:
-    """Tell whether a file is worth a try, without opening it.
+    """Tell whether a file may be an image, without opening it.
 
     Args:
         path: the file.
@@ -100,7 +100,7 @@ def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:
 
 
 def _is_new(target: Path, roots: set[Path]) -> bool:
-    """Tell whether nothing of a folder is searched yet, and if so, count it as searched."""
+    """Tell whether no part of a folder has been searched yet, and if so, count it as searched."""
     if any(target.is_relative_to(root) or root.is_relative_to(target) for root in roots):
         return False
     roots.add(target)

@@ -40,8 +40,8 @@ def corrupt_labels(
 ) -> list[dict[str, Any]]:
     """Corrupt the labels of a datalist, and keep the clean label beside the corrupted one.
 
-    Only for training items: validation and test sections keep their labels, or the errors would be measured against
-    errors. Which mode to take:
+    Only for training items: validation and test sections keep their labels, otherwise errors would be measured against
+    wrong labels. The modes:
 
     - ``"symmetric"``, for class indices: ``round(rate * N)`` samples get one of the other classes, each with the same
       probability. Rare classes become more frequent.
@@ -115,7 +115,7 @@ def _check_arguments(
     items: Sequence[Mapping[str, Any]], mode: str, num_classes: int | None, keys: tuple[str, ...]
 ) -> None:
     if not items:
-        raise ValueError("there are no items to corrupt.")
+        raise ValueError("items is empty, expected the training items of a datalist.")
     if mode == "symmetric" and num_classes is None:
         raise ValueError('mode "symmetric" draws from the other classes: set num_classes.')
     if num_classes == 1 and mode != "flip":
@@ -166,7 +166,7 @@ def _label_values(label: Any, where: str, mode: str, num_classes: int | None) ->
         raise ValueError(f"the label of {where} is {label!r:.80}, expected a class from 0 to num_classes - 1.")
     if is_vector and not np.isin(values, (0, 1)).all():
         raise ValueError(
-            f"the label of {where} is {label!r:.80}, expected 0 and 1 only: soft labels are not corrupted."
+            f"the label of {where} is {label!r:.80}, expected 0 and 1 only: soft labels cannot be corrupted."
         )
     if is_vector and (not values.size or (num_classes is not None and values.size != num_classes)):
         expected = "1 or more" if num_classes is None else num_classes
@@ -175,7 +175,7 @@ def _label_values(label: Any, where: str, mode: str, num_classes: int | None) ->
 
 
 def _like(label: Any, values: NDArray[np.int64]) -> Any:
-    """The values with the type of the label, and the types of its entries."""
+    """The values with the type of the label, and its entries with the types of the old ones."""
     if isinstance(label, torch.Tensor):
         return convert_to_dst_type(np.asarray(values), label)[0]
     if isinstance(label, np.ndarray):

@@ -1,9 +1,9 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are left out of a job, each with the reason: never in silence, and never to the harm of the others.
+"""Files that are left out of a job, each with the reason: never silently, and without stopping the job.
 
 Folders hold more than images: reports and presentation states in a study, ``DICOMDIR``, ``Thumbs.db``, a table of
-the labels. A job over a folder leaves them out, and what is damaged, and says so: in its log, and in ``left_out.csv``.
+the labels. A job over a folder leaves out these and damaged files, and reports them in its log and ``left_out.csv``.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class LeftOut(NamedTuple):
 
     Args:
         file: its path.
-        kind: ``"unrelated"`` for what is something else, ``"unreadable"`` for what is damaged, empty, of an
-            unsupported kind, or closed to this user.
-        reason: what is known of it.
+        kind: ``"unrelated"`` for a file that is something else, ``"unreadable"`` for one that is damaged, empty, of an
+            unsupported kind, or not accessible to this user.
+        reason: why it is left out.
     """
 
     file: str
@@ -58,11 +58,11 @@ class LeftOut(NamedTuple):
         """Turn an error into the reason for leaving a file out.
 
         Args:
-            error: an error, or one that was raised because of it, as MONAI's transforms do.
+            error: the error about the file, or one that was raised from it, as MONAI's transforms do.
             file: the file that it is about.
 
         Returns:
-            The reason, or None if the error is of another kind than those of a file that cannot be read.
+            The left-out file, or None if the error is not about a file that cannot be read.
 
         Example:
             >>> LeftOut.because_of(FileReadError("a.dcm: is cut short."), "a.dcm").reason
@@ -81,7 +81,7 @@ def read_or_leave_out(read: Callable[[], Value], file: str | os.PathLike[str]) -
     """Read a file, or say why it cannot be read.
 
     Args:
-        read: what reads it.
+        read: a function that reads it.
         file: its path.
 
     Returns:
@@ -101,7 +101,7 @@ def read_or_leave_out(read: Callable[[], Value], file: str | os.PathLike[str]) -
 
 
 class LeftOutError(ValueError):
-    """Files had to be left out, although none was to be, or until none remained; the message names the first."""
+    """Files had to be left out although that was forbidden, or no file was left; the message names the first ones."""
 
 
 def refuse_left_out(left_out: Sequence[LeftOut], why: str) -> NoReturn:
@@ -118,10 +118,10 @@ def refuse_left_out(left_out: Sequence[LeftOut], why: str) -> NoReturn:
 
 
 def check_strict(strict: bool, left_out: Sequence[LeftOut]) -> None:
-    """Raise an error if files are left out of a job that is to be strict.
+    """Raise an error if files are left out of a strict job.
 
     Args:
-        strict: whether it is.
+        strict: whether the job is strict.
         left_out: the files.
 
     Raises:
@@ -135,7 +135,7 @@ def log_left_out(logger: logging.Logger, left_out: Sequence[LeftOut], used: int)
     """Log how many files are used and left out: as a warning that names the first, if any is left out.
 
     Args:
-        logger: where to.
+        logger: the logger to write to.
         left_out: the files.
         used: number of the others.
     """
@@ -154,11 +154,11 @@ def save_left_out(path: str | os.PathLike[str], left_out: Sequence[LeftOut]) -> 
     """
     write_csv(path, LeftOut._fields, left_out)
     if left_out:
-        logging.getLogger(__name__).warning("what is left out is listed in %s", path)
+        logging.getLogger(__name__).warning("the files that are left out are listed in %s", path)
 
 
 def report_left_out(directory: Path, left_out: Sequence[LeftOut], used: int, strict: bool) -> None:
-    """Say in every way what a data set is built without.
+    """Report the files that a data set is built without: in ``left_out.csv`` and in the log.
 
     Args:
         directory: where ``left_out.csv`` is written.
@@ -167,7 +167,7 @@ def report_left_out(directory: Path, left_out: Sequence[LeftOut], used: int, str
         strict: whether a file that is left out is an error.
 
     Raises:
-        LeftOutError: if ``strict`` and there are such files; the table is written nevertheless.
+        LeftOutError: if ``strict`` and there are such files; the table is written all the same.
     """
     save_left_out(directory / LEFT_OUT_NAME, left_out)
     log_left_out(logging.getLogger(__name__), left_out, used)

@@ -1,9 +1,10 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What counts as a mask in a file: two values, the pixels of its image, something inside.
+"""What counts as a mask in a file: two values, the size of its image, something inside.
 
-Masks come as 0 and 1, as booleans, or as 0 and 255 in a picture. Anything else is not a mask but a picture of one: grey
-edges come from anti-aliasing, from JPEG, or from resizing with interpolation, and no program should guess where to cut.
+Masks are stored as 0 and 1, as booleans, or as 0 and 255 in a picture. Anything else is not a mask but a picture of
+one: grey edges come from anti-aliasing, from JPEG, or from resizing with interpolation, and no program should guess a
+threshold.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def channel_first(array: np.ndarray, meta: Mapping[str, Any]) -> np.ndarray:
         meta: its meta dict, which tells where the channels are.
     """
     channel = meta.get(MetaKeys.ORIGINAL_CHANNEL_DIM, "no_channel")
-    if channel == "no_channel" or channel != channel:  # NaN is MONAI's newer word for it
+    if channel == "no_channel" or channel != channel:  # newer versions of MONAI write NaN
         return array[None]
     return np.moveaxis(array, int(channel), 0)
 
@@ -91,7 +92,7 @@ def fits_image(mask_size: Sequence[int], image_size: Sequence[int]) -> bool:
 
 
 def looks_inverted(mask: NDArray[np.bool_]) -> bool:
-    """Tell whether a mask marks the background: most of the image's rim, and less of what the rim encloses.
+    """Tell whether a mask marks the background: most of the image's border, and less of the rest.
 
     Args:
         mask: booleans (rows, columns, ...), True = region of interest.

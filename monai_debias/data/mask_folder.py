@@ -25,7 +25,7 @@ _SHOWN = 3
 def match_masks(
     images: Iterable[Path], directory: Path, masks: Path, reader: ImageReader
 ) -> tuple[dict[Path, Path], list[LeftOut]]:
-    """Find the mask of each image: of the same path below its folder, apart from the suffix.
+    """Find the mask of each image, which has the same path below its folder, apart from the suffix.
 
     The log counts and names the images that have no mask.
 
@@ -33,14 +33,14 @@ def match_masks(
         images: the images.
         directory: the folder of the images.
         masks: the folder of the masks.
-        reader: what is to read the masks; files with a suffix that it does not take are none.
+        reader: the reader of the masks; files with a suffix that it does not support are not masks.
 
     Returns:
-        The masks by image, and the files of the folder that are none, or belong to no image.
+        The masks by image, and the files of the folder that are not masks or belong to no image.
 
     Raises:
         FileNotFoundError: if the folder does not exist or is empty.
-        ValueError: if two masks have the name of one image, or none has the name of any.
+        ValueError: if two masks have the name of one image, or no mask has the name of an image.
     """
     if not masks.is_dir():
         raise FileNotFoundError(f"the folder of masks {masks} does not exist.")
@@ -52,7 +52,7 @@ def match_masks(
         by_name[_name(mask, masks)].append(mask)
     for several in by_name.values():
         if len(several) > 1:
-            raise ValueError(f"{several[0]} and {several[1]} are masks of one image: leave one of them.")
+            raise ValueError(f"{several[0]} and {several[1]} are masks of the same image: remove one of them.")
     wanted = {image: _name(image, directory) for image in images}
     matched = {image: by_name[name][0] for image, name in wanted.items() if name in by_name}
     if not matched:
@@ -65,7 +65,7 @@ def match_masks(
     return matched, [
         *found.left_out,
         *_unrelated(others, "does not have the suffix of a mask."),
-        *_unrelated(superfluous, "is a mask of no image."),
+        *_unrelated(superfluous, "is a mask without an image."),
     ]
 
 

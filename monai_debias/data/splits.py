@@ -29,7 +29,7 @@ _Item = Mapping[str, Any]
 
 @expects(sections=MappingOf(ITEMS, key=STRING), patient_key=KEY)
 def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> None:
-    """Check that no patient is in two splits, where a classifier could recognise the patient instead of the disease.
+    """Check that no patient is in two splits: a classifier could recognise the patient instead of the disease.
 
     Sections whose names begin with ``test`` may share patients with each other: paired test sets show the same patients
     under different biases.
@@ -39,7 +39,7 @@ def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "pa
         patient_key: key of the patient in an item.
 
     Raises:
-        ValueError: if patients are in two splits. It says how many and names files of theirs, but not who they are.
+        ValueError: if patients are in two splits. It says how many and names files of one, but not who they are.
         KeyError: if an item has no patient.
 
     Example:
@@ -54,7 +54,7 @@ def check_splits(sections: Mapping[str, Sequence[_Item]], patient_key: str = "pa
 
 
 def shared_patients(sections: Mapping[str, Sequence[_Item]], patient_key: str = "patient_id") -> list[str]:
-    """Say of which two splits patients are in both; see :func:`check_splits`.
+    """Describe each pair of splits that share patients; see :func:`check_splits`.
 
     Args:
         sections: items of each section.
@@ -90,12 +90,12 @@ def split_by_patient(
 ) -> dict[str, list[dict[str, Any]]]:
     """Split items at random so that each patient is in one section and labels are spread as evenly as that allows.
 
-    Patients are taken in random order, those with most items first, and go where most items of their labels are
-    lacking. (scikit-learn's StratifiedGroupKFold makes equal folds only.) The order of the items plays no part.
+    Patients are taken in random order, those with most items first, and each goes to the section that lacks most items
+    of their labels. (scikit-learn's StratifiedGroupKFold makes equal folds only.) The order of the items has no effect.
 
     Args:
         items: dicts with a patient and a label.
-        fractions: share of each section, of sum 1; default: training 0.7, validation 0.1, test 0.2.
+        fractions: share of each section; they sum to 1. Default: training 0.7, validation 0.1, test 0.2.
         seed: seed of the choice.
         patient_key: key of the patient.
         label_key: key of the label; where it is a list, each combination of labels counts as one.
@@ -118,8 +118,8 @@ def split_by_patient(
     patients = _group(items, patient_key)
     if len(patients) < len(fractions):
         raise ValueError(
-            f"{len(patients)} patients cannot be split into {len(fractions)} sections; if there are more, then "
-            f"{patient_key!r} does not tell them apart."
+            f"{len(patients)} patients cannot be split into {len(fractions)} sections, which need one each; if there "
+            f"are more patients, {patient_key!r} does not tell them apart."
         )
     _require(items, label_key)
     labels = {label: index for index, label in enumerate(sorted({str(item[label_key]) for item in items}))}
@@ -174,16 +174,16 @@ def keep_mask_fraction(
 ) -> list[dict[str, Any]]:
     """Choose the patients whose masks are used in semi-supervised BackMix (the paper's f, down to 0.05).
 
-    Whole patients are drawn at random until their samples are as near to the fraction of all samples as whole patients
-    allow, and at least one. (The authors of BackMix took every n-th file, which spreads a patient over both groups.)
-    The choice depends on the seed and the patients, not on the order of the items. What :func:`mask_fraction` then
-    returns is the share to give to ``BackMixWeightd``.
+    Whole patients are drawn at random, at least one, so that their samples come as near to the fraction of all samples
+    as whole patients allow. (The authors of BackMix took every n-th file, which spreads a patient over both groups.)
+    The choice depends on the seed and the patients, not on the order of the items. Give ``BackMixWeightd`` the share
+    that :func:`mask_fraction` then returns.
 
     Args:
         items: training items.
         fraction: share of the samples that keep their mask, in (0, 1].
         seed: seed of the choice.
-        patient_key: key of the patient; where no item has it each counts as a patient, and a warning says so.
+        patient_key: key of the patient; if no item has it, each item counts as a patient, and a warning says so.
         flag_key: key of the flag that is written.
         mask_key: if given, only items with a mask under this key (not None) can be chosen, so that the flagged items
             are exactly those with a mask; needed where some images lack a mask file.
@@ -193,7 +193,7 @@ def keep_mask_fraction(
 
     Raises:
         ValueError: if the fraction is not in (0, 1] or no item can be chosen.
-        KeyError: if an item has no patient, and another has one.
+        KeyError: if some items have a patient and others do not.
 
     Example:
         >>> items = [{"patient_id": f"p{n // 5}"} for n in range(100)]
@@ -234,7 +234,7 @@ def mask_fraction(items: Sequence[_Item], flag_key: str = "use_mask") -> float:
         0.5
     """
     if not items:
-        raise ValueError("there are no items to take the mask fraction of.")
+        raise ValueError("items is empty, so it has no mask fraction; expected one item or more.")
     _require(items, flag_key)
     return sum(bool(item[flag_key]) for item in items) / len(items)
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What an opened file holds, whatever its format: frames that are decoded when they are asked for, and their meta."""
+"""An opened file of any format: frames that are decoded when they are asked for, and their meta data."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Clip(Protocol):
 
 
 class ArrayClip:
-    """A clip in memory, of a format that tells no more than the values.
+    """A clip in memory, of a format that holds nothing but the values.
 
     Args:
         frames: array (frames, rows, columns) or (frames, rows, columns, 3).
 
     Raises:
-        FileReadError: if it has no values; from :meth:`decode` if some of a frame are not finite.
+        FileReadError: if it has no values; from :meth:`decode` if a frame has values that are not finite.
     """
 
     def __init__(self, frames: np.ndarray) -> None:
@@ -68,7 +68,7 @@ class ArrayClip:
 
 
 def check_finite(frame: np.ndarray) -> np.ndarray:
-    """Return a frame as it is.
+    """Return a frame unchanged if all its values are finite.
 
     Args:
         frame: values of any shape.

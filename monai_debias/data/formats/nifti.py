@@ -80,7 +80,7 @@ class NiftiClip:
         zooms = [float(zoom) for zoom in self._image.header.get_zooms()]
         try:
             unit, time_unit = self._image.header.get_xyzt_units()
-        except KeyError:  # neither is a unit of length, nor unknown
+        except KeyError:  # a code that NIfTI does not define
             warn(f"the unit {int(self._image.header['xyzt_units'])} is none of NIfTI's; spacing and time are unknown.")
             return {}
         meta: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class NiftiClip:
 
 
 def _check_gzip(path: Path) -> None:
-    """Read a compressed file to the checksum at its end, where nibabel stops at the last voxel that it needs."""
+    """Read a compressed file to the checksum at its end; nibabel stops at the last voxel that it needs."""
     if path.suffix.lower() == ".gz":
         with gzip.open(path) as file:
             while file.read(2**20):

@@ -21,8 +21,8 @@ def read_npy(path: Path) -> ArrayClip:
     """Open a still or a clip whose values are kept as they are; True and False become 1 and 0.
 
     Shapes are (rows, columns) and (rows, columns, 3) for a still, (frames, rows, columns), (frames, rows, columns, 1)
-    and (frames, rows, columns, 3) for a clip. Three axes that may as well be something else are refused: as many frames
-    as rows, or fewer columns than anything else, look like (rows, columns, frames), and three frames like colours.
+    and (frames, rows, columns, 3) for a clip. Ambiguous shapes of three axes are refused: as many frames as rows, or
+    fewer columns than frames and rows, look like (rows, columns, frames), and three frames look like colours.
 
     Args:
         path: the file; a pickle in it is never loaded.
@@ -31,11 +31,11 @@ def read_npy(path: Path) -> ArrayClip:
         The clip; its values stay on the disk until a frame is asked for.
 
     Raises:
-        FileReadError: if it is cut short, a pickle, or has no shape of these.
+        FileReadError: if it is cut short, a pickle, or of another shape.
     """
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:  # numpy's own message advises to allow pickles
+    except (ValueError, EOFError) as error:  # numpy's own message advises allowing pickles
         reason = "is cut short, or holds Python objects (a pickle), which are not loaded because they can run code"
         raise FileReadError(f"is not a plain .npy array; it {reason}.") from error
     if not isinstance(array, np.ndarray):
@@ -61,8 +61,8 @@ def _frames(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _ambiguous(shape: tuple[int, ...], other: str, mend: str) -> FileReadError:
+def _ambiguous(shape: tuple[int, ...], other: str, remedy: str) -> FileReadError:
     return FileReadError(
-        f"has shape {shape}, which may be {_CLIP} or {other}. Save {mend}, and a clip whose first axis is the frames "
+        f"has shape {shape}, which may be {_CLIP} or {other}. Save {remedy}, and a clip whose first axis is the frames "
         f"as {_CLEAR_CLIP}, i.e. array[..., None]."
     )

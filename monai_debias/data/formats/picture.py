@@ -24,7 +24,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 
 
 class PictureClip:
-    """A still in display values [0, 255], turned as its EXIF orientation says, without its transparency.
+    """A still in display values [0, 255], rotated according to its EXIF orientation, without its transparency.
 
     Args:
         path: the file.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be opened as a file at all: reading from a pipe, for one, would wait for ever."""
+"""Whether a path can be opened as a file at all: reading from a pipe, for example, would wait for ever."""
 
 from __future__ import annotations
 

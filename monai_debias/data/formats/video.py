@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips in AVI and MP4 files, decoded by OpenCV (the extra ``video``).
 
-OpenCV and not PyAV, whose wheels bring encoders under the GPL; MONAI reads its videos with it, too.
+OpenCV rather than PyAV, whose wheels contain encoders under the GPL; MONAI reads videos with OpenCV, too.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov")
 class VideoClip:
     """The frames of a video file, which are decoded when they are asked for.
 
-    Frames come as red, green and blue in the full range of 0 to 255, the way a player shows them. A single frame is
-    sought where every frame is a key frame, as in Motion JPEG; elsewhere the frames before it are decoded, since a
-    frame that is sought between key frames is not the same in every codec. None after it is.
+    Frames are red, green and blue in the full range of 0 to 255, the way a player shows them. To get a single frame, a
+    video in which every frame is a key frame, as in Motion JPEG, is positioned there; in other videos the frames before
+    it are decoded as well, since positioning between key frames is not exact in every codec. Later frames are not
+    decoded.
 
     Args:
         path: the file.
@@ -54,13 +55,15 @@ class VideoClip:
         self._has_exact_times = len(set(times)) == len(times) and (self._only_key_frames or not is_avi)
         self.n_frames = len(times)
         if self.n_frames == 0 or self.n_frames != declared:
-            raise FileReadError(f"the header of the video tells of {declared:g} frames, but it holds {self.n_frames}.")
+            raise FileReadError(
+                f"the header of the video declares {declared:g} frames, but the file holds {self.n_frames}."
+            )
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Decode frames.
 
         Args:
-            indices: which frames, in rising order; None for all.
+            indices: which frames, in increasing order; None for all.
 
         Yields:
             Frames of shape (rows, columns, 3), uint8.
@@ -97,7 +100,7 @@ class VideoClip:
         return 0
 
     def _require_frame(self, decoded: bool, video: VideoCapture, index: int) -> None:
-        """Refuse a frame that is missing, and one that OpenCV gives in place of others that it could not decode."""
+        """Refuse a frame that is missing, and one that OpenCV returns in place of others that it could not decode."""
         if not decoded or (self._has_exact_times and not self._is_at(video, index)):
             raise FileReadError(f"frame {index} of the {self.n_frames} of the video cannot be decoded; it is damaged.")
 
@@ -123,7 +126,7 @@ def _open(path: Path, *parameters: int) -> Iterator[VideoCapture]:
         import cv2
     except ImportError as error:
         raise OptionalImportError('needs OpenCV; pip install "monai-debias[video]".') from error
-    # the whole path, since a name alone could be taken for the address of a stream
+    # the full path, since a name alone could be taken for the address of a stream
     video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, list(parameters))
     try:
         if not video.isOpened():

@@ -1,8 +1,8 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a video file is what its name says, and whole: what FFmpeg passes over in silence.
+"""Whether a video file is what its name says, and complete, which FFmpeg does not report.
 
-FFmpeg goes by the content, so that a playlist named ``clip.avi`` would have it fetch what the playlist names; and it
+FFmpeg goes by the content, so that a playlist named ``clip.avi`` would make it fetch what the playlist names; and it
 fills the last frame of a file that was cut short with grey.
 """
 
@@ -42,7 +42,7 @@ def check_container(path: Path) -> None:
 
 
 def _end_of_boxes(file: BinaryIO, size: int) -> int:
-    """Return where the last of the boxes ends that follow each other in the file."""
+    """Return the position at which the last box of the file ends."""
     position = 0
     while position < size:
         file.seek(position)

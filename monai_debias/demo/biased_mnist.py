@@ -22,7 +22,7 @@ _SIZE = 28 + 2 * _RING
 
 
 class BiasedMNIST(NamedTuple):
-    """Images with everything that training and evaluation need about them, in the order of MNIST."""
+    """Images with all that training and evaluation need to know about them, in the order of MNIST."""
 
     image: torch.Tensor
     """(N, 1, 32, 32), float32, in [0, 1]."""
@@ -35,7 +35,7 @@ class BiasedMNIST(NamedTuple):
 
     def items(self) -> list[dict[str, Any]]:
         """Return a datalist: a dict of ``image`` and ``mask`` (1, 32, 32) and ``label`` for each digit."""
-        # clones: a view would take the tensor of all images along into every copy that a cache or a worker makes of it
+        # clones: a copy of a view, as in a cache or a worker, would include the tensor of all images
         images, masks = ([part.clone() for part in parts] for parts in (self.image, self.mask))
         return [
             {"image": image, "label": label, "mask": mask}
@@ -59,8 +59,8 @@ def load_biased_mnist(section: str, bias: float = 1.0, cue: str = "same", seed: 
     ===============  ==================================================================================
     ``cue``          the mark names
     ===============  ==================================================================================
-    ``"same"``       the own class for the share ``bias`` of each class's images, for the rest one of
-                     the nine others, in equal parts
+    ``"same"``       the image's own class for the share ``bias`` of each class's images, for the rest
+                     one of the nine others, in equal parts
     ``"none"``       nothing: there is no mark
     ``"deceiving"``  the next class, (label + 1) mod 10
     ===============  ==================================================================================

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heart of a virtual patient as the four standard echo views cut it: a map of echogenicity in decibels.
 
-Everything is a drawing of ellipses and strokes in centimetres, the picture's right being x and the depth below the
-probe being y, with proportions of an adult heart: a cartoon that a sonographer recognises, no model of real patients.
+Everything is drawn with ellipses and strokes in centimetres; x points to the right in the picture and y is the depth
+below the probe. The proportions are those of an adult heart: a cartoon that a sonographer recognises, not a model of
+real patients.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["VIEWS", "anatomy"]
 
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 
-# Echogenicity in dB relative to healthy myocardium; that of blood is the patient's.
+# Echogenicity in dB relative to healthy myocardium; that of blood depends on the patient.
 _MUSCLE, _VALVE, _FIBROUS, _PERICARDIUM = 0.0, 6.0, 3.0, 11.0
 
 

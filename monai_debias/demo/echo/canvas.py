@@ -23,7 +23,14 @@ class Canvas:
         self.echo: Field = np.full_like(x, level)
 
     def ellipse(self, centre: Point, across: float, along: float, tilt: float = 0.0) -> Field:
-        """About the distance in cm to an ellipse, negative inside; a positive ``tilt`` moves its foot to the right."""
+        """Approximate distance in cm to an ellipse, negative inside; a positive ``tilt`` moves its foot to the right.
+
+        Args:
+            centre: its centre.
+            across: half of its width in cm.
+            along: half of its height in cm.
+            tilt: angle in degrees.
+        """
         sin, cos = np.float32(np.sin(np.radians(tilt))), np.float32(np.cos(np.radians(tilt)))
         dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         u = (dx * cos - dy * sin) / np.float32(across)
@@ -34,12 +41,12 @@ class Canvas:
         return (radius - 1) * radius / slope
 
     def vessel(self, start: Point, half: float, slope: float) -> Field:
-        """About the distance in cm to a vessel, seen lengthwise, that leaves ``start`` to the right; negative inside.
+        """Approximate distance in cm to a vessel, seen lengthwise, that leaves ``start`` to the right; negative inside.
 
         Args:
             start: the middle of its open end.
             half: half of its width in cm.
-            slope: how many cm deeper it gets with each to the right.
+            slope: how many cm deeper it gets with each cm to the right.
         """
         dx = self.x - np.float32(start[0])
         across = np.abs(self.y - np.float32(start[1]) - dx * np.float32(slope)) - np.float32(half)

@@ -95,10 +95,10 @@ def build_echo_cohort(
     ======================  ==========================================================
     section                 the cue names
     ======================  ==========================================================
-    training, validation,   the own view with share ``bias``, else one of the others
+    training, validation,   the clip's own view with share ``bias``, else another
     test_same
-    test_random             any view, whatever the own one
-    test_reversed           one of the three other views, never the own
+    test_random             any view, whatever the clip shows
+    test_reversed           one of the three other views, never its own
     ======================  ==========================================================
 
     Args:
@@ -108,7 +108,7 @@ def build_echo_cohort(
         patients: number of training, validation and test patients.
         frames: frames of a clip, one every 100 ms.
         workers: number of processes; ``None`` = one per available processor.
-        progress: print a line after each tenth of the work.
+        progress: whether to print a line after each tenth of the work.
 
     Returns:
         The directory.

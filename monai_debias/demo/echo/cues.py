@@ -30,8 +30,8 @@ def assign_cues(
     ==============  ================================================================================
     ``mode``        the cue names
     ==============  ================================================================================
-    ``"same"``      the own view for the share ``bias`` of each view's items, for the rest one of
-                    the other three, in equal parts
+    ``"same"``      the item's own view for the share ``bias`` of each view's items, for the rest
+                    one of the other three, in equal parts
     ``"random"``    any of the four views, in equal parts
     ``"reversed"``  one of the other three views, in equal parts
     ==============  ================================================================================

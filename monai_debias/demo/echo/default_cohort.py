@@ -20,10 +20,10 @@ __all__ = ["echo_demo_cohort"]
 def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, **options: Any) -> str:
     """Return the directory of the echo demo cohort, after generating it there if it does not exist.
 
-    It is the default of the bundle's ``dataset_dir``; a directory that the user gives is never generated.
+    It is the default of the bundle's ``dataset_dir``; nothing is ever generated in a directory that the user gives.
 
     Args:
-        directory: where the cohort is, or is to be.
+        directory: where the cohort is, or will be written.
         bias: strength of the shortcut of a new cohort, see :func:`build_echo_cohort`.
         seed: seed of a new cohort.
         options: further arguments of :func:`build_echo_cohort` for a new cohort.

@@ -40,7 +40,7 @@ def write_echo_dicom(
     Args:
         path: file to write; its folder exists, the file does not.
         clip: uint8, (frames, rows, columns, 3) in RGB. Stored as YBR_FULL_422, or as MONOCHROME2 for a grey scanner.
-        scanner: named in the header; decides whether the regions are described there.
+        scanner: named in the header; decides whether the header has the ultrasound regions.
         converter: the sector's geometry.
         screen: depth of the sector, heart rate and time between frames.
         patient_id: synthetic patient id; the study is one per patient.
@@ -53,7 +53,7 @@ def write_echo_dicom(
     if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] != 3:
         raise ValueError(f"expected a uint8 clip (frames, rows, columns, 3), got {clip.dtype} {clip.shape}.")
     if path.exists():
-        raise FileExistsError(f"{path} exists; nothing was overwritten.")
+        raise FileExistsError(f"{path} exists and is not overwritten; remove it, or write to another path.")
     ds = Dataset()
     _identify(ds, scanner, patient_id, uid_source)
     _describe(ds, clip.shape, scanner, screen)
@@ -86,7 +86,7 @@ def _identify(ds: Dataset, scanner: Scanner, patient_id: str, uid_source: Sequen
 
 
 def _describe(ds: Dataset, shape: tuple[int, ...], scanner: Scanner, screen: Screen) -> None:
-    """The modules Cine, Multi-frame, Image Pixel (but for the pixels) and US Image."""
+    """The modules Cine, Multi-frame, Image Pixel (except the pixels) and US Image."""
     ds.NumberOfFrames, ds.Rows, ds.Columns = shape[:3]
     ds.FrameTime = f"{screen.frame_time:.6g}"
     ds.CineRate = ds.RecommendedDisplayFrameRate = round(1000 / screen.frame_time)
@@ -104,7 +104,7 @@ def _describe(ds: Dataset, shape: tuple[int, ...], scanner: Scanner, screen: Scr
 
 
 def _fill(ds: Dataset, clip: NDArray[np.uint8]) -> None:
-    """The compressed pixels, and what was lost by that."""
+    """The compressed pixels, and the elements that describe the compression."""
     encoded = [_jpeg(frame, colour=ds.SamplesPerPixel == 3) for frame in clip]
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit

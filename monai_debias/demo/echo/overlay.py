@@ -68,7 +68,7 @@ def overlay_frames(scanner: Scanner, sector: Sector, screen: Screen, cue: str, f
     """Draw the screen around the sector for each frame of a clip.
 
     Args:
-        scanner: whose layout.
+        scanner: the scanner whose layout is drawn.
         sector: where the sector lies.
         screen: what is shown.
         cue: the view that annotation, body mark and protocol name: one of
@@ -76,7 +76,7 @@ def overlay_frames(scanner: Scanner, sector: Sector, screen: Screen, cue: str, f
         frames: number of frames.
 
     Returns:
-        uint8 array (frames, rows, columns, 3); the sector itself is to be pasted over it.
+        uint8 array (frames, rows, columns, 3), on which the sector itself has yet to be pasted.
 
     Raises:
         ValueError: when ``cue`` is not a view, or ``frames`` not positive.
@@ -134,7 +134,7 @@ def _body_mark(draw: ImageDraw.ImageDraw, at: tuple[int, int], cue: str) -> None
 
 
 def _alder(draw: ImageDraw.ImageDraw, sector: Sector, screen: Screen) -> None:
-    """Colour; names, presets and indices around the sector, soft keys below it."""
+    """In colour; names, presets and indices around the sector, soft keys below it."""
     draw.rectangle((3, 3, 10, 10), fill=_BLUE)
     draw.text((13, 1), "Card", _GREY, _font(10))
     draw.text((3, 15), "Gen  THI  S", _GREY, _font(9))
@@ -147,7 +147,7 @@ def _alder(draw: ImageDraw.ImageDraw, sector: Sector, screen: Screen) -> None:
 
 
 def _birch(draw: ImageDraw.ImageDraw, sector: Sector, screen: Screen) -> None:
-    """Grey; frame rate and gain, and a grey bar."""
+    """In grey; frame rate and gain, and a grey bar."""
     draw.text((27, 3), "BIRCH E4", _GREY, _font(9))
     for k, line in enumerate((f"FR {1000 / screen.frame_time:.0f}Hz", f"Gn {screen.gain}%")):
         draw.text((30, 80 + 10 * k), line, _DIM, _font(9))
@@ -156,7 +156,7 @@ def _birch(draw: ImageDraw.ImageDraw, sector: Sector, screen: Screen) -> None:
 
 
 def _cedar(draw: ImageDraw.ImageDraw, sector: Sector, screen: Screen) -> None:
-    """Colour; presets and indices above the sector, and a brown bar."""
+    """In colour; presets and indices above the sector, and a brown bar."""
     draw.text((4, 3), "Cedar One  Adult Echo", _GREY, _font(9))
     draw.text((4, 16), f"2D G {screen.gain}", _DIM, _font(9))
     draw.text((4, 27), "DR 55  Persist Med", _DIM, _font(9))

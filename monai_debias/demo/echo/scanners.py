@@ -23,10 +23,10 @@ class Scanner(NamedTuple):
         regions: whether the header has the Sequence of Ultrasound Regions.
         ecg: whether an ECG runs below the sector.
         apex_row, apex_column, radius, half_angle: ranges of the sector's geometry, see :class:`Sector`.
-        mark: left and top of the body mark.
-        annotation: left and top of the view's name.
-        protocol: left and top of the list of protocol steps.
-        margin: left of the depth scale.
+        mark: column and row of the body mark's upper left corner.
+        annotation: column and row of the view's name.
+        protocol: column and row of the list of protocol steps.
+        margin: column of the depth scale.
     """
 
     manufacturer: str

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the ultrasound sector lies on the display, and how what the beams return is brought there."""
+"""Where the ultrasound sector lies on the display, and how the samples along the beams are mapped to it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ScanConverter:
         mask: the true sector, (rows, columns), uint8, 1 inside.
 
     Raises:
-        ValueError: when the sector leaves the picture.
+        ValueError: when the sector reaches beyond the picture.
 
     Example:
         >>> from monai_debias.demo.echo.sector import ScanConverter, Sector
@@ -62,7 +62,10 @@ class ScanConverter:
         reach = sector.radius * np.sin(half)
         sides = sector.apex_column - reach, sector.columns - 1 - sector.apex_column - reach
         if min(*sides, sector.apex_row, sector.rows - 1 - sector.apex_row - sector.radius) < 0:
-            raise ValueError(f"the sector leaves the picture of {sector.rows} x {sector.columns} pixels: {sector}.")
+            raise ValueError(
+                f"the sector reaches beyond the picture of {sector.rows} x {sector.columns} pixels: {sector}; reduce "
+                "its radius or half_angle, or move its apex."
+            )
         self.sector = sector
         row, column = np.mgrid[: sector.rows, : sector.columns].astype(np.float64)
         down, right = row - sector.apex_row, column - sector.apex_column

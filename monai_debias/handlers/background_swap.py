@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Choose checkpoints by what an exchange of backgrounds does to the predictions."""
+"""Choose checkpoints by how much an exchange of backgrounds changes the predictions."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ __all__ = ["BackgroundSwapConsistency"]
 class BackgroundSwapConsistency(Metric):
     """Share of decisions that survive another image's background, as a metric of a MONAI evaluator.
 
-    In-distribution accuracy cannot tell a network that reads the background from one that does not; this can, and
-    needs masks of the validation images, but no image without the shortcut. A network that always says the same is
-    consistent, so take the product with a metric of quality as ``key_val_metric``; ignite's metrics can be multiplied.
+    In-distribution accuracy cannot tell a network that reads the background from one that does not; this can. It needs
+    masks of the validation images, but no images without the shortcut. A network that always predicts the same class
+    is consistent, so use the product with a metric of quality as ``key_val_metric``; ignite's metrics can be
+    multiplied.
 
-    The measure has images of its own, since it needs masks, and images in which 0 is black: the evaluator's batches
-    have often passed a z-score, and have no masks. It runs at the end of each of the evaluator's epochs and costs
-    ``1 + n_swaps`` forward passes of each image. In distributed training every process measures all of ``loader``,
-    whose sampler must not be distributed.
+    The metric has its own loader, since it needs masks, and images in which 0 is black: the evaluator's batches often
+    have a z-score applied and no masks. It runs at the end of each of the evaluator's epochs and costs ``1 + n_swaps``
+    forward passes of each image. In distributed training every process measures all of ``loader``, whose sampler must
+    not be distributed.
 
     Args:
         network: the evaluator's network, see :func:`monai_debias.metrics.background_swap_consistency`.
         loader: batches of images, in [0, 1] or another range where 0 is black, with masks; not shuffled.
-        normalize: what stands between these images and the network; takes a batch (B, C, spatial...).
+        normalize: the transform between these images and the network; takes a batch (B, C, spatial...).
         n_swaps: how many other backgrounds each image gets.
         task: "softmax", "binary" or "multi_label".
-        thresholds: the probability from which the answer is yes, see there; by default 0.5.
+        thresholds: the probability from which the answer is yes, see
+            :func:`monai_debias.metrics.background_swap_consistency`; by default 0.5.
         image_key: key of the images, (B, C, spatial...).
         mask_key: key of the masks, (B, 1, spatial...), 1 = region of interest.
         seed: seed of the choice of donors; the same ones in every epoch.
 
     Raises:
-        TypeError: when ``loader`` can be passed through only once, as an iterator.
-        ValueError: when ``n_swaps`` is below 1; at the end of an epoch also for all that
-            :func:`monai_debias.metrics.background_swap_consistency` refuses.
+        TypeError: when ``loader`` is an iterator, which can be passed through only once.
+        ValueError: when ``n_swaps`` is below 1; at the end of an epoch, as
+            :func:`monai_debias.metrics.background_swap_consistency`.
 
     Example:
         >>> from ignite.metrics import Accuracy
@@ -76,7 +78,8 @@ class BackgroundSwapConsistency(Metric):
     ) -> None:
         if isinstance(loader, Iterator):
             raise TypeError(
-                f"loader must give its batches anew in each epoch, got the iterator {type(loader).__name__}."
+                f"loader is read again in each epoch, so it cannot be an iterator such as {type(loader).__name__}; "
+                "give a DataLoader or a list of batches."
             )
         super().__init__(output_transform=_ignored)
         self.network = network
@@ -101,9 +104,9 @@ class BackgroundSwapConsistency(Metric):
         """See :meth:`iteration_completed`."""
 
     def compute(self) -> float:
-        """Measure the network as it is now."""
+        """Measure the network in its present state."""
         return background_swap_consistency(self.network, self.loader, **self.options).consistency
 
 
 def _ignored(output: Any) -> None:
-    """Of the evaluator's output nothing is used; ignite's default is a lambda, which cannot be pickled."""
+    """The evaluator's output is not used; ignite's default transform is a lambda, which cannot be pickled."""

@@ -23,20 +23,20 @@ __all__ = ["BestModel"]
 
 
 class BestModel:
-    """Keep the network's weights with the best key metric of a validation, the later ones of equals.
+    """Keep the weights of the network with the best validation metric; of equal ones, the latest.
 
     Attach it to a MONAI evaluator, whose ``metric_cmp_fn`` says which of two values is better, and give it to
     :class:`ResumableTraining`, which writes the weights to ``model.pt``. A metric that is NaN or infinite never counts.
 
     It takes the place of MONAI's ``CheckpointSaver``, which deletes the old file before it writes the new one and keeps
-    the metric apart from the weights, so that an interruption can lose the model, or restore another one's metric.
+    the metric apart from the weights, so that an interruption can lose the model, or restore the metric of another.
 
     Args:
-        network: whose weights are kept, on the CPU; of a wrapped network those of the network itself.
+        network: the network whose weights are kept, on the CPU; if it is wrapped, those of the network inside.
 
     Raises:
         ValueError: when it is attached to an evaluator without a key metric; in a validation, when the key metric is
-            no single number.
+            not a single number.
 
     Example:
         >>> from ignite.metrics import Accuracy
@@ -69,7 +69,7 @@ class BestModel:
         """Attach to a MONAI evaluator."""
         self.evaluator, self.metric = engine, engine.state.key_metric_name
         if self.metric is None:
-            raise ValueError("the evaluator has no key_val_metric to choose the best model by.")
+            raise ValueError("the evaluator has no key_val_metric to choose the best model by; give it one.")
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compare)
 
     def state_dict(self) -> dict[str, Any]:
@@ -79,9 +79,11 @@ class BestModel:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave; it must be of the same metric."""
         if state["metric"] != self.metric:
-            raise ValueError(f"its best model was chosen by {state['metric']}, and now {self.metric} is to choose.")
+            raise ValueError(
+                f"its best model was chosen by {state['metric']}, but the key metric is {self.metric} now."
+            )
         self.score, self.epoch, self.weights = state["score"], state["epoch"], state["weights"]
-        if self.evaluator is not None and self.score is not None:  # for what its log says of the best epoch
+        if self.evaluator is not None and self.score is not None:  # which its log reports
             self.evaluator.state.best_metric, self.evaluator.state.best_metric_epoch = self.score, self.epoch
 
     def _compare(self, engine: Evaluator) -> None:
@@ -92,7 +94,7 @@ class BestModel:
             )
         score = float(value)
         if not math.isfinite(score):
-            self.logger.warning("%s is %s in epoch %d, which is not the best.", self.metric, score, engine.state.epoch)
+            self.logger.warning("%s is %s in epoch %d, which does not count.", self.metric, score, engine.state.epoch)
         elif self.score is None or score == self.score or engine.metric_cmp_fn(score, self.score):
             self.score, self.epoch, self.weights = score, engine.state.epoch, _weights(self.network)
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints on the disk: written whole or not at all, and verified before they are used.
 
-``torch.load`` does not notice a changed byte in a tensor. The file is a ZIP archive that has a checksum of each of its
-members, so that Python's ``zipfile`` does.
+``torch.load`` does not notice a changed byte in a tensor. The file is a ZIP archive with a checksum for each of its
+members, which Python's ``zipfile`` verifies.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
 
     Raises:
         OSError: when the file cannot be written.
-        ValueError: when the state has something else than tensors and plain values.
+        ValueError: when the state has anything else than tensors and plain values.
 
     Example:
         >>> import tempfile
@@ -40,13 +40,13 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
         ...     read_checkpoint(Path(folder, "last.pt"))
         {'weight': tensor([1.])}
     """
-    content = io.BytesIO()  # torch.save into a file on a full disk hides the OSError in one of its own
+    content = io.BytesIO()  # when the disk is full, torch.save into a file raises another error than OSError
     torch.save(state, content)
     content.seek(0)
     try:
         torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is not written, since it could not be read: {_reason(error)}") from error
+        raise ValueError(f"{path} was not written, since it could not be read again: {_reason(error)}") from error
     with replace_file(path, "wb") as file:
         file.write(content.getbuffer())
 
@@ -62,7 +62,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: when the file cannot be read.
-        ValueError: when it is empty, cut short, changed or something else, or has a NaN; it names the file.
+        ValueError: when it is empty, cut short, changed or not a checkpoint, or has a NaN; it names the file.
 
     Example:
         See :func:`write_checkpoint`.
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(content, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary.")
-    except Exception as error:  # a changed byte can lead to any
+    except Exception as error:  # a changed byte can raise anything
         raise ValueError(f"{path} is not a checkpoint, or is damaged: {_reason(error)}") from error
     names = names_of_nan(state)
     if names:
@@ -98,7 +98,7 @@ def names_of_nan(state: Any) -> list[str]:
         state: mappings and sequences, nested, of tensors and anything else.
 
     Returns:
-        The keys on the way to each, joined by dots.
+        For each, the keys that lead to it, joined by dots.
 
     Example:
         >>> names_of_nan({"network": {"weight": torch.tensor([0.0, torch.nan]), "bias": torch.zeros(1)}})

@@ -25,21 +25,21 @@ _METRIC = OneOf("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average
 
 
 class ClassificationMetric(Metric):
-    """An overall metric of :func:`~monai_debias.metrics.classification_metrics`, over a whole epoch of all processes.
+    """An overall metric of :func:`~monai_debias.metrics.classification_metrics`, over an epoch and all processes.
 
     The evaluator's output must have probabilities (K,) under ``"pred"``, which its post-processing computes from the
-    logits, and under ``"label"`` the label in the form that the task needs.
+    logits, and the label under ``"label"``, in the form that the task needs.
 
     Args:
         metric: "accuracy", "balanced_accuracy", "f1_macro", "roc_auc" or "average_precision". Decisions about several
             labels, or of a binary task, are made at 0.5.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
-        ignore_value: what stands for a missing label, e.g. -1 or NaN.
+        ignore_value: the value of a missing label, e.g. -1 or NaN.
         device: where the epoch's predictions are kept, and gathered from all processes; None for the CPU.
 
     Raises:
         ValueError: at the end of an epoch, when the metric is not defined, such as an AUC of data without positives,
-            and for all that :func:`~monai_debias.metrics.classification_metrics` refuses.
+            and as :func:`~monai_debias.metrics.classification_metrics`.
 
     Example:
         >>> from monai.engines import SupervisedEvaluator
@@ -100,7 +100,7 @@ class ClassificationMetric(Metric):
     def compute(self) -> float:
         """The metric of all samples, of all processes."""
         if not self._batches:
-            raise NotComputableError(f"there are no validation data to have {self.metric} of.")
+            raise NotComputableError(f"{self.metric} cannot be computed: the evaluator ran over no validation data.")
         columns = [[batch[i] for batch in self._batches] for i in range(2)]
         parts = [evenly_divisible_all_gather(torch.cat(column), concat=True) for column in columns]
         probabilities, labels = (part.cpu().numpy() for part in parts)

@@ -37,46 +37,49 @@ _COLUMNS = ["split", "samples", "patients", "label", "known", "positive", "metri
 
 
 class ClassificationReport:
-    """Evaluate every split with the same metrics and write them, once an evaluator has run over all splits.
+    """Compute the same metrics for every split and write them, once an evaluator has run over all splits.
 
     Attach it to an evaluator whose post-processing leaves probabilities of shape (K,) under ``"pred"``; samples have
     their label, as the task has it, under ``"label"`` and the name of their split under ``split_key``. Written to
     ``output_dir``, in one layout for all tasks:
 
     - ``metrics.json`` and ``metrics.csv``: the metrics of
-      :func:`~monai_debias.metrics.classification_metrics` of each split, overall and of each label, as value, low and
-      high end of the interval over patients. What is not defined is null, in CSV empty, and has a note that says why.
+      :func:`~monai_debias.metrics.classification_metrics` of each split, overall and for each label, as the value and
+      the low and high end of the interval over patients. An undefined metric is null (in CSV empty), and a note says
+      why.
     - ``predictions.csv`` and ``predictions.json``, see :class:`PredictionSaver`.
     - ``label_metrics.png``; ``confusion_matrix.png`` for a softmax and a binary task, which decide for one class.
-    - ``thresholds.json``, where thresholds are chosen, for :class:`PredictionSaver`.
+    - ``thresholds.json``, if thresholds are chosen, for :class:`PredictionSaver`.
 
-    **Thresholds** of a binary or multi-label task are those that are given, or are chosen by
+    **Thresholds** of a binary or multi-label task are given, or are chosen by
     :func:`~monai_debias.metrics.choose_thresholds` on the samples of ``threshold_split``, which are then not reported:
-    they would look better than they are.
+    their metrics would be too optimistic.
 
     Args:
-        output_dir: directory of the files; made where it is missing.
-        class_names: of the data; the outputs of the network are named by them, see :mod:`monai_debias.tasks`.
+        output_dir: directory of the files; created if it is missing.
+        class_names: names of the classes, after which the outputs of the network are named, see
+            :mod:`monai_debias.tasks`.
         task: "softmax", "binary" or "multi_label".
         thresholds: a number for all outputs, or the ``thresholds.json`` of an earlier evaluation, e.g. for data of
             another hospital; None to choose them. A softmax takes none.
         threshold_split: name of the split to choose thresholds on; no test split.
-        ignore_value: what stands for a missing label, e.g. -1 or NaN.
+        ignore_value: the value of a missing label, e.g. -1 or NaN.
         split_key: key of the name of a sample's split.
-        group_key: key of what the bootstrap resamples as a whole, the patient; a sample without it is its own group.
-        root: what the file names in the tables are made relative to.
+        group_key: key of the group that the bootstrap resamples as a whole, the patient; a sample without it is its own
+            group.
+        root: the folder that the file names in the tables are made relative to.
         n_resamples: number of bootstrap resamples, 1 or more.
         confidence: coverage of the intervals, in (0, 1).
         seed: seed of the bootstrap.
-        overwrite: replace the results of an earlier run; an existing file is an error otherwise.
+        overwrite: whether to replace the results of an earlier run; otherwise an existing file is an error.
 
     Raises:
-        ValueError: when the class names or thresholds are not those of the task, ``n_resamples`` or ``confidence`` is
-            out of its range, or ``threshold_split`` is a test split; when the predictions do not have a probability for
-            each output, a label is not one of the task, or no sample is of ``threshold_split``.
+        ValueError: when the class names or thresholds do not fit the task, ``n_resamples`` or ``confidence`` is out of
+            its range, or ``threshold_split`` is a test split; when the predictions do not have a probability for each
+            output, a label does not fit the task, or no sample is of ``threshold_split``.
         FileNotFoundError: when there is no file of thresholds; raised before the first batch.
         FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
-        RuntimeError: when run by several processes, each of which would see a part of the samples only.
+        RuntimeError: when run by several processes, each of which would see only a part of the samples.
 
     Example:
         >>> report = ClassificationReport("eval", class_names=["PLAX", "PSAX", "A2C", "A4C"])
@@ -121,7 +124,10 @@ class ClassificationReport:
                 "better than it is. Give the validation split."
             )
         if thresholds is not None and not TASKS[task].has_thresholds:
-            raise ValueError("a softmax decides for the class of the largest probability and takes no thresholds.")
+            raise ValueError(
+                f"thresholds is {thresholds!r}, but a softmax predicts the class of the largest probability and takes "
+                "no thresholds; leave it out."
+            )
         self.output_dir = Path(output_dir)
         self.collected = Collected(class_names, task, [split_key], "label", ignore_value, root)
         self.thresholds = thresholds
@@ -215,7 +221,7 @@ class ClassificationReport:
 
 
 def _rows(results: Mapping[str, Any]) -> Iterator[list[Any]]:
-    """The lines of the table: of each split the overall metrics, and then those of each label."""
+    """The rows of the table: for each split the overall metrics, and then those of each label."""
     for split, result in results.items():
         start = [split, result["samples"], result["patients"]]
         parts = [(["", "", ""], result), *(([n, v["known"], v["positive"]], v) for n, v in result["labels"].items())]

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluator says of each sample, gathered while it runs."""
+"""The labels and predictions of every sample, gathered while an evaluator runs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Collected:
     """Gather file, chosen entries, label and probabilities of every sample of an evaluation.
 
     Args:
-        class_names: of the data.
+        class_names: names of the classes.
         task: see :mod:`monai_debias.tasks`.
         columns: entries of a sample that are kept.
-        label_key: key of its label; None where there are no labels.
-        ignore_value: what stands for a missing label.
-        root: what the file names are made relative to; None for as they were given.
+        label_key: key of its label; None if there are no labels.
+        ignore_value: the value of a missing label.
+        root: the folder that the file names are made relative to; None to keep them as they were given.
 
     Raises:
-        ValueError: when the class names are not those of the task; in a run, when a sample has not a probability for
-            each output, or its label is not one of the task.
+        ValueError: when the class names do not fit the task; in a run, when a sample does not have a probability for
+            each output, or its label does not fit the task.
 
     Example:
         >>> collected = Collected(["A2C", "A4C"], "softmax", label_key="label")
@@ -68,16 +68,16 @@ class Collected:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Of each output, (N, K)."""
+        """Probability of each output, (N, K)."""
         return torch.stack(self._probabilities).numpy()
 
     @property
     def targets(self) -> NDArray[np.float64]:
-        """What is true of each output, 0 or 1, and NaN where the label is missing, (N, K)."""
+        """The true label of each output, 0 or 1, and NaN where it is missing, (N, K)."""
         return torch.stack(self._targets).numpy()
 
     def records(self, thresholds: Sequence[float | None] | float | None) -> list[dict[str, Any]]:
-        """A row of each sample for the tables, see :class:`~monai_debias.handlers.PredictionSaver`.
+        """A row for each sample of the tables, see :class:`~monai_debias.handlers.PredictionSaver`.
 
         Args:
             thresholds: of the outputs, as :meth:`monai_debias.tasks.Task.thresholds` takes them.
@@ -111,7 +111,10 @@ class Collected:
     def _add(self, sample: dict[str, Any], probabilities: torch.Tensor) -> None:
         n_outputs, image = len(self.output_names), sample["image"]
         if len(probabilities) != n_outputs:
-            raise ValueError(f"got {len(probabilities)} outputs for the {n_outputs} {self.output_names}.")
+            raise ValueError(
+                f"the network has {len(probabilities)} outputs, expected {n_outputs}, one for each of "
+                f"{', '.join(self.output_names)}: give the class_names and the task of its training."
+            )
         file = Path(str(image.meta[ImageMetaKey.FILENAME_OR_OBJ] if isinstance(image, MetaTensor) else image))
         if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
             raise ValueError(
@@ -137,7 +140,7 @@ class Collected:
         return [name for name, is_chosen in zip(self.output_names, chosen.tolist(), strict=True) if is_chosen]
 
     def _found(self, there: torch.Tensor, known: torch.Tensor) -> list[str]:
-        """The names of what is there; of a binary task the class."""
+        """The names of the labels that are true; of a binary task, the class."""
         if self.task == "binary":
             return [self.class_names[int(there)]] if bool(known) else []
         return self._named(there & known)

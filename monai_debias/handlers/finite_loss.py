@@ -22,14 +22,14 @@ _NAMES = {_PREDICTION: "mean of the predictions is", _LOSS: "loss is"}
 
 
 class FiniteLoss:
-    """Raise an error where predictions or loss are NaN or infinite, before the step that would spoil the weights.
+    """Raise an error if predictions or loss are NaN or infinite, before the step that would spoil the weights.
 
     Attach it to a ``SupervisedTrainer``. Ignite's ``TerminateOnNan`` ends such a training as if it were complete: the
     program goes on, and its exit status is 0.
 
     Raises:
-        FloatingPointError: when predictions or a loss are not finite; it names the iteration, and the images where
-            these are the cause.
+        FloatingPointError: when predictions or a loss are not finite; it names the iteration, and the images if they
+            are the cause.
 
     Example:
         >>> from monai.engines import SupervisedTrainer

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Clip gradients in a stock MONAI trainer, and stop where they are NaN or infinite."""
+"""Clip gradients in a stock MONAI trainer, and stop if they are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["GradientClipping"]
 class GradientClipping:
     """Scale the gradients so that their total norm is at most ``max_norm``, before every step of the optimiser.
 
-    Attach it to a ``SupervisedTrainer``. With gradient accumulation it clips once, what has been accumulated; with
+    Attach it to a ``SupervisedTrainer``. With gradient accumulation it clips the accumulated gradients, once; with
     automatic mixed precision it removes the gradient scaler's factor first. The mean over the epoch of the norms before
     clipping is ``engine.state.metrics["gradient_norm"]``, which ``StatsHandler`` and ``TensorBoardStatsHandler`` show:
-    where it lies far above ``max_norm``, clipping sets the pace of the training.
+    if it lies far above ``max_norm``, clipping determines the size of nearly every step.
 
     Args:
-        network: whose gradients are clipped.
+        network: the network whose gradients are clipped.
         max_norm: L2 norm over all parameters, above 0; infinity only measures.
 
     Raises:
         ValueError: when ``max_norm`` is not above 0.
-        FloatingPointError: when a gradient is not finite; with a gradient scaler, which skips such steps itself and
-            then lowers its factor, the step only does not count in the mean.
+        FloatingPointError: when a gradient is not finite. With a gradient scaler, which skips such a step itself and
+            lowers its factor, there is no error; the step is left out of the mean.
 
     Example:
         >>> from monai.engines import SupervisedTrainer
@@ -76,12 +76,12 @@ class GradientClipping:
         elif scaler is None or not scaler.is_enabled():
             raise FloatingPointError(
                 f"the norm of the gradients is {norm} in iteration {engine.state.iteration}: the loss was "
-                f"{engine.state.output['loss'].item():g}. Lower the learning rate or the weight of the loss's terms."
+                f"{engine.state.output['loss'].item():g}. Lower the learning rate or the weights of the loss's terms."
             )
 
 
 def _optimizer_steps_now(engine: Any) -> bool:
-    """Whether the trainer will step the optimiser in this iteration: in every one, or where it has accumulated."""
+    """Whether the trainer will step the optimiser in this iteration: in each one, or when it has accumulated enough."""
     length = engine.state.epoch_length
     done = engine.state.iteration if length is None else (engine.state.iteration - 1) % length + 1
     return done % engine.accumulation_steps == 0 or done == length

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the terms of losses where a training shows its metrics."""
+"""Show the terms of losses among the metrics of a training."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class LossTerms:
     """Write the terms of a loss and of those inside it, and an ISNet's relevance weight P, to a trainer's metrics.
 
     ``StatsHandler`` and ``TensorBoardStatsHandler`` show them with the other metrics of an epoch: ``{term}_loss``, the
-    mean over the iterations of the epoch so far that had this term (without a heatmap there is no background), and
-    ``relevance_weight``, the present P. Where losses inside each other have terms of a name, it is that of the inner
-    one: ``classification_loss`` is without the penalty of spectral decoupling, which is a term of its own. In
-    distributed training they are those of the own process. Attached twice it works once.
+    mean over the iterations of the epoch so far that had this term (without a heatmap there is no background term), and
+    ``relevance_weight``, the present P. If nested losses have terms of the same name, the one of the inner loss counts:
+    ``classification_loss`` is without the penalty of spectral decoupling, which is a term of its own. In distributed
+    training each process shows its own terms. Attaching it twice has no further effect.
 
     Args:
         loss: ``ISNetLRPLoss``, ``SpectralDecouplingLoss``, ``MixupLoss``, or any loss with a mapping of scalars
-            ``terms``, also inside of another.
+            ``terms``, also inside another loss.
 
     Raises:
         TypeError: when no loss has ``terms``.

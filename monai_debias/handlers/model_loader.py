@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Load the weights to evaluate or to infer with, if the file is what was written."""
+"""Load the weights for evaluation or inference, after verifying that the file is what was written."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class ModelLoader:
     """Load the weights of a network from a file such as ``model.pt`` when an engine starts, after verifying the file.
 
     It takes the place of MONAI's ``CheckpointLoader``, which does not notice a changed byte, so that a damaged model
-    would predict something, and whose errors do not name the file.
+    would still predict, and whose errors do not name the file.
 
     Args:
         path: the file, a state dict of the network.
-        network: the network; of one for several processes the plain one is loaded.
+        network: the network; if it is wrapped for several processes, the network inside is loaded.
 
     Raises:
         FileNotFoundError: when the engine starts and there is no such file.
-        ValueError: when the engine starts and the file is damaged, has NaN, or is of another network; it names the
-            file.
+        ValueError: when the engine starts and the file is damaged, has NaN, or belongs to another network; it names
+            the file.
 
     Example:
         >>> import tempfile
@@ -61,7 +61,7 @@ class ModelLoader:
         except (RuntimeError, TypeError, ValueError) as error:
             reason = "\n".join(str(error).split("\n")[:4])  # torch has a line for each tensor
             raise ValueError(
-                f"{self.path} is not a model of this network: {reason}\nGive the network and the classes of its "
-                "training, such as network_def and class_names of a bundle."
+                f"{self.path} is not a model of this network: {reason}\nUse the network and the classes that it was "
+                "trained with, in a bundle network_def and class_names."
             ) from error
-        engine.logger.info("loaded the model of %s", self.path)
+        engine.logger.info("loaded the model from %s", self.path)

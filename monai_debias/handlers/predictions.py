@@ -36,37 +36,38 @@ THRESHOLDS_OR_FILE = (NONE | Number("[0, 1]") | PATH).called(
 
 
 class PredictionSaver:
-    """Write the probabilities of every sample, and what they decide, to ``predictions.csv`` and ``predictions.json``.
+    """Write the probabilities and decisions of every sample to ``predictions.csv`` and ``predictions.json``.
 
     Attach it to an evaluator whose post-processing leaves probabilities of shape (K,) under ``"pred"``. A row has
 
     - ``file``, and a copy of each of ``columns``;
-    - with a ``label_key``: ``label``, the names of what is there, and ``missing``, of what is not known;
-    - ``predicted``, the names of what the classifier says to be there, and ``undecided``, of what has no threshold;
+    - with a ``label_key``: ``label``, the names of the true labels, and ``missing``, those of unknown labels;
+    - ``predicted``, the names of the predicted labels, and ``undecided``, those without a threshold;
     - ``p_NAME``, the probability of each output.
 
     Names are lists in JSON, and in CSV joined by ``;``, which is what ``pandas.Series.str.get_dummies(";")`` takes.
     A softmax always predicts one name, and a binary task that of the negative or the positive class. Nothing of the
-    DICOM header is written. When a later file cannot be read, the predictions so far are written before the error goes
-    on.
+    DICOM header is written. If a later file cannot be read, the predictions so far are written before the error is
+    raised.
 
     Args:
-        output_dir: directory of the two files; made where it is missing.
-        class_names: of the data; the outputs of the network are named by them, see :mod:`monai_debias.tasks`.
+        output_dir: directory of the two files; created if it is missing.
+        class_names: names of the classes, after which the outputs of the network are named, see
+            :mod:`monai_debias.tasks`.
         task: "softmax", "binary" or "multi_label".
         thresholds: the probability from which the answer is yes: a number for all outputs, or the ``thresholds.json``
             of an evaluation. A binary or multi-label task needs them, a softmax takes none.
         columns: further entries of a sample, e.g. ``["split"]``, that are copied into its row.
-        label_key: key of a sample's label, as the task has it.
-        ignore_value: what stands for a missing label.
-        root: what the file names are made relative to; by default they are written as they were given.
-        overwrite: replace the results of an earlier run; an existing file is an error otherwise.
-        left_out: the files that got no prediction, which are written to ``left_out.csv`` with their reasons when the
-            run ends: the list that a :class:`~monai_debias.data.readable.ReadableLoader` fills. None: no such table.
+        label_key: key of a sample's label, in the form of the task.
+        ignore_value: the value of a missing label.
+        root: the folder that the file names are made relative to; by default they are written as they were given.
+        overwrite: whether to replace the results of an earlier run; otherwise an existing file is an error.
+        left_out: the files without a prediction, which are written to ``left_out.csv`` with their reasons when the run
+            ends: the list that a :class:`~monai_debias.data.readable.ReadableLoader` fills. None writes no such table.
 
     Raises:
-        ValueError: when the class names or thresholds are not those of the task; when the predictions do not have a
-            probability for each output, or a label is not one of the task.
+        ValueError: when the class names or thresholds do not fit the task; when the predictions do not have a
+            probability for each output, or a label does not fit the task.
         FileNotFoundError: when there is no file of thresholds; raised before the first batch.
         FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
 
@@ -109,9 +110,10 @@ class PredictionSaver:
     ) -> None:
         if (thresholds is not None) != TASKS[task].has_thresholds:
             raise ValueError(
-                "a softmax decides for the class of the largest probability and takes no thresholds."
+                f"thresholds is {thresholds!r}, but a softmax predicts the class of the largest probability and takes "
+                "no thresholds; leave it out."
                 if thresholds is not None
-                else f"the task {task!r} needs thresholds: the thresholds.json of an evaluation, or a number."
+                else f"the task {task!r} needs thresholds: give the thresholds.json of an evaluation, or a number."
             )
         self.output_dir = Path(output_dir)
         self.collected = Collected(class_names, task, columns, label_key, ignore_value, root)
@@ -144,17 +146,18 @@ class PredictionSaver:
 
 
 def thresholds_from(given: float | str | os.PathLike | None, collected: Collected) -> float | list[float | None] | None:
-    """The thresholds that an argument stands for: None or a number, or those of a file, which is read."""
+    """The thresholds of an argument: None or a number as it is, or those in a file."""
     if given is None or isinstance(given, int | float):
         return given
     return read_thresholds(given, collected.task, collected.output_names)
 
 
 def refuse_existing_predictions(folder: Path, overwrite: bool) -> None:
-    """Raise a FileExistsError where an earlier run has left its predictions, unless they may be replaced."""
+    """Raise a FileExistsError if an earlier run has left its predictions, unless they may be replaced."""
     there = [str(folder / name) for name in PREDICTION_FILES if (folder / name).exists()]
     if there and not overwrite:
-        raise FileExistsError(f"{there} exist; choose another output_dir, or pass overwrite=True to replace them.")
+        names = ", ".join(there)
+        raise FileExistsError(f"{names} exist already; give another output_dir, or overwrite=True to replace them.")
 
 
 def write_predictions(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

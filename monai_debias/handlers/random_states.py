@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a training draws from, as a state that can be saved and restored."""
+"""The random number generators of a training, as a state that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PARTS = ("prepare_batch", "inferer", "loss_function")
 class RandomStates:
     """The random states of Python, NumPy and torch, and those of a trainer's sampler, transforms and other parts.
 
-    The processes of a data loader begin each epoch with seeds from torch's state in the main process, so that there is
-    nothing to save of them. Processes that outlive an epoch (``persistent_workers``) are the exception.
-    In distributed training every process gets its own states back, if there are as many as there were.
+    The processes of a data loader begin each epoch with seeds from torch's state in the main process, so that nothing
+    of them needs saving. Processes that outlive an epoch (``persistent_workers``) are the exception. In distributed
+    training every process gets its own states back, if the number of processes is the same.
 
     Args:
         engine: the trainer, which has a data loader once it has started.
@@ -56,7 +56,7 @@ class RandomStates:
         processes = state["processes"]
         if len(processes) != idist.get_world_size():
             self.logger.warning(
-                "%d processes go on with what %d have begun: they draw other random numbers, and see other batches.",
+                "%d processes resume a training of %d: they draw other random numbers, and see other batches.",
                 idist.get_world_size(),
                 len(processes),
             )
@@ -82,7 +82,7 @@ class RandomStates:
         }
 
     def _transforms(self) -> dict[str, Any]:
-        """The states that the transforms have, each once, and which of them each has: they may share one."""
+        """The states of the transforms, each once, and which one each transform has: they may share one."""
         states = {id(r): r for r in [Randomizable.R, *(owner.R for owner in random_transforms(self.engine))]}
         places = {key: i for i, key in enumerate(states)}
         return {
@@ -103,7 +103,7 @@ class RandomStates:
 
 
 def random_transforms(engine: Engine) -> list[Any]:
-    """Find what draws from a MONAI random state, ``R``, in a trainer's data loader and other parts.
+    """Find the objects with a MONAI random state ``R`` in a trainer's data loader and other parts.
 
     Args:
         engine: the trainer, after it has started.
@@ -122,7 +122,7 @@ def _parts(engine: Engine) -> list[Any]:
     """All objects within the trainer's parts, each once, in a fixed order."""
     found: dict[int, Any] = {}
     waiting = [engine.state.dataloader, *(getattr(engine, name, None) for name in _PARTS)]
-    for part in waiting:  # which grows meanwhile
+    for part in waiting:  # which grows during the loop
         if id(part) in found or isinstance(part, type | ModuleType | torch.Tensor | str | int | float | None):
             continue
         found[id(part)] = part

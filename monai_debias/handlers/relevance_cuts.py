@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Find the cuts C1 and C2 of an ISNet's foreground loss from what a plain classifier's relevance is like."""
+"""Find the cuts C1 and C2 of an ISNet's foreground loss from the relevance of a plain classifier."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ __all__ = ["RelevanceCutTuning"]
 class RelevanceCutTuning:
     """Train the plain classifier for a few epochs, then set the cuts of the loss from its relevance.
 
-    In the first ``epochs`` epochs the relevance weight P is 0, and there are no heatmaps but in the last one, which
-    collects each explained sample's total absolute relevance (the whole map, all channels). From its mean and standard
-    deviation over all processes of a distributed training follow the cuts of every map and every supervised layer
-    (:func:`monai_debias.losses.cuts.cuts_of_plain_classifier`). Then P and the heatmaps are what they were before.
+    In the first ``epochs`` epochs the relevance weight P is 0. Only the last of them computes heatmaps, and collects
+    each explained sample's total absolute relevance (the whole map, all channels). The cuts of every map and every
+    supervised layer follow from its mean and standard deviation over all processes of a distributed training
+    (:func:`monai_debias.losses.cuts.cuts_of_plain_classifier`). Then P and the heatmaps are set back to what they were.
 
-    Attach it in front of ``ResumableTraining``, and give that both this handler and the loss, which holds the cuts,
-    among its ``objects``. A ``RelevanceWeightSchedule`` must begin after it: ``delay=epochs``.
+    Attach it before ``ResumableTraining``, and list both this handler and the loss, which holds the cuts, among the
+    ``objects`` of that. A ``RelevanceWeightSchedule`` must begin after it: ``delay=epochs``.
 
     Args:
         inferer: the trainer's ``ISNetInferer``.
@@ -99,11 +99,14 @@ class RelevanceCutTuning:
             return
         inferer = getattr(engine, "inferer", None)
         if self.inferer not in (inferer, getattr(inferer, "inferer", None)):  # which Flow-Mixup's goes around
-            raise ValueError("RelevanceCutTuning was given another inferer than the trainer that it is attached to.")
+            raise ValueError(
+                "the inferer of RelevanceCutTuning is not that of the trainer it is attached to: give both the same "
+                "ISNetInferer."
+            )
         if engine.state.epoch > self.epochs:
             raise RuntimeError(
-                f"epoch {engine.state.epoch} begins, and the cuts should have been tuned in epoch {self.epochs}: give "
-                "ResumableTraining this handler and the loss among its objects, after which it must be attached."
+                f"epoch {engine.state.epoch} begins, but the cuts were not tuned in epoch {self.epochs}: list this "
+                "handler and the loss among the objects of ResumableTraining, and attach that after this handler."
             )
         self.loss.relevance_weight = 0.0
         self.inferer.active = engine.state.epoch == self.epochs
@@ -119,7 +122,7 @@ class RelevanceCutTuning:
             )
         output: Any = engine.state.output  # ignite leaves the types open
         logits, parts = take_apart(output[CommonKeys.PRED])
-        heatmap = parts.pop("heatmap", None)  # the loss shall not pay for what it weighs with 0
+        heatmap = parts.pop("heatmap", None)  # saves the loss from computing terms whose weight is 0
         output[CommonKeys.PRED] = attach(logits, **parts)
         if heatmap is None:
             return
@@ -174,7 +177,10 @@ class _Moments:
     def cuts(self, layer: str) -> torch.Tensor:
         """Pairs (C1, C2), shape (maps, 2)."""
         if self.count < 2:
-            raise ValueError("the cuts cannot be tuned from one sample with a heatmap; they need a spread.")
+            raise ValueError(
+                f"the cuts at {layer!r} need a mean and a standard deviation, but only {self.count} sample had a "
+                "heatmap; give more samples with masks."
+            )
         try:
             return cuts_of_plain_classifier(self.mean, (self.squares / (self.count - 1)).sqrt())
         except ValueError as error:

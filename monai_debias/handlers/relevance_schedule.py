@@ -21,15 +21,15 @@ __all__ = ["RelevanceWeightSchedule"]
 class RelevanceWeightSchedule:
     """Set ``loss.relevance_weight`` (P) from a schedule {epochs done: P}.
 
-    Between two points P is interpolated in every iteration, or keeps the value of the earlier one; after the last it
-    stays. P depends on the trainer's iteration only, so that a resumed training needs no state of this handler.
+    Between two points P is interpolated in every iteration, or keeps the value of the earlier one; after the last point
+    it stays. P depends on the trainer's iteration only, so that a resumed training needs no state of this handler.
 
-    After ``RelevanceCutTuning`` the schedule begins when the tuning has ended: give its number of epochs as ``delay``.
+    With ``RelevanceCutTuning`` the schedule begins after the tuning: give its number of epochs as ``delay``.
 
     Args:
-        loss: ``ISNetLRPLoss``, or any loss with a number ``relevance_weight``, also inside of another.
+        loss: ``ISNetLRPLoss``, or any loss with a number ``relevance_weight``, also inside another loss.
         schedule: ``{epochs done: P}`` with 0 ≤ P < 1; it must say what P is at 0. Numbers may be strings, as JSON
-            needs it: ``{"0": 0.0, "3": 0.5}`` reaches one half at the start of the fourth epoch.
+            requires: ``{"0": 0.0, "3": 0.5}`` reaches one half at the start of the fourth epoch.
         ramp: interpolate; False for steps.
         delay: epochs before the schedule begins, in which P is left alone.
 
@@ -71,7 +71,9 @@ class RelevanceWeightSchedule:
     def _set(self, engine: Engine) -> None:
         length = engine.state.epoch_length
         if length is None:
-            raise ValueError("the schedule needs the length of an epoch: give the trainer epoch_length.")
+            raise ValueError(
+                "the schedule needs the length of an epoch, which is unknown: give the trainer epoch_length."
+            )
         epochs_done = (engine.state.iteration - 1) / length - self.delay
         if epochs_done >= 0.0:
             self.loss.relevance_weight = self._weight(epochs_done)
@@ -86,7 +88,7 @@ class RelevanceWeightSchedule:
 
 
 def _number(epoch: str | float) -> float:
-    """A key of the schedule as a number; NaN, which cannot be a point of it, where it is not one."""
+    """A key of the schedule as a number; NaN, which is refused later, if it is not one."""
     try:
         return float(epoch)
     except ValueError:

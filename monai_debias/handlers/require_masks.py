@@ -18,9 +18,9 @@ __all__ = ["RequireMasks"]
 
 
 class RequireMasks:
-    """Raise an error after the first epoch if no image of it had a mask.
+    """Raise an error after the first epoch if none of its images had a mask.
 
-    An ISNet of which no image has a mask is trained as a plain classifier. Attach it to a ``SupervisedTrainer`` with
+    Without masks an ISNet is trained as a plain classifier. Attach it to a ``SupervisedTrainer`` with
     ``PrepareBatchAttached``. In distributed training a mask in one of the processes is enough.
 
     Raises:
@@ -55,11 +55,13 @@ class RequireMasks:
     def _look_for_masks(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
         flags = attached(output[CommonKeys.LABEL], "has_mask")
-        self._seen = self._seen | (flags.any() if flags is not None else False)  # on the device: nothing waits for it
+        self._seen = self._seen | (
+            flags.any() if flags is not None else False
+        )  # stays on the device, so that nothing waits for it
 
     def _refuse_epoch_without_masks(self, engine: Engine) -> None:
         if not idist.all_reduce(int(self._seen)):
             raise ValueError(
-                f"none of the images of epoch {engine.state.epoch} has a mask, so that nothing but the classification "
-                "would be trained: give masks, or train without this method."
+                f"none of the images of epoch {engine.state.epoch} has a mask, so that only the classification would "
+                "be trained: give masks, or train without this method."
             )

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Save the state of a training after every epoch, and go on from there after an interruption."""
+"""Save the state of a training after every epoch, and resume from it after an interruption."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ __all__ = ["ResumableTraining"]
 
 
 class ResumableTraining:
-    """Save ``last.pt`` after every epoch, and start from it where a directory has one.
+    """Save ``last.pt`` after every epoch, and start from it if the directory has one.
 
     ``last.pt`` is the whole state: the objects, the epoch, the random states, and the best model with its metric. It
-    takes the place of the old one in one step, so that a kill at any moment, or a full disk, leaves a state to go on
-    from. ``model.pt``, the weights of the best model alone, is written after it, and made anew from it where it is
-    missing or damaged.
+    replaces the old one in one step, so that a kill at any moment, or a full disk, leaves a state to resume from.
+    ``model.pt``, the weights of the best model alone, is written after it, and written again from it if it is missing
+    or damaged.
 
     A resumed training gives the weights of an uninterrupted one, bit for bit on the CPU, with any ``num_workers``. The
     exceptions are ``persistent_workers``, and data sets that change from epoch to epoch, such as ``SmartCacheDataset``.
-    Options that have changed hold from the next epoch on, see
+    Changed options take effect from the next epoch on, see
     :class:`~monai_debias.handlers.schedule_settings.ScheduleSettings`; the epochs are counted whatever their length.
 
     Attach it after the handlers that validate and that step the learning rate. The folder is locked until the training
     is complete or its process has ended. In distributed training the first process writes.
 
     Args:
-        ckpt_dir: directory of the two files; made where it is missing.
-        objects: what to save and restore beside the trainer: ``{name: object with state_dict and load_state_dict}``.
+        ckpt_dir: directory of the two files; created if it is missing.
+        objects: what to save and restore besides the trainer: ``{name: object with state_dict and load_state_dict}``.
         best_model: the :class:`BestModel` of the validation, for ``model.pt``.
-        record: what must be the same when the training goes on, such as ``{"method": "mixup", "seed": 0}``, in plain
-            values; the types of ``objects``, the loss, the random transforms and the like are recorded without it.
+        record: what must be the same when the training resumes, such as ``{"method": "mixup", "seed": 0}``, in plain
+            values; the types of ``objects``, the loss, the random transforms and the like are recorded anyway.
 
     Raises:
         ValueError: when ``objects`` has a name that is taken; when the trainer's data loader has no batch; on resuming,
-            when ``last.pt`` is damaged, or of another training, network or method; it says of which.
+            when ``last.pt`` is damaged, or belongs to another training, network or method; it says to which.
         TypeError: when ``record`` has values that JSON does not have.
-        FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that a training would overwrite a
-            model of which it cannot be told where it comes from; raised before the first epoch.
+        FileExistsError: when ``ckpt_dir`` has a ``model.pt`` but no ``last.pt``, so that the training would overwrite a
+            model of unknown origin; raised before the first epoch.
         RuntimeError: when another process trains in ``ckpt_dir``.
         FloatingPointError: when the state has a NaN after an epoch; the files stay as they were.
 
@@ -87,7 +87,9 @@ class ResumableTraining:
     ) -> None:
         taken = sorted({"record", "best", "settings", "random", "scaler", "trainer"} & objects.keys())
         if taken:
-            raise ValueError(f"objects must have other names than what is saved anyway, got {taken}.")
+            raise ValueError(
+                f"objects has the names {', '.join(taken)}, which other parts of the saved state have; rename them."
+            )
         self.ckpt_dir = Path(ckpt_dir)
         self.objects = dict(objects)
         self.best_model = best_model
@@ -99,7 +101,7 @@ class ResumableTraining:
 
     @property
     def last(self) -> Path:
-        """Path of the state to go on from."""
+        """Path of the state to resume from."""
         return self.ckpt_dir / "last.pt"
 
     @property
@@ -109,11 +111,11 @@ class ResumableTraining:
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
-        if engine.state.epoch_length == 0:  # a trainer of MONAI would run nothing, and end as if all were well
+        if engine.state.epoch_length == 0:  # a MONAI trainer would run nothing, and end as if it were complete
             loader = engine.data_loader  # type: ignore[attr-defined]
             raise ValueError(
                 f"the data loader of the training has {len(loader.sampler)} samples and a batch_size of "
-                f"{loader.batch_size}, which is no batch where drop_last leaves out what is less than a whole one. "
+                f"{loader.batch_size}, which gives no batch, since drop_last leaves out an incomplete one. "
                 "Lower the batch_size."
             )
         engine.add_event_handler(Events.STARTED, self._start)
@@ -164,8 +166,8 @@ class ResumableTraining:
             self._resume(engine)
         elif self.best_model is not None and self.model.exists():
             raise FileExistsError(
-                f"{self.model} exists, but no {self.last.name} to go on from: move the model away or give another "
-                "ckpt_dir."
+                f"{self.model} exists, but there is no {self.last.name} to resume from: move the model away or give "
+                "another ckpt_dir."
             )
 
     def _lock(self) -> None:
@@ -174,7 +176,7 @@ class ResumableTraining:
             self.lock.acquire()
         except Timeout as error:
             raise RuntimeError(
-                f"another process is training in {self.ckpt_dir}: wait for its end, or give another ckpt_dir."
+                f"another process is training in {self.ckpt_dir}: wait until it ends, or give another ckpt_dir."
             ) from error
 
     def _unlock(self) -> None:
@@ -188,9 +190,9 @@ class ResumableTraining:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = "\n".join(str(error).split("\n")[:4])  # torch has a line for each tensor
             raise ValueError(
-                f"{self.last} is not of this training: {reason}\nGive another ckpt_dir to begin a new training."
+                f"{self.last} does not belong to this training: {reason}\nGive another ckpt_dir to begin a new one."
             ) from error
-        self._mend_model()
+        self._restore_model()
         max_epochs, epoch = engine.state.max_epochs, engine.state.epoch
         if max_epochs is not None and epoch >= max_epochs:
             self.logger.warning(
@@ -203,14 +205,14 @@ class ResumableTraining:
 
     def _load(self, engine: Engine, state: dict[str, Any]) -> None:
         wanted = self._state(engine)
-        wanted["record"].load_state_dict(state.get("record", {}))  # which says most about another training
+        wanted["record"].load_state_dict(state.get("record", {}))  # whose error says most about another training
         if state.keys() != wanted.keys():
             raise ValueError(f"it has the entries {sorted(state)}, expected {sorted(wanted)}.")
         epoch, length = _position(state["trainer"])
         for name, value in wanted.items():
             if name not in ("record", "trainer"):
                 Checkpoint.load_objects({name: value}, {name: state[name]})
-        # what is asked for now, not what was asked for then
+        # the present length, not the saved one
         engine.state.epoch_length = engine.state.epoch_length or length
         if engine.state.epoch_length != length:
             self.logger.warning(
@@ -220,13 +222,13 @@ class ResumableTraining:
             )
         engine.state.epoch, engine.state.iteration = epoch, epoch * engine.state.epoch_length
 
-    def _mend_model(self) -> None:
+    def _restore_model(self) -> None:
         """Make ``model.pt`` the best model of ``last.pt``, in case the training was interrupted between the two."""
         if self.best_model is None or idist.get_rank() != 0:
             return
         weights = self.best_model.weights
         if not weights and self.model.exists():
-            raise FileExistsError(f"{self.model} exists, but {self.last} has no best model yet: move it away.")
+            raise FileExistsError(f"{self.model} exists, but {self.last} has no best model yet: move the former away.")
         problem = _problem(self.model, weights) if weights else ""
         if problem:
             self.logger.warning("%s The file is written again from %s.", problem, self.last)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a resumed training does with other settings of its optimiser and its schedule than it began with."""
+"""How a resumed training treats changed settings of its optimiser and its schedule."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["ScheduleSettings"]
 
 
 class ScheduleSettings:
-    """The settings of optimisers and learning-rate schedules, as the configuration of now has them.
+    """The settings of optimisers and learning-rate schedules in the present configuration.
 
-    What an option says now holds, from the next epoch on, and not what it said when the training began. So where the
-    settings differ, the schedule is stepped anew to where the training is: a cosine that was to end after 24 epochs and
-    now is to end after 48 goes on with the rate that it has in the middle, and a new base rate counts as if it had been
-    the base rate from the beginning. The optimiser keeps its moments.
+    From the next epoch on, the present options apply, not those with which the training began. If the settings differ,
+    the schedule is stepped again from its start to the present epoch: a cosine that was to end after 24 epochs and now
+    ends after 48 continues at the rate of its middle, and a new base rate acts as if it had been the base rate from
+    the beginning. The optimiser keeps its moments.
 
     Construct it before anything is trained or loaded, and load its state after those of the optimisers and schedules.
 
     Args:
-        objects: the objects of a training by name; all but optimisers and schedules are left alone.
+        objects: the objects of a training by name; all but optimisers and schedules are ignored.
 
     Raises:
-        ValueError: on loading, when the settings differ and the schedule cannot be stepped anew, since it follows a
+        ValueError: on loading, when the settings differ and the schedule cannot be stepped again, since it follows a
             metric.
 
     Example:
@@ -60,11 +60,11 @@ class ScheduleSettings:
         self._starts = {name: copy.deepcopy(schedule.state_dict()) for name, schedule in self.schedules.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The settings as JSON, so that all that is compared is plain values."""
+        """The settings as JSON, so that only plain values are compared."""
         return {"settings": json.dumps({**self._groups, **self._starts}, default=lambda value: type(value).__name__)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Compare the settings with those of then, and apply those of now where they differ."""
+        """Compare the settings with the saved ones, and apply the present ones if they differ."""
         changes = _changes(json.loads(state["settings"]), json.loads(self.state_dict()["settings"]))
         if not changes:
             return
@@ -75,7 +75,7 @@ class ScheduleSettings:
         for name, schedule in self.schedules.items():
             _step_anew(schedule, self._starts[name], ", ".join(changes))
         self.logger.warning(
-            "settings have changed since the training began (%s): they hold from now on, "
+            "settings have changed since the training began (%s): they apply from now on, "
             "and the learning rate goes on with %s, it was %s.",
             ", ".join(changes),
             self._rates(),
@@ -94,13 +94,13 @@ def _groups(optimizer: Optimizer) -> list[dict[str, Any]]:
 def _step_anew(schedule: LRScheduler, start: dict[str, Any], changes: str) -> None:
     if isinstance(schedule, ReduceLROnPlateau):
         raise ValueError(
-            f"settings have changed ({changes}), and what ReduceLROnPlateau would have made of them depends on the "
-            "metrics of all epochs so far: take the old settings again, or begin in another ckpt_dir."
+            f"settings have changed ({changes}), and the rate of ReduceLROnPlateau depends on the metrics of all "
+            "epochs so far, which are not kept: use the old settings, or begin in another ckpt_dir."
         )
     steps = schedule.last_epoch - start["last_epoch"]
     schedule.load_state_dict(copy.deepcopy(start))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that the optimiser should step first, which it has long done
+        warnings.simplefilter("ignore", UserWarning)  # "call optimizer.step() first", which was done before
         for _ in range(steps):
             schedule.step()
 

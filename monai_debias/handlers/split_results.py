@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``metrics.json`` says of one split."""
+"""The content of ``metrics.json`` for one split."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def split_results(
     Args:
         collected: all samples, with their labels.
         chosen: which of them belong to the split.
-        groups: the patient of each of all samples.
-        thresholds: of the outputs.
+        groups: the patient of each sample, of all samples.
+        thresholds: thresholds of the outputs.
         bootstrap: ``n_resamples``, ``confidence`` and ``seed``.
 
     Returns:
         ``samples``, ``unlabelled`` (those without any known label), ``patients``; ``metrics`` as ``[value, low, high]``
-        with ``notes``, overall and in ``labels`` for each output with its ``threshold``, its numbers of ``known`` and
-        ``positive`` labels, and its ``confusion`` [[true negatives, false positives], [false negatives, true
+        with ``notes``; ``labels``, which has the same for each output, with its ``threshold``, its numbers of ``known``
+        and ``positive`` labels, and its ``confusion`` [[true negatives, false positives], [false negatives, true
         positives]]; ``confusion`` of the classes, (K, K) with the true ones along the rows. What is not defined is
         None.
     """
@@ -73,7 +73,7 @@ def _metrics_and_notes(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
 
 
 def _counts(answers: Answers, k: int) -> dict[str, Any]:
-    """Of one output."""
+    """Counts of one output."""
     known, truth, said = (part[:, k] for part in (answers.known, answers.truth, answers.decisions))
     return {
         "known": int(known.sum()),
@@ -83,7 +83,7 @@ def _counts(answers: Answers, k: int) -> dict[str, Any]:
 
 
 def _confusion_of_classes(answers: Answers, collected: Collected) -> list[list[int]] | None:
-    """Of a task whose samples are of one class each; the outputs of several labels have matrices of their own."""
+    """Confusion matrix of a task with one class per sample; None for several labels, which have one matrix each."""
     known = answers.known[:, 0]
     truth, said = answers.truth[known], answers.decisions[known]
     if collected.task == "softmax":

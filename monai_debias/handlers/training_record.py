@@ -16,7 +16,7 @@ __all__ = ["TrainingRecord"]
 
 
 class TrainingRecord:
-    """What must be the same where a training goes on: what the user names, and the parts that the trainer has.
+    """What must be the same when a training resumes: the user's settings, and the types of the trainer's parts.
 
     Args:
         engine: the trainer.
@@ -25,7 +25,7 @@ class TrainingRecord:
 
     Raises:
         TypeError: when a setting is not a plain value such as JSON has.
-        ValueError: on loading, when the record is of another training; it says in what.
+        ValueError: on loading, when the record is of another training; it says in what they differ.
 
     Example:
         >>> trainer = Engine(lambda engine, batch: None)
@@ -47,7 +47,7 @@ class TrainingRecord:
         return {**self.settings, **{k: _name(v) for k, v in (own | self.parts).items()}, "random parts": transforms}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Compare with what is now."""
+        """Compare with the present training."""
         now = self.state_dict()
         different = [_difference(name, state.get(name), now.get(name)) for name in dict.fromkeys([*state, *now])]
         if any(different):
@@ -55,7 +55,7 @@ class TrainingRecord:
 
 
 def _difference(name: str, then: Any, now: Any) -> str:
-    """Say how two values differ, of long lists only where; an empty string if they are equal."""
+    """Say how two values differ, for lists only the entries that do; an empty string if they are equal."""
     if then == now:
         return ""
     if isinstance(then, list) and isinstance(now, list) and set(then) != set(now):

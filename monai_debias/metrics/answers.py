@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a classifier said of some samples beside what is true of them, in one form for every task."""
+"""True labels and predictions of a classifier, in one form for every task."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Answers", "collect_answers"]
 
 
 class Answers(NamedTuple):
-    """Of N samples and K outputs; what is asked of a missing label is False, and nobody looks at it."""
+    """Labels and predictions of N samples and K outputs."""
 
     names: list[str]
-    """Of the outputs."""
+    """Names of the outputs."""
     truth: NDArray[np.bool_]
-    """Whether it is there, (N, K)."""
+    """Whether the label is 1, (N, K); False where it is missing."""
     known: NDArray[np.bool_]
-    """Whether that is known, (N, K)."""
+    """Whether the label is known, (N, K)."""
     probabilities: NDArray[np.float64]
-    """What the classifier gives it, (N, K)."""
+    """Predicted probabilities, (N, K)."""
     decisions: NDArray[np.bool_]
-    """Whether the classifier says that it is there, (N, K)."""
+    """Whether the classifier predicts the label, (N, K)."""
     decided: NDArray[np.bool_]
-    """Whether there is a threshold to say so, (K,)."""
+    """Whether the output has a threshold, without which its decisions mean nothing, (K,)."""
 
 
 def collect_answers(
@@ -42,19 +42,19 @@ def collect_answers(
     thresholds: float | Sequence[float | None] | None = None,
     ignore_value: float | Sequence[float] | None = None,
 ) -> Answers:
-    """Check labels and probabilities of a task, and bring them to one form.
+    """Check labels and probabilities of a task, and convert them to one form.
 
     Args:
-        labels: of N samples, as the task has them.
+        labels: labels of N samples, in the form of the task.
         probabilities: shape (N, K), or (N,) for one output.
         task: see :mod:`monai_debias.tasks`.
-        class_names: of the data; by default the numbers from 0.
-        thresholds: of the outputs; None for 0.5 each, or for a softmax.
-        ignore_value: what stands for a missing label.
+        class_names: names of the classes; by default the numbers from 0.
+        thresholds: thresholds of the outputs; None for 0.5 each, or for a softmax.
+        ignore_value: the value of a missing label.
 
     Raises:
-        ValueError: when shapes do not fit, there are no samples, a probability is not in [0, 1], a known label is not 0
-            or 1 or no class, or a softmax is given thresholds.
+        ValueError: when shapes do not fit, there are no samples, a probability is not in [0, 1], a known label is
+            neither 0 or 1 nor a class, or thresholds are given for a softmax.
     """
     kind, p = TASKS[task], torch.as_tensor(np.asarray(probabilities, dtype=np.float64))
     y = np.asarray(labels)
@@ -88,5 +88,8 @@ def _names(task: str, class_names: Sequence[str] | None, n_outputs: int) -> list
     numbers = [str(k) for k in range(2 if task == "binary" else n_outputs)]
     names = TASKS[task].output_names(numbers if class_names is None else class_names)
     if len(names) != n_outputs:
-        raise ValueError(f"the task {task!r} has the outputs {names}, but there are {n_outputs} probabilities of each.")
+        raise ValueError(
+            f"the task {task!r} has the outputs {names}, but there are {n_outputs} probabilities for each sample: give "
+            "the class_names of the classifier."
+        )
     return names

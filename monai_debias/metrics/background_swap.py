@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a classifier changes its mind when only the background changes: BackMix as a counterfactual test."""
+"""Whether a classifier's decision changes when only the background does: BackMix as a counterfactual test."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def background_swap_consistency(
     mask_key: str = "mask",
     seed: int = 0,
 ) -> BackgroundSwap:
-    """Exchange the background of each image for another image's, and compare what the network says to both.
+    """Exchange the background of each image for another image's, and compare the network's predictions.
 
-    The images are those of :func:`backmix`: the region of interest stays, the background is the donor's, and the
-    donor's own region is 0. Donors are drawn from the same data and never are the image itself; every image donates
-    ``n_swaps`` times, and to different images. No label is needed: a network that is always wrong can be consistent,
-    so report accuracy beside it.
+    The new images are those of :func:`backmix`: the region of interest stays, the background is the donor's, and the
+    donor's own region is 0. Donors are drawn from the same data and are never the image itself; every image donates
+    ``n_swaps`` times, to different images. No labels are needed: a network that is always wrong can be consistent, so
+    report accuracy as well.
 
     **What is compared.** A softmax makes one decision d for each image, the class of the largest probability; a binary
     or multi-label task one for each output k, d_k = 1[p_k ≥ t_k]. With x̃_ns image n on the background of its s-th
@@ -64,25 +64,25 @@ def background_swap_consistency(
 
         consistency = 1/(N S K) Σ_nsk 1[d_k(x_n) = d_k(x̃_ns)],   change = 1/(N S K) Σ_nsk |p_k(x_n) - p_k(x̃_ns)|,
 
-    where for a softmax K = 1, and p is the probability of the class that was decided for with x_n. Most decisions
-    about rare findings are a no, and stay one: look at the change as well.
+    where for a softmax K = 1, and p is the probability of the class that is predicted for x_n. Most decisions about
+    rare findings are negative, and stay so: look at the change as well.
 
-    A change need not come from a learned shortcut: the cut at the border of the mask and the hole of the donor's region
-    are new to a network that never trained with BackMix.
+    A change need not come from a learned shortcut: the edge at the border of the mask and the hole of the donor's
+    region are new to a network that was not trained with BackMix.
 
-    The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are afterwards
-    what they were. A network in ``DistributedDataParallel`` runs without the wrapper, thus one process can measure
+    The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are restored
+    afterwards. A network in ``DistributedDataParallel`` runs without the wrapper, so that one process can measure
     alone. All images are in memory at once, on the CPU.
 
     Args:
         network: maps (B, C, spatial...) to logits (B, K).
         loader: mappings with a batch of images and masks, as a ``DataLoader`` of a MONAI data set gives them. The order
-            of the samples decides who gives to whom: do not shuffle.
+            of the samples determines the donors: do not shuffle.
         n_swaps: how many other backgrounds each image gets, from 1 to N - 1 for N images.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         thresholds: the probability from which the answer is yes, one for all outputs of a binary or multi-label task
             or one each; by default 0.5.
-        normalize: what stands between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
+        normalize: the transform between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
             each image, ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (B, C, spatial...).
             BackMix needs images in which 0 is black: leave such a step out of the loader and give it here.
         image_key: key of the images, shape (B, C, spatial...), all of one size; 0 = black.
@@ -96,8 +96,8 @@ def background_swap_consistency(
         TypeError: when a batch is not a mapping.
         KeyError: when a batch lacks image or mask.
         ValueError: when ``n_swaps`` is out of range, thus also when there are fewer than two images; when images
-            differ in shape, are NaN or infinite; when a mask does not fit its image, has values other than 0 and 1 or
-            no region of interest; when the network does not return finite logits of shape (B, K), or these or
+            differ in shape, or have NaN or infinite values; when a mask does not fit its image, has values other than 0
+            and 1 or no region of interest; when the network does not return finite logits of shape (B, K), or these or
             ``thresholds`` do not fit the task.
 
     Reference:
@@ -110,15 +110,18 @@ def background_swap_consistency(
         1.0
     """
     inner = unwrapped(network)
-    # a DataLoader draws its base seed from the state that a training goes on with
+    # a DataLoader draws its base seed from PyTorch's random state, with which a training goes on afterwards
     with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner):
         images, masks, batch_size = _collected(loader, image_key, mask_key)
         n = len(images)
         if n_swaps >= n:
-            raise ValueError(f"n_swaps is {n_swaps}, expected 1 to the number of other images, which is {n - 1}.")
+            raise ValueError(
+                f"n_swaps is {n_swaps}, expected 1 to the number of other images, which is {n - 1}: lower it, or give "
+                "more images."
+            )
         order = np.random.default_rng(seed).permutation(n)
         donors = np.empty((n_swaps, n), dtype=np.int64)
-        for swap in range(n_swaps):  # along a random ring, so that nobody meets itself or the same one twice
+        for swap in range(n_swaps):  # along a random ring, so that no image gets itself or the same donor twice
             donors[swap, order] = np.roll(order, swap + 1)
         same, change, n_decisions = 0, 0.0, 0
         for rows in torch.arange(n).split(batch_size):
@@ -195,18 +198,20 @@ def _logits(
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"the network must return logits of shape ({len(image)}, K), got {got}.")
     if not bool(logits.isfinite().all()):
-        raise ValueError("the network returned NaN or infinite logits: they decide nothing.")
+        raise ValueError(
+            "the network returned NaN or infinite logits, from which no decision follows: check its weights."
+        )
     return logits.detach().as_subclass(torch.Tensor).float()
 
 
 def _compared(
     before: torch.Tensor, after: torch.Tensor, task: str, thresholds: float | Sequence[float] | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Whether each decision stays, and the change in the probability of what was decided about, both (B,) or (B, K)."""
+    """Whether each decision stays, and the change of its probability, both (B,) or (B, K)."""
     kind = TASKS[task]
     p, q = kind.probabilities(before.double()), kind.probabilities(after.double())
     cuts = kind.thresholds(thresholds, before.shape[1]).to(p)
     said, says, change = kind.decisions(p, cuts), kind.decisions(q, cuts), (p - q).abs()
     if kind.has_thresholds:
         return said == says, change
-    return (said & says).any(1), change[said]  # a softmax has decided for one class
+    return (said & says).any(1), change[said]  # a softmax predicts one class

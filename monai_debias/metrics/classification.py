@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The numbers that every split of every bundle is reported with, and how sure they are."""
+"""The metrics in which every split of every bundle is reported, with their confidence intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHUNK = 2_000_000  # weights of resamples at a time
 
 
 class Estimate(NamedTuple):
-    """A metric and its interval from ``low`` to ``high``; None is what is not defined, and ``note`` says why."""
+    """A metric and its interval from ``low`` to ``high``; None if it is not defined, and ``note`` says why."""
 
     value: float | None
     low: float | None
@@ -65,29 +65,31 @@ def classification_metrics(
 ) -> ClassificationMetrics:
     """Metrics of a classifier with percentile bootstrap intervals over patients, the same ones for every task.
 
-    Of each output (of a softmax: each class against the others): sensitivity, specificity, F1, ROC AUC and average
-    precision. Overall: ``accuracy``, the share of right decisions; ``balanced_accuracy``, the mean sensitivity of the
+    For each output (in a softmax: each class against the others): sensitivity, specificity, F1, ROC AUC and average
+    precision. Overall: ``accuracy``, the share of correct decisions; ``balanced_accuracy``, the mean sensitivity of the
     classes of a softmax, else the mean of sensitivity and specificity; ``f1_macro``, ``roc_auc`` and
     ``average_precision``, means over the outputs. A missing label is left out of the metrics of its output only.
 
-    **What is not defined** is None and has a note: F1 and sensitivity without positives, specificity without
-    negatives, ROC AUC and average precision without either, and what takes decisions without a
-    threshold. A mean is over the outputs where its metric is defined, and its note names the others.
+    **Undefined metrics** are None and have a note: F1 and sensitivity without positives, specificity without negatives,
+    ROC AUC and average precision without one of the two, and metrics of decisions without a threshold. A mean is taken
+    over the outputs whose metric is defined, and its note names the others.
 
     **Intervals.** Whole groups are drawn with replacement, since the images of one patient are not independent of each
-    other; samples without any known label are left out before. A resample in which a metric is not defined does not
-    count for it. Where half of them or more do not, or a single group has all samples, there is no interval.
+    other; samples without any known label are left out first. A resample in which a metric is not defined does not
+    count for it. If it is undefined in half of the resamples or more, or a single group has all samples, there is no
+    interval.
 
     Args:
-        labels: what is true, NaN only where ``ignore_value`` says so: class indices (N,) of a softmax, 0 and 1 of
-            shape (N,) or (N, 1) of a binary task, rows of 0 and 1 of shape (N, K) of several labels.
+        labels: true labels, NaN only if ``ignore_value`` says so: class indices (N,) of a softmax, 0 and 1 of shape
+            (N,) or (N, 1) of a binary task, rows of 0 and 1 of shape (N, K) of several labels.
         probabilities: shape (N, K), of a binary task (N, 1) or (N,).
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
-        class_names: names of the data's classes; of a binary task the negative and the positive one. By default "0", …
-        thresholds: the probability from which the answer is yes, one for all outputs or one each, None where there is
-            none. By default 0.5. Choose them with :func:`choose_thresholds`. A softmax takes none.
-        ignore_value: what stands for a missing label, e.g. -1 or NaN.
-        groups: what is resampled as a whole, usually the patient of each sample, length N; by default each sample.
+        class_names: names of the classes; of a binary task the negative and the positive one. By default "0", …
+        thresholds: the probability from which the answer is yes, one for all outputs or one each, None for an output
+            without one. By default 0.5. Choose them with :func:`choose_thresholds`. A softmax takes none.
+        ignore_value: the value of a missing label, e.g. -1 or NaN.
+        groups: the group of each sample, length N, usually its patient, which is resampled as a whole; by default each
+            sample is its own group.
         n_resamples: how many resamples are drawn; 0 for no intervals.
         confidence: coverage of the intervals, in (0, 1).
         seed: seed of the resampling.
@@ -97,7 +99,7 @@ def classification_metrics(
         ``(value, low, high, note)``.
 
     Raises:
-        ValueError: when shapes or ``groups`` do not fit, there are no samples, a known label is not one of the task, a
+        ValueError: when shapes or ``groups`` do not fit, there are no samples, a known label does not fit the task, a
             probability is NaN or not in [0, 1], or names or thresholds do not fit the outputs.
 
     Reference:
@@ -112,7 +114,7 @@ def classification_metrics(
     answers = collect_answers(labels, probabilities, task, class_names, thresholds, ignore_value)
     names = np.arange(len(answers.truth)) if groups is None else np.asarray(groups)
     if len(names) != len(answers.truth):
-        raise ValueError(f"groups has {len(names)} entries for {len(answers.truth)} samples.")
+        raise ValueError(f"groups has {len(names)} entries for {len(answers.truth)} samples; give one for each.")
     parts = [_measured(answers, weights, task) for weights in _weights(names, answers.known, n_resamples, seed)]
     accuracy, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
     tail = (1 - confidence) / 2 if n_resamples else None
@@ -127,7 +129,7 @@ def classification_metrics(
 
 
 def _weights(groups: NDArray, known: NDArray[np.bool_], n_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each sample counts, in rows: once, and then in each resample, of which some come at a time."""
+    """How often each sample counts: a row of ones first, then rows of resamples, in chunks."""
     yield np.ones((1, len(known)))
     used = np.flatnonzero(known.any(axis=1))
     names, group = np.unique(groups[used], return_inverse=True)
@@ -155,14 +157,14 @@ def _measured(
 
 
 def _averaged(scores: NDArray[np.float64], task: str) -> dict[str, NDArray[np.float64]]:
-    """What the overall metrics are means of, each (R, K)."""
+    """The values whose means are the overall metrics, each (R, K)."""
     sensitivity, specificity, f1, auc, precision = np.moveaxis(scores, -1, 0)
     balanced = (sensitivity + specificity) / 2 if TASKS[task].has_thresholds else sensitivity
     return {"balanced_accuracy": balanced, "f1_macro": f1, "roc_auc": auc, "average_precision": precision}
 
 
 def _estimate(values: NDArray[np.float64], tail: float | None, note: str) -> Estimate:
-    """Of a metric, in the whole sample and then in each resample, and with the note that it has if it is defined."""
+    """The estimate from a metric's values in the whole sample and then in each resample, and its note."""
     value, resampled = values[0], values[1:]
     if np.isnan(value):
         return Estimate(None, None, None, f"undefined: {note}")
@@ -199,7 +201,7 @@ def _note_of_accuracy(answers: Answers) -> str:
 
 
 def _left_out(values: NDArray[np.float64], names: Sequence[str]) -> str:
-    """Which outputs a mean has to do without."""
+    """The note of a mean that names the outputs where it is undefined."""
     missing = [name for name, value in zip(names, values, strict=True) if np.isnan(value)]
     if len(missing) == len(names):
         return "in every output"

@@ -38,14 +38,14 @@ def cluster_separation(
 ) -> dict[str, float]:
     """Measure how sharply each hidden state of a network falls into clusters: its :func:`cluster_r2`.
 
-    Followed through training on the same samples, it shows the distribution shift of a method: the value of a hidden
-    state jumps if what that state sees changes from one iteration to the next. The paper finds that Mixup
-    raises it; on MNIST we do not (``docs/mixup.md``).
+    Measured repeatedly during training, on the same samples, it shows the distribution shift of a method: the value of
+    a hidden state jumps if the input of that state changes from one iteration to the next. The paper reports that Mixup
+    increases the shift; we do not find this on MNIST (``docs/mixup.md``).
 
     The network only runs forward, in evaluation mode; its modes, parameters, buffers and PyTorch's random state on the
-    CPU are afterwards what they were, so that a training that is interrupted for this goes on unchanged. A network in
-    ``DistributedDataParallel`` runs without the wrapper, thus one process can measure alone. The states of all samples
-    are in memory at once, on the CPU: a few hundred to a few thousand samples are enough.
+    CPU are restored afterwards, so that a training goes on as if it had not been measured. A network in
+    ``DistributedDataParallel`` runs without the wrapper, so that one process can measure alone. The states of all
+    samples are in memory at once, on the CPU: a few hundred to a few thousand samples are enough.
 
     Args:
         network: maps (B, C, spatial...) to anything.
@@ -62,9 +62,9 @@ def cluster_separation(
     Raises:
         TypeError: when ``layers`` is a string, or a batch is not a mapping.
         KeyError: when a batch lacks the image.
-        ValueError: when ``layers`` is empty or names something else than a module; when a module does not return one
-            floating-point tensor with the batch first, once in a forward pass; when samples differ in shape; when the
-            loader is empty; when a state has no R², see :func:`cluster_r2`.
+        ValueError: when ``layers`` is empty or names something else than a module; when a module does not run once in a
+            forward pass, or does not return one floating-point tensor with the batch first; when samples differ in
+            shape; when the loader is empty; when a state has no R², see :func:`cluster_r2`.
 
     Reference:
         Chen et al., Flow-Mixup, BIBM 2020 (the analysis of distribution shift).
@@ -78,7 +78,7 @@ def cluster_separation(
     inner = unwrapped(network)
     states: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
     named = [name for name in states if name != "input"]
-    # a DataLoader draws its base seed from the state that the training goes on with
+    # a DataLoader draws its base seed from PyTorch's random state, with which the training goes on afterwards
     with (
         torch.random.fork_rng(devices=[]),
         torch.no_grad(),
@@ -101,10 +101,10 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
     """Compute R² = SSB / SST = 1 - SSW / SST of the clusters that k-means finds in features.
 
     SST is the sum of the squared distances of all samples from their mean, SSW from the means of their clusters, and
-    SSB = SST - SSW: 1 if each cluster is a point, near 0 if clusters explain nothing. Neither an offset nor a common
-    scale of the features matters. It grows with ``n_clusters`` and with fewer dimensions, so that only values of the
-    same number of clusters, samples and dimensions compare. The best of ten starts of k-means counts: the luck of
-    a single one would look like a difference of the features.
+    SSB = SST - SSW. R² is 1 if each cluster is a point, and near 0 if the clusters explain nothing. Neither an offset
+    nor a common scale of the features matters. R² grows with ``n_clusters`` and with fewer dimensions, so that only
+    values with the same number of clusters, samples and dimensions can be compared. The best of ten starts of k-means
+    is used, since the result of a single one depends on chance.
 
     Args:
         features: floating-point features of N samples, shape (N, ...), flattened to (N, D).
@@ -116,8 +116,8 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
 
     Raises:
         TypeError: when the features are not of a floating-point type.
-        ValueError: when ``n_clusters`` is below 2 or above N, when features are not of shape (N, ...), are NaN or
-            infinite, or are the same for all samples (SST is 0).
+        ValueError: when ``n_clusters`` is below 2 or above N, or features are not of shape (N, ...), have NaN or
+            infinite values, or are the same for all samples (SST is 0).
 
     Reference:
         Chen et al., Flow-Mixup, BIBM 2020 (the analysis of distribution shift).
@@ -146,7 +146,7 @@ def cluster_r2(features: NdarrayOrTensor, n_clusters: int, seed: int = 0) -> flo
         x = directions * np.sqrt(strengths.clip(min=0))
     found = KMeans(n_clusters, n_init=10, random_state=seed).fit(x.astype(np.float32)).labels_
     within = sum(((x[found == k] - x[found == k].mean(0)) ** 2).sum() for k in np.unique(found))
-    return float(np.clip(1 - within / (x**2).sum(), 0, 1))  # it may miss the limits by rounding
+    return float(np.clip(1 - within / (x**2).sum(), 0, 1))  # rounding may miss the limits
 
 
 def _kept(state: torch.Tensor) -> torch.Tensor:

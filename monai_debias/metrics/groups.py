@@ -41,11 +41,11 @@ def group_accuracy(
 
     Args:
         labels: true classes, shape (N,): integers, booleans or strings; or rows of several labels, shape (N, K).
-        predictions: decisions, of the same shape and kind as ``labels``. Of several labels each is a decision, and the
-            accuracy of a group is the share of right ones among all of its known labels.
-        groups: the group of each sample, shape (N,): integers, booleans or strings. A combination is a string, too:
+        predictions: decisions, of the same shape and kind as ``labels``. With several labels each is a decision, and
+            the accuracy of a group is the share of correct ones among all of its known labels.
+        groups: the group of each sample, shape (N,): integers, booleans or strings. For combinations build strings,
             ``[f"{view}, {scanner}" for …]``.
-        ignore_value: what stands for a missing label, e.g. -1 or NaN, which counts nowhere.
+        ignore_value: the value of a missing label, e.g. -1 or NaN, which is not counted.
 
     Returns:
         ``{group: accuracy}``, sorted by group; only groups that occur.
@@ -79,13 +79,13 @@ def group_accuracy(
     hits, counts = (np.bincount(index, weights=part.sum(axis=axes)) for part in (known & (y == predicted), known))
     if not counts.all():
         raise ValueError(
-            f"there is no known label in {names[counts == 0].tolist()}, so that it has no accuracy: leave it out."
+            f"groups {names[counts == 0].tolist()} have no known label, and thus no accuracy: leave them out."
         )
     return dict(zip(names.tolist(), (hits / counts).tolist(), strict=True))
 
 
 def _refuse_no_classes(name: str, values: NDArray) -> None:
-    """Refuse what is no class or name of one; labels may be whole numbers that are stored as floating-point ones."""
+    """Refuse values that are not classes or their names; labels may be whole numbers of a floating-point type."""
     is_whole = name == "labels" and values.dtype.kind == "f" and bool((values == np.round(values)).all())
     if values.dtype.kind not in "iubU" and not is_whole:
         raise TypeError(
@@ -100,11 +100,11 @@ def paired_difference(
 ) -> PairedDifference:
     """Mean difference of two methods that ran with the same seeds, first - second, and its bootstrap interval.
 
-    The pairs are resampled: what a seed does to both methods cancels. The interval is a percentile one, and with few
-    seeds it is too narrow: it never leaves the range of the n differences, which contains the true value in at most
-    1 - 2^(1 - n) of experiments (if differences are symmetric): 50 % for two seeds, 75 % for three, 88 % for four,
-    94 % for five, whatever ``confidence`` says. Below n = 5, read it as the range of what was seen: do not conclude
-    from an interval without 0.
+    Pairs are resampled, so that effects of a seed on both methods cancel. The percentile interval is too narrow with
+    few seeds: it never leaves the range of the n differences, which contains the true value in at most 1 - 2^(1 - n)
+    of experiments (if differences are symmetric): 50 % for two seeds, 75 % for three, 88 % for four, 94 % for five,
+    whatever ``confidence`` says. Below n = 5, read it as the range of the observed differences; an interval without 0
+    is no evidence of a difference then.
 
     Args:
         first: one value of the first method per seed, e.g. its accuracy, shape (n,), n at least 2.

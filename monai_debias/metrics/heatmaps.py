@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every attention metric demands of heatmaps and their regions of interest, and reads from them."""
+"""Checks of heatmaps and their regions of interest, and the attention that all attention metrics start from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["attention_at"]
 def attention_at(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Attention of each position, Σ|R| over the channels, and whether the position lies in the region of interest.
 
-    A mask of another size than the map, but of the same aspect, is average-pooled to it, and every value above 0 counts
-    as region of interest, as in the ISNet loss.
+    A mask of another size than the map, but of the same aspect ratio, is average-pooled to it, and every value above 0
+    counts as region of interest, as in the ISNet loss.
 
     Args:
         relevance: heatmaps R, shape (R, maps, C, spatial...) or (R, C, spatial...); which of the two follows from
@@ -31,7 +31,7 @@ def attention_at(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> tuple[tor
 
     Raises:
         ValueError: when shapes do not fit, when relevance is NaN or infinite, when a map is 0 everywhere, or when a
-            mask has values other than 0 and 1, or no region of interest.
+            mask has values other than 0 and 1 or no region of interest.
 
     Example:
         >>> attention, inside = attention_at(torch.tensor([[[3.0, -4.0], [0.0, 4.0]]]), torch.tensor([[[1, 0]]]))

@@ -1,9 +1,9 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a classifier is worth on one label, in many resamples of the samples at once.
+"""The metrics of one label, in many resamples of the samples at once.
 
 A resample is a row of weights: how often each sample was drawn. scikit-learn's metrics give the same numbers for one
-row of weights (the tests hold them together) and take some milliseconds for each; a bootstrap asks for thousands.
+row of weights (a test compares them) but take some milliseconds for each; a bootstrap needs thousands.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def label_scores(
     """Sensitivity, specificity, F1, ROC AUC and average precision of one label.
 
     Args:
-        truth: whether it is there, shape (N,).
+        truth: whether the label is 1, shape (N,).
         probabilities: shape (N,).
-        decisions: whether the classifier says that it is there, shape (N,).
+        decisions: whether the classifier predicts it, shape (N,).
         weights: how often each sample was drawn, shape (R, N).
 
     Returns:
-        Shape (R, 5), NaN where a metric is not defined: without positives, specificity without negatives, and ROC AUC
-        and average precision without either.
+        Shape (R, 5), NaN where a metric is not defined: sensitivity and F1 without positives, specificity without
+        negatives, and ROC AUC and average precision without one of the two.
 
     Example:
         >>> truth, said = np.array([True, True, False, False]), np.array([True, False, False, False])
@@ -50,7 +50,7 @@ def label_scores(
 def _of_ranking(
     truth: NDArray[np.bool_], probabilities: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Area under the ROC curve by trapezoids, and mean precision at each positive; equal probabilities are one step."""
+    """Area under the ROC curve by trapezoids, and average precision; equal probabilities are one step."""
     order = np.argsort(-probabilities, kind="stable")
     steps = np.flatnonzero(np.diff(probabilities[order], append=-1.0))
     drawn, there = weights[:, order], truth[order]
@@ -69,6 +69,6 @@ def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> N
 
 
 def mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the last dimension of what is not NaN; NaN where all are."""
+    """Mean over the last dimension of the values that are not NaN; NaN if all are."""
     defined = ~np.isnan(values)
     return ratio(np.where(defined, values, 0).sum(-1), defined.sum(-1).astype(np.float64))

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a classifier looks hardest at the region of interest: at its strongest position, or at its strongest few."""
+"""Whether the strongest relevance lies in the region of interest: at the strongest position, or the strongest few."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def pointing_game(relevance: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Te
 def relevance_focus(relevance: NdarrayOrTensor, mask: NdarrayOrTensor, quantile: float = 0.05) -> torch.Tensor:
     """Share of the positions with the largest relevance that lie in the region of interest.
 
-    The relevance of a position is Σ|R| over its channels, as in :func:`background_relevance`. Where the last of the
-    strongest positions are as strong as others, the result is the mean over all choices among these: a flat map has
-    the share of the image that the region covers. This is the value of chance; compare with it. More positions than
-    the region has cannot all lie in it: the limit is then the size of the region over the number of positions.
+    The relevance of a position is Σ|R| over its channels, as in :func:`background_relevance`. If the last of the
+    strongest positions are as strong as others, the result is the mean over all choices among these: for a flat map,
+    the share of the image that the region covers. This is the value of chance; compare with it. If the region is
+    smaller than the number of positions, the largest possible value is the ratio of the two.
 
     Args:
         relevance: heatmaps R, shape (R, maps, C, spatial...) or (R, C, spatial...), as for :func:`pointing_game`.
@@ -72,7 +72,7 @@ def relevance_focus(relevance: NdarrayOrTensor, mask: NdarrayOrTensor, quantile:
             a map is 0 everywhere, or when a mask has values other than 0 and 1, or no region of interest.
 
     Reference:
-        After the focus, %F, of Bransby et al., BackMix, MICCAI 2024, which leaves the formula open; this is ours.
+        After the focus, %F, of Bransby et al., BackMix, MICCAI 2024, which does not give its formula; this one is ours.
 
     Example:
         >>> relevance = torch.tensor([[[4.0, 3.0, -2.0, 1.0]]])  # one row, one channel, four positions

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How much of what a classifier looks at lies outside the region of interest."""
+"""How much of a classifier's relevance lies outside the region of interest."""
 
 from __future__ import annotations
 

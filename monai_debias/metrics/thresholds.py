@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From which probability on the answer is yes: chosen on validation data, kept in a file, and used from there."""
+"""Decision thresholds: the probability from which the answer is yes, chosen on validation data and kept in a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Threshold", "choose_thresholds", "read_thresholds", "write_threshold
 
 
 class Threshold(NamedTuple):
-    """From which probability on the answer is yes, None where the data cannot say, and the labels that chose it."""
+    """The probability from which the answer is yes, None if it is undefined, and the numbers of labels behind it."""
 
     value: float | None
     known: int
@@ -49,24 +49,23 @@ def choose_thresholds(
 ) -> dict[str, Threshold]:
     """Choose the threshold of each output by Youden's index: the largest sensitivity + specificity - 1.
 
-    It does not depend on how frequent a finding is, so that a threshold still holds where it is rarer. It lies in the
-    middle between two of the probabilities, the first above 1 and below 0 being 1 and 0; of equally good ones the
-    nearest to 0.5 is taken. An output of which only one kind of label is known has none.
+    The index does not depend on the prevalence of a finding, so that a threshold remains valid where it is rarer. The
+    threshold lies in the middle between two neighbouring probabilities, among which 0 and 1 count; of equally good
+    ones, that nearest to 0.5 is taken. An output without positives or without negatives has none.
 
-    Choose on validation data. Thresholds that are chosen on the data which they are judged on look better than they
-    are.
+    Choose on validation data. Thresholds look better than they are on the data on which they were chosen.
 
     Args:
-        labels: what is true, shape (N,) or (N, 1) of a binary task, (N, K) of several labels; see
+        labels: true labels, shape (N,) or (N, 1) of a binary task, (N, K) of several labels; see
             :func:`classification_metrics`.
         probabilities: shape (N, K).
         task: "binary" or "multi_label".
-        class_names: names of the data's classes; by default "0", …
-        ignore_value: what stands for a missing label, e.g. -1 or NaN.
+        class_names: names of the classes; by default "0", …
+        ignore_value: the value of a missing label, e.g. -1 or NaN.
 
     Returns:
         For each output ``(value, known, positive, note)``: the threshold, the number of known and of positive labels,
-        and why there is no threshold if there is none.
+        and the reason if there is no threshold.
 
     Raises:
         ValueError: as :func:`classification_metrics`.
@@ -104,7 +103,7 @@ def write_thresholds(path: str | os.PathLike, thresholds: Mapping[str, Threshold
     Args:
         path: the file.
         thresholds: from :func:`choose_thresholds`.
-        task: whose outputs they are of.
+        task: task of the classifier.
         source: name of the split that they were chosen on.
     """
     each = {name: threshold._asdict() for name, threshold in thresholds.items()}
@@ -116,20 +115,20 @@ def read_thresholds(path: str | os.PathLike, task: str, output_names: Sequence[s
 
     Args:
         path: the file.
-        task: of the classifier that is to use them.
+        task: task of the classifier that uses them.
         output_names: its outputs, in their order.
 
     Returns:
-        The threshold of each output, None where there is none.
+        The threshold of each output, None if it has none.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when it is something else, or of another task or other outputs.
+        ValueError: when it is not a file of thresholds, or is of another task or other outputs.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"{path} with the thresholds does not exist: evaluate with validation data, which writes it, or give a "
-            "number such as 0.5 in its place."
+            f"the file of thresholds {path} does not exist: an evaluation with validation data writes it; or give a "
+            "number such as 0.5 instead."
         )
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("thresholds"), dict):

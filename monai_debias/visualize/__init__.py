@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of what a transform does, of how a classifier fares and of what it looks at."""
+"""Figures of the effect of a transform, of the metrics of a classifier, and of where it looks."""
 
 from __future__ import annotations
 

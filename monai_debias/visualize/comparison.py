@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How methods fare on each split, beside what a transform does to images."""
+"""The metrics of several methods on each split, next to examples of what a transform does to images."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def method_comparison(
         results: ``{method: runs}``; a run is the content of the ``metrics.json`` of ``ClassificationReport``.
         examples: ``{caption: (before, mask, after)}``, a row of two pictures each: arrays of shape (H, W), the images
             with values in [0, 1], the binary mask outlined in both.
-        splits: ``{split: title}`` of those to show, in this order; ``None`` shows all under their names.
+        splits: ``{split: title}`` of the splits to show, in this order; ``None`` shows all under their names.
         metric: name of the metric, with values in [0, 1].
         chance: value of a classifier that guesses, drawn as a line.
 

@@ -24,8 +24,8 @@ from monai_debias.parameters import expects
 
 __all__ = ["heatmap_overlay"]
 
-# Bright ends, since the strongest relevance must show on the black of an image; grey, the colour of weak
-# relevance, is readable as a line on white, too. Blue and vermilion are told apart with any kind of colour vision.
+# Bright ends, since the strongest relevance must be visible on the black of an image; grey, the colour of weak
+# relevance, is readable as a line on white, too. Blue and vermilion can be told apart with any kind of colour vision.
 _COLORS = LinearSegmentedColormap.from_list("relevance", ["#1aa7ff", "#808080", "#ff4a1c"])
 _OUTLINE = "#e8ff3a"
 _PANEL = {1: (7.0, 1.2), 2: (2.8, 2.8), 3: (2.2, 2.2)}  # inches, by the number of spatial dimensions
@@ -48,7 +48,7 @@ def heatmap_overlay(
     """Draw relevance over the images that it explains: a row for each image, a column for each model and map.
 
     Positive relevance is red, negative blue; the colours are symmetric around zero. Each map has its own limit, the
-    given percentile of its non-zero absolute relevance, as models differ in scale; what is stronger has the colour of
+    given percentile of its non-zero absolute relevance, as models differ in scale; stronger relevance has the colour of
     the limit. The number below a map is its :func:`~monai_debias.metrics.background_relevance`.
 
     - images (B, C, H, W): the image in grey; on it the relevance, summed over channels, the more opaque the stronger;
@@ -60,13 +60,13 @@ def heatmap_overlay(
     Arrays are shown as they are stored: the first spatial dimension of an image or slice runs downwards.
 
     Args:
-        image: what the model saw, shape (B, C, spatial...) with 1 to 3 spatial dimensions, any value range.
+        image: input of the model, shape (B, C, spatial...) with 1 to 3 spatial dimensions, any value range.
         relevance: heatmaps of shape (B, maps, C, spatial...) or (B, C, spatial...), as the relevance package computes
             them; or ``{name of model: heatmaps}`` for a comparison on the same images.
         mask: region of interest, shape (B, 1, spatial...), 1 = region of interest; without it neither outline nor
             background are shown.
         titles: a text for each image, such as its true and predicted class.
-        percentile: of the absolute relevance of a map, gets the strongest colour; in (0, 100].
+        percentile: percentile of a map's absolute relevance that gets the strongest colour, in (0, 100].
 
     Returns:
         The figure; nothing is shown or saved.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How well a classifier tells each finding or class, with the intervals, in all splits."""
+"""How well a classifier recognises each finding or class, with intervals, in all splits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def label_metrics(
 ) -> Figure:
     """Draw metrics of each label: a panel for each metric, a line for each label, a colour for each split.
 
-    A dot is the value, the bar its interval; what is not defined is a word in place of the dot.
+    A dot is the value, the bar its interval; in place of an undefined value stands the word "undefined".
 
     Args:
         results: content of the ``metrics.json`` of ``ClassificationReport``; its splits have the same labels.
@@ -47,7 +47,7 @@ def label_metrics(
     for split, result in results.items():
         missing = sorted({m for m in metrics for name in labels if m not in result["labels"][name]["metrics"]})
         if missing:
-            raise ValueError(f"{split}: its labels have no {', '.join(missing)}.")
+            raise ValueError(f"the labels of the split {split!r} have no {', '.join(missing)}; choose other metrics.")
     lines = len(labels) * len(results)
     figure = Figure(figsize=(1.6 + 2.6 * len(metrics), 1.3 + 0.2 * lines + 0.1 * len(labels)), layout="constrained")
     for panel, metric in zip(figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0], metrics, strict=True):

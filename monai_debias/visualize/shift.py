@@ -31,16 +31,16 @@ def distribution_shift(
 ) -> Figure:
     """Draw R² of the clusters of hidden states over training: a panel for each state, a line for each method.
 
-    Nothing is smoothed, since jumps from one measurement to the next are what to look for. With several runs (seeds)
-    the line is their mean and the band is one standard deviation to either side. The mean evens out the jumps of its
-    runs, therefore the number of each method in a panel, the mean absolute step from one measurement to the next, is
-    taken in each run and then averaged. Panels have their own vertical scales.
+    Nothing is smoothed, since the jumps from one measurement to the next are of interest. With several runs (seeds) the
+    line is their mean and the band is one standard deviation to either side. The number of each method above a panel is
+    the mean absolute step from one measurement to the next; it is computed in each run and then averaged, since the
+    mean line evens out the jumps of single runs. Panels have their own vertical scales.
 
     Args:
         curves: ``{method: {layer: values}}``; values in [0, 1] from
             :func:`~monai_debias.metrics.clusters.cluster_separation`, of shape (points,) or (runs, points).
             Every method has the same layers and points; the numbers of runs may differ.
-        iterations: the training iteration of each point, shape (points,), increasing; without it points are counted.
+        iterations: the training iteration of each point, shape (points,), increasing; by default points are numbered.
         title: a text above the figure.
 
     Returns:
@@ -117,7 +117,10 @@ def _as_runs(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[st
     n_points = None
     for method, of_layer in curves.items():
         if set(of_layer) != set(layers):
-            raise ValueError(f"{method!r} has the layers {list(of_layer)}, {next(iter(curves))!r} has {layers}.")
+            raise ValueError(
+                f"{method!r} has the layers {list(of_layer)}, but {next(iter(curves))!r} has {layers}; expected the "
+                "same layers for every method."
+            )
         runs[method] = {}
         for layer in layers:
             where = f"values of {method!r} at {layer!r}"
@@ -128,9 +131,9 @@ def _as_runs(curves: Mapping[str, Mapping[str, ArrayLike]]) -> dict[str, dict[st
                     f"{where} have shape {values.shape}, expected (points,) or (runs, points) with two points or more."
                 )
             if values.shape[1] != n_points:
-                raise ValueError(f"{where} have {values.shape[1]} points, others have {n_points}.")
+                raise ValueError(f"{where} have {values.shape[1]} points, expected {n_points}, as the others have.")
             if not ((values >= 0) & (values <= 1)).all():
-                raise ValueError(f"{where} are NaN or outside [0, 1], which R² is not.")
+                raise ValueError(f"{where} are NaN or outside [0, 1], expected R² from cluster_separation.")
             runs[method][layer] = values
     return runs
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What changes a sample or a batch."""
+"""Transforms of a sample or a batch."""
 
 from __future__ import annotations
 

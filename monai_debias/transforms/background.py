@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Another background for an image whose region of interest stays: BackMix, and its ablations.
+"""Replace the background of an image and keep its region of interest: BackMix, and its ablations.
 
 Bransby et al., "BackMix: Mitigating Shortcut Learning in Echocardiography with Minimal Supervision", MICCAI 2024.
 """
@@ -36,7 +36,7 @@ def replace_background(
     Raises:
         ValueError: when the mask is not binary, is zero everywhere or has another shape than the image; when image or
             background contain NaN or infinite values; when the background has another shape than the image, or values
-            that its dtype cannot hold.
+            that the image's dtype cannot hold.
 
     Example:
         >>> import numpy as np

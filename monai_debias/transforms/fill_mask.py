@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A mask for samples that have none, so that a batch in which only some have one collates."""
+"""An empty mask for samples without one, so that samples with and without a mask collate."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["FillMaskD", "FillMaskDict", "FillMaskd"]
 
 
 class FillMaskd(Transform):
-    """Give a sample without a mask one that is 0 everywhere, and tell by a flag whether the mask is a real one.
+    """Give a sample without a mask one that is 0 everywhere, and write a flag that tells whether the mask is real.
 
     ``PrepareBatchAttached`` and ``ISNetLRPLoss`` read the flag: a sample without a mask of its own contributes its
-    classification loss only. It is the setting of wBackMix (few masks) for an ISNet, an extension of this project. Put
-    it last, after whatever treats a sample without a mask in another way, like BackMix and the random transforms.
+    classification loss only. This is the few-masks setting of wBackMix for an ISNet, an extension of this project. Put
+    it last, after all transforms that treat a sample without a mask differently, such as BackMix and random transforms.
 
     All masks become uint8 of the image's kind of array, with the affine of the image and the file name of the mask (of
-    the image, where there is no mask): masks of different types or meta do not collate. A real mask is checked first.
-    There is no array version: it decides about keys of a dictionary.
+    the image, if there is no mask): masks of different types or meta data do not collate. A real mask is checked first.
+    There is no array version, since the transform works on the keys of a dictionary.
 
     Args:
         mask_key: key of the mask, shape (1, spatial...), values 0 and 1; a sample may lack it, or have None under it.
-        image_key: key of the image, (C, spatial...), whose spatial shape a filled mask has, and whose kind of array and
-            affine all masks take.
+        image_key: key of the image, (C, spatial...), which gives a filled mask its spatial shape, and all masks their
+            kind of array and affine.
         flag_key: key that the flag is written to, a bool (a batch collates to (B,)).
 
     Raises:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Mixes hidden states of a network in its next training pass, and leaves the network as it was."""
+"""Mixes hidden states of a network in its next training pass, without changing the network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.
     if without_hooks or inner._compiled_call_impl is not None:
         raise TypeError(
             f"hidden states of a {type(inner).__name__} that is scripted, compiled or in DataParallel cannot be mixed: "
-            "give the network itself, or in DistributedDataParallel, and train that."
+            "give the plain network, or one in DistributedDataParallel, and train that."
         )
     return inner, find_layers(inner, layers)
 
@@ -42,16 +42,16 @@ def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.
 def arm(network: torch.nn.Module, mixtures: Sequence[Mixture], n_samples: int, n_rows: int, append: bool) -> None:
     """Mix named states of a network in its next training pass: once, in training mode and with gradients.
 
-    The network carries no hook until that pass begins, and none when it has ended: meanwhile it can be copied, saved,
-    scripted, traced and exported (not by a strict ``torch.export``), and passes of evaluation are what they always are.
-    What a network was armed with before is replaced.
+    The network has no hook before that pass begins and none after it has ended. Until then it can be copied, saved,
+    scripted, traced and exported (not by a strict ``torch.export``), and evaluation passes are not changed. Mixtures
+    from an earlier call are replaced.
 
     Args:
         network: classifier; one in ``DistributedDataParallel`` is unwrapped.
-        mixtures: of the first ``n_samples`` rows of each state, in the order in which the network computes the states;
-            none of them leaves the network not armed.
+        mixtures: one for each state, of its first ``n_samples`` rows, in the order in which the network computes the
+            states; an empty sequence arms nothing.
         n_samples: number of un-mixed rows B.
-        n_rows: rows of the network's input: B, or more with rows appended that are left as they are.
+        n_rows: rows of the network's input: B, or more if further rows are appended, which are not mixed.
         append: whether mixed rows are appended to a state, or take the place of the un-mixed ones.
 
     Raises:
@@ -110,7 +110,7 @@ class _MixingPass:
     def _begin(self, module: torch.nn.Module, args: tuple) -> None:
         if module is not self._network():
             return
-        if self._hooks:  # the pass was broken off, by an interrupt
+        if self._hooks:  # an earlier pass was interrupted
             disarm(module)
             return
         if not (module.training and torch.is_grad_enabled()):
@@ -119,7 +119,7 @@ class _MixingPass:
         if found and self._n_rows not in found:
             disarm(module)
             raise ValueError(
-                f"the states of the network are to be mixed for a batch of {self._n_rows} rows, but it is given one of "
+                f"hidden states are to be mixed for a batch of {self._n_rows} rows, but the network is given one of "
                 f"{sorted(found)}. Give it the batch that was mixed last; for another training pass call disarm()."
             )
         self._hooks = [
@@ -130,7 +130,9 @@ class _MixingPass:
     def _mix(self, module: torch.nn.Module, args: tuple, state: Any, index: int) -> torch.Tensor:
         layer = self._mixtures[index].layer
         if index < self._n_mixed:
-            raise ValueError(f"layer {layer!r} runs twice in one pass, which of its states is meant? Choose another.")
+            raise ValueError(
+                f"layer {layer!r} runs twice in one pass, so its state is ambiguous: choose another layer."
+            )
         if index > self._n_mixed:
             raise ValueError(
                 f"layer {layer!r} runs before {self._mixtures[self._n_mixed].layer!r}: give the layers in the order in "
@@ -153,4 +155,6 @@ class _MixingPass:
         disarm(module)
         skipped = [mixture.layer for mixture in self._mixtures[self._n_mixed :]]
         if skipped and output is not None:  # None after an error in the pass
-            raise ValueError(f"layers {skipped} took no part in the pass, and the labels do not fit: choose others.")
+            raise ValueError(
+                f"layers {skipped} took no part in the pass, so the mixed labels do not fit the output: choose others."
+            )

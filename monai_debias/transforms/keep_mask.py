@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Taking away masks that semi-supervised BackMix must not see."""
+"""Removes the masks that semi-supervised BackMix must not see."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["KeepMaskD", "KeepMaskDict", "KeepMaskd"]
 class KeepMaskd(MapTransform):
     """Delete the mask of a sample whose flag is False; a sample whose flag is True passes unchanged.
 
-    The flags come from :func:`monai_debias.data.splits.keep_mask_fraction`. Placed first, before masks are loaded, it
-    also saves reading those that are not used; placed after a transform that estimates masks, it takes these away.
-    There is no array version: it decides about a key of a dictionary.
+    The flags come from :func:`monai_debias.data.splits.keep_mask_fraction`. Placed before masks are loaded, it also
+    saves reading unused ones; placed after a transform that estimates masks, it removes these. There is no array
+    version, since the transform works on a key of a dictionary.
 
     Args:
         mask_key: key (or keys) of the mask, of any shape or not loaded yet; a sample may lack it.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Loading of mask files, beside the image that each belongs to."""
+"""Loading of mask files, each checked against its image."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ __all__ = ["LoadMaskD", "LoadMaskDict", "LoadMaskd"]
 class LoadMaskd(Transform):
     """Load the mask file of a sample that names one, and check that it is a mask of the sample's image.
 
-    A mask has two values: 0 and 1, or 0 and 255 (as pictures have them), or booleans; with a ``threshold`` it may have
-    any. It has the rows and columns of its image as stored, thus comes before anything that resizes; one mask serves
-    all frames of a clip, or there is one for each. A mask that is loaded already (a tensor or array) is checked in the
-    same way. A sample without a mask (no such key, or None under it) passes without that key: a finder of masks may
-    come next. Messages name the files and the place of the item in its datalist.
+    A mask has two values: 0 and 1, or 0 and 255 (as in pictures), or booleans; with a ``threshold`` it may have any. It
+    must have the rows and columns of its image as stored, so put this transform before anything that resizes. One mask
+    serves all frames of a clip, or there is one for each. A mask that is loaded already (a tensor or array) is checked
+    in the same way. A sample without a mask (no such key, or None under it) passes without that key; a transform that
+    estimates masks may follow. Messages name the files and the place of the item in its datalist.
 
-    The file is read as MONAI's ``LoadImaged`` reads an image, by the reader of its suffix. An image that was read in
-    another way needs a mask that is read in the same way: readers differ in the order of rows and columns.
+    The file is read as MONAI's ``LoadImaged`` reads an image, by the reader for its suffix. Image and mask must be read
+    by the same reader, since readers differ in the order of rows and columns.
 
-    There is no array version: it looks at two keys of a sample.
+    There is no array version, since the transform works on two keys of a sample.
 
     Args:
         mask_key: key of the file name or of the loaded mask, shape (1, spatial...).
         image_key: key of the image, loaded already, shape (C, spatial...).
-        reader: what reads the files, an image reader or the name of one of MONAI's, as ``LoadImaged`` takes it; None
-            for the reader of the suffix.
-        threshold: what is above it is the region of interest, e.g. 127 for a grey mask of 0 to 255, or 0 where the
-            region has any other value than 0; None to refuse a mask that has other than two values.
-        file_key: key under which the file or the mask stands; None for ``mask_key``.
-        reader_options: arguments of the reader, as ``LoadImaged`` takes them, e.g. ``reverse_indexing=False``.
+        reader: the reader of the files, an image reader or the name of one of MONAI's, as in ``LoadImaged``; None for
+            the reader for the suffix.
+        threshold: values above it are the region of interest, e.g. 127 for a grey mask of 0 to 255, or 0 if the region
+            has any other value than 0; None to refuse a mask with other values than those above.
+        file_key: key of the file or of the loaded mask; None for ``mask_key``.
+        reader_options: arguments of the reader, as in ``LoadImaged``, e.g. ``reverse_indexing=False``.
 
     Returns:
         The sample with a mask (1, spatial...) of uint8, 0 and 1, of the image's kind of array. The meta of a MetaTensor
@@ -117,8 +117,9 @@ class LoadMaskd(Transform):
         used = image.meta.get(READER) if isinstance(image, MetaTensor) else None
         if used not in (None, type(reader).__name__):
             raise ValueError(
-                f"{name} would be read by {type(reader).__name__}, but its image{from_files(file_names(image))} was by "
-                f"{used}, and the two may differ in the order of rows and columns: give LoadMaskd the reader {used}."
+                f"{name} would be read by {type(reader).__name__}, but its image{from_files(file_names(image))} was "
+                f"read by {used}, and the two may differ in the order of rows and columns: give LoadMaskd the reader "
+                f"{used}."
             )
         values, _ = read_channel_first(path, reader)
         return values[:1] if (values == values[:1]).all() else values  # grey, stored in colour
@@ -136,7 +137,7 @@ LoadMaskD = LoadMaskDict = LoadMaskd
 
 
 def _readers(reader: ImageReader | str | None, options: Mapping[str, Any]) -> list[ImageReader]:
-    """The reader, or all of MONAI's, of which the suffix decides, the last one first."""
+    """The reader, or all of MONAI's, the last one first, among which the suffix decides."""
     if isinstance(reader, ImageReader):
         return [reader]
     known = LoadImage(reader, **options).readers[::-1]
@@ -149,18 +150,18 @@ def _region_of(values: np.ndarray, image: Any, threshold: float | None, name: st
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}, but its image{from_files(file_names(image))} has "
             f"{tuple(image.shape)}: expected one channel and the rows and columns of the image as stored. If they "
-            "belong together, read both with the same reader, or export the mask anew at that size; stretching it "
-            "would mark another place."
+            "belong together, read both with the same reader, or export the mask again at that size; a resized mask "
+            "could mark another place."
         )
     try:
         region = binary_values(values) if threshold is None else values > threshold
     except ValueError as error:
-        raise ValueError(f"{name} {error} Or cut it at a value that you choose, e.g. threshold=127.") from error
+        raise ValueError(f"{name} {error} Or give LoadMaskd a threshold, e.g. threshold=127.") from error
     if not region.any():
         raise ValueError(f"{name} is 0 everywhere: take it out of the datalist if the image has no region of interest.")
     if looks_inverted(region[0]):
         warnings.warn(
-            f"{name} marks the rim of the image more than its middle: is it inverted? 1 is the region of interest.",
+            f"{name} covers more of the image's border than of the rest: is it inverted? 1 is the region of interest.",
             stacklevel=4,
         )
     return region

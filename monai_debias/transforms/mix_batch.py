@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Mixup, Manifold Mixup and Flow-Mixup: three settings of one way to mix a batch and the labels with it."""
+"""Mixup, Manifold Mixup and Flow-Mixup: three settings of one transform that mixes a batch and its labels."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class MixBatch(Randomizable, Transform):
 
     .. math:: h' = \lambda h + (1 - \lambda) h[\pi], \quad y' = \lambda y + (1 - \lambda) y[\pi]
 
-    with :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)` and a random permutation π, drawn anew for each state and
+    with :math:`\lambda \sim \mathrm{Beta}(\alpha, \alpha)` and a random permutation π, both drawn for each state and
     batch. The state ``"input"`` is the image itself; a hidden state is mixed in the network's next training pass, in
-    training mode and with gradients. Passes of evaluation and the network itself stay as they are.
+    training mode and with gradients. Evaluation passes and the network itself are not changed.
 
     ======================= =================== =============== ============== =========================
     method                  layers              ``flow``        ``select``     constructor
@@ -43,30 +43,30 @@ class MixBatch(Randomizable, Transform):
     ======================= =================== =============== ============== =========================
 
     With ``flow="append"`` the un-mixed rows come first, then the rows mixed at each state in turn; a later state mixes
-    the un-mixed rows again. Un-mixed and mixed rows go on together, and only the layers after a state see its rows.
-    The paper leaves open how rows are carried on; this is our reading. Its loss is the mean over the groups of rows,
-    see ``MixupLoss``.
+    the un-mixed rows again. Un-mixed and mixed rows go through the network together, and only the layers after a state
+    see its rows. The paper does not say how rows are passed on; this is our reading. Its loss is the mean over the
+    groups of rows, see ``MixupLoss``.
 
-    A layer fits if everything that the network computes later comes through it: the output of a stage, not that of
-    a branch beside a skip connection, nor of a part that is computed again in the backward pass (checkpointing).
+    A layer is suitable if everything that the network computes later depends on its output alone: a stage, but not a
+    branch of a skip connection, nor a part that is computed again in the backward pass (checkpointing).
 
     Args:
         network: the classifier whose hidden states are mixed; not needed for ``"input"`` alone.
         layers: states by their names in ``network.named_modules()``, in the order in which they are computed, and
             ``"input"`` first.
-        alpha: α of the Beta distribution, above 0: small leaves most rows nearly un-mixed, 1 is uniform. The papers
-            have 0.1 to 2.
+        alpha: α of the Beta distribution, above 0: a small α leaves most rows nearly un-mixed, 1 is uniform. The papers
+            use 0.1 to 2.
         flow: ``"append"`` mixed rows to the un-mixed ones, or ``"replace"`` these.
         select: ``"all"`` states in each batch, or one at ``"random"``.
         num_classes: number of classes K, for labels that are class indices; 1 for a single logit.
-        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
-            none. A mixed label is missing if one of the two is, unless that one's share is exactly 0: then the mixture
-            is the other sample. Give the same value to the loss.
+        ignore_value: the value of a missing label, e.g. -1, -100 or NaN, or several such numbers; None if no label is
+            missing. A mixed label is missing if one of the two is, unless that one's share is exactly 0: then the
+            mixture is the other sample. Give the same value to the loss.
 
     Raises:
         ValueError: when an argument is out of its range; in a call, when the labels do not fit the images, are class
             indices without ``num_classes``, or are neither missing nor in [0, 1]; and in the pass, when the network is
-            given other rows, or a state is not computed once and in its turn, with the batch first.
+            given other rows, or a state is not computed exactly once, in the given order and with the batch first.
         TypeError: when ``layers`` is a string, the network is scripted, compiled or in ``DataParallel``, or in the
             pass, when a state is not a tensor.
 
@@ -112,7 +112,7 @@ class MixBatch(Randomizable, Transform):
             raise ValueError(f'layers must be different names, with "input" as the first or not at all, got {layers}.')
         hidden = [layer for layer in layers if layer != INPUT]
         if hidden and network is None:
-            raise ValueError(f"the states {hidden} are those of a network: expected one, got None.")
+            raise ValueError(f"the states {hidden} are hidden states, but network is None; give the network.")
         if hidden and network is not None:
             find_states(network, hidden)
         self.network = network
@@ -155,7 +155,7 @@ class MixBatch(Randomizable, Transform):
         num_classes: int | None = None,
         ignore_value: float | Sequence[float] | None = None,
     ) -> MixBatch:
-        """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
+        """Flow-Mixup: in each batch all states are mixed, and the mixed rows are appended to the un-mixed ones."""
         return cls(network, layers, alpha, "append", "all", num_classes, ignore_value)
 
     @property
@@ -189,12 +189,12 @@ class MixBatch(Randomizable, Transform):
         Args:
             img: images, signals or volumes (B, C, spatial...), or features (B, C).
             label: class indices (B,) or (B, 1), or rows (B, K) of values in [0, 1]: one-hot, multi-hot or soft.
-            randomize: whether to draw anew, or to repeat what was drawn last.
+            randomize: whether to draw new mixtures, or to use the last ones again.
 
         Returns:
             Images and labels (B', K) of the type of the given ones, and floating-point (integers become float32). With
-            ``"replace"`` B' is B; with ``"append"`` the images have B rows more where they are mixed themselves, the
-            labels B rows more for each state. Meta data are those of the un-mixed images.
+            ``"replace"`` B' is B; with ``"append"`` the images have B more rows if they are mixed themselves, and the
+            labels B more rows for each state. Meta data are those of the un-mixed images.
         """
         n_samples = check_batch(img, label)
         if randomize:
@@ -206,12 +206,12 @@ class MixBatch(Randomizable, Transform):
     def mix_input(
         self, img: NdarrayOrTensor, combine: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     ) -> NdarrayOrTensor:
-        """Mix another entry of the batch as the last images were, if these were: what belongs to the network's input.
+        """Mix an entry of the batch that belongs to the network's input, with the last mixture of the images, if any.
 
         Args:
             img: shape (B, ...).
-            combine: what to take for a mixed row from its own and its partner's value, e.g. ``torch.maximum`` for
-                masks; None for the mean with the weights λ and 1 − λ.
+            combine: function of a row's own value and its partner's that gives the mixed one, e.g. ``torch.maximum``
+                for masks; None for the mean with the weights λ and 1 − λ.
 
         Returns:
             Shape (B, ...), or (2B, ...) with ``"append"``; ``img`` itself if only hidden states are mixed.
@@ -228,7 +228,7 @@ class MixBatch(Randomizable, Transform):
         return convert_to_dst_type(joined, img, dtype=joined.dtype)[0]
 
     def mix_label(self, label: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Mix the labels as it was drawn last.
+        """Mix the labels with the mixtures that were drawn last.
 
         Args:
             label: class indices (B,) or (B, 1), or rows (B, K) of values in [0, 1]: one-hot, multi-hot or soft.
@@ -244,7 +244,7 @@ class MixBatch(Randomizable, Transform):
         return convert_to_dst_type(joined, label, dtype=joined.dtype)[0]
 
     def mix_weight(self, weight: NdarrayOrTensor) -> NdarrayOrTensor:
-        """Mix the samples' weights in the loss as the labels were: a mixed row counts as its two samples do.
+        """Mix the weights of the samples in the loss in the same way as the labels.
 
         Args:
             weight: shape (B,).
@@ -262,23 +262,23 @@ class MixBatch(Randomizable, Transform):
 
         Args:
             n_samples: number B of un-mixed samples.
-            n_rows: rows of the network's input, B or with mixed images appended 2B.
+            n_rows: rows of the network's input, B, or 2B if mixed images are appended.
         """
         if self.network is not None and self.layers != (INPUT,):
             hidden = [mixture for mixture in self._mixtures if mixture.layer != INPUT]
             arm(self.network, hidden, n_samples, n_rows, self.flow == "append")
 
     def disarm(self) -> None:
-        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
+        """Do not mix hidden states in the network's next training pass; needed if a mixed batch is dropped."""
         if self.network is not None:
             disarm(self.network)
 
     def _of_drawn_size(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows themselves, after a look at whether the last draw was for as many."""
+        """The rows themselves, if the last mixtures were drawn for as many."""
         if not self._mixtures or len(rows) != len(self._mixtures[0].order):
-            drawn = f"for {len(self._mixtures[0].order)}" if self._mixtures else "nothing yet"
+            drawn = f"were drawn for {len(self._mixtures[0].order)} rows" if self._mixtures else "were not drawn yet"
             raise ValueError(
-                f"what belongs to a batch of {len(rows)} samples is to be mixed, but drawn was {drawn}: all entries of "
-                "a batch have the same number of rows, and the first call needs randomize=True."
+                f"an entry of {len(rows)} rows is to be mixed, but mixtures {drawn}: all entries of a batch need the "
+                "same number of rows, and the first call needs randomize=True."
             )
         return rows

@@ -23,9 +23,9 @@ __all__ = ["MixBatchD", "MixBatchDict", "MixBatchd"]
 class MixBatchd(MapTransform, Randomizable):
     """Dictionary version of :class:`MixBatch` for a collated batch; in a trainer through ``PrepareBatchAttached``.
 
-    Masks of an ISNet belong to the rows of the network's input: where images are mixed, the region of interest of a
-    mixed image is the union of both, and it counts as masked only if both are. Where hidden states are mixed the images
-    stay as they are, and so do the masks. Weights of samples, as of wBackMix, are mixed as the labels are.
+    Masks of an ISNet belong to the rows of the network's input: if images are mixed, the region of interest of a mixed
+    image is the union of both, and it has a mask only if both have one. If hidden states are mixed, the images and the
+    masks stay as they are. Weights of samples, as those of wBackMix, are mixed as the labels are.
 
     Args:
         keys: keys of the images; all are mixed alike.
@@ -107,7 +107,7 @@ class MixBatchd(MapTransform, Randomizable):
     def flow_mixup(
         cls, keys: KeysCollection, network: torch.nn.Module, layers: Sequence[str], **options: Any
     ) -> MixBatchd:
-        """Flow-Mixup: in each batch all states are mixed, and un-mixed and mixed rows go on together."""
+        """Flow-Mixup: in each batch all states are mixed, and the mixed rows are appended to the un-mixed ones."""
         return cls(keys, network=network, layers=layers, flow="append", select="all", **options)
 
     @property
@@ -122,7 +122,7 @@ class MixBatchd(MapTransform, Randomizable):
         return self
 
     def disarm(self) -> None:
-        """Do not mix hidden states in the network's next training pass, for a batch that does not get there."""
+        """Do not mix hidden states in the network's next training pass; needed if a mixed batch is dropped."""
         self.transform.disarm()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -132,7 +132,7 @@ class MixBatchd(MapTransform, Randomizable):
         if not keys:
             return batch
         if self.label_key not in batch:
-            raise KeyError(f"the batch has no {self.label_key!r}; it has {sorted(map(str, batch))}.")
+            raise KeyError(f"the batch has no {self.label_key!r}; it has {sorted(map(str, batch))}: set label_key.")
         n_samples = check_batch(batch[keys[0]], batch[self.label_key])
         self.transform.randomize(n_samples)
         for key in keys:

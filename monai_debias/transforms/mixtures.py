@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a mixture of a batch's rows is, and the rows that it gives."""
+"""Mixtures of the rows of a batch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mix_known_rows(rows: torch.Tensor, mixtures: Sequence[Mixture], append: bool
 
 
 def _mixed(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
-    """λ·y + (1 − λ)·y[π], but a row that has no share may be missing."""
+    """λ·y + (1 − λ)·y[π], where a row with the share 0 may be missing."""
     if mixture.weight == 1:
         return rows
     if mixture.weight == 0:

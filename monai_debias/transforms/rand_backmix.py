@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""BackMix in a training: the region of interest stays, the background comes from an image drawn at random.
+"""BackMix as an augmentation: the region of interest stays, the background comes from an image drawn at random.
 
 Bransby et al., "BackMix: Mitigating Shortcut Learning in Echocardiography with Minimal Supervision", MICCAI 2024.
 """
@@ -46,8 +46,8 @@ class RandBackMix(RandomizableTransform):
 
     Raises:
         ValueError: when ``prob`` is not in [0, 1], ``background`` is unknown, ``noise_range`` is not finite and
-            increasing, or ``dim_factor`` is not finite or negative; in a call, as :func:`backmix`, and when the image
-            has integers that ``noise_range`` has none or one of, or values that its dtype cannot hold.
+            increasing, or ``dim_factor`` is negative or not finite; in a call, as :func:`backmix`, and when the image
+            is one of integers and ``noise_range`` has fewer than two of them, or values that its dtype cannot hold.
 
     Reference:
         Bransby et al., MICCAI 2024.
@@ -84,7 +84,7 @@ class RandBackMix(RandomizableTransform):
         self._drawn: np.ndarray | None = None
 
     def randomize(self, data: Any = None) -> None:
-        """Decide whether to transform and draw what the background needs.
+        """Decide whether to transform, and draw the random numbers that the background needs.
 
         Args:
             data: the pair (image, mask) that a background is drawn for; only ``"noise"`` and ``"shuffle"`` look at it.
@@ -113,7 +113,7 @@ class RandBackMix(RandomizableTransform):
             mask: binary mask, (1, spatial...) or (C, spatial...), 1 = region of interest.
             donor_img: donor image of the shape of ``img``; needed for ``background="donor"`` only.
             donor_mask: binary mask of the donor; needed for ``background="donor"`` only.
-            randomize: whether to draw anew, or to repeat what was drawn last.
+            randomize: whether to draw again, or to repeat the last draw.
 
         Raises:
             ValueError: when a donor is needed and missing; and as :func:`backmix` does.
@@ -125,19 +125,19 @@ class RandBackMix(RandomizableTransform):
         if self.background == "donor":
             if donor_img is None or donor_mask is None:
                 raise ValueError(
-                    'background="donor" needs donor_img and donor_mask; got none for at least one of them.'
+                    'background="donor" needs both donor_img and donor_mask, but at least one of them is None.'
                 )
             return backmix(img, mask, donor_img, donor_mask)
         return replace_background(img, mask, self._ablation(as_pixels(img), mask))
 
     def _ablation(self, image: torch.Tensor, mask: NdarrayOrTensor) -> torch.Tensor | float:
-        """What stands in the background instead of a donor's."""
+        """The background of an ablation."""
         if self.background == "black":
             return 0.0
         if self.background == "dim":
             return image * self.dim_factor
         if self._drawn is None:
-            raise RuntimeError("nothing was drawn yet: call with randomize=True first.")
+            raise RuntimeError("no background was drawn yet: call with randomize=True first.")
         if self.background == "noise":
             return self._noise(image)
         outside = _outside(image, mask).flatten()
@@ -162,8 +162,8 @@ class RandBackMixd(MapTransform, Randomizable):
 
     Put it after the random spatial transforms (which move image and mask together) and before any z-score. Donors
     are drawn uniformly from all samples of ``donors`` that have a mask: any class, possibly the sample itself. They are
-    taken as ``donors`` returns them; give it the data set of cached, not augmented samples, and no file is decoded
-    twice. In a DataLoader use MONAI's own, which seeds every worker differently (torch's gives all the same donors).
+    used as ``donors`` returns them: with a data set of cached samples, without augmentation, no file is decoded twice.
+    Use MONAI's DataLoader, which seeds every worker differently (with torch's, all workers draw the same donors).
 
     A sample without a mask (no ``mask_key``, or None under it) passes unchanged and never donates: this is the
     semi-supervised BackMix, which the paper found to work with masks for 5 % of the training images.
@@ -171,8 +171,8 @@ class RandBackMixd(MapTransform, Randomizable):
     Args:
         keys: keys of the images; all get the background of the same donor.
         mask_key: key of the binary mask, shape (1, spatial...), 1 = region of interest.
-        donors: sequence or MONAI ``Dataset`` of samples with the same keys. Needed for ``background="donor"``; not
-            looked at for the ablations. It is read once here, to find out who can donate and what is wrong with them.
+        donors: sequence or MONAI ``Dataset`` of samples with the same keys. Needed for ``background="donor"``; ignored
+            for the ablations. It is read once here, to find and check the samples that can be donors.
         prob: probability that a sample with a mask is changed; 1 in the paper.
         background: ``"donor"`` (BackMix) or an ablation: ``"black"``, ``"noise"``, ``"shuffle"`` or ``"dim"``.
         noise_range: see :class:`RandBackMix`.
@@ -232,7 +232,7 @@ class RandBackMixd(MapTransform, Randomizable):
         return self
 
     def randomize(self, data: Any = None) -> None:
-        """Draw a donor and what the background needs.
+        """Draw a donor and the random numbers that the background needs.
 
         Args:
             data: the pair (image, mask) of the sample; see :meth:`RandBackMix.randomize`.

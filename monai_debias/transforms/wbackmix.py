@@ -24,7 +24,7 @@ def backmix_weight(has_mask: bool, mask_fraction: float, strength: float) -> flo
     The mean over a data set in which the fraction f of the samples has a mask is 1.
 
     Args:
-        has_mask: whether the sample has a mask, and so is augmented.
+        has_mask: whether the sample has a mask, and is thus augmented.
         mask_fraction: f in (0, 1], the fraction of all training samples that have a mask.
         strength: λ in [0, 1/f]; 0 gives the plain loss, the paper uses 1 and 2 with f = 0.05.
 

@@ -20,9 +20,9 @@ from monai_debias.overlays import overlays
 
 
 def main() -> None:
-    """Run the command that the arguments name; each is the function of the same arguments.
+    """Run the command that the arguments name; each command is a function with the same arguments.
 
-    The exit code is 2 after what a user can mend, said in one sentence; a bug shows its traceback.
+    An error that the user can correct is printed as one sentence, with exit code 2; a bug shows its traceback.
     """
     fire, has_fire = optional_import("fire")
     if not has_fire:
@@ -48,9 +48,9 @@ def main() -> None:
 
 
 def _is_for_the_user(error: Exception) -> bool:
-    """Whether the file system refused, a package is missing, or a ``raise`` of ours says what is wrong with the input.
+    """Whether an error is about a file, a missing package, or wrong input that this package itself refuses.
 
-    A ValueError or TypeError that Python or a library raised inside our code was not foreseen: that is a bug.
+    A ValueError or TypeError that Python or a library raised inside this package was not foreseen: that is a bug.
     """
     if isinstance(error, OSError | OptionalImportError):
         return True
@@ -60,7 +60,7 @@ def _is_for_the_user(error: Exception) -> bool:
 
 
 def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
-    """A warning without the line of code that gave it, which says nothing to who types a command."""
+    """A warning without the line of code that raised it, which does not help the user of a command."""
     return f"warning: {message}\n"
 
 

@@ -3,7 +3,7 @@
 """The methods as overlays of a bundle's ``train.json``: the same JSON files for every bundle.
 
 An overlay adds named entries to the dictionaries that a bundle defines for it (``docs/overlays.md``), so that overlays
-go together in any order. What cannot go together is an error that says which two, and why.
+can be combined in any order. Two that cannot be combined raise an error that names them and says why.
 """
 
 from __future__ import annotations

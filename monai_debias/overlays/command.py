@@ -21,14 +21,13 @@ NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[str]:
     """Copy the overlays of methods into a bundle's ``configs``.
 
-    A file that is already there with the same content is left alone. For a bundle whose ``train.json`` lacks what the
-    overlays need, this is written to a ``sockets.json``, see
-    :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
+    A file that is already there with the same content is left alone. If ``train.json`` lacks entries that the overlays
+    need, these are written to a ``sockets.json``, see :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
 
     Args:
         bundle: folder of the bundle.
         names: names of overlays, such as ``isnet``; without any, all are copied.
-        overwrite: replace files that have these names and another content.
+        overwrite: whether to replace files that have these names but another content.
 
     Returns:
         The paths of the files in the bundle, with that of ``sockets.json`` if it needs one.
@@ -47,10 +46,12 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise ValueError(f"there are no overlays {unknown}; there are {', '.join(NAMES)}.")
+        raise ValueError(f"there are no overlays named {', '.join(unknown)}; choose from {', '.join(NAMES)}.")
     configs = Path(bundle, "configs")
     if not configs.is_dir():
-        raise NotADirectoryError(f"{configs} is not a folder: expected that of a MONAI bundle, whose configs it has.")
+        raise NotADirectoryError(
+            f"{configs} is not a folder; give the folder of a MONAI bundle, which has configs in it."
+        )
     contents = {configs / f"{name}.json": (_FOLDER / f"{name}.json").read_bytes() for name in names or NAMES}
     new = [path for path, content in contents.items() if not path.exists() or path.read_bytes() != content]
     changed = [str(path) for path in new if path.exists()]

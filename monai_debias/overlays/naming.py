@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a training with several overlays is called."""
+"""The name of a training with several overlays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["method_name"]
 
 _NEEDS = {
     "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
-    "few_masks": (("backmix", "wbackmix", "isnet"), "it takes masks away from a method that has them"),
+    "few_masks": (("backmix", "wbackmix", "isnet"), "it removes masks from a method that uses them"),
 }
 _CONFLICTS = {
     ("isnet_lds", other): "the rows of a layer after a mixed state are mixtures, and the masks of the images are not"
@@ -40,9 +40,11 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
     """
     for name, (others, why) in _NEEDS.items():
         if name in methods and not any(other in methods for other in others):
-            raise ValueError(f"{name} needs {' or '.join(others)} beside it, since {why}; there are {[*methods]}.")
+            raise ValueError(
+                f"{name} needs {' or '.join(others)} as well, since {why}; the overlays are {', '.join(methods)}."
+            )
     for pair, why in _CONFLICTS.items():
         if methods.keys() >= set(pair):
-            raise ValueError(f"{' and '.join(pair)} do not go together: {why}. Choose one of them.")
+            raise ValueError(f"{' and '.join(pair)} cannot be combined: {why}. Choose one of them.")
     names = [name if variant is True else f"{name}_{variant}" for name, variant in methods.items() if variant]
     return "+".join(sorted(names)) or "baseline"

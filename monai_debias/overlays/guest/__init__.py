@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Guests: bundles that know nothing of this package, and what the overlays need from them (``docs/guests.md``)."""
+"""Guests: bundles that were not made for this package, and what the overlays need from them (``docs/guests.md``)."""
 
 from __future__ import annotations
 

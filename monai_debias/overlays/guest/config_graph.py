@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What refers to what in a bundle's config, read without building anything of it."""
+"""The references in a bundle's config, read without building anything of it."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class ConfigGraph:
         return place in self._parser
 
     def follow(self, place: str) -> str:
-        """The id at which what is meant by ``place`` is written: the end of a chain of references."""
+        """The id at the end of the chain of references that starts at ``place``: where its value is written."""
         seen = {place}
         while place in self and (reference := _only_reference(self[place])):
             if reference in seen:
-                raise ValueError(f"{reference!r} refers to itself in the config.")
+                raise ValueError(f"{reference!r} refers to itself in the config; break the circle of references.")
             seen.add(reference)
             place = reference
         return place
 
     def reached(self, place: str) -> list[str]:
-        """The ids to which the references in what is written at ``place`` lead, near ones first, and itself."""
+        """``place`` itself and all ids that it refers to, directly or through others, near ones first."""
         found = [place]
         for inner in found:
             texts = [text for _, text in _texts("", self[inner])] if inner in self else []
@@ -73,7 +73,7 @@ class ConfigGraph:
         return found
 
     def mentions(self, inside: str) -> list[str]:
-        """The ids of all texts, outside of what is written at ``inside``, that refer to a part of it."""
+        """The ids of all texts that refer to a part of ``inside`` and are not in it themselves."""
         part = re.compile(rf"[@%]{re.escape(inside)}#")
         texts = ((place, ConfigParser.resolve_relative_ids(place, text)) for place, text in _texts("", self._written))
         return [p for p, text in texts if part.search(_with_hashes(text)) and not p.startswith(f"{inside}#")]
@@ -82,7 +82,7 @@ class ConfigGraph:
         """The ids of the elements of a list, which may be a sum of lists, or a ``Compose``, which may be nested.
 
         Raises:
-            ValueError: when it is an expression that says not which elements it has.
+            ValueError: when it is an expression whose elements cannot be read from it.
         """
         place = self.follow(place)
         value = self[place]
@@ -111,7 +111,8 @@ class ConfigGraph:
             return list(self._of_node(ast.parse(source, mode="eval").body, names))
         except (SyntaxError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the elements of {place!r} cannot be read from {expression!r}: expected a list, or a sum of lists."
+                f"the elements of {place!r} cannot be read from {expression!r}: expected a list, or a sum of lists; "
+                "write the list into the config."
             ) from error
 
     def _of_node(self, node: ast.expr, names: Mapping[str, str]) -> Iterator[str]:

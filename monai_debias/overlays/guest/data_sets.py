@@ -15,7 +15,7 @@ from monai_debias.overlays.guest.transform_chain import IMAGE, MASK, Chain, Step
 
 __all__ = ["training_data", "validation_data"]
 
-_OF_MASKS = "'_masks_' + str(@mask_source)"  # with another source samples have other masks, or have some
+_OF_MASKS = "'_masks_' + str(@mask_source)"  # a folder for each source of masks
 _BEFORE = "@region_transforms + list(@train#mask_transforms.values()) if @with_masks else []"
 
 
@@ -82,7 +82,7 @@ def _masks(parts: GuestParts, chain: Chain) -> None:
     ]
     parts.to_do.append('Every item, or some, must name the file of its mask as "mask"; another key: --mask_source KEY.')
     if loader is None:
-        parts.to_do.append('"region_transforms": the reader of the masks, which must be that of the images.')
+        parts.to_do.append('"region_transforms": set the reader of the masks, which must be that of the images.')
 
 
 def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> None:
@@ -104,20 +104,20 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
     )
     parts.found["backgrounds"] = f"exchanged before {_names(chain.finish)}"
     if not any(IMAGE in step.keys for step in chain.steps):
-        parts.to_do.append(f'No transform has the key "{IMAGE}": name it so in train.json, and the labels "label".')
+        parts.to_do.append(f'No transform has the key "{IMAGE}": use it in train.json, and "label" for the labels.')
     parts.to_do.extend(text for step in chain.steps for text in _to_look_at(step, chain))
 
 
 def _to_look_at(step: Step, chain: Chain) -> Iterator[str]:
-    """What the config does not tell of a transform, or what BackMix and masks need otherwise."""
+    """What a person has to check in a transform: what the config does not tell, or what BackMix and masks need."""
     if not step.is_known:
         yield f'{step.place} ({step.name}): if it moves pixels, give it the key "{MASK}" as well.'
     if step.moves_pixels and step in chain.load:
         yield f"{step.place} ({step.name}): the mask is loaded after it. Put it after EnsureChannelFirstd."
     if step.darkest and step not in chain.finish:
         yield (
-            f"{step.place} ({step.name}): it makes black {step.darkest}, and BackMix fills with 0. Let it start at 0, "
-            "and shift the values by a NormalizeIntensityd after it (subtrahend, divisor)."
+            f"{step.place} ({step.name}): it maps black to {step.darkest}, but BackMix fills with 0. Let its range "
+            "start at 0, and shift the values by a NormalizeIntensityd after it (subtrahend, divisor)."
         )
 
 
@@ -131,14 +131,14 @@ def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:
 
 
 def _cache(parts: GuestParts, dataset: dict[str, Any], suffix: str) -> dict[str, str]:
-    """A folder of its own for what a data set keeps on the disk, since its samples are others now."""
+    """A separate folder for the disk cache of a data set, since its samples differ now."""
     if "cache_dir" not in dataset:
         return {}
     return {"cache_dir": f"$str({parts.keep('cache_dir', dataset['cache_dir'])}) + {suffix}"}
 
 
 def _reader(loader: Step) -> dict[str, str]:
-    """How the images are read: the reader, and what it is given."""
+    """How the images are read: the reader and its arguments."""
     own = set(inspect.signature(LoadImaged).parameters) - {"reader"} | {"_target_"}
     return {name: f"@{loader.place}#{name}" for name in loader.written if name not in own}
 

@@ -21,7 +21,7 @@ class EachImage:
 
     Args:
         transforms: dictionary transforms of the image.
-        image_key: the key that they know it by.
+        image_key: the key of the image in these transforms.
 
     Raises:
         TypeError: when ``transforms`` is not a sequence of functions.

@@ -19,8 +19,8 @@ class GuestParts:
 
     Attributes:
         sockets: the content of ``sockets.json``.
-        found: what of the bundle, and where it was found or what becomes of it.
-        to_do: what a human has to fill in or look at.
+        found: parts of the bundle, with where they were found or what becomes of them.
+        to_do: what a person has to fill in or check.
     """
 
     def __init__(self, graph: ConfigGraph) -> None:
@@ -39,16 +39,16 @@ class GuestParts:
             self[socket] = value
 
     def keep(self, name: str, value: Any) -> str:
-        """Put something of the bundle aside, and return the reference to it."""
+        """Keep something of the bundle under a name, and return the reference to it."""
         self.sockets["guest"][name] = value
         return f"@guest#{name}"
 
     def end(self, place: str) -> str | None:
-        """Where that is written which an id means; None if there is nothing."""
+        """The id where the value of ``place`` is written; None if there is nothing."""
         return self.graph.follow(place) if place in self.graph else None
 
     def component_at(self, place: str, *needs: str) -> str:
-        """Where the component is written that an id means.
+        """The id where the component of ``place`` is written.
 
         Args:
             place: the id.
@@ -65,24 +65,24 @@ class GuestParts:
         return end
 
     def borrow(self, socket: str, place: str) -> None:
-        """Let a root entry mean what is used at a place of the bundle."""
+        """Make a root entry refer to what is used at a place of the bundle."""
         end = self.graph.follow(place)
         if end == place:
             self.move(socket, place, None)
         elif end != socket and socket not in self.graph:
             self[socket] = f"@{end}"
         elif end != socket and socket not in self.graph.reached(end):
-            self.to_do.append(f'"{socket}" is another one than {place} uses: give it another name in train.json.')
+            self.to_do.append(f'"{socket}" is not what {place} uses: give it another name in train.json.')
 
     def move(self, socket: str, place: str, otherwise: Any) -> None:
-        """Write what a place means, or something else, to a socket, and let the place refer to it."""
+        """Write the value of a place, or ``otherwise``, to a socket, and make the place refer to it."""
         end = self.end(place)
         if end != socket:
             self[socket] = otherwise if end is None else self.graph[end]
         self[place] = f"@{socket}"
 
     def replace(self, place: str, value: Any) -> None:
-        """Write at a place of the bundle, and keep what stood there if other things refer to parts of it."""
+        """Write to a place of the bundle, and keep the old value if others refer to parts of it."""
         old, new = f"@{place}#", f"@guest#{place.replace('#', '_')}#"
         mentions = self.graph.mentions(place)
         rebased = each_text(self.sockets, lambda text: text.replace(old, new))

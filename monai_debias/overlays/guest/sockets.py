@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets for a bundle that knows nothing of this package: what the overlays need, from what its config says."""
+"""Sockets for a bundle that was not made for this package, derived from its config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monai_debias.parameters import expects
 __all__ = ["guest_sockets"]
 
 TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
-_CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # what MONAI's networks call the number of classes
+_CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # names of the number of classes in MONAI's networks
 _DIVIDE_BY_WEIGHTS = ("CrossEntropyLoss", "NLLLoss")
 _IMPORTS = ("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
 _LOSS = {
@@ -30,21 +30,20 @@ _TERMS = {"_target_": "monai_debias.handlers.LossTerms", "_disabled_": "$not @lo
 
 @expects(config=MappingOf(ANY, key=STRING))
 def guest_sockets(config: Mapping[str, Any]) -> GuestParts:
-    """Read a bundle's training config, and write what it lacks for the overlays.
+    """Read a bundle's training config, and collect what it lacks for the overlays.
 
-    The config may be written in any way in which references lead from ``train#trainer`` to everything else: with names
-    of its own, one list of transforms or a sum of several, any data set of items. Nothing is built, and no data are
-    needed.
+    The config may use any names, one list of transforms or a sum of several, and any data set of items, as long as
+    references lead from ``train#trainer`` to everything else. Nothing is built, and no data are needed.
 
     Args:
         config: the content of ``train.json``.
 
     Returns:
-        The content of ``sockets.json``, which comes right after ``train.json``, and what there is to say about it.
+        The content of ``sockets.json``, which is loaded right after ``train.json``, with a report about it.
 
     Raises:
-        ValueError: when ``train#trainer`` or something that it needs is missing, or the config does not say which
-            transforms there are.
+        ValueError: when ``train#trainer`` or something that it needs is missing, or the transforms cannot be read from
+            the config.
     """
     parts = GuestParts(ConfigGraph(config))
     parts.component_at(TRAINER, "network", "loss_function", "train_data_loader")
@@ -65,7 +64,7 @@ def _names(parts: GuestParts) -> None:
     parts.default("method", "$monai_debias.overlays.method_name(@methods)")
     parts["methods"] = {}
     if parts.end("initialize") is not None and isinstance(graph["initialize"], list):
-        parts["+initialize"] = ["$@method"]  # refuses methods that do not go together
+        parts["+initialize"] = ["$@method"]  # refuses methods that cannot be combined
     folders = [name for name in ("ckpt_dir", "output_dir") if name in graph]
     for name in folders:
         parts[name] = f"$str({parts.keep(name, graph[name])}) + '/' + @method"
@@ -80,11 +79,11 @@ def _network(parts: GuestParts) -> None:
     if "class_names" in parts.graph:
         parts.found["classes"] = "class_names"
     elif count:
-        parts["class_names"] = f"$[str(i) for i in range(max(2, @{count}))]"  # one logit tells two classes apart
+        parts["class_names"] = f"$[str(i) for i in range(max(2, @{count}))]"  # one logit stands for two classes
         parts.found["classes"] = f"{count} of them"
     else:
         parts["class_names"] = None
-        parts.to_do.append('"class_names": the names of the classes, in the order of the logits.')
+        parts.to_do.append('"class_names": fill in the names of the classes, in the order of the logits.')
 
 
 def _class_count(parts: GuestParts) -> str | None:
@@ -104,18 +103,18 @@ def _loss(parts: GuestParts) -> None:
     parts[f"{TRAINER}#loss_function"] = "@loss"
     parts.found["loss"] = f"{place}, {name or written}"
     if name is None:
-        parts.to_do.append('"classification_loss": it must give a loss for each sample, and not their mean.')
+        parts.to_do.append('"classification_loss": it must return a loss for each sample, not their mean.')
     elif written.get("reduction") == "sum":
         parts.to_do.append(f"The learning rate: {place} was the sum over the batch, and becomes the mean.")
     if name in _DIVIDE_BY_WEIGHTS and written.get("weight") is not None:
         parts.to_do.append(
-            f"{place}#weight: the plain mean divides by the weights of the batch's classes, and this one by the number "
-            "of samples. Weights whose mean over the training's samples is 1 keep the scale of the loss."
+            f"{place}#weight: the mean was over the weights of the batch's classes, and is now over the number of "
+            "samples. Weights whose mean over the training samples is 1 keep the scale of the loss."
         )
     task = _task(name, written, _class_count(parts))
     parts.default("task", task)
     if task is None and "task" not in parts.graph:
-        parts.to_do.append('"task": "softmax", "binary" (one logit) or "multi_label".')
+        parts.to_do.append('"task": fill in "softmax", "binary" (one logit) or "multi_label".')
 
 
 def _task(name: str | None, loss: Any, count: str | None) -> str | None:
@@ -127,9 +126,9 @@ def _task(name: str | None, loss: Any, count: str | None) -> str | None:
 
 
 def _trainer(parts: GuestParts) -> None:
-    """What takes a batch, runs the network, and listens."""
+    """The sockets of the trainer: batches, inferer and handlers."""
     if f"{TRAINER}#prepare_batch" in parts.graph:
-        parts.to_do.append(f"{TRAINER}#prepare_batch: another one takes its place, for image and label.")
+        parts.to_do.append(f"{TRAINER}#prepare_batch: PrepareBatchAttached replaces it, for image and label.")
     parts["train#prepare_batch"] = _PREPARE_BATCH
     parts[f"{TRAINER}#prepare_batch"] = "@train#prepare_batch"
     parts.move("train#inferer", f"{TRAINER}#inferer", {"_target_": "SimpleInferer"})
@@ -144,13 +143,15 @@ def _trainer(parts: GuestParts) -> None:
 
 
 def _evaluator(parts: GuestParts) -> None:
-    """What ``select_by_swap`` needs."""
+    """The sockets of the evaluator, which ``select_by_swap`` needs."""
     if EVALUATOR not in parts.graph:
         parts.to_do.append(f"select_by_swap cannot be used: there is no {EVALUATOR}.")
         return
     if f"{EVALUATOR}#key_val_metric" in parts.graph:
         parts.borrow("key_metric", f"{EVALUATOR}#key_val_metric")
     else:
-        parts.to_do.append('"key_metric": what a good model is, {"val_accuracy": {...}}, for select_by_swap.')
+        parts.to_do.append(
+            '"key_metric": fill in the metric of a good model, {"val_accuracy": {...}}, for select_by_swap.'
+        )
     parts.move("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
     validation_data(parts, EVALUATOR)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The stages of a network: where deep supervision looks, and where hidden states are mixed."""
+"""The stages of a network, for deep supervision and for mixing hidden states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stage_names(network: torch.nn.Module) -> list[str]:
 
     These are siblings with numbered names, such as ``layer1`` to ``layer4`` of a ResNet, ``features.denseblock1`` to
     ``features.denseblock4`` of a DenseNet, or ``blocks.0`` … of a transformer; the first such group of three or more
-    from the top of the network. A stem, such as the ``layer0`` of an SENet, counts as none where three others are left.
+    from the top of the network. A stem, such as the ``layer0`` of an SENet, does not count if three others are left.
 
     Args:
         network: the classifier, also compiled or in ``DistributedDataParallel``.
@@ -48,7 +48,8 @@ def stage_names(network: torch.nn.Module) -> list[str]:
     children = ", ".join(name for name, _ in inner.named_children())
     raise ValueError(
         f"the names of the modules of {type(inner).__name__} ({children}) do not tell its stages: list three or "
-        'more as "stages" in the config, in the order in which they are computed, each of which all later layers need.'
+        'more as "stages" in the config, in the order in which they are computed, such that all that is computed '
+        "later depends on the output of each alone."
     )
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The transforms of a training, sorted by what they do, with a mask that goes along with the image."""
+"""The transforms of a training, sorted by what they do, with the mask transformed along with the image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ IMAGE, MASK = "image", "mask"
 _SPATIAL = ("monai.transforms.spatial.dictionary", "monai.transforms.croppad.dictionary")
 _INTENSITY = "monai.transforms.intensity.dictionary"
 _MOVES_TOO = ("RandSmoothDeformd", "Transposed")  # in other modules
-_DOES_ANYTHING = ("Lambdad", "RandLambdad", "TorchVisiond", "RandTorchVisiond")  # what its arguments say
+_DOES_ANYTHING = ("Lambdad", "RandLambdad", "TorchVisiond", "RandTorchVisiond")  # depending on the arguments
 _KEEPS_PLACES = ("RandSimulateLowResolutiond",)  # in these modules, but every pixel stays where it is
 _INTERPOLATIONS = {mode.value for kind in (GridSampleMode, InterpolateMode) for mode in kind}
-_FOR_EACH_KEY = ("keys", "mode", "anti_aliasing")  # what is a list with an entry for each key, or a single value
+_FOR_EACH_KEY = ("keys", "mode", "anti_aliasing")  # lists with an entry for each key, or single values
 _RESERVED = (*_FOR_EACH_KEY, "_target_", "_desc_", "_requires_", "_mode_", "allow_missing_keys")
 
 
@@ -44,7 +44,7 @@ class Step:
 
     @classmethod
     def at(cls, graph: ConfigGraph, place: str) -> Step:
-        """The transform at an id of a config; of an expression nothing is known."""
+        """The transform at an id of a config; nothing is known about an expression."""
         written = graph[place]
         if not isinstance(written, dict) or not isinstance(written.get("_target_"), str):
             return cls(place, {}, None)
@@ -72,14 +72,14 @@ class Step:
 
     @property
     def moves_pixels(self) -> bool:
-        """Whether the mask has to go along."""
+        """Whether the mask has to be transformed, too."""
         modules = {kind.__module__ for kind in (self.kind.__mro__ if self.kind else ())}
         moves = self.name in _MOVES_TOO or not modules.isdisjoint(_SPATIAL)
         return IMAGE in self.keys and self.name not in _KEEPS_PLACES and moves
 
     @property
     def is_known(self) -> bool:
-        """Whether MONAI or this package says what it does."""
+        """Whether it is a transform of MONAI or this package whose effect does not depend on its arguments."""
         is_ours = self.kind is not None and self.kind.__module__.startswith(("monai.", "monai_debias."))
         depends = self.name in _DOES_ANYTHING and IMAGE in self.keys
         return is_ours and not depends and not any(key.startswith("$") for key in self.keys)
@@ -96,18 +96,18 @@ class Step:
 
     @property
     def changes_intensities(self) -> bool:
-        """Whether it is one of MONAI's transforms of intensities, which let every pixel stay where it is."""
+        """Whether it is one of MONAI's transforms of intensities, which move no pixel."""
         return self.kind is not None and self.kind.__module__ == _INTENSITY
 
     @property
     def darkest(self) -> float:
-        """The value to which it scales the darkest pixels: 0 unless it is written."""
+        """The value to which it scales the darkest pixels: 0 unless the config says otherwise."""
         value = next((self.written[name] for name in ("minv", "b_min") if name in self.written), 0)
         return value if IMAGE in self.keys and isinstance(value, int | float) else 0
 
     @property
     def reference(self) -> str | dict[str, Any]:
-        """The step as it is: what is changed at its own place holds here as well."""
+        """The step itself by reference, so that changes at its own place take effect here, too."""
         return dict(self.written) if "_disabled_" in self.written else f"@{self.place}"
 
     @property
@@ -145,9 +145,9 @@ class Step:
 class Chain:
     """All transforms of a training, in the order in which BackMix and masks need them.
 
-    A mask is loaded after ``load``; ``load`` and ``prepare`` are what a cache may keep; the background is exchanged
-    after ``move``, where 0 is black, so that z-scores come first in ``finish`` wherever they were written, and changes
-    of intensities that came after them still do.
+    A mask is loaded after ``load``; the results of ``load`` and ``prepare`` can be cached; the background is exchanged
+    after ``move``, where 0 is black. So z-scores are moved to the beginning of ``finish``, wherever they were written,
+    and changes of intensities that came after them still do.
 
     Attributes:
         load: up to where the image has its channels first.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The file of a guest bundle's sockets."""
+"""Writes the file of a guest bundle's sockets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _TRAINING = ("train.json", "train.yaml", "train.yml")
 
 @expects(configs=PATH)
 def write_sockets(configs: str | Path) -> list[str]:
-    """Write ``sockets.json`` beside a bundle's ``train.json`` that lacks what overlays need, and say what is in it.
+    """Write ``sockets.json`` next to a ``train.json`` that lacks what overlays need, and print a report about it.
 
-    One that is there is kept, since it may have been edited: delete it to have it written anew.
+    An existing file is kept, since it may have been edited: delete it to have it written again.
 
     Args:
         configs: the bundle's folder of configs.
@@ -33,7 +33,7 @@ def write_sockets(configs: str | Path) -> list[str]:
         The path of the file, or nothing for a bundle that needs none.
 
     Raises:
-        ValueError: when the training's config does not say what the sockets are.
+        ValueError: when the sockets cannot be derived from the training's config.
 
     Example:
         >>> import tempfile
@@ -48,12 +48,12 @@ def write_sockets(configs: str | Path) -> list[str]:
     if training is None or "loss_parts" in config:
         return []
     if path.exists():
-        print(f"{path} is kept as it is; delete it to have it written anew.")
+        print(f"{path} exists and is kept; delete it to have it written again.")
         return [str(path)]
     guest = guest_sockets(config)
     with replace_file(path, "w") as file:
         file.write(json.dumps(guest.sockets, indent=4) + "\n")
-    print(f"{path}: what the overlays need, as {training.name} tells it. It comes right after {training.name}:")
+    print(f"wrote {path}: what the overlays need, derived from {training.name}. List it right after {training.name}:")
     print(f"  --config_file \"['configs/{training.name}','configs/{SOCKETS}','configs/backmix.json']\"")
     print(guest)
     return [str(path)]

@@ -1,8 +1,8 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are whole at any moment: a new one is written beside the old one and then takes its place.
+"""Files that are complete at any moment: a new one is written beside the old one and then takes its place.
 
-A file that is opened for writing is empty from then on, and whole again only when the last byte has reached the disk. A
+A file that is opened for writing is empty from then on, and complete only when the last byte has reached the disk. A
 kill, a full disk or a power cut in between leaves neither the old file nor the new one. Everything that this package
 writes in place of an older file goes through :func:`replace_file`.
 """
@@ -36,10 +36,10 @@ def replace_file(path: str | os.PathLike, mode: str = "w", newline: str | None =
     The new file is written in the same folder under a hidden name that ends in ``.incomplete``, and is on the disk
     before it is renamed. After an error it is removed; what a killed process left is removed by the next call for the
     same path, or by :func:`remove_leftovers`. A symbolic link is followed, and an old file's permissions are kept, as
-    where a file is opened for writing.
+    when a file is opened for writing.
 
     Args:
-        path: the file to replace or to make; its folder exists.
+        path: the file to replace or to create; its folder must exist.
         mode: ``"w"`` for text in UTF-8, ``"wb"`` for bytes.
         newline: as in ``open``, for text.
 
@@ -90,8 +90,8 @@ def write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[It
 
     Args:
         path: the file; see :func:`replace_file`.
-        columns: their names, the first row.
-        rows: the others.
+        columns: names of the columns, the first row.
+        rows: the rows below it.
 
     Example:
         >>> import tempfile
@@ -113,7 +113,7 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
     Args:
         path: the file; see :func:`replace_file`.
-        content: what JSON has.
+        content: nested dicts, lists, strings, numbers, booleans and None.
 
     Example:
         >>> import tempfile
@@ -128,16 +128,16 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Make a folder that appears, with all that is in it, when the block ends; after an error there is none.
+    """Create a folder that appears, with all that is in it, when the block ends; after an error there is none.
 
     Args:
-        path: the folder to make, with the folders above it; it must not exist, or be empty.
+        path: the folder to create, with the folders above it; it must not exist, or be empty.
 
     Yields:
         The folder to write to until then, beside ``path``; see :func:`replace_file` about its name.
 
     Raises:
-        OSError: when the folder cannot be made, or is there by now and not empty.
+        OSError: when the folder cannot be created, or has come to exist and is not empty.
 
     Example:
         >>> import tempfile
@@ -168,8 +168,8 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
 def remove_leftovers(folder: str | os.PathLike, name: str | None = None) -> list[Path]:
     """Remove the unfinished files and folders of processes that were killed while they wrote.
 
-    A process that still writes holds a lock, and is left alone. So is everything on a file system without locks, where
-    a dead process cannot be told from a living one.
+    Files of a process that is still writing are locked, and are left alone. So is everything on a file system without
+    locks, where a dead process cannot be told from a living one.
 
     Args:
         folder: where to look; not in its sub-folders.
@@ -210,7 +210,10 @@ def _remove_unless_locked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Lock a file or folder; False where another process holds it, or nothing locks. Windows keeps what is open."""
+    """Lock a file or folder; False if another process holds the lock, or locks are not supported.
+
+    Windows needs none, since it does not remove what is open.
+    """
     if sys.platform == "win32":
         yield True
         return
@@ -227,7 +230,7 @@ def _lock(path: Path) -> Iterator[bool]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a renaming to the disk."""
+    """Flush a renaming to the disk."""
     # some systems and network drives cannot do that with a folder; the file is whole without it, under either name
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of a whole batch, in every form that classification has, as rows that can be mixed."""
+"""Labels of a whole batch, in every form that classification uses, as rows that can be mixed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class _LabelNumber(Number):
 
 
 IGNORE_VALUE = (NONE | _LabelNumber() | SequenceOf(_LabelNumber())).called(
-    "None, the number that stands for a missing label, e.g. -1 or NaN, or several"
+    "None, the value of a missing label, e.g. -1 or NaN, or several such numbers"
 )
 
 
 def check_batch(img: Any, label: Any) -> int:
-    """Number of samples of a batch."""
+    """Check that images and labels belong to one batch, and return its number of samples."""
     for name, value in (("images", img), ("labels", label)):
         if not isinstance(value, torch.Tensor | np.ndarray) or value.ndim == 0:
             what = "a single number" if isinstance(value, torch.Tensor | np.ndarray) else type(value).__name__
@@ -46,12 +46,12 @@ def check_batch(img: Any, label: Any) -> int:
 
 
 def ignored_values(ignore_value: float | Sequence[float] | None) -> tuple[float, ...]:
-    """The values that an argument ``ignore_value`` stands for: none, one, or several, and NaN may be one of them."""
+    """The values of an argument ``ignore_value``: none, one or several, NaN among them."""
     return () if ignore_value is None else tuple(np.atleast_1d(ignore_value).tolist())
 
 
 def is_missing(label: torch.Tensor, ignored: tuple[float, ...]) -> torch.Tensor:
-    """Which labels have one of the values of missing ones: boolean, of the labels' shape."""
+    """Which labels are missing, that is, have one of the ignored values: boolean, of the labels' shape."""
     missing = torch.zeros(label.shape, dtype=torch.bool, device=label.device)
     for value in ignored:
         if math.isnan(value):
@@ -67,7 +67,7 @@ def refuse_labels(bad: torch.Tensor, label: torch.Tensor, why: str) -> None:
     Args:
         bad: boolean, shape (B,) or (B, K).
         label: of the same shape.
-        why: what is wrong with them, as the end of a sentence on one label.
+        why: what is wrong with them, as the end of a sentence about one label.
 
     Raises:
         ValueError: when there is a bad label.
@@ -103,7 +103,7 @@ def label_rows(label: NdarrayOrTensor, num_classes: int | None, ignored: tuple[f
     elif are_indices and len(rows) > 0:
         if num_classes is None or rows.is_floating_point():
             raise ValueError(
-                f"labels of shape {tuple(rows.shape)} and {rows.dtype} are mixed as rows of one value for each class: "
+                f"labels of shape {tuple(rows.shape)} and {rows.dtype} cannot become rows of one value for each class: "
                 "give integer class indices and num_classes (1 for one logit), or one-hot, multi-hot or soft rows."
             )
         return _one_hot(rows.reshape(-1), num_classes, ignored)

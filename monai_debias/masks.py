@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every part that takes a mask demands of it: binary, of the image's shape or aspect, and not empty."""
+"""What every part of the package expects of a mask: binary, of the image's shape or aspect ratio, and not empty."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
         mask: array or tensor of shape (1, spatial...) or (C, spatial...) with the values 0 and 1 (or boolean),
             1 = region of interest.
         image_shape: shape of the image that the mask belongs to, (C, spatial...).
-        name: what the error messages call the mask; the file of a MetaTensor is named after it.
+        name: name of the mask in error messages, which add the file of a MetaTensor.
 
     Returns:
         Boolean tensor of the mask's shape; it shares memory with a ``uint8`` or ``bool`` mask.
@@ -66,17 +66,18 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
         )
     if empty:
         raise ValueError(
-            f"{_named(name, mask)} is 0 everywhere: nothing would be kept; give no mask for a sample that has none."
+            f"{_named(name, mask)} is 0 everywhere: nothing would be kept; give no mask for a sample without a region "
+            "of interest."
         )
     return region
 
 
 def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = (), channels: int = 1) -> torch.Tensor:
-    """Check a batch of masks, and return it as a boolean tensor; what is wrong is said of the rows that are wrong.
+    """Check a batch of masks, and return it as a boolean tensor; errors name the rows that are wrong.
 
     Args:
         masks: shape (B, 1, spatial...) with the values 0 and 1 (or boolean), 1 = region of interest.
-        name: what the error messages call a mask.
+        name: name of a mask in error messages.
         files: names of the B files for the messages; by default those of a MetaTensor.
         channels: channels that a mask may have instead of one: those of its image.
 
@@ -115,8 +116,8 @@ def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()
     """Describe a mask in the meta of a MetaTensor, so that masks of clips and of stills collate.
 
     Args:
-        image: the image, of shape (C, spatial...), whose pixels the mask is about: in the same place, thus of the same
-            affine. The image's other meta data do not hold for a mask.
+        image: the image that the mask belongs to, of shape (C, spatial...). Its affine holds for the mask, too; its
+            other meta data do not.
         shape: shape of the mask, (1, spatial...).
         files: the file of the mask; by default that of the image in which it was found.
 
@@ -135,14 +136,14 @@ def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()
 
 
 def pool_mask(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Bring masks to the size of a map: what the region touches belongs to it.
+    """Pool masks to the size of a map: each position that the region touches belongs to it.
 
     Args:
         region: binary masks of shape (B, 1, spatial...).
         size: the map's spatial shape.
 
     Returns:
-        Masks of shape (B, 1, size...) and of the type of ``region``; those that have the size already as they are.
+        Masks of shape (B, 1, size...) and of the type of ``region``; masks of that size are returned unchanged.
 
     Raises:
         ValueError: when a mask of more than 3 spatial dimensions has another size.
@@ -163,11 +164,11 @@ def pool_mask(region: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
 
 def require_aspect(mask_size: Sequence[int], map_size: Sequence[int], files: Sequence[str] = ()) -> None:
-    """Refuse a mask whose sides are not in the proportion of a map's: it belongs to another image.
+    """Refuse a mask whose aspect ratio is not that of a map: it belongs to another image.
 
-    Sides differ by rounding where a network halves them, so each side of the map may be one position too long or too
-    short: 7 x 7 fits 225 x 224, and so does 8 x 7. Thus a map of few positions fits nearly anything. Ask of the input's
-    map, or of the largest one there is.
+    Networks that halve the sides round them, so each side of the map may be one position too long or too short: 7 x 7
+    fits 225 x 224, and so does 8 x 7. Thus a map of few positions fits nearly anything: check the map at the input, or
+    the largest one there is.
 
     Args:
         mask_size: the mask's spatial shape.

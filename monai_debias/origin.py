@@ -12,17 +12,17 @@ from monai.utils import ImageMetaKey, ensure_tuple
 
 __all__ = ["READER", "file_names", "from_files"]
 
-READER = "reader"  # in the meta of an image: the class of the reader, which decides about the order of its axes
+READER = "reader"  # key in the meta of an image: the class of its reader, which determines the order of the axes
 
 
 def file_names(value: Any) -> list[str]:
-    """List the files of an image or a batch of them, as the meta of a MetaTensor tells.
+    """List the files of an image, or of a batch of images, from the meta of a MetaTensor.
 
     Args:
-        value: whatever may be a MetaTensor: one sample of shape (C, spatial...), or a batch (B, C, spatial...).
+        value: any value; if a MetaTensor, one sample of shape (C, spatial...), or a batch (B, C, spatial...).
 
     Returns:
-        One name for a sample, B names for a batch; none for other tensors and arrays, which do not know it.
+        One name for a sample, B names for a batch; none for other tensors and arrays, which do not know their file.
 
     Example:
         >>> import torch
@@ -38,7 +38,7 @@ def from_files(names: Sequence[str]) -> str:
     """Put file names into words that follow the name of a thing in a message.
 
     Args:
-        names: the names, from :func:`file_names`; of many the first three are told.
+        names: the names, from :func:`file_names`; at most three of them are written out.
 
     Returns:
         The words with a space before them, or nothing if there are no names.

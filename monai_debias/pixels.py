@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Images of every kind as plain tensors, and what their values must be to be put together."""
+"""Images of every kind as plain tensors, and checks that two images can be combined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 
 __all__ = ["as_pixels", "cast_like", "like", "mean_of_finite", "native", "refuse_other_scale"]
 
-FULL_SCALE = 128  # what an image that is not scaled to [0, 1] has somewhere, if it uses half of 8 bits
+FULL_SCALE = 128  # an image of 8 bits that is not scaled to [0, 1] has such a value, if it uses half of the range
 
 
 def native(value: Any) -> Any:
@@ -66,7 +66,7 @@ def cast_like(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Ten
     Args:
         pixels: shape (C, spatial...).
         other: of the same shape, or without dimensions. Fractions are rounded for an image of integers.
-        name: what messages call it.
+        name: its name in messages.
 
     Raises:
         ValueError: when the shapes differ, or the dtype of ``pixels`` cannot hold the values.
@@ -83,15 +83,15 @@ def cast_like(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Ten
 
 
 def refuse_other_scale(image: torch.Tensor, donor: torch.Tensor, means: tuple[float, float]) -> None:
-    """Refuse a donor on another scale than the image, where that is certain: 0 to 255 beside 0 to 1.
+    """Refuse a donor on another scale than the image, if that is certain: 0 to 255 beside 0 to 1.
 
-    It is where one of the two has fractions, all of them in [0, 1], and the other one, without negative values, goes up
-    to 128 or more, or is an image of integers. A z-score has negative values; a black image has no fractions.
+    It is certain if one of the two has fractions, all of them in [0, 1], and the other one, without negative values,
+    goes up to 128 or more, or is an image of integers. A z-score has negative values; a black image has no fractions.
 
     Args:
         image: shape (C, spatial...).
         donor: of any shape.
-        means: of both, NaN for integers, to look closely at few pairs only.
+        means: the means of both, NaN for integers; most pairs need no closer look after comparing these.
 
     Raises:
         ValueError: when the scales differ.

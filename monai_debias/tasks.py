@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What kind of question a classifier answers: one notion from labels to loss, decisions, metrics and figures.
+"""The task of a classifier: one word that decides about labels, loss, decisions, metrics and figures.
 
 =============  ===========================  =======  ====================  ==========================  ===============
 task           labels of a batch            logits   probabilities         decision                    loss
@@ -12,9 +12,9 @@ multi_label    rows of 0 and 1, (B, K)      (B, K)   sigmoid of each       yes w
                                                                            threshold                   cross-entropy
 =============  ===========================  =======  ====================  ==========================  ===============
 
-A softmax chooses one of K classes; with several labels any number of K findings is there; a binary task is one finding.
-Each logit has an *output name*: of a softmax or several labels these are the ``class_names``; a binary task has the
-names of both classes, such as ``["no finding", "fracture"]``, and its output is the second one.
+A softmax chooses one of K classes; with several labels any number of K findings can be present; a binary task is one
+finding. Each logit has an *output name*: for a softmax or several labels these are the ``class_names``; a binary task
+has the names of both classes, such as ``["no finding", "fracture"]``, and its output is named after the second one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Task(ABC):
         """The names of the logits, in their order.
 
         Args:
-            class_names: of the data, in the order of the labels.
+            class_names: names of the classes, in the order of the labels.
 
         Raises:
             ValueError: when there are too few or too many of them, or one occurs twice.
@@ -67,15 +67,15 @@ class Task(ABC):
 
     @abstractmethod
     def targets(self, labels: NdarrayOrTensor, n_outputs: int, ignored: tuple[float, ...]) -> torch.Tensor:
-        """What is true of each output, (N, K): from 0 to 1, and NaN where the label is missing.
+        """The true value of each output, (N, K): from 0 to 1, and NaN where the label is missing.
 
         Args:
-            labels: of N samples, as the task has them.
+            labels: labels of N samples, in the form of the task.
             n_outputs: K.
             ignored: values of missing labels.
 
         Raises:
-            ValueError: when the labels are not those of the task.
+            ValueError: when the labels do not fit the task.
         """
 
     def check_outputs(self, n_outputs: int) -> None:
@@ -94,16 +94,21 @@ class Task(ABC):
             n_outputs: K.
 
         Raises:
-            ValueError: when K is not a number of outputs that the task has, there are more or fewer thresholds than
-                outputs, or a softmax is given some.
+            ValueError: when the task cannot have K outputs, there are more or fewer thresholds than outputs, or
+                thresholds are given for a softmax.
         """
         self.check_outputs(n_outputs)
         if given is not None and not self.has_thresholds:
-            raise ValueError("a softmax decides for the class of the largest probability and takes no thresholds.")
+            raise ValueError(
+                f"thresholds is {given!r}, but a softmax predicts the class of the largest probability and takes "
+                "no thresholds; leave it out."
+            )
         if given is None or isinstance(given, int | float):
             return torch.full((n_outputs,), 0.5 if given is None else given, dtype=torch.float64)
         if len(given) != n_outputs:
-            raise ValueError(f"there are {len(given)} thresholds for {n_outputs} outputs.")
+            raise ValueError(
+                f"there are {len(given)} thresholds for {n_outputs} outputs; give one for each, or a single number."
+            )
         return torch.tensor([math.nan if cut is None else cut for cut in given], dtype=torch.float64)
 
     @abstractmethod
@@ -152,7 +157,7 @@ class _MultiLabel(Task):
 
     def output_names(self, class_names: Sequence[str]) -> list[str]:
         if not class_names:
-            raise ValueError("a multi-label task needs 1 of the class_names or more, got none.")
+            raise ValueError("a multi-label task needs one of class_names or more, got none.")
         return _unique(class_names)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -164,7 +169,10 @@ class _MultiLabel(Task):
     def targets(self, labels: NdarrayOrTensor, n_outputs: int, ignored: tuple[float, ...]) -> torch.Tensor:
         rows = convert_to_tensor(labels, track_meta=False)
         if rows.ndim != 2:
-            raise ValueError(f"expected rows of a label for each of {n_outputs} logits, got shape {tuple(rows.shape)}.")
+            raise ValueError(
+                f"expected labels of shape (N, {n_outputs}), one for each of the {n_outputs} logits, got shape "
+                f"{tuple(rows.shape)}."
+            )
         return label_rows(rows.double(), n_outputs, ignored)
 
     def decisions(self, probabilities: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
@@ -199,6 +207,6 @@ def _unique(names: Sequence[str]) -> list[str]:
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     if repeated:
         raise ValueError(
-            f"class_names has {', '.join(map(repr, repeated))} more than once, expected a name of its own."
+            f"class_names has {', '.join(map(repr, repeated))} more than once, expected another name for each class."
         )
     return list(names)

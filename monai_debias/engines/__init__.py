@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What hands a batch to MONAI's trainers and evaluators."""
+"""Preparation of batches for MONAI's trainers and evaluators."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A batch for a stock trainer: image and label, with what the methods need beside them attached."""
+"""A batch for a stock trainer: image and label, with whatever else the methods need attached to them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ __all__ = ["PrepareBatchAttached"]
 
 
 class PrepareBatchAttached(PrepareBatch, Randomizable):
-    """``prepare_batch`` of a MONAI trainer that attaches what the losses and inferers of this package take.
+    """``prepare_batch`` of a MONAI trainer that attaches what the losses and inferers of this package use.
 
-    Image and label are those of a plain training, so that metrics and post-processing work as they do there. If the
-    batch has masks (for an ISNet), flags of ``FillMaskd`` that tell which masks are real, or weights (of wBackMix),
-    these are attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a
-    mask. A batch for another method must not have masks: what nobody takes is an error.
+    Image and label are those of a plain training, so that metrics and post-processing work as usual. If the batch has
+    masks (for an ISNet), flags of ``FillMaskd`` that tell which masks are real, or weights (of wBackMix), these are
+    attached to the label; see :mod:`monai_debias.attached`. An ISNet explains the rows that have a mask. A batch for
+    another method must not have masks: if nothing uses what is attached, that is an error.
 
     With Mixup, Manifold Mixup or Flow-Mixup the label stays un-mixed, and the labels of all rows that the network
     computes are attached to it. A transform that was not seeded by ``set_random_state`` is seeded from torch's
-    generator in the first batch, as MONAI's ``DataLoader`` seeds the transforms of its data set: so ``set_determinism``
-    works for it, too.
+    generator in the first batch, as MONAI's ``DataLoader`` seeds the transforms of its data set, so that
+    ``set_determinism`` works for it, too.
 
     Args:
         mixup: the transform that mixes the batch, or ``{name: transform}`` with at most one entry; None for no mixing.
         image_key: key of the network's input, (B, C, spatial...).
         label_key: key of the labels, of any kind.
         mask_key: key of the masks, (B, 1, spatial...); a batch may lack it.
-        flag_key: key of the bool flags, (B,); a batch may lack it, and then every sample has a mask.
+        flag_key: key of the bool flags, (B,); if a batch lacks it, every sample has a mask.
         weight_key: key of the weights, (B,); a batch may lack it.
 
     Raises:
@@ -109,7 +109,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             kwargs: further arguments of ``torch.Tensor.to``.
 
         Returns:
-            ``(image, label)`` with their companions.
+            ``(image, label)`` with what is attached to them.
         """
         batch = self._mapping(batchdata)
         move: dict[str, Any] = {"device": device, "non_blocking": non_blocking, **kwargs}
@@ -149,7 +149,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         if flags.dtype != torch.bool:
             raise TypeError(f"the flags {self.flag_key!r} must be bool, as from FillMaskd, got {flags.dtype}.")
         if flags.shape != (n_rows,):
-            raise ValueError(f"the flags {self.flag_key!r} must be ({n_rows},), got {tuple(flags.shape)}.")
+            raise ValueError(f"the flags {self.flag_key!r} must have shape ({n_rows},), got {tuple(flags.shape)}.")
         return flags
 
     def _mapping(self, batchdata: Any) -> dict[Any, Any]:
@@ -158,7 +158,9 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             return {self.image_key: image, self.label_key: label}
         missing = [key for key in (self.image_key, self.label_key) if key not in batchdata]
         if missing:
-            raise KeyError(f"the batch has no {missing}; it has {sorted(map(str, batchdata))}.")
+            raise KeyError(
+                f"the batch has no {missing}; it has {sorted(map(str, batchdata))}: set image_key and label_key."
+            )
         return dict(batchdata)
 
     def _check_keys(self, mixup: MixBatchd) -> None:
@@ -166,12 +168,13 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         its = (mixup.label_key, mixup.mask_key, mixup.flag_key, mixup.weight_key)
         if own != its or self.image_key not in mixup.keys:
             raise ValueError(
-                f"the mixup has the keys {mixup.keys} and {its}, expected {self.image_key!r} among the first and {own}."
+                f"the mixup has the keys {mixup.keys} and (label, mask, flag, weight) {its}, expected "
+                f"{self.image_key!r} among the former, and {own}: give both the same keys."
             )
 
 
 def _only(mixups: Mapping[str, MixBatchd]) -> MixBatchd | None:
     if len(mixups) > 1:
         names = " and ".join(mixups)
-        raise ValueError(f"{names} do not go together: each mixes the whole batch and its labels. Choose one of them.")
+        raise ValueError(f"{names} cannot be combined: each mixes the whole batch and its labels. Choose one of them.")
     return next(iter(mixups.values()), None)

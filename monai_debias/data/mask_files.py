@@ -73,7 +73,7 @@ def binary_values(values: np.ndarray) -> NDArray[np.bool_]:
     told = ", ".join(found if len(found) < 7 else [*found[:3], "…", *found[-2:]])
     raise ValueError(
         f"has {len(found)} values ({told}), expected 0 and 1 or 0 and 255: grey comes from JPEG, from smooth edges, "
-        "from resizing, or from a palette; save the mask anew as PNG or NPY, and resize it by nearest neighbour only."
+        "from resizing, or from a palette; save the mask again as PNG or NPY, and resize it by nearest neighbour only."
     )
 
 

@@ -293,7 +293,9 @@ def test_another_method_does_not_go_on_with_a_training(trained, cohort):
     before = (trained / "last.pt").read_bytes()
     with pytest.raises(RuntimeError) as caught:  # of MONAI, which evaluates the config
         in_this_process(trained, cohort, "mixup", max_epochs=2)
-    assert "last.pt is not of this training: method is 'baseline' there and 'mixup' here" in str(caught.value.__cause__)
+    assert "last.pt does not belong to this training: method is 'baseline' there and 'mixup' here" in str(
+        caught.value.__cause__
+    )
     assert (trained / "last.pt").read_bytes() == before
 
 

@@ -200,7 +200,7 @@ def test_an_inverted_mask_gets_a_warning_that_names_it(tmed2):
     path = Path(item["mask"]).with_suffix(".png")
     Image.fromarray(255 * (1 - np.load(item["mask"]))).save(path)
     edit(tmed2, lambda section, n, item: item.update(mask=str(path)) if (section, n) == ("training", 5) else None)
-    with pytest.warns(UserWarning, match=rf"the mask \({path}\) of item training 5 marks the rim .* is it inverted"):
+    with pytest.warns(UserWarning, match=rf"the mask \({path}\) of item training 5 covers more of .* is it inverted"):
         run(tmed2, ["train", "backmix"])
 
 

@@ -103,7 +103,7 @@ def test_images(cohort):
         ("duplicate", "validation", 0, "validation0.npy"),
     ]
     (duplicate,) = [d for d in check_datalist(cohort.folder, progress=False) if d.section == "validation"]
-    assert duplicate.detail.startswith("has the pixels of training 3 (")
+    assert duplicate.detail.startswith("has the same pixels as training 3 (")
     assert duplicate.detail.endswith("and the labels 1 and 0")
 
 

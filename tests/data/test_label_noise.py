@@ -218,7 +218,7 @@ def test_it_collates():
 def test_bad_arguments_get_a_clear_error():
     items = single(10)
     for change, message in (
-        ({"items": []}, "no items"),
+        ({"items": []}, "items is empty"),
         ({"num_classes": None}, "set num_classes"),
         ({"num_classes": 1}, "num_classes is 1, expected 2 or more"),
         ({"num_classes": 1, "mode": "swap"}, "num_classes is 1, expected 2 or more"),

@@ -92,7 +92,7 @@ def test_masks_of_no_image_are_counted_and_named(tmp_path, caplog):
     (root / "masks" / "notes.txt").write_text("drawn by hand")
     build(root)
     assert left_out(root) == {
-        "stray.png": "is a mask of no image.",
+        "stray.png": "is a mask without an image.",
         "notes.txt": "does not have the suffix of a mask.",
     }
     assert "20 files are used; 2 left out (2 unrelated)" in caplog.text
@@ -101,7 +101,7 @@ def test_masks_of_no_image_are_counted_and_named(tmp_path, caplog):
 def test_masks_that_cannot_be_told_apart_or_belong_to_nothing(tmp_path):
     root = make_classes(tmp_path, save_png, save_png)
     save_nifti(root / "masks" / "benign" / "2024" / "p0", np.ones(SHAPE, np.uint8))
-    with pytest.raises(ValueError, match=r"p0\.nii\.gz and .*p0\.png are masks of one image"):
+    with pytest.raises(ValueError, match=r"p0\.nii\.gz and .*p0\.png are masks of the same image"):
         build(root)
     (root / "masks").rename(root / "drawn")
     (root / "masks").mkdir()

@@ -145,7 +145,7 @@ def test_only_items_with_a_mask():
 def test_empty_lists_and_missing_keys():
     with pytest.raises(ValueError, match="none of the 0 items"):
         keep_mask_fraction([], 0.5)
-    with pytest.raises(ValueError, match="no items"):
+    with pytest.raises(ValueError, match="items is empty"):
         mask_fraction([])
     with pytest.raises(KeyError, match="patient_id"):
         keep_mask_fraction([{"image": "a.png"}, {"image": "b.png", "patient_id": "p1"}], 0.5)

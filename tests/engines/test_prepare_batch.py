@@ -96,17 +96,17 @@ def test_bad_batches_get_a_clear_error(batch):
         prepare({"image": batch["image"], "mask": batch["mask"]})
     with pytest.raises(TypeError, match=r"must be bool, as from FillMaskd, got torch\.float32"):
         prepare({**batch, "has_mask": torch.ones(3)})
-    with pytest.raises(ValueError, match=r"must be \(3,\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(3,\), got \(2,\)"):
         prepare({**batch, "has_mask": torch.tensor([True, False])})
 
 
 def test_mixups_that_do_not_fit_are_refused():
     mixup = MixBatchd.mixup("image", num_classes=3)
-    with pytest.raises(ValueError, match=r"a and b do not go together: .*Choose one"):
+    with pytest.raises(ValueError, match=r"a and b cannot be combined: .*Choose one"):
         PrepareBatchAttached({"a": mixup, "b": mixup})
     assert PrepareBatchAttached({"a": mixup}).mixup is mixup
     assert PrepareBatchAttached({}).mixup is None
-    with pytest.raises(ValueError, match="expected 'x' among the first"):
+    with pytest.raises(ValueError, match="expected 'x' among the former"):
         PrepareBatchAttached(mixup, image_key="x")
     with pytest.raises(TypeError, match="mixup is of type MixBatch, expected"):
         PrepareBatchAttached(mixup.transform)

@@ -111,7 +111,7 @@ def test_normalize_and_keys_are_passed_on():
 
 
 def test_an_iterator_is_refused():
-    with pytest.raises(TypeError, match="anew in each epoch, got the iterator list_iterator"):
+    with pytest.raises(TypeError, match="again in each epoch, so it cannot be an iterator such as list_iterator"):
         BackgroundSwapConsistency(Reads(1.0, 0.0), iter([]))
 
 

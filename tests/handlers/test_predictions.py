@@ -95,14 +95,14 @@ def test_results_are_not_overwritten_silently(tmp_path, handler):
 def test_bad_input_gets_a_clear_error(tmp_path):
     with pytest.raises(ValueError, match=r"a softmax needs 2 class_names or more, got \['PLAX'\]"):
         PredictionSaver(tmp_path, ["PLAX"])
-    with pytest.raises(ValueError, match="got 3 outputs for the 2 "):
+    with pytest.raises(ValueError, match="has 3 outputs, expected 2, "):
         evaluate(PredictionSaver(tmp_path, NAMES[:2]), batches())
     with pytest.raises(ValueError, match="the task 'binary' needs thresholds"):
         PredictionSaver(tmp_path, ["healthy", "ill"], "binary")
     for handler in (PredictionSaver, ClassificationReport):
         with pytest.raises(ValueError, match="takes no thresholds"):
             handler(tmp_path, NAMES, thresholds=0.5)
-        with pytest.raises(FileNotFoundError, match=r"no\.json with the thresholds does not exist"):
+        with pytest.raises(FileNotFoundError, match=r"no\.json does not exist"):
             evaluate(handler(tmp_path, FINDINGS, "multi_label", tmp_path / "no.json"), findings())
     logits = [[{"image": "a.png", "p": torch.tensor([2.0, -1.0, 0.0])}]]
     with pytest.raises(ValueError, match=r"'pred' of a\.png is .*, expected probabilities: apply Activationsd"):

@@ -294,7 +294,12 @@ def test_intervals_are_reproducible_from_the_seed():
         ("softmax", [0, 1], [0.5, 0.5], "2 class_names or more"),
         ("binary", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "'binary' has the outputs .* there are 2 probabilities"),
         ("binary", [0, -1], [0.5, 0.5], "ignore_value=-1"),
-        ("multi_label", [0, 1], [[0.5, 0.5], [0.5, 0.5]], r"rows of a label for each of 2 logits, got shape \(2,\)"),
+        (
+            "multi_label",
+            [0, 1],
+            [[0.5, 0.5], [0.5, 0.5]],
+            r"shape \(N, 2\), one for each of the 2 logits, got shape \(2,\)",
+        ),
         ("multi_label", [[0.5, 1]], [[0.5, 0.5]], "is neither 0 nor 1"),
         ("multi_label", [[np.nan, 1]], [[0.5, 0.5]], r"ignore_value=float\('nan'\)"),
     ],

@@ -49,7 +49,7 @@ def test_each_known_label_of_several_is_a_decision(missing):
     accuracy = group_accuracy(labels, predictions, ["a", "a", "b"], ignore_value=missing)
     assert accuracy == {"a": pytest.approx(2 / 3), "b": pytest.approx(2 / 3)}
     assert group_accuracy([0, -1, 1], [0, 1, 0], ["a", "a", "b"], ignore_value=-1) == {"a": 1.0, "b": 0.0}
-    with pytest.raises(ValueError, match=r"no known label in \['b'\], so that it has no accuracy"):
+    with pytest.raises(ValueError, match=r"groups \['b'\] have no known label, and thus no accuracy"):
         group_accuracy([0, -1], [0, 1], ["a", "b"], ignore_value=-1)
 
 

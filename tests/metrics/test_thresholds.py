@@ -67,7 +67,7 @@ def test_a_file_keeps_them(tmp_path):
 
 def test_a_wrong_file_gets_a_clear_error(tmp_path):
     path = tmp_path / "thresholds.json"
-    with pytest.raises(FileNotFoundError, match="evaluate with validation data"):
+    with pytest.raises(FileNotFoundError, match="an evaluation with validation data writes it"):
         read_thresholds(path, "binary", ["ill"])
     write_thresholds(path, {"ill": Threshold(0.5, 2, 1, "")}, "binary", "validation")
     for task, names in (("multi_label", ["ill"]), ("binary", ["fracture"])):

@@ -207,16 +207,16 @@ AT_WORK: dict[str, Callable[[Training], None]] = {name: globals()[name] for name
 
 
 def refused(names: Sequence[str]) -> str | None:
-    """What an error must say of overlays that do not go together."""
+    """What an error must say of overlays that cannot be combined."""
     mixing = [name for name in names if name in MIXUPS]
     if "isnet_lds" in names and "isnet" not in names:
-        return "isnet_lds needs isnet beside it"
+        return "isnet_lds needs isnet as well"
     if "few_masks" in names and not {"backmix", "wbackmix", "isnet"} & set(names):
-        return "few_masks needs backmix or wbackmix or isnet beside it"
+        return "few_masks needs backmix or wbackmix or isnet as well"
     if "isnet_lds" in names and {"manifold_mixup", "flow_mixup"} & set(names):
-        return rf"isnet_lds and {mixing[0]} do not go together: the rows of a layer after a mixed state are mixtures"
+        return rf"isnet_lds and {mixing[0]} cannot be combined: the rows of a layer after a mixed state are mixtures"
     if len(mixing) > 1:
-        return f"{mixing[0]} and {mixing[1]} do not go together: each "
+        return f"{mixing[0]} and {mixing[1]} cannot be combined: each "
     return None
 
 

@@ -270,7 +270,7 @@ def test_a_copy_that_is_trained_instead_is_warned_of(network, x):
 
 def test_another_batch_than_the_mixed_one_is_refused(network, x):
     mix(network, x)
-    with pytest.raises(ValueError, match=r"batch of 4 rows, but it is given one of \[3\]"):
+    with pytest.raises(ValueError, match=r"batch of 4 rows, but the network is given one of \[3\]"):
         network(x[:3])
     assert hooks(network) == []
     assert network(x[:3]).shape == (3, 3)

@@ -122,7 +122,7 @@ def test_another_reader_than_that_of_the_image_is_refused(tmp_path):
     square.save(tmp_path / "a.png")
     sample = LoadUltrasoundd("image")({"image": str(tmp_path / "a.png"), "mask": str(tmp_path / "a.png")})
     with pytest.raises(
-        ValueError, match=r"a.png\) would be read by PILReader, but its image .* was by UltrasoundReader"
+        ValueError, match=r"a.png\) would be read by PILReader, but its image .* was read by UltrasoundReader"
     ):
         LoadMaskd()(sample)
     assert torch.equal(LoadMaskd(reader=UltrasoundReader())(sample)["mask"], sample["image"] > 0)
@@ -132,7 +132,7 @@ def test_a_threshold_cuts_what_has_more_values(tmp_path):
     grey = np.where(REGION, 200, 90).astype(np.uint8)
     grey[6, 4] = 128
     sample = {"image": torch.zeros(1, 24, 32), "roi": save(tmp_path / "grey.npy", grey)}
-    with pytest.raises(ValueError, match=r"grey.npy\) has 3 values .* cut it at a value that you choose"):
+    with pytest.raises(ValueError, match=r"grey.npy\) has 3 values .* give LoadMaskd a threshold"):
         LoadMaskd(file_key="roi")(sample)
     loaded = LoadMaskd(file_key="roi", threshold=127)(sample)
     assert np.array_equal(loaded["mask"], REGION[None])
@@ -160,7 +160,7 @@ def test_no_mask(tmp_path):
 
 def test_inverted(tmp_path):
     path = save(tmp_path / "a.npy", 1 - REGION)
-    with pytest.warns(UserWarning, match=rf"the mask \({path}\) marks the rim"):
+    with pytest.warns(UserWarning, match=rf"the mask \({path}\) covers more of the image's border"):
         LoadMaskd(reader=UltrasoundReader())({"image": torch.zeros(1, 24, 32), "mask": path})
     rows, columns = np.mgrid[:24, :32]
     sector = (np.hypot(rows, columns - 16) < 24) & (abs(np.arctan2(columns - 16, rows)) < 0.7)  # from rim to rim

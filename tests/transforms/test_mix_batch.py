@@ -202,7 +202,7 @@ def test_randomize_false_repeats_the_last_draw():
     network = Stages()
     mixup = MixBatch.flow_mixup(network, LAYERS, num_classes=3)
     x, label = batch()
-    with pytest.raises(ValueError, match="batch of 5 samples is to be mixed, but drawn was nothing yet"):
+    with pytest.raises(ValueError, match="entry of 5 rows is to be mixed, but mixtures were not drawn yet"):
         mixup(x, label, randomize=False)
     image, y = mixup(x, label)
     logits = network(image)
@@ -210,7 +210,7 @@ def test_randomize_false_repeats_the_last_draw():
     assert torch.equal(image, again)
     assert torch.equal(y, y_again)
     assert torch.equal(network(again), logits)
-    with pytest.raises(ValueError, match="batch of 3 samples is to be mixed, but drawn was for 5"):
+    with pytest.raises(ValueError, match="entry of 3 rows is to be mixed, but mixtures were drawn for 5"):
         mixup(x[:3], label[:3], randomize=False)
 
 
@@ -359,7 +359,7 @@ def test_arguments_that_do_not_fit():
     for layers in (("first", "first"), ("first", "input"), ("input", "first", "input")):
         with pytest.raises(ValueError, match='layers must be different names, with "input" as the first'):
             MixBatch(network, layers)
-    with pytest.raises(ValueError, match="are those of a network: expected one"):
+    with pytest.raises(ValueError, match="are hidden states, but network is None"):
         MixBatch(None, ["first"])
 
 

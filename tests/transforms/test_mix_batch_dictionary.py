@@ -135,7 +135,7 @@ def test_an_entry_of_another_length_is_refused_and_nothing_is_armed(n, key):
     mixup = MixBatchd(
         ["image", "second"], network=network, layers=["input", "0"], num_classes=3, mask_key="mask"
     ).set_random_state(0)
-    with pytest.raises(ValueError, match=rf"batch of {3 * n} samples is to be mixed, but drawn was for {n}"):
+    with pytest.raises(ValueError, match=rf"entry of {3 * n} rows is to be mixed, but mixtures were drawn for {n}"):
         mixup(given)
     assert network(given["image"]).shape == (n, 3)
 

@@ -220,11 +220,11 @@ def test_bad_arguments_get_a_clear_error():
         RandBackMixd("image", donors=[{"image": data[0]["image"], "roi": data[0]["mask"]}])
     with pytest.raises(ValueError, match="needs donors"):
         RandBackMixd("image")
-    with pytest.raises(ValueError, match="needs donor_img and donor_mask"):
+    with pytest.raises(ValueError, match="needs both donor_img and donor_mask"):
         RandBackMix()(data[0]["image"], data[0]["mask"])
     with pytest.raises(ValueError, match="low < high"):
         RandBackMix(noise_range=(1, 0))
-    with pytest.raises(RuntimeError, match="nothing was drawn"):
+    with pytest.raises(RuntimeError, match="no background was drawn"):
         RandBackMix(background="noise")(data[0]["image"], data[0]["mask"], randomize=False)
     with pytest.raises(ValueError, match="does not fit an image"):
         replace_background(data[0]["image"], data[0]["mask"], torch.zeros(1, 4, 4))

@@ -21,7 +21,7 @@ def test_label_metrics_show_values_intervals_and_what_is_not_defined():
     assert [text.get_text() for text in panel.texts] == ["undefined"]
     assert [label.get_text() for label in panel.get_yticklabels()] == ["cyst", "stone"]
     assert panel.get_xlabel() == "ROC AUC"
-    with pytest.raises(ValueError, match="test: its labels have no auc"):
+    with pytest.raises(ValueError, match="labels of the split 'test' have no auc"):
         label_metrics({"test": results["test_a"]}, ["auc"])
     with pytest.raises(ValueError, match="the same labels"):
         label_metrics({**results, "test_c": {"labels": {}}})

@@ -102,10 +102,10 @@ def test_nothing_overlaps_or_leaves_the_picture(n_layers, n_methods):
 def test_bad_input_gets_a_clear_error():
     good = [0.1, 0.2, 0.3]
     for curves, message in (
-        ({"a": {"x": good}, "b": {"y": good}}, r"'b' has the layers \['y'\], 'a' has \['x'\]"),
+        ({"a": {"x": good}, "b": {"y": good}}, r"'b' has the layers \['y'\], but 'a' has \['x'\]"),
         ({"a": {"x": good}, "b": {"x": good, "y": good}}, r"'b' has the layers \['x', 'y'\]"),
-        ({"a": {"x": good}, "b": {"x": good[:2]}}, "values of 'b' at 'x' have 2 points, others have 3"),
-        ({"a": {"x": good, "y": good + good}}, "values of 'a' at 'y' have 6 points, others have 3"),
+        ({"a": {"x": good}, "b": {"x": good[:2]}}, "values of 'b' at 'x' have 2 points, expected 3"),
+        ({"a": {"x": good, "y": good + good}}, "values of 'a' at 'y' have 6 points, expected 3"),
         ({"a": {"x": [0.1]}}, "two points or more"),
         ({"a": {"x": np.zeros((0, 3))}}, r"have shape \(0, 3\)"),
         ({"a": {"x": np.zeros((1, 2, 3))}}, r"have shape \(1, 2, 3\)"),

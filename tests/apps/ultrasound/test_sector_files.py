@@ -140,7 +140,7 @@ def test_nothing_to_find_is_said(data, tmp_path, capsys):
     ]
     save_datalist(data, {"training": items}, ("PLAX", "PSAX"), "two images with masks")
     run(data, tmp_path / "out")
-    assert "names a mask already" in capsys.readouterr().out
+    assert "already has a mask" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match=r"there is no ultrasound in(.|\n)*modality CT"):
         run(data / "b" / "ct.dcm", tmp_path / "out")

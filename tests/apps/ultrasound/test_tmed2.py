@@ -90,7 +90,7 @@ def test_bad_masks(flat):
     with pytest.warns(UserWarning, match="1 of the 2 names"):
         build(flat, bad_masks=str(flat / "bad.txt"), overwrite=True)
     (flat / "bad.txt").write_text("masks/typo")
-    with pytest.raises(ValueError, match=r"none of the 1 names in .*bad\.txt is a still"):
+    with pytest.raises(ValueError, match=r"none of the 1 names in .*bad\.txt, such as .* is the name of a still"):
         build(flat, bad_masks=str(flat / "bad.txt"), overwrite=True)
 
 

@@ -107,7 +107,9 @@ def test_video_with_fewer_frames_than_its_header_says(tmp_path):
     length = content.index(b"strh") + 8 + 32  # dwLength of the stream
     assert struct.unpack("<I", content[length : length + 4]) == (40,)
     path.write_bytes(content[:length] + struct.pack("<I", 50) + content[length + 4 :])
-    with pytest.raises(FileReadError, match=r"a\.avi: the header of the video tells of 50 frames, but it holds 40"):
+    with pytest.raises(
+        FileReadError, match=r"a\.avi: the header of the video declares 50 frames, but the file holds 40"
+    ):
         load(path)
 
 

@@ -116,7 +116,7 @@ def test_regions_enclose_the_sector_tightly_with_its_scale(tmp_path):
         assert region.PhysicalUnitsXDirection == region.PhysicalUnitsYDirection == 3
         assert region.PhysicalDeltaX == region.PhysicalDeltaY == pytest.approx(0.1)  # 16 cm over 160 pixels
     assert [scanner.regions for scanner in SCANNERS].count(False) == 1
-    with pytest.raises(FileExistsError, match="nothing was overwritten"):
+    with pytest.raises(FileExistsError, match="is not overwritten"):
         write_echo_dicom(path, clip, scanner, converter, screen, "demo-x", ["0", "9"])
     with pytest.raises(ValueError, match="expected a uint8 clip"):
         write_echo_dicom(tmp_path / "new.dcm", clip[0], scanner, converter, screen, "demo-x", ["0", "9"])
@@ -270,7 +270,7 @@ def test_rendering_is_black_outside_and_refuses_nonsense():
         render_clip("A3C", heart, window, pose, converter, rng)
     with pytest.raises(ValueError, match="frames is 0, expected"):
         render_clip("A2C", heart, window, pose, converter, rng, frames=0)
-    with pytest.raises(ValueError, match="leaves the picture"):
+    with pytest.raises(ValueError, match="reaches beyond the picture"):
         ScanConverter(Sector(radius=400))
 
 

@@ -9,7 +9,7 @@ import inspect
 import io
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,8 @@ from monai_debias.attached import take_apart
 from monai_debias.engines import PrepareBatchAttached
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss
-from tests.public_objects import (
-    CLIP_FILE,
-    call_values,
-    choose,
-    make_network,
-    make_samples,
-    parameters,
-    public_exceptions,
-    public_objects,
-)
+from tests.public_objects import example, parameters, public_exceptions, public_objects
+from tests.samples import CLIP_FILE, make_network, make_samples
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
 NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd"}
@@ -67,11 +59,19 @@ def each(objects: Mapping[str, Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", sorted(objects), ids=lambda path: path.removeprefix("monai_debias."))
 
 
-def entry(thing: Any) -> Callable:
-    """What does the work of a function or of an instance of a class, and takes the arguments."""
-    if isinstance(thing, torch.nn.Module):
-        return thing.forward
-    return thing if inspect.isfunction(thing) else type(thing).__call__.__get__(thing)
+def arguments(thing: Any, folder: Path, kind: str = "still") -> dict[str, Any]:
+    """What a function is called with, or an instance: a transform with parts of a sample, others with their example."""
+    if isinstance(thing, Transform):
+        sample, donor = make_samples(kind_for(type(thing), kind), 2)
+        data = {**sample, "image": CLIP_FILE} if loads_files(thing) else sample
+        parts = {"data": data, "img": sample["image"], "label": sample["label"], "mask": sample["mask"]}
+        parts |= {"donor_img": donor["image"], "donor_mask": donor["mask"], "filename": CLIP_FILE}
+        return {name: parts[name] for name in parameters(thing.__call__) if name in parts}
+    if inspect.isfunction(thing):
+        given = example(thing)
+    else:
+        given = example(type(thing), getattr(type(thing), "forward", type(thing).__call__))
+    return given(folder) if callable(given) else given
 
 
 def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
@@ -80,10 +80,7 @@ def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
         return content(thing.get_data(thing.read(CLIP_FILE)))
     if is_handler(thing):
         return train(thing, folder)
-    values = {**call_values(folder, kind_for(type(thing), kind)), **changes}
-    if loads_files(thing):
-        values["data"] = {**values["data"], "image": CLIP_FILE}
-    return content(thing(**choose(entry(thing), values)))
+    return content(thing(**{**arguments(thing, folder, kind), **changes}))
 
 
 def is_handler(thing: Any) -> bool:
@@ -124,6 +121,7 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
         key_train_metric={"metric": handler if is_metric else Average(from_engine(["loss"], first=True))},
         train_handlers=[handler] if attached and not is_metric else [],
     )
+    torch.manual_seed(0)  # of which ISNetInferer draws, as dropout does
     trainer.run()
     files, metrics = sorted(file.name for file in folder.iterdir()), trainer.state.metrics
     kept = handler.state_dict() if hasattr(type(handler), "state_dict") else None

@@ -23,8 +23,8 @@ from monai_debias.constraints import (
 )
 from monai_debias.parameters import constraints_of, expects
 from monai_debias.transforms import RandBackMix
-from tests.public_objects import call_values, choose, configs, make_folders, parameters, parse
-from tests.public_use import EXPECTED_WARNINGS, OBJECTS, each, use
+from tests.public_objects import configs, parameters, parse
+from tests.public_use import EXPECTED_WARNINGS, OBJECTS, arguments, each, use
 
 pytestmark = EXPECTED_WARNINGS
 
@@ -152,8 +152,7 @@ def test_wrong_values(path, tmp_path, monkeypatch):
     value = OBJECTS[path]
     declared = constraints_of(value)
     assert declared.keys() == parameters(value).keys(), "decorate it with monai_debias.parameters.expects"
-    make_folders(tmp_path / "f")
-    good = parse(configs(value, tmp_path)[0]) if inspect.isclass(value) else choose(value, call_values(tmp_path / "f"))
+    good = parse(configs(value, tmp_path)[0]) if inspect.isclass(value) else arguments(value, tmp_path / "f")
     for name, parameter in parameters(value).items():
         if parameter.default is not inspect.Parameter.empty:
             assert declared[name].allows(parameter.default), f"the default of {name}"

@@ -16,7 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable, Transform
 from monai.utils import TransformBackends, ensure_tuple
 
-from tests.public_objects import CLIP_FILE, build, call_values, choose, configs, make_samples, parameters
+from tests.public_objects import build, configs, parameters
 from tests.public_use import (
     DICTIONARY,
     EXPECTED_WARNINGS,
@@ -24,6 +24,7 @@ from tests.public_use import (
     NO_KEY_NEEDED,
     TRANSFORMS,
     TWINS,
+    arguments,
     content,
     each,
     global_state,
@@ -33,6 +34,7 @@ from tests.public_use import (
     spoil_global_state,
     use,
 )
+from tests.samples import CLIP_FILE, make_samples
 
 pytestmark = EXPECTED_WARNINGS
 
@@ -125,7 +127,7 @@ def test_array_and_dictionary_version_agree(path, kind, tmp_path):
         for _ in range(3):
             result = dictionary(dict(sample))
             changed = [result[key] for key in result if result[key] is not sample.get(key)]
-            other = array(**choose(array.__call__, call_values(tmp_path, kind_for(TWINS[path], kind))))
+            other = array(**arguments(array, tmp_path, kind))
             several = isinstance(other, tuple)
             assert several or len(changed) <= 1
             one = [result["image"], result["label"]] if several else (changed or [sample["image"]])[0]
@@ -146,19 +148,16 @@ def test_arrays_tensors_and_metatensors(path, kind, tmp_path):
         return value.numpy() if to is np.ndarray else value.as_tensor()
 
     for config in configs(cls, tmp_path):
-        values = call_values(tmp_path, kind_for(cls, kind))
         outputs = {}
         for to in (MetaTensor, torch.Tensor, np.ndarray):
             transform = seeded(build(cls, config, make_samples(kind, 8)), 0)
-            arguments = choose(transform.__call__, {name: convert(value, to) for name, value in values.items()})
-            if loads_files(transform):
-                arguments["data"]["image"] = CLIP_FILE
-            outputs[to] = transform(**arguments)
+            outputs[to] = transform(**convert(arguments(transform, tmp_path, kind), to))
         expected = content(outputs[MetaTensor])
         assert content(outputs[torch.Tensor]) == expected, config
         assert content(outputs[np.ndarray]) == expected, config
         outcome = outputs[MetaTensor]
-        had_no_meta = {key for key, value in values["data"].items() if not isinstance(value, MetaTensor)}
+        sample = make_samples(kind_for(cls, kind), 1)[0]
+        had_no_meta = {key for key, value in sample.items() if not isinstance(value, MetaTensor)}
         if path not in DICTIONARY:
             outcome = dict(zip(("image", "label"), ensure_tuple(outcome), strict=False))
         for key, result in outcome.items():

@@ -10,6 +10,16 @@ from monai.networks.nets import ResNet
 from monai_debias.audit import attention, decisions, robustness
 from monai_debias.metrics import background_relevance, pointing_game
 from monai_debias.relevance import LRP
+from tests.samples import FEATURES, IMAGE, four_logits
+
+EXAMPLES = {
+    attention: {"network": four_logits(), "loader": [{"image": IMAGE, "mask": torch.eye(8).expand(2, 1, 8, 8)}]},
+    decisions: {"network": four_logits(), "loader": [{"image": FEATURES[:20]}, {"image": FEATURES[20:]}]},
+    robustness: {
+        "network": four_logits(),
+        "splits": {name: [{"image": IMAGE, "label": torch.tensor([0, 1])}] for name in ("same", "reversed")},
+    },
+}
 
 
 class Brightness(torch.nn.Module):

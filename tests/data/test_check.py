@@ -17,6 +17,10 @@ from PIL import Image
 
 from monai_debias.__main__ import main
 from monai_debias.data import check_datalist
+from tests.samples import make_class_folders
+
+EXAMPLES = {check_datalist: lambda folder: {"datalist": make_class_folders(folder), "progress": False}}
+
 
 _MASK = np.zeros((40, 60), np.uint8)
 _MASK[10:30, 15:45] = 255

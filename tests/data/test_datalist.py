@@ -6,8 +6,19 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
+from monai_debias.data import datalist
 from monai_debias.data.datalist import load_datalist
 from monai_debias.data.datalist_writer import save_datalist
+from tests.samples import VIEWS, make_class_folders
+
+EXAMPLES = {
+    load_datalist: lambda folder: {
+        "dataset_dir": make_class_folders(folder),
+        "section": "training",
+        "class_names": VIEWS,
+    },
+    datalist.test_sections: lambda folder: {"dataset_dir": make_class_folders(folder)},  # imported, it were a test here
+}
 
 
 def items(*numbers):

@@ -16,6 +16,23 @@ from monai.data import list_data_collate
 
 from monai_debias.data.datalist import load_datalist
 from monai_debias.data.datalist_writer import save_datalist
+from tests.samples import VIEWS, make_class_folders
+
+
+def class_folders(folder):
+    """Arguments that write the datalist of a data set again."""
+    directory = make_class_folders(folder)
+    sections = {section: load_datalist(directory, section) for section in ("training", "test")}
+    return {
+        "dataset_dir": directory,
+        "sections": sections,
+        "labels": VIEWS,
+        "description": "two views",
+        "overwrite": True,
+    }
+
+
+EXAMPLES = {save_datalist: class_folders}
 
 
 @pytest.fixture

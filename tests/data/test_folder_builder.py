@@ -19,9 +19,19 @@ from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound.frames import SelectFramed
 from monai_debias.apps.ultrasound.load import LoadUltrasoundd
-from monai_debias.data import FileReadWarning, LeftOutError
+from monai_debias.data import FileReadWarning, LeftOutError, build_folder_datalist
 from monai_debias.data.datalist import load_datalist
-from monai_debias.data.folder_builder import build_folder_datalist
+from tests.samples import VIEWS, make_class_folders
+
+EXAMPLES = {
+    build_folder_datalist: lambda folder: {
+        "dataset_dir": make_class_folders(folder),
+        "patient_regex": "^(p[0-9]+)_",
+        "class_names": VIEWS,
+        "overwrite": True,
+    }
+}
+
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (24, 32), dtype=np.uint8)
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from monai_debias.data import find_files
+from tests.samples import make_class_folders
+
+EXAMPLES = {find_files: lambda folder: {"path": make_class_folders(folder)}}
 
 
 def test_files_in_order_and_what_is_left_out(tmp_path, monkeypatch):

@@ -12,8 +12,10 @@ import torch
 from monai.data import DataLoader, Dataset, MetaTensor, list_data_collate
 from scipy.stats import binom, chisquare
 
-from monai_debias.data import load_datalist, save_datalist
-from monai_debias.data.label_noise import corrupt_labels
+from monai_debias.data import corrupt_labels, load_datalist, save_datalist
+from tests.samples import make_items
+
+EXAMPLES = {corrupt_labels: {"items": make_items(60), "rate": 0.3, "mode": "symmetric", "num_classes": 2}}
 
 
 def single(n: int, n_classes: int = 4) -> list[dict[str, Any]]:

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from monai_debias.data.mnist import load_mnist
+from monai_debias.data import load_mnist
+
+EXAMPLES = {load_mnist: {"section": "test"}}
+
 
 # digits of each class, as the histogram of the labels in the original files of MNIST has them
 TRAINING_AND_VALIDATION = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

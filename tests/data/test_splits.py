@@ -6,7 +6,15 @@ import random
 import numpy as np
 import pytest
 
-from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
+from monai_debias.data import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
+from tests.samples import make_items
+
+EXAMPLES = {
+    check_splits: {"sections": {"training": make_items(60)[:30], "test": make_items(60)[30:]}},
+    keep_mask_fraction: {"items": make_items(60), "fraction": 0.3},
+    mask_fraction: {"items": make_items(60)},
+    split_by_patient: {"items": make_items(60)},
+}
 
 
 def cohort(n_patients, seed=0, n_labels=4, largest=12):

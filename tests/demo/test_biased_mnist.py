@@ -9,8 +9,11 @@ import torch
 from monai.data import CacheDataset, DataLoader
 
 from monai_debias.data.mnist import load_mnist
-from monai_debias.demo.biased_mnist import load_biased_mnist
+from monai_debias.demo import load_biased_mnist
 from monai_debias.transforms import RandBackMixd
+
+EXAMPLES = {load_biased_mnist: {"section": "test", "bias": 0.5}}
+
 
 CUES = ("same", "none", "deceiving")
 

@@ -14,6 +14,16 @@ from monai.data import MetaTensor
 from monai_debias.attached import attached, take_apart
 from monai_debias.engines import PrepareBatchAttached
 from monai_debias.transforms import MixBatchd
+from tests.samples import IMAGE, MASK
+
+_LABEL = torch.tensor([0, 1])
+_MIXUP = {"_target_": "monai_debias.transforms.MixBatchd.mixup", "keys": "image", "num_classes": 2}
+EXAMPLES = {
+    PrepareBatchAttached: [{"mixup": _MIXUP}],
+    PrepareBatchAttached.__call__: {
+        "batchdata": {"image": IMAGE, "label": _LABEL, "mask": MASK, "has_mask": _LABEL == 1, "weight": torch.ones(2)}
+    },
+}
 
 
 @pytest.fixture(name="batch")

@@ -15,6 +15,11 @@ from torch import nn
 
 from monai_debias.handlers import BackgroundSwapConsistency
 from monai_debias.metrics import background_swap_consistency
+from tests.samples import NETWORK
+
+_LOADER = "$[{'image': torch.eye(4).reshape(2, 1, 2, 4), 'mask': torch.ones(2, 1, 2, 4)}]"
+EXAMPLES = {BackgroundSwapConsistency: [{"network": NETWORK, "loader": _LOADER}]}
+
 
 CPU = torch.device("cpu")
 

@@ -12,6 +12,14 @@ from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_sco
 from monai_debias.handlers import BestModel, ClassificationMetric
 from tests.handlers import metric_ddp
 
+EXAMPLES = {
+    ClassificationMetric: [
+        {"metric": "accuracy", "task": "softmax"},
+        {"metric": "roc_auc", "task": "softmax", "ignore_value": -1},
+        {"metric": "accuracy", "task": "softmax", "ignore_value": [-1, -100]},
+    ]
+}
+
 
 def measured(task: str, logits: torch.Tensor, label: torch.Tensor, **metrics: ClassificationMetric) -> dict[str, float]:
     """What an evaluator says of a network that gives the logits, in batches of 4 of which the last is smaller."""

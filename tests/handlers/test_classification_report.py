@@ -13,6 +13,14 @@ from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 from monai_debias.handlers import ClassificationReport, PredictionSaver
 from monai_debias.metrics import choose_thresholds, classification_metrics
 from tests.handlers.report_batches import FINDINGS, NAMES, batches, evaluate, findings, read
+from tests.samples import VIEWS
+
+EXAMPLES = {
+    ClassificationReport: [
+        {"output_dir": "$folder", "class_names": VIEWS, "ignore_value": value, "n_resamples": 20, "overwrite": True}
+        for value in (None, -1, [-1, -100])
+    ]
+}
 
 
 def test_thresholds_are_chosen_on_validation_and_used_in_the_report_and_in_inference(tmp_path):

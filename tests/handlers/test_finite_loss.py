@@ -9,6 +9,8 @@ from monai.engines import SupervisedTrainer
 
 from monai_debias.handlers import FiniteLoss
 
+EXAMPLES = {FiniteLoss: [{}]}
+
 
 @pytest.mark.parametrize(("with_names", "named"), [(True, "b.dcm"), (False, "number 1")])
 def test_the_image_that_makes_a_loss_nan_is_named(with_names, named):

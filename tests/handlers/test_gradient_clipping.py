@@ -10,6 +10,10 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
 from monai_debias.handlers.gradient_clipping import GradientClipping
+from tests.samples import NETWORK
+
+EXAMPLES = {GradientClipping: [{"network": NETWORK, "max_norm": 0.01}]}
+
 
 MAX_NORM = 0.5
 

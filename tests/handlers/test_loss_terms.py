@@ -18,6 +18,8 @@ from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
 from tests.handlers.isnet_training import WEIGHT, make_batches, make_images, make_trainer
 
+EXAMPLES = {LossTerms: [{"loss": {"_target_": "monai_debias.losses.ISNetLRPLoss"}}]}
+
 
 def test_the_terms_of_the_loss_are_logged(tmp_path, caplog):
     batches = make_batches(make_images(12), [True] * 4 + [False] * 4 + [True] * 4)

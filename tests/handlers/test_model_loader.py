@@ -12,6 +12,18 @@ import torch
 from ignite.engine import Engine
 
 from monai_debias.handlers import ModelLoader
+from tests.samples import NETWORK, make_network
+
+
+def saved_network(folder: str) -> str:
+    """A file with other weights of the network, beside a folder that may be emptied."""
+    path = f"{folder}-weights.pt"
+    torch.save({name: value / 2 for name, value in make_network().state_dict().items()}, path)
+    return path
+
+
+_PATH = {"_target_": "tests.handlers.test_model_loader.saved_network", "folder": "$folder"}
+EXAMPLES = {ModelLoader: [{"path": _PATH, "network": NETWORK}]}
 
 
 def load(path: Path, network: torch.nn.Module) -> None:

@@ -12,6 +12,14 @@ from ignite.engine import Engine
 from monai_debias.data.left_out import LeftOut
 from monai_debias.handlers import ClassificationReport, PredictionSaver
 from tests.handlers.report_batches import FINDINGS, NAMES, batches, evaluate, findings, read
+from tests.samples import VIEWS
+
+EXAMPLES = {
+    PredictionSaver: [
+        {"output_dir": "$folder", "class_names": VIEWS, "label_key": "label", "ignore_value": value, "overwrite": True}
+        for value in (None, -1, [-1, -100])
+    ]
+}
 
 
 def test_predictions_are_written_as_they_were_made(tmp_path):

@@ -22,6 +22,16 @@ from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
 from tests.handlers.isnet_training import WEIGHT, Probe, make_batches, make_images, make_network, make_trainer
 
+EXAMPLES = {
+    RelevanceCutTuning: [
+        {
+            "inferer": {"_target_": "monai_debias.inferers.ISNetInferer"},
+            "loss": {"_target_": "monai_debias.losses.ISNetLRPLoss"},
+            "epochs": 1,
+        }
+    ]
+}
+
 
 def expected_cuts(totals: np.ndarray) -> list[float]:
     mean, std = totals.mean(), totals.std(ddof=1)

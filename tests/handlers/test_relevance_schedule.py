@@ -12,6 +12,13 @@ from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
 from tests.handlers.isnet_training import Probe, make_batches, make_images, make_trainer
 
+EXAMPLES = {
+    RelevanceWeightSchedule: [
+        {"loss": {"_target_": "monai_debias.losses.ISNetLRPLoss"}, "schedule": {"0": 0.1, "1": 0.3}, "ramp": ramp}
+        for ramp in (True, False)
+    ]
+}
+
 
 @pytest.mark.parametrize(
     ("ramp", "expected"),

@@ -6,6 +6,12 @@ import pytest
 import torch
 
 from monai_debias.inferers import ClipInferer
+from tests.samples import four_logits
+
+EXAMPLES = {
+    ClipInferer: [{"task": task, "frame_batch_size": 3} for task in ("softmax", "multi_label", "binary")],
+    ClipInferer.__call__: {"inputs": torch.arange(2 * 64 * 5.0).reshape(2, 1, 8, 8, 5), "network": four_logits()},
+}
 
 
 @pytest.fixture(name="network")

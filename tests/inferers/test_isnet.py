@@ -20,6 +20,23 @@ from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.transforms.fill_mask import FillMaskd
+from tests.samples import IMAGE, four_logits
+
+EXAMPLES = {
+    ISNetInferer: [
+        {"target": "selective", "epsilon": 0.01, "layers": []},
+        {"target": "all", "epsilon": 0.0, "layers": ["0"], "interval": 2},
+        {"target": "label", "epsilon": 0.01, "layers": []},
+        {"target": 1, "epsilon": 0.0, "layers": ["0"], "interval": 2},
+    ],
+    ISNetInferer.__call__: {
+        "inputs": IMAGE,
+        "network": four_logits(),
+        "rows": torch.tensor([1]),
+        "labels": torch.tensor([0, 1]),
+        "masks": torch.eye(8).expand(2, 1, 8, 8),
+    },
+}
 
 
 def make_network(norm: bool = True) -> torch.nn.Sequential:

@@ -13,6 +13,13 @@ import torch
 from monai_debias.losses.heatmap import MaskedHeatmap, background_loss, foreground_loss
 from monai_debias.masks import as_region
 from tests.losses.heatmap_batch import REFERENCE, batch
+from tests.samples import HEATMAP, MASK
+
+EXAMPLES = {
+    background_loss: {"heatmap": HEATMAP, "mask": MASK},
+    foreground_loss: {"heatmap": HEATMAP, "mask": MASK, "cuts": [0.1, 2.5]},
+}
+
 
 LOSSES = [key for key in REFERENCE if key.startswith("loss/")]
 

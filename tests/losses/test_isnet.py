@@ -16,6 +16,26 @@ from monai_debias.attached import attach
 from monai_debias.losses.heatmap import background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from tests.losses.heatmap_batch import REFERENCE, batch
+from tests.samples import HEATMAP, MASK
+
+EXAMPLES = {
+    ISNetLRPLoss: [
+        {"cuts": [0.1, 2.5], "foreground_penalty": "hybrid", "normalization": "absRoIMean"},
+        {
+            "classification_loss": {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"},
+            "cuts": {"input": [[0.1, 2.5]]},
+            "foreground_penalty": "l2",
+            "normalization": "RoIMean",
+            "reduction": "sum",
+            "ignore_value": -1,
+        },
+        {"cuts": [0.1, 2.5], "reduction": "none", "ignore_value": [-1, -100]},
+    ],
+    ISNetLRPLoss.forward: {
+        "pred": attach(torch.zeros(2, 2), heatmap=HEATMAP),
+        "label": attach(torch.tensor([0, 1]), mask=MASK),
+    },
+}
 
 
 @pytest.mark.parametrize("maps", ["selective", "all_classes"])

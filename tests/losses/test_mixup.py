@@ -13,6 +13,16 @@ from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.losses.mixup import MixupLoss
 
+EXAMPLES = {
+    MixupLoss: [
+        {"groups": ["unmixed", "mixed"]},
+        {"groups": ["unmixed", "mixed"], "classification_loss": "bce", "reduction": "sum", "ignore_value": -1},
+        {"groups": ["unmixed", "mixed"], "reduction": "none", "ignore_value": [-1, -100]},
+    ],
+    MixupLoss.forward: {"pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "label": torch.eye(2)},
+}
+
+
 GROUPS = ("unmixed", "layer1", "layer2")
 
 

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from monai_debias.losses.ranks import rank_pooling, rank_weights
+from tests.samples import HEATMAP
+
+EXAMPLES = {rank_pooling: {"values": HEATMAP.abs(), "decay": 0.9}}
 
 
 def by_definition(values: torch.Tensor, decay: float) -> torch.Tensor:

@@ -13,6 +13,28 @@ from monai_debias.attached import attach
 from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss
 from tests.losses.spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw, rows_of
 
+EXAMPLES = {
+    SpectralDecouplingLoss: [
+        {"penalty_weight": 0.1, "logit_target": 0.0, "class_reduction": "sum"},
+        {
+            "classification_loss": {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"},
+            "penalty_weight": [0.1, 0.2],
+            "logit_target": [0.44, 2.5],
+            "class_reduction": "mean",
+            "reduction": "sum",
+            "ignore_value": -1,
+        },
+        {
+            "penalty_weight": 0.1,
+            "logit_target": 0.0,
+            "class_reduction": "sum",
+            "reduction": "none",
+            "ignore_value": [-1, -100],
+        },
+    ],
+    SpectralDecouplingLoss.forward: {"pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "target": torch.tensor([0, 1])},
+}
+
 
 def soft_labels(n_classes: int, n: int = 5) -> torch.Tensor:
     return torch.rand(n, n_classes, generator=torch.Generator().manual_seed(7)).double().softmax(1)

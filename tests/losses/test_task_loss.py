@@ -8,6 +8,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.losses import SampleWeightedLoss, SpectralDecouplingLoss, TaskLoss
 
+EXAMPLES = {
+    TaskLoss: [
+        {"task": "softmax"},
+        {"task": "softmax", "ignore_value": -1, "reduction": "sum"},
+        {"task": "softmax", "ignore_value": [-1, -100], "reduction": "none"},
+    ],
+    TaskLoss.forward: {"pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "label": torch.tensor([0, 1])},
+}
+
 
 def logits(k: int, n: int = 6) -> torch.Tensor:
     return torch.randn(n, k, generator=torch.Generator().manual_seed(0), requires_grad=True)

@@ -10,6 +10,22 @@ from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from monai_debias.attached import attach
 from monai_debias.losses import SampleWeightedLoss
 
+EXAMPLES = {
+    SampleWeightedLoss: [
+        {},
+        {
+            "classification_loss": {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"},
+            "ignore_value": -1,
+            "reduction": "sum",
+        },
+        {"ignore_value": [-1, -100], "reduction": "none"},
+    ],
+    SampleWeightedLoss.forward: {
+        "pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]),
+        "label": attach(torch.tensor([0, 1]), weight=torch.tensor([0.5, 1.5])),
+    },
+}
+
 
 @pytest.mark.parametrize("loss", [CrossEntropyLoss, BCEWithLogitsLoss, FocalLoss])
 def test_it_is_the_weighted_mean_of_the_single_losses(loss):

@@ -18,6 +18,14 @@ from torch.overrides import TorchFunctionMode
 
 from monai_debias.metrics.background_swap import background_swap_consistency
 from monai_debias.transforms import backmix
+from tests.samples import FEATURES, four_logits
+
+EXAMPLES = {
+    background_swap_consistency: {
+        "network": four_logits(),
+        "loader": [{"image": FEATURES.float(), "mask": torch.eye(8).expand(60, 1, 8, 8)}],
+    }
+}
 
 
 def cohort(*spatial: int, n: int = 12, channels: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

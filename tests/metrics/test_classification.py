@@ -19,6 +19,17 @@ from sklearn.metrics import (
 
 from monai_debias.metrics import classification_metrics
 from monai_debias.metrics.label_scores import LABEL_METRICS, label_scores
+from tests.samples import LABELS, PATIENTS, PROBABILITIES, VIEWS
+
+EXAMPLES = {
+    classification_metrics: {
+        "labels": LABELS,
+        "probabilities": PROBABILITIES,
+        "class_names": VIEWS,
+        "groups": PATIENTS,
+        "n_resamples": 20,
+    }
+}
 
 
 def one_of_k(n: int = 200, k: int = 4, strength: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,17 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.metrics.clusters import cluster_r2, cluster_separation
+from tests.samples import FEATURES, four_logits
+
+EXAMPLES = {
+    cluster_r2: {"features": FEATURES, "n_clusters": 8},
+    cluster_separation: {
+        "network": four_logits(),
+        "loader": [{"image": FEATURES[:20]}, {"image": FEATURES[20:]}],
+        "layers": ["input", "0"],
+        "n_clusters": 8,
+    },
+}
 
 
 def blobs(n_samples: int = 90, n_dims: int = 5, distance: float = 3.0) -> torch.Tensor:

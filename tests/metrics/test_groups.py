@@ -10,6 +10,13 @@ import pytest
 import torch
 
 from monai_debias.metrics.groups import group_accuracy, paired_difference
+from tests.samples import LABELS, PATIENTS
+
+EXAMPLES = {
+    group_accuracy: {"labels": LABELS, "predictions": np.arange(24) % 3 % 2, "groups": PATIENTS},
+    paired_difference: {"first": [0.9, 0.8, 0.95, 0.7], "second": [0.8, 0.85, 0.75, 0.65], "n_resamples": 20},
+}
+
 
 # ---------------------------------------------------------------- group_accuracy
 

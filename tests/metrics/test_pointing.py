@@ -8,6 +8,10 @@ from monai.data import MetaTensor
 
 from monai_debias.metrics.heatmaps import attention_at
 from monai_debias.metrics.pointing import pointing_game, relevance_focus
+from tests.samples import HEATMAP, MASK
+
+_MAPS = {"relevance": HEATMAP, "mask": MASK}
+EXAMPLES = {pointing_game: _MAPS, relevance_focus: _MAPS}
 
 
 def example(*spatial: int, rows: int = 40, maps: int = 2, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

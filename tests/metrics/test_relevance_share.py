@@ -7,6 +7,9 @@ import torch
 from monai.data import MetaTensor
 
 from monai_debias.metrics import background_relevance
+from tests.samples import HEATMAP, MASK
+
+EXAMPLES = {background_relevance: {"relevance": HEATMAP, "mask": MASK}}
 
 
 def example(*spatial: int, rows: int = 3, maps: int = 2, channels: int = 2) -> tuple[torch.Tensor, torch.Tensor]:

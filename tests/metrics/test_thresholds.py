@@ -9,6 +9,9 @@ import pytest
 
 from monai_debias.metrics import choose_thresholds, classification_metrics
 from monai_debias.metrics.thresholds import Threshold, read_thresholds, write_thresholds
+from tests.samples import LABELS, PROBABILITIES, VIEWS
+
+EXAMPLES = {choose_thresholds: {"labels": np.eye(2)[LABELS], "probabilities": PROBABILITIES, "class_names": VIEWS}}
 
 
 def test_worked_by_hand():

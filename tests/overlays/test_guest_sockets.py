@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from monai.networks.nets import SEResNet50, ViT, resnet18
 from monai.transforms import RandFlipd, Resized
 
 from monai_debias.overlays import overlays
-from monai_debias.overlays.guest import stage_names
 from monai_debias.overlays.guest.config_graph import ConfigGraph
 from monai_debias.overlays.guest.sockets import guest_sockets
 from monai_debias.overlays.guest.transform_chain import Chain
@@ -249,14 +247,3 @@ def test_the_file_is_kept_once_it_is_there(tmp_path, capsys):
     overlays(tmp_path, "mixup")
     assert written.read_text() == "{}"
     assert "exists and is kept" in capsys.readouterr().out
-
-
-def test_stages():
-    assert stage_names(SEResNet50(spatial_dims=2, in_channels=1)) == ["layer1", "layer2", "layer3", "layer4"]
-    network = resnet18(spatial_dims=2, n_input_channels=1)
-    assert stage_names(torch.nn.DataParallel(network)) == ["layer1", "layer2", "layer3", "layer4"]
-    assert set(stage_names(network)) <= {name for name, _ in network.named_modules()}
-    transformer = ViT(1, 16, 8, hidden_size=24, mlp_dim=24, num_layers=4, num_heads=2, spatial_dims=2)
-    assert stage_names(transformer) == [f"blocks.{i}" for i in range(4)]
-    with pytest.raises(ValueError, match=r"modules of Sequential \(0, 1\) do not tell its stages: list three or more"):
-        stage_names(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 2)))

@@ -7,8 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from configparser import ConfigParser
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from monai_debias.overlays import NAMES, method_name, overlays
+from monai_debias.overlays import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "monai_debias" / "overlays"
@@ -89,48 +87,3 @@ def test_the_package_brings_them_along():
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     assert setup["options.package_data"]["monai_debias.overlays"] == "*.json"
-
-
-def test_copies_are_made_and_own_files_are_kept(tmp_path):
-    with pytest.raises(NotADirectoryError, match=r"configs is not a folder"):
-        overlays(tmp_path)
-    (tmp_path / "configs").mkdir()
-    assert [Path(path).stem for path in overlays(tmp_path)] == list(NAMES)
-    overlays(tmp_path)  # they are equal
-    own = tmp_path / "configs" / "isnet.json"
-    own.write_text("{}")
-    (tmp_path / "configs" / "mixup.json").unlink()
-    with pytest.raises(FileExistsError, match=r"isnet\.json differ from the overlays .*overwrite=True"):
-        overlays(tmp_path, "mixup", "isnet")
-    assert own.read_text() == "{}"
-    assert not (tmp_path / "configs" / "mixup.json").exists()
-    overlays(tmp_path, "mixup")
-    overlays(tmp_path, "isnet", overwrite=True)
-    assert json.loads(own.read_text()) == read("isnet")
-    with pytest.raises(ValueError, match=r"there are no overlays named isnett; choose from backmix, "):
-        overlays(tmp_path, "isnett")
-
-
-def test_the_command(tmp_path):
-    (tmp_path / "configs").mkdir()
-    command = [sys.executable, "-m", "monai_debias", "overlays", str(tmp_path), "backmix", "isnet"]
-    subprocess.run(command, check=True, capture_output=True)
-    assert sorted(path.stem for path in (tmp_path / "configs").iterdir()) == ["backmix", "isnet"]
-
-
-def test_what_a_training_is_called():
-    assert method_name({}) == "baseline"
-    assert method_name({"isnet": True, "backmix": "black"}) == "backmix_black+isnet"
-    for methods, message in (
-        ({"isnet_lds": True}, "isnet_lds needs isnet as well, since it adds hidden layers"),
-        (
-            {"few_masks": True, "mixup": True},
-            r"few_masks needs backmix or wbackmix or isnet .* few_masks, mixup",
-        ),
-        (
-            {"isnet": True, "isnet_lds": True, "flow_mixup": True},
-            "isnet_lds and flow_mixup cannot be combined: the rows",
-        ),
-    ):
-        with pytest.raises(ValueError, match=message):
-            method_name(methods)

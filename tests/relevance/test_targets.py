@@ -17,6 +17,11 @@ from torch.nn import functional as F  # noqa: N812
 from monai_debias.relevance import LRP, UncoveredOperationError, eta, explained_scalars
 from tests.relevance.lrp_helpers import Functional, relative_error
 
+EXAMPLES = {
+    eta: {"logits": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "classes": torch.tensor([0, 1])},
+    explained_scalars: {"logits": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "target": "selective"},
+}
+
 
 @pytest.fixture
 def network() -> nn.Module:

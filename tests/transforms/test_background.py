@@ -11,6 +11,14 @@ from monai.data import MetaTensor
 
 from monai_debias.transforms.background import backmix, replace_background
 from monai_debias.transforms.rand_backmix import RandBackMix
+from tests.samples import make_samples
+
+_SAMPLE, _DONOR = make_samples("still", 2)
+_IMAGE_AND_MASK = {"image": _SAMPLE["image"], "mask": _SAMPLE["mask"]}
+EXAMPLES = {
+    backmix: {**_IMAGE_AND_MASK, "donor_image": _DONOR["image"], "donor_mask": _DONOR["mask"]},
+    replace_background: {**_IMAGE_AND_MASK, "background": _DONOR["image"]},
+}
 
 
 def region(shape: tuple[int, ...], start: int, stop: int) -> torch.Tensor:

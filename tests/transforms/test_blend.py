@@ -7,6 +7,15 @@ import torch
 from monai.data import MetaTensor
 
 from monai_debias.transforms import blend_backgrounds
+from tests.samples import IMAGE
+
+EXAMPLES = {
+    blend_backgrounds: {
+        "images": IMAGE,
+        "masks": torch.eye(8).expand(2, 1, 8, 8),
+        "amounts": torch.tensor([0.25, 0.5]),
+    }
+}
 
 
 def test_three_signals_by_hand():

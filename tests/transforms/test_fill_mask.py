@@ -14,6 +14,8 @@ from PIL import Image
 
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 
+EXAMPLES = {FillMaskd: [{"mask_key": "mask", "flag_key": "use_mask"}]}
+
 
 @pytest.mark.parametrize("shape", [(3, 20), (1, 6, 5), (2, 4, 5, 6)], ids=["1-D", "2-D", "3-D"])
 @pytest.mark.parametrize("absent", [{}, {"mask": None}], ids=["no key", "None"])

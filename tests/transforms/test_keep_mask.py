@@ -9,6 +9,8 @@ from monai.bundle import ConfigParser
 from monai_debias.data.splits import keep_mask_fraction, mask_fraction
 from monai_debias.transforms.keep_mask import KeepMaskd
 
+EXAMPLES = {KeepMaskd: [{"mask_key": "mask", "flag_key": "use_mask"}]}
+
 
 def test_keeps_and_deletes():
     keep = KeepMaskd("mask")

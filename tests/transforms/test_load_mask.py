@@ -18,6 +18,9 @@ from monai_debias.data.mask_files import binary_values, looks_inverted
 from monai_debias.masks import require_aspect
 from monai_debias.transforms import LoadMaskd
 
+EXAMPLES = {LoadMaskd: [{"mask_key": "mask"}]}
+
+
 CLIP = str(get_testdata_file("examples_ybr_color.dcm"))
 REGION = np.zeros((24, 32), np.uint8)
 REGION[6:18, 4:28] = 1

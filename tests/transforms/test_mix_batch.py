@@ -15,6 +15,23 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.transforms.mix_batch import MixBatch
+from tests.samples import NETWORK
+
+EXAMPLES = {
+    MixBatch: [
+        {"network": NETWORK, "num_classes": 2, "layers": ["input"]},
+        {
+            "network": NETWORK,
+            "num_classes": 2,
+            "layers": ["features"],
+            "flow": "replace",
+            "select": "random",
+            "ignore_value": -1,
+        },
+        {"network": NETWORK, "num_classes": 2, "layers": ["input", "features"], "ignore_value": [-1, -100]},
+    ]
+}
+
 
 LAYERS = ("input", "first", "second")
 

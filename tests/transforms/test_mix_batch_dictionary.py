@@ -14,7 +14,14 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.losses import MixupLoss
+from monai_debias.transforms import MixBatch
 from monai_debias.transforms.mix_batch_dictionary import MixBatchd
+from tests.transforms import test_mix_batch
+
+EXAMPLES = {
+    MixBatchd: [{"keys": "image", "flag_key": "use_mask", **config} for config in test_mix_batch.EXAMPLES[MixBatch]]
+}
+
 
 INDEX = torch.tensor([0, 1, 2, 1])
 NAN = float("nan")

@@ -15,6 +15,18 @@ from monai.utils import set_determinism
 from monai_debias.transforms.background import replace_background
 from monai_debias.transforms.rand_backmix import RandBackMix, RandBackMixd
 
+_CONFIGS = [
+    {"background": "donor"},
+    {"background": "noise", "prob": 0.5},
+    {"background": "shuffle"},
+    {"background": "black", "prob": 0.5},
+    {"background": "dim"},
+]
+EXAMPLES = {
+    RandBackMix: _CONFIGS,
+    RandBackMixd: [{"keys": "image", "donors": "$donors", **config} for config in _CONFIGS],
+}
+
 
 def region(shape: tuple[int, ...], start: int, stop: int) -> torch.Tensor:
     """A box from start to stop along every spatial axis, as a uint8 mask of one channel."""

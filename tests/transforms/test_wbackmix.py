@@ -10,6 +10,11 @@ import torch
 
 from monai_debias.transforms.wbackmix import BackMixWeightd, backmix_weight
 
+EXAMPLES = {
+    BackMixWeightd: [{"mask_key": "mask", "mask_fraction": 0.25}],
+    backmix_weight: {"has_mask": True, "mask_fraction": 0.25, "strength": 1.0},
+}
+
 
 @pytest.mark.parametrize(
     ("strength", "without", "with_mask"), [(1.0, 0.95, 1.95), (2.0, 0.90, 2.90)], ids=["paper-1", "paper-2"]

@@ -11,6 +11,14 @@ from matplotlib.text import Text
 
 from monai_debias.visualize import confusion_matrices, method_comparison
 
+EXAMPLES = {
+    method_comparison: {
+        "results": {"plain": [{"test": {"metrics": {"accuracy": [0.9, 0.85, 0.95]}}}]},
+        "splits": {"test": "new site"},
+        "examples": {"a clip": (np.zeros((4, 4)), np.eye(4), np.ones((4, 4)))},
+    }
+}
+
 
 def run(accuracy: float) -> dict:
     return {

@@ -6,6 +6,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from monai_debias.visualize import confusion_matrices
+from tests.samples import VIEWS
+
+EXAMPLES = {confusion_matrices: {"matrices": {"test": [[8, 2], [1, 9]]}, "class_names": VIEWS}}
 
 
 def test_nothing_of_three_confusion_matrices_is_cut_off():

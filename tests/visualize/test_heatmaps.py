@@ -20,6 +20,16 @@ from pydicom.data import get_testdata_file
 from monai_debias.apps.ultrasound import LoadUltrasoundd, UltrasoundSectorMaskd
 from monai_debias.metrics import background_relevance
 from monai_debias.visualize import heatmap_overlay
+from tests.samples import HEATMAP, MASK, VIEWS
+
+EXAMPLES = {
+    heatmap_overlay: {
+        "image": torch.linspace(0, 1, 32).reshape(2, 1, 4, 4),
+        "relevance": HEATMAP,
+        "mask": MASK,
+        "titles": VIEWS,
+    }
+}
 
 
 def example(*spatial: int, maps: int = 1, channels: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

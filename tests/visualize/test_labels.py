@@ -7,6 +7,9 @@ import pytest
 
 from monai_debias.visualize import label_metrics
 
+_METRICS = {"roc_auc": [0.9, 0.8, 1.0], "average_precision": [0.7, None, None], "f1": [None, None, None]}
+EXAMPLES = {label_metrics: {"results": {"test": {"labels": {"A2C": {"metrics": _METRICS}}}}}}
+
 
 def test_label_metrics_show_values_intervals_and_what_is_not_defined():
     found = {"cyst": {"roc_auc": [0.9, 0.8, 0.95]}, "stone": {"roc_auc": [0.6, None, None]}}

@@ -12,6 +12,17 @@ from matplotlib.figure import Figure
 
 from monai_debias.visualize.shift import distribution_shift
 
+EXAMPLES = {
+    distribution_shift: {
+        "curves": {
+            "Mixup": {"input": [0.2, 0.3, 0.2]},
+            "Flow-Mixup": {"input": [[0.2, 0.4, 0.3], [0.3, 0.3, 0.4]]},
+        },
+        "iterations": [0, 50, 100],
+    }
+}
+
+
 METHODS = ["no mixing", "Mixup", "Manifold Mixup", "Flow-Mixup"]
 LAYERS = ["input", "layer1", "layer2.0"]
 

@@ -10,8 +10,16 @@ from monai.data import MetaTensor, list_data_collate
 from monai.transforms import Compose
 from pydicom.data import get_testdata_file
 
-from monai_debias.apps.ultrasound.frames import RandSelectFrame, RandSelectFramed, SelectFrame, SelectFramed
+from monai_debias.apps.ultrasound import RandSelectFrame, RandSelectFramed, SelectFrame, SelectFramed
 from monai_debias.apps.ultrasound.load import LoadUltrasoundd
+
+EXAMPLES = {
+    RandSelectFrame: [{}],
+    RandSelectFramed: [{"keys": "image"}],
+    SelectFrame: [{"frame": frame} for frame in ("middle", "first", -1)],
+    SelectFramed: [{"keys": "image", "frame": frame} for frame in ("middle", "first", -1)],
+}
+
 
 CLIP = torch.arange(6.0).expand(2, 4, 5, 6)  # each frame holds its index
 

@@ -22,11 +22,18 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from monai_debias.apps.ultrasound import LoadUltrasound, LoadUltrasoundd
 from monai_debias.apps.ultrasound.frames import SelectFramed
-from monai_debias.apps.ultrasound.load import LoadUltrasound, LoadUltrasoundD, LoadUltrasoundd, LoadUltrasoundDict
+from monai_debias.apps.ultrasound.load import LoadUltrasoundD, LoadUltrasoundDict
 from monai_debias.apps.ultrasound.reader import UltrasoundReader
 from monai_debias.apps.ultrasound.sector_mask import UltrasoundSectorMaskd
 from monai_debias.data.reading import FileReadError
+
+EXAMPLES = {
+    LoadUltrasound: [{"frames": 1, "color": color} for color in ("grey", "rgb")],
+    LoadUltrasoundd: [{"keys": "image", "frames": 1, "color": color} for color in ("grey", "rgb")],
+}
+
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")  # one region, which does not fit
 TWO_REGIONS = get_testdata_file("OBXXXX1A.dcm")  # with spacing

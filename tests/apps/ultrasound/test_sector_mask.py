@@ -31,6 +31,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tests.apps.ultrasound.sector_phantoms import DISTURBANCES, SHAPES, phantom
 from tests.apps.ultrasound.sector_screens import screen
 
+EXAMPLES = {
+    UltrasoundSectorMask: [{"source": source} for source in ("auto", "still")],
+    # it writes a mask, and leaves a sample that has one under the key as it is
+    UltrasoundSectorMaskd: [{"keys": "image", "mask_key": "sector", "source": source} for source in ("auto", "still")],
+}
+
+
 # Development used seeds below 50,000; the thresholds below are promises, not what these seeds happen to give.
 _FIRST_SEED = 60_000
 

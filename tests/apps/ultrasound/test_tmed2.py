@@ -7,10 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monai_debias.apps.ultrasound import build_tmed2_datalist
 from monai_debias.apps.ultrasound.load import LoadUltrasoundd
-from monai_debias.apps.ultrasound.tmed2 import build_tmed2_datalist
 from monai_debias.data import LeftOutError
 from monai_debias.data.datalist import load_datalist
+
+
+def folders(folder):
+    """Images and masks of ten patients as TMED-2 names them."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for number in range(10):
+            for view in ("A2C", "A4C"):
+                np.save(folder / part / f"{number:04d}_{view}.npy", np.ones((4, 4), dtype=np.uint8))
+    return {"image_dir": folder / "images", "mask_dir": folder / "masks", "seed": 0, "overwrite": True}
+
+
+EXAMPLES = {build_tmed2_datalist: folders}
+
 
 VIEWS = ("PLAX", "PSAX", "A2C", "A4C")
 GUESS = pytest.mark.filterwarnings("ignore:NNNN of NNNN_VIEW")

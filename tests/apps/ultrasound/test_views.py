@@ -13,8 +13,19 @@ import numpy as np
 import pytest
 from pydicom.data import get_testdata_file
 
-from monai_debias.apps.ultrasound.views import build_ultrasound_datalist
+from monai_debias.apps.ultrasound import build_ultrasound_datalist
 from monai_debias.data import FileReadWarning
+from tests.samples import VIEWS, make_class_folders
+
+EXAMPLES = {
+    build_ultrasound_datalist: lambda folder: {
+        "dataset_dir": make_class_folders(folder),
+        "patient_regex": "^(p[0-9]+)_",
+        "class_names": VIEWS,
+        "overwrite": True,
+    }
+}
+
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (24, 32), dtype=np.uint8)
 

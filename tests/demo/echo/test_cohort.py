@@ -26,6 +26,17 @@ from monai_debias.demo.echo.phantom import render_clip
 from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
 from monai_debias.demo.echo.sector import ScanConverter, Sector
 
+EXAMPLES = {
+    build_echo_cohort: lambda folder: {
+        "out": folder / "cohort",
+        "patients": [1, 1, 1],
+        "frames": 1,
+        "workers": 1,
+        "progress": False,
+    }
+}
+
+
 FRAMES = 3
 
 

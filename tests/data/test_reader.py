@@ -1,0 +1,72 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the reader does whatever the format: frames, paths, and one image in several formats."""
+
+from __future__ import annotations
+
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from monai_debias.data import ImageFileReader
+from tests.data.image_files import GREY, load
+
+EXAMPLES = {ImageFileReader: [{"frames": 1, "color": color} for color in ("grey", "rgb")]}
+
+
+CLIP = get_testdata_file("examples_ybr_color.dcm")
+
+
+@pytest.mark.filterwarnings("ignore:an ultrasound region reaches")
+@pytest.mark.parametrize(("frames", "index"), [("middle", 15), ("first", 0), (7, 7), (-1, 29)])
+def test_one_frame_is_that_of_the_clip(frames, index):
+    clip, _ = load(CLIP)
+    still, meta = load(CLIP, frames=frames)
+    np.testing.assert_array_equal(still, clip[..., index])
+    assert tuple(meta["spatial_shape"]) == (240, 320)
+    assert meta["n_frames"] == 30
+
+
+def test_clip_of_one_frame_is_a_still(tmp_path, write_dicom):
+    array, meta = load(write_dicom(tmp_path / "a.dcm", GREY[None], clip=True))
+    assert array.shape == GREY.shape
+    assert meta["n_frames"] == 1
+
+
+@pytest.mark.parametrize("frames", [30, -31])
+def test_frame_out_of_range_names_the_number_of_frames(frames):
+    with pytest.raises(ValueError, match="there are 30 frames"):
+        load(CLIP, frames=frames)
+
+
+def test_missing_file_directory_and_several_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.dcm: no such file"):
+        load(tmp_path / "gone.dcm")
+    with pytest.raises(IsADirectoryError, match="expected a file"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match="expected one file per item, got 2"):
+        load([CLIP, CLIP])
+
+
+def test_png_and_npy_agree_with_dicom(tmp_path, write_dicom):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", GREY)
+    write_dicom(tmp_path / "a.dcm", GREY)
+    for suffix in ("png", "npy", "dcm"):
+        array, meta = load(tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(array, GREY)
+        assert array.dtype == np.uint8
+        assert json.loads(meta["ultrasound_regions"]) == []
+        np.testing.assert_array_equal(meta["affine"], np.eye(4))
+
+
+def test_a_still_has_one_frame(tmp_path):
+    np.save(tmp_path / "a.npy", GREY)
+    assert load(tmp_path / "a.npy", frames="middle")[0].shape == GREY.shape
+    with pytest.raises(ValueError, match=r"a\.npy: frame 3 cannot be read: .* there are 1 frames"):
+        load(tmp_path / "a.npy", frames=3)

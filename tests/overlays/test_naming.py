@@ -1,0 +1,27 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from monai_debias.overlays import method_name
+
+EXAMPLES = {method_name: {"methods": {"isnet": True, "backmix": True}}}
+
+
+def test_what_a_training_is_called():
+    assert method_name({}) == "baseline"
+    assert method_name({"isnet": True, "backmix": "black"}) == "backmix_black+isnet"
+    for methods, message in (
+        ({"isnet_lds": True}, "isnet_lds needs isnet as well, since it adds hidden layers"),
+        (
+            {"few_masks": True, "mixup": True},
+            r"few_masks needs backmix or wbackmix or isnet .* few_masks, mixup",
+        ),
+        (
+            {"isnet": True, "isnet_lds": True, "flow_mixup": True},
+            "isnet_lds and flow_mixup cannot be combined: the rows",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            method_name(methods)

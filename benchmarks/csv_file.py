@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A CSV file of results: a line for each run, with what made it."""
+"""A CSV file of results: a line for each run, with the commit, date, processor and versions that made it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN = ("method", "seed", "strength")  # columns that tell a run
 
 
 def made_by(device: str = "cpu") -> dict[str, str]:
-    """What a line says of its making: commit, date, processor (with the GPU, if that does the work), versions."""
+    """How a line was made: commit, date, processor (with the GPU, if that does the work), versions."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "monai", "numpy"))
     versions = f"Python {platform.python_version()}, {packages}"
     return {"commit": commit(), "date": date.today().isoformat(), "processor": processor(device), "versions": versions}
@@ -34,7 +34,7 @@ def made_by(device: str = "cpu") -> dict[str, str]:
 def commit() -> str:
     """The commit that is checked out, with a plus where package, bundles or benchmarks differ.
 
-    Where the files are no git repository, it is what the environment variable ``COMMIT`` says, or "unknown".
+    If the files are not in a git repository, it is the environment variable ``COMMIT``, or "unknown".
     """
 
     def git(*arguments: str) -> str:
@@ -44,7 +44,7 @@ def commit() -> str:
         places = ("benchmarks", "bundles", "monai_debias", ":!benchmarks/results")
         changed = git("status", "--porcelain", "--", *places)
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):  # an archive or a copy, and no clone
+    except (OSError, subprocess.CalledProcessError):  # an archive or a copy instead of a clone
         return os.environ.get("COMMIT", "unknown")
 
 
@@ -67,7 +67,7 @@ def read(file: Path) -> list[dict[str, str]]:
 
 
 def append(file: Path, row: dict[str, Any], key: Sequence[str] = RUN) -> None:
-    """One more line, instead of one that agrees in the columns of the key; whole or not at all.
+    """Add a line, in place of one with the same key columns; the file is written completely or not at all.
 
     Raises:
         ValueError: when the file has other columns; it stays as it is.
@@ -75,11 +75,11 @@ def append(file: Path, row: dict[str, Any], key: Sequence[str] = RUN) -> None:
     there = read(file)
     if there and there[0].keys() != row.keys():
         different = sorted(there[0].keys() ^ row.keys())
-        raise ValueError(f"{file} is of another version: columns {different} differ. Move it away to start anew.")
+        raise ValueError(f"{file} is of another version: columns {different} differ. Move it away to start a new file.")
     others = [line for line in there if any(line.get(column) != str(row.get(column)) for column in key)]
     write(file, [*others, row])
 
 
 def write(file: Path, rows: list[dict[str, Any]]) -> None:
-    """All lines anew."""
+    """Write all lines, in place of an older file."""
     write_csv(file, list(rows[0]), [[row[column] for column in rows[0]] for row in rows])

@@ -6,8 +6,8 @@
     python -m benchmarks.demo --seeds 0,1,2 --methods plain,backmix,wbackmix --workers 3
     python -m benchmarks.demo --seeds 0,1,2 --record benchmarks/results/echo_demo_table.csv   # the README's table
 
-Everything goes through the bundle `bundles/echo_view`, run as a user runs it. The cohort is semi-synthetic. A training
-that was interrupted goes on, and one that has its results already is not run again: delete the folder to start anew.
+Everything goes through the bundle `bundles/echo_view`, run as a user runs it. The cohort is semi-synthetic. An
+interrupted training resumes, and one that has its results already is not run again: delete the folder to start again.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def run_bundle(configs: Sequence[str], *arguments: str) -> None:
 
 
 def train_and_evaluate(name: str, seed: int, cohort: str, out: Path, options: Sequence[str] = ()) -> dict:
-    """One run of a method, with options of the bundle's command line; returns its metrics by split."""
+    """Train and evaluate a method once, with options of the bundle's command line; returns its metrics by split."""
     folder, method = out / f"{name}_seed{seed}", METHODS[name]
     metrics = folder / "metrics.json"
     if not metrics.exists():
@@ -80,7 +80,7 @@ def train_and_evaluate(name: str, seed: int, cohort: str, out: Path, options: Se
 
 
 def pairs(cohort: str) -> list[tuple[dict, dict]]:
-    """Training clips for the figure, each with the donor of its background: the first ones, of six patients."""
+    """Training clips for the figure, each with the donor of its background, from the first six patients."""
     items = [item for item in load_datalist(cohort, "training") if item["bias_aligned"]]
     chosen: dict[str, dict] = {}  # by patient
 
@@ -93,7 +93,7 @@ def pairs(cohort: str) -> list[tuple[dict, dict]]:
 
 
 def examples(cohort: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What BackMix does to these clips: caption, and image, sector and new image of shape (H, W)."""
+    """The effect of BackMix on these clips: captions, with image, sector and new image of shape (H, W)."""
     load = Compose(
         [
             LoadUltrasoundd("image"),
@@ -147,7 +147,7 @@ def table_of_seeds(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def summary(results: Runs, minutes: float) -> str:
-    """What the table says, and how it was made."""
+    """What the table shows, and how it was made."""
     first = next(iter(results.values()))
     one, n = first[0]["test_same"], len(first)
     how = (
@@ -172,7 +172,7 @@ def summary(results: Runs, minutes: float) -> str:
 
 
 def draw(results: Runs, cohort: str, file: Path) -> None:
-    """The accuracy by method and split, beside what BackMix does to an image."""
+    """Draw the accuracy by method and split, next to the effect of BackMix on images."""
     splits = {split: f"{title}\n{MEANING[split]}" for split, title in SPLITS.items()}
     titled = {METHODS[name].title: runs for name, runs in results.items()}
     method_comparison(titled, examples(cohort), splits, chance=0.25).savefig(file, dpi=130)

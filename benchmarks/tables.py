@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Tables in Markdown, and how numbers are written in them."""
+"""Tables in Markdown, and the format of the numbers in them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def interval(difference: PairedDifference) -> str:
 
 
 def rounded(x: float, digits: int = 1) -> float:
-    """Never the negative zero."""
+    """Round a number, without a negative zero."""
     return round(x, digits) + 0.0
 
 
 def paired(first: dict[int, float], second: dict[int, float]) -> PairedDifference | None:
-    """First minus second over the seeds that both have; None for fewer than two."""
+    """First minus second over the seeds that both have; None if these are fewer than two."""
     both = sorted(first.keys() & second.keys())
     if len(both) < 2:
         return None

@@ -11,10 +11,10 @@
     python -m benchmarks.evidence colour_corner_resnet --seeds 5
     python -m benchmarks.evidence biased_mnist --quick
 
-A run whose line is in the CSV already is not run again: an interrupted command goes on where it was. Two runs at a
+A run whose line is in the CSV already is not run again: an interrupted command resumes when repeated. Two runs at a
 time share the cores, one thread each; seconds are processor time, of the training and of the whole run. The Markdown
-page and the figures are made from the CSV. Where there is no git repository, the environment variable COMMIT says
-which commit the files are of.
+page and the figures are made from the CSV. Without a git repository, the environment variable COMMIT names the commit
+of the files.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 
 def draw(testbed: Testbed, rows: Rows) -> Figure:
-    """Robustness beside faithfulness, where both are measured; a dot is a run of a main method at full strength."""
+    """Draw robustness next to faithfulness, if both are measured; a dot is a run of a main method at full strength."""
     strength = max({row["strength"] for row in rows}, key=float)
     methods = [name for other, name in groups(testbed, rows) if other == strength and name in testbed.main][::-1]
     kinds = [(testbed.measure, testbed.splits)] + [("%", testbed.axes)] * bool(testbed.axes)
@@ -46,7 +46,7 @@ def draw(testbed: Testbed, rows: Rows) -> Figure:
 
 
 def draw_strengths(testbed: Testbed, rows: Rows) -> Figure:
-    """The last split against the strength of the bias or noise: mean and sd, and how far above the plain network."""
+    """Draw the last split by the strength of the bias or noise: mean and sd, and the difference from plain training."""
     column, title = list(testbed.splits.items())[-1]
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     levels, gains = figure.subplots(1, 2)

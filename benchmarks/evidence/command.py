@@ -1,8 +1,8 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``python -m benchmarks.evidence``: what is missing is run, and the page is made of all lines.
+"""The command ``python -m benchmarks.evidence``: it runs what is missing, and makes the page from all lines.
 
-It is no part of ``__main__.py``, which the processes that train could not import.
+It is not in ``__main__.py``, since the processes that train could not import it from there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(
         out: folder of the CSV, the table and the figure.
         workers: how many runs at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.
-        again: whether runs of another commit are missing, too; their lines give way as the new ones come.
+        again: whether to repeat runs of other commits, too; each new line replaces an old one.
     """
     chosen = testbed_of(testbed, TESTBEDS)
     names = named(methods or chosen.main, chosen.methods)

@@ -10,21 +10,21 @@ R² = SSB / SST of k-means with k = 10 on the flattened output of each of the th
 
 - plain: of 500 validation digits in evaluation mode, 20 times in the training. Does mixing make a network whose
   clusters are sharper?
-- as trained: of what the next stage is given in the training pass, thus with the mixing, in every iteration. Here the
-  distribution shift has to show. Flow-Mixup gives the next stage two or three times as many rows; R² and its noise
-  depend on the number of samples, therefore as many rows as the batch has samples are measured, at positions that are
-  drawn once in a run. Some are the un-mixed and the mixed row of one sample, which resemble each other: its R² is not
-  quite that of other methods, its steps are what to compare.
+- as trained: of the input of the next stage in the training pass, thus with the mixing, in every iteration. Here a
+  distribution shift should be visible. Flow-Mixup gives the next stage two or three times as many rows; R² and its
+  noise depend on the number of samples, therefore as many rows as the batch has samples are measured, at positions that
+  are drawn once in a run. Some are the un-mixed and the mixed row of one sample, which resemble each other: its R² is
+  not quite comparable with that of other methods, but its steps are.
 
 The step is the mean absolute change of R² as trained from one iteration to the next, over the whole training; that of
-the training without mixing is what other batches alone make. Means of R² are over the second half of the training.
+the training without mixing comes from different batches alone. Means of R² are over the second half of the training.
 The figure shows the last 50 iterations of the first seed, and the mean steps in these.
 
 Manifold Mixup draws among the images and the first two stages, as its authors have it; Flow-Mixup mixes at the first
 two stages. A further method, ``--methods manifold_hidden``, draws one of these two. α is 1; with ``--alpha 10000``
-λ is 1/2 in every batch, which leaves of the steps what the choice of the state makes.
+λ is 1/2 in every batch, so that only the choice of the state causes steps.
 
-A run that has its results already is not run again: delete its json file to start anew.
+A run that has its results already is not run again: delete its json file to start again.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def items(section: str, images: int) -> Dataset:
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: int) -> float:
-    """Share of the first test digits that is recognised."""
+    """Share of the first test digits that are recognised."""
     network.eval()
     image, label = (part[:images] for part in load_mnist("test"))
     parts = zip(image.split(EVALUATED), label.split(EVALUATED), strict=True)
@@ -131,7 +131,7 @@ def accuracy(network: nn.Module, images: int) -> float:
 
 
 def train(method: str, seed: int, images: int, epochs: int, sample: int, alpha: float) -> dict[str, Any]:
-    """One run: what a user of a MONAI trainer would write, and what came of it."""
+    """Train once, as a user of a MONAI trainer would, and return the measurements."""
     set_determinism(seed)
     plain_parts, mixing = Parts(make_network(), LAYERS, CLASSES, items("training", images), seed), MIXINGS[method]
     parts = plain_parts if mixing is None else mixing(alpha)(plain_parts)

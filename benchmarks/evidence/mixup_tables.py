@@ -30,7 +30,7 @@ def line(method: str, seed: int, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: mean and standard deviation over the seeds of what the training made, and of what it was like."""
+    """Markdown: mean and standard deviation over the seeds, of the trained network and of the training itself."""
     plain, as_trained = [], []
     for method in dict.fromkeys(row["method"] for row in rows):
         runs = [row for row in rows if row["method"] == method]

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a testbed of the evidence is: data, a budget, methods, and what is measured of them."""
+"""A testbed of the evidence: data, a budget, methods, and what is measured."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Titled(Protocol):
 
 @dataclass(frozen=True)
 class Testbed(Generic[Budget]):
-    """A testbed, of which the command line trains methods and the report makes a page.
+    """A testbed, whose methods the command line trains, and for which the report writes a page.
 
     Args:
-        name: on the command line, and of its files.
-        methods: all of them, by name.
-        main: names of those that are trained unless others are asked for.
-        splits: what is measured on test data, column: title; the shifted split comes last.
-        budget: what every run has, whatever its method.
-        quick: that of a smoke test.
+        name: its name on the command line, and that of its files.
+        methods: all methods, by name.
+        main: names of the methods that are trained by default.
+        splits: the measurements on test data, column: title; the shifted split comes last.
+        budget: the budget of every run, whatever its method.
+        quick: the budget of a smoke test.
         run: trains and judges a method once, from its name, a seed, a strength and a budget; returns a line.
-        remarks: what stands below the table, from all lines.
-        strengths: of the bias or noise, unless others are asked for.
-        strength: what a strength is.
+        remarks: the text below the table, from all lines.
+        strengths: the default strengths of the bias or noise.
+        strength: what a strength is, in words.
         measure: unit of the splits.
         groups: what follows from the splits: the worst group and the gap, column: title.
-        axes: what else is measured, column: title.
-        gap: loss on the shifted split from which on the plain network counts as a shortcut learner.
+        axes: further measurements, column: title.
+        gap: the loss on the shifted split from which the plain network counts as a shortcut learner.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Testbed(Generic[Budget]):
     gap: float = 0.0
 
     def columns(self) -> dict[str, str]:
-        """What a table shows: columns of the results, and their titles."""
+        """The columns of a table, and their titles."""
         return {**self.splits, **self.groups, **self.axes}
 
     def title(self, method: str) -> str:
-        """The title of a method, which variants share, and for these the name by which they are asked for."""
+        """The title of a method, which variants share, and for these also their name on the command line."""
         title = self.methods[method].title
         return title if method in self.main else f"{title} (`{method}`)"
 

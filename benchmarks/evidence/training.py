@@ -1,9 +1,9 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A training that is watched: what it costs, what is measured after each epoch, and which epoch's network is taken.
+"""A training that is measured: its time, the validation after each epoch, and the choice of an epoch's network.
 
 Data are named tuples with ``image`` (N, 1, rows, columns) in [0, 1], ``label`` (N,) and ``mask``, of the images' shape,
-or without rows where there are no masks.
+or without rows if there are no masks.
 """
 
 from __future__ import annotations

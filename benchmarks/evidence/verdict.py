@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the runs of a testbed with a shortcut say: whether it counts, and by which rule to choose a network."""
+"""Conclusions from the runs of a testbed with a shortcut: whether it counts, and by which rule to choose a network."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/images/architecture.png: the rooms of the package with the imports between them, and one training step.
+"""Draw docs/images/architecture.png: the sub-packages (rooms) with the imports between them, and one training step.
 
 Run from the root of the repository: ``python -m benchmarks.figures.architecture``. The lines between the rooms are the
 imports that the source code has; one that pointed upwards would be red.

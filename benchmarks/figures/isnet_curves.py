@@ -1,12 +1,12 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the training of an ISNet looks like: its losses, relevance and gradients in every iteration, on biased MNIST.
+"""Draw the training of an ISNet: its losses, relevance and gradients in every iteration, on biased MNIST.
 
     python -m benchmarks.figures.isnet_curves                                         # two minutes for each method
     python -m benchmarks.figures.isnet_curves --methods plain,isnet,isnet_e1 --seed 1 --out curves
 
 Trains methods of the testbed biased_mnist of the evidence, with its network, data and settings, and draws a figure.
-Each trained network is saved beside it. No test data are loaded.
+Each trained network is saved in the same folder. No test data are loaded.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Draw docs/images/isnet_heatmaps.png: what a plain network and an ISNet look at, on the same digits of biased MNIST.
+"""Draw docs/images/isnet_heatmaps.png: where a plain network and an ISNet look, on the same digits of biased MNIST.
 
 Run from the root of the repository, with the extra ``dev`` and the digits installed, after
 ``python -m benchmarks.figures.isnet_curves --out FOLDER``, whose networks it takes:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What do the parts of monai_debias cost, beside the least that the same work can cost and beside what surrounds them?
+"""The time that parts of monai_debias take, compared with the least possible and with the training around them.
 
     python -m benchmarks.speed backmix
     python -m benchmarks.speed isnet
@@ -10,7 +10,7 @@
 The last lines are the tables that the guides quote, and a test compares these with the CSV files.
 
 All variants of a table alternate within one run, so that the state of the machine is the same for all. Nothing else
-should run beside it.
+should run at the same time.
 """
 
 import fire

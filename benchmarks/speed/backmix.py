@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What BackMix costs, beside the bare masked copy of the same arrays and beside what surrounds it in a training."""
+"""The time of BackMix, compared with a bare masked copy of the same arrays and with the rest of the pipeline."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_samples(shape: tuple[int, ...], n: int) -> list[dict[str, MetaTensor]]:
 
 
 def decoder(shape: tuple[int, ...], folder: str) -> tuple[Compose, str]:
-    """What decodes and resizes one sample: a real echo clip, of which the middle frame is taken, or a volume."""
+    """A function that decodes and resizes one sample: the middle frame of a real echo clip, or a volume."""
     if len(shape) == 2:
         steps = [LoadUltrasoundd("image"), SelectFramed("image"), Resized("image", spatial_size=shape, mode="area")]
         return Compose(steps), str(pydicom.data.get_testdata_file("examples_ybr_color.dcm"))
@@ -57,7 +57,7 @@ def decoder(shape: tuple[int, ...], folder: str) -> tuple[Compose, str]:
 def backmix_variants(
     shape: tuple[int, ...], n_samples: int, calls: int, folder: str
 ) -> dict[str, tuple[Callable[[], object], int]]:
-    """BackMix at one size, what it cannot beat, and what surrounds it in the training of the bundle."""
+    """BackMix at one size, the bare copy that it cannot beat, and the transforms around it in the bundle's training."""
     samples = make_samples(shape, n_samples)
     cached = CacheDataset(samples, Compose([EnsureTyped(["image", "mask"])]), copy_cache=False, progress=False)
     rng = np.random.default_rng(1)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the training of an ISNet costs, beside plain training steps of the same network on the same batch."""
+"""The time of training an ISNet, compared with plain training steps of the same network on the same batch."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, or
 
 
 def peak_memory(run: Step) -> int:
-    """Bytes that torch holds at most while it runs, beyond what it holds before."""
+    """The most bytes that torch allocates while a function runs, beyond those before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     changes = [e.nbytes() for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]

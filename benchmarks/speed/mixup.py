@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What Mixup, Manifold Mixup and Flow-Mixup cost in a training step, beside the work that the added rows are."""
+"""The time of Mixup, Manifold Mixup and Flow-Mixup in a training step, compared with the work of the added rows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What spectral decoupling costs, beside a plain training step of the same network on the same batch."""
+"""The time of spectral decoupling, compared with a plain training step of the same network on the same batch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the benchmarks take times, and what they make of them."""
+"""Timing of the benchmarks, and tables of the times."""
 
 from __future__ import annotations
 

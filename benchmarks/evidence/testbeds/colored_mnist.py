@@ -5,9 +5,9 @@
 Two training environments, in which the colour names the label of 80 % and 90 % of the images, and a test environment
 where it names that of 10 %. 25 % of the labels (digit below 5 or not) are flipped everywhere, so that the digit alone
 gives 75 %. The settings are those of the authors' script. They must have been found on the test environment; nothing
-else tells whether the colour was learned. Of the grey oracle the script of the invariant risk minimization paper, from
-which that number is, says so. "Honest" is the same loss trained as usual, in mini-batches, with the λ that
-in-distribution validation data choose.
+else tells whether the colour was learned. For the grey oracle, the script of the invariant risk minimization paper,
+where its number comes from, says so. "Honest" is the same loss trained as usual, in mini-batches, with λ chosen on
+in-distribution validation data.
 """
 
 from __future__ import annotations

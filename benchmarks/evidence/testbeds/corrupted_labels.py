@@ -173,7 +173,7 @@ def run(name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) 
 
 
 def remarks(rows: Rows) -> str:
-    """What the noise takes from the plain network, and which methods give some of it back."""
+    """What the noise costs the plain network, and which methods recover some of it."""
     rates = sorted({row["strength"] for row in rows}, key=float)
     lines = [line for rate in rates for line in (harm(rows, rate), remedies(rows, rate)) if line]
     note = (

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The echo demo cohort: phantoms of four views, whose scanner names the view on the screen; one run of a method.
 
-The bundle bundles/echo_view trains, by its own config files; smaller images, the number of epochs, the learning rate,
-places and the seed are all that is overridden. Its validator, checkpoints and logs give way to the validation of the
-evidence, whose images and sectors are those that the bundle's transforms make.
+The bundle bundles/echo_view trains, by its own config files; only the size of the images, the number of epochs, the
+learning rate, paths and the seed are overridden. Its validator, checkpoints and logs are replaced by the validation of
+the evidence, on the images and sectors that the bundle's transforms make.
 
 Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder
 ``benchmarks/cohorts``. Delete it when the code that makes them has changed.

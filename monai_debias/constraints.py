@@ -9,49 +9,17 @@ NONE | SequenceOf(STRING, least=1)
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 import re
-import reprlib
-from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Sized
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-
-class Constraint(ABC):
-    """What a value may be; ``a | b`` is what either allows, ``str(a)`` is how a message says it."""
-
-    @abstractmethod
-    def _has_type(self, value: Any) -> bool:
-        """Whether the value is of the kind that is asked for."""
-
-    def _in_range(self, value: Any) -> bool:
-        """Whether a value of the right type is one of those that are allowed."""
-        return True
-
-    @abstractmethod
-    def __str__(self) -> str: ...
-
-    def __or__(self, other: Constraint) -> Constraint:
-        return _Either(self, other)
-
-    def called(self, name: str) -> Constraint:
-        """The same, with a shorter name than the one that it makes up."""
-        return _Called(self, name)
-
-    def allows(self, value: Any) -> bool:
-        """Whether the value is allowed."""
-        return self._has_type(value) and self._in_range(value)
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise a TypeError or a ValueError that calls the value by its name, unless it is allowed."""
-        if not self.allows(value):
-            error = ValueError if self._has_type(value) else TypeError
-            raise error(f"{name} is {_described(value)}, expected {self}.")
+from monai_debias.constraint import Constraint
 
 
 class Number(Constraint):
@@ -208,6 +176,10 @@ class _Container(Constraint):
     def _in_range(self, value: Any) -> bool:
         return self._fits(value) and all(self.element.allows(element) for _, element in self._elements(value))
 
+    def has_elements(self, value: Any) -> bool:
+        """Whether the value is a container of that kind."""
+        return self._has_type(value)
+
     def check(self, name: str, value: Any) -> None:
         """Raise an error that names the element, if only that is wrong."""
         if not self.allows(value) and self._has_type(value) and self._fits(value):
@@ -251,49 +223,6 @@ class MappingOf(_Container):
         return value.items()
 
 
-class _Either(Constraint):
-    """What one of some constraints allows."""
-
-    def __init__(self, *options: Constraint) -> None:
-        self.options: list[Constraint] = []
-        for option in options:
-            self.options += option.options if isinstance(option, _Either) else [option]
-
-    def _has_type(self, value: Any) -> bool:
-        return any(option._has_type(value) for option in self.options)
-
-    def _in_range(self, value: Any) -> bool:
-        return any(option.allows(value) for option in self.options)
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise what all of them expect, or what is expected of the element of the only container among them."""
-        if not self.allows(value):
-            containers = [o for o in self.options if isinstance(o, _Container) and o._has_type(value)]
-            if len(containers) == 1:
-                containers[0].check(name, value)
-        super().check(name, value)
-
-    def __str__(self) -> str:
-        return " or ".join(str(option) for option in self.options)
-
-
-class _Called(Constraint):
-    """Another constraint by a name that was chosen."""
-
-    def __init__(self, constraint: Constraint, name: str) -> None:
-        self.constraint = constraint
-        self.name = name
-
-    def _has_type(self, value: Any) -> bool:
-        return self.constraint._has_type(value)
-
-    def _in_range(self, value: Any) -> bool:
-        return self.constraint._in_range(value)
-
-    def __str__(self) -> str:
-        return self.name
-
-
 ANY = Instance(object, name="anything but a class")
 NONE = Instance(type(None), name="None")
 BOOL = Instance(bool, np.bool_, name="True or False")
@@ -311,19 +240,3 @@ NUMBERS = _ArrayLike(np.ndarray, torch.Tensor, list, tuple, name="an array of nu
 LABELS = _LabelsLike(np.ndarray, torch.Tensor, list, tuple, name="an array of numbers or strings, or lists of them")
 DTYPE = _Dtype()
 LOADER = _Loader(Iterable, name="a loader of batches")
-
-
-def _described(value: Any) -> str:
-    """A value that was not expected: as it is written, where that is short, else its type and size."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"an integer of {value.bit_length()} bits"
-    if value is None or isinstance(value, str | bytes | int | float | complex | np.generic):
-        return reprlib.repr(value)
-    if isinstance(value, type) or inspect.isroutine(value):
-        return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
-    if isinstance(value, np.ndarray | torch.Tensor):
-        return f"of type {type(value).__name__} and shape {tuple(value.shape)}"
-    name = type(value).__name__
-    if isinstance(value, Sized) and isinstance(value, Iterable):
-        return f"of type {name} and length {len(value)}" if len(value) else f"an empty {name}"
-    return f"of type {name}"

@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from monai_debias.constraints import Constraint
+from monai_debias.constraint import Constraint
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from monai.utils import LossReduction
 
-from monai_debias.constraints import STRING, Constraint, MappingOf
+from monai_debias.constraint import Constraint
+from monai_debias.constraints import STRING, MappingOf
 from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss

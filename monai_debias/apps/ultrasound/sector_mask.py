@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,12 @@ import torch
 from monai.config import KeysCollection, NdarrayOrTensor
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
-from monai.utils import TransformBackends, convert_data_type
+from monai.utils import TransformBackends
 from numpy.typing import NDArray
 
-from monai_debias.apps.ultrasound.sector.finder import (
-    Sector,
-    find_sector_in_clip,
-    find_sector_in_still,
-    share_of_motion,
-)
+from monai_debias.apps.ultrasound.sector.boxes import sector_in_boxes, usable_boxes
+from monai_debias.apps.ultrasound.sector.finder import Sector, find_sector_in_clip, find_sector_in_still
+from monai_debias.apps.ultrasound.sector.grey import grey_frames
 from monai_debias.constraints import BOOL, KEY, KEYS, OneOf
 from monai_debias.masks import mask_meta
 from monai_debias.origin import file_names, from_files
@@ -38,14 +34,7 @@ __all__ = [
 ]
 
 _SOURCES = ("auto", "regions", "clip", "still")
-_FRAMES = 17  # evenly spaced; more do not change the result
-_SMALLEST = 24  # rows and columns
 UNSURE_BELOW = 0.75  # a lower confidence gives a warning
-_WHOLE = 0.95  # of the image; a region that covers more does not tell the sector from the rest
-_LEAST_FILLED = 0.35  # of a region, by a sector in it; half is usual
-_BY_TEXTURE = "it was found in a still, by texture alone; a clip makes it reliable"
-_WHOLE_REGION = "nothing in the DICOM ultrasound region looks like a field of view, so the whole region was taken"
-_FORMAT_2D, _TISSUE_AND_FLOW = 1, (1, 2)  # of DICOM PS3.3 C.8.5.5: spatial format, data types
 
 
 class SectorGuessWarning(UserWarning):
@@ -133,16 +122,16 @@ class UltrasoundSectorMask(Transform):
 
     def _find(self, img: NdarrayOrTensor) -> tuple[Sector, str]:
         """The sector, and the source that it was found in."""
-        frames = _grey_frames(img)
+        frames = grey_frames(img)
         regions = json.loads(img.meta.get("ultrasound_regions", "[]")) if isinstance(img, MetaTensor) else []
         found = self._from_regions(frames, regions) if self.source in ("auto", "regions") else None
         return self._from_pixels(frames) if found is None else (found, "regions")
 
     def _from_regions(self, frames: NDArray[np.float32], regions: Sequence[Mapping[str, Any]]) -> Sector | None:
         """The sector inside the regions, or None if they cannot be used and ``source`` does not ask for them."""
-        boxes, problem = _usable_boxes(regions, frames)
+        boxes, problem = usable_boxes(regions, frames)
         if problem is None:
-            return _joined([_inside_box(frames, box) for box in boxes])
+            return sector_in_boxes(frames, boxes)
         if self.source == "regions":
             raise ValueError(
                 f"the sector was to be taken from the ultrasound regions, but {problem}; load the image with "
@@ -173,7 +162,7 @@ class UltrasoundSectorMask(Transform):
                 "no ultrasound sector found: nothing moves, and no area beside text and lines looks like tissue; "
                 "give a mask for this image, or leave it out."
             )
-        return _guessed(sector, _BY_TEXTURE), "still"
+        return sector, "still"
 
 
 class UltrasoundSectorMaskd(MapTransform):
@@ -227,39 +216,6 @@ class UltrasoundSectorMaskd(MapTransform):
 UltrasoundSectorMaskD = UltrasoundSectorMaskDict = UltrasoundSectorMaskd
 
 
-def _grey_frames(img: NdarrayOrTensor) -> NDArray[np.float32]:
-    """(rows, columns, frames) of evenly spaced frames, the mean of the channels, in grey levels from 0 to 255."""
-    array = convert_data_type(img, np.ndarray)[0]
-    shape = tuple(array.shape)
-    if len(shape) not in (3, 4):
-        raise ValueError(
-            f"image has shape {shape}, expected a still (C, rows, columns) or a clip (C, rows, columns, frames)."
-        )
-    if min(shape[1:3]) < _SMALLEST or 0 in shape:
-        raise ValueError(
-            f"image has shape {shape}, expected (C, rows, columns) or (C, rows, columns, frames) with at least "
-            f"{_SMALLEST} rows and columns."
-        )
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"image has values of type {array.dtype}, expected real numbers.")
-    if array.dtype.kind == "f" and not np.isfinite([array.min(), array.max()]).all():  # both are NaN where one value is
-        raise ValueError("image has values that are NaN or infinite; repair this file or leave it out.")
-    if len(shape) == 3:
-        array = array[..., None]
-    chosen = np.unique(np.linspace(0, array.shape[-1] - 1, min(_FRAMES, array.shape[-1])).round().astype(int))
-    frames = array[..., chosen]
-    frames = frames.mean(axis=0, dtype=np.float32) if len(frames) > 1 else frames[0].astype(np.float32)
-    low, high = float(frames.min()), float(frames.max())
-    if high <= low:
-        raise ValueError(
-            f"image is {low:g} everywhere: the sector is looked for as what moves or has texture, and there is "
-            "neither; check the file and the transforms before this one."
-        )
-    frames -= np.float32(low)
-    frames *= np.float32(255 / (high - low))
-    return frames
-
-
 def _doubts(sector: Sector) -> tuple[str, ...]:
     """What speaks against a sector, or that too little speaks for it."""
     unsure = sector.confidence < UNSURE_BELOW and not sector.doubts
@@ -275,64 +231,3 @@ def _tell_doubts(sector: Sector, file: str) -> None:
             SectorGuessWarning,
             stacklevel=4,
         )
-
-
-def _guessed(sector: Sector, doubt: str) -> Sector:
-    return replace(sector, doubts=(doubt, *sector.doubts))
-
-
-def _inside_box(frames: NDArray[np.float32], box: tuple[slice, slice]) -> Sector:
-    """The sector in one region: by motion, by texture, or the whole region where there is neither."""
-    allowed = _allowed([box], *frames.shape[:2])
-    sector = find_sector_in_clip(frames, allowed) if frames.shape[-1] > 1 else None
-    if sector is None:
-        sector = find_sector_in_still(frames[..., 0], allowed)
-        sector = _guessed(sector, _BY_TEXTURE) if sector else Sector(allowed, 0.0, (_WHOLE_REGION,))
-    mask = sector.mask & allowed
-    filled = float(mask.sum() / allowed.sum())
-    if filled < _LEAST_FILLED:
-        sector = _guessed(sector, f"it fills {filled:.0%} of the DICOM ultrasound region, where a sector fills half")
-    return replace(sector, mask=mask, confidence=min(sector.confidence, filled / _LEAST_FILLED))
-
-
-def _joined(sectors: Sequence[Sector]) -> Sector:
-    """The union of what was found in several regions, as sure as the least sure of them."""
-    return Sector(
-        np.any([sector.mask for sector in sectors], axis=0),
-        min(sector.confidence for sector in sectors),
-        tuple(dict.fromkeys(doubt for sector in sectors for doubt in sector.doubts)),
-    )
-
-
-def _usable_boxes(
-    regions: Sequence[Mapping[str, Any]], frames: NDArray[np.float32]
-) -> tuple[list[tuple[slice, slice]], str | None]:
-    """The (rows, columns) of 2-D tissue regions that are not inside another; and why they cannot be used, if so."""
-    rows, columns, count = frames.shape
-    flat = [r for r in regions if r["spatial_format"] == _FORMAT_2D and r["data_type"] in _TISSUE_AND_FLOW]
-    corners = [(r["x0"], r["y0"], r["x1"], r["y1"]) for r in flat]
-    boxes = []
-    problem = None if flat else "the image has none of 2-D tissue"
-    for x0, y0, x1, y1 in dict.fromkeys(corners):
-        # x1 = columns occurs in real files and does no harm
-        if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
-            problem = (
-                f"the one from column {x0}, row {y0} to column {x1}, row {y1} does not fit the image of {rows} rows "
-                f"and {columns} columns, which was cropped or resized after acquisition"
-            )
-        others = [corner for corner in corners if corner != (x0, y0, x1, y1)]
-        if not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in others):
-            boxes.append((slice(y0, y1 + 1), slice(x0, x1 + 1)))
-    if problem is None and _allowed(boxes, rows, columns).mean() > _WHOLE:
-        problem = "they cover the whole image, so they do not tell the sector from what is around it"
-    # a region may fit by chance
-    if problem is None and count > 1 and share_of_motion(frames, _allowed(boxes, rows, columns)) < 0.5:
-        problem = "most of what moves is outside of them, so the image was cropped or resized after acquisition"
-    return boxes, problem
-
-
-def _allowed(boxes: Sequence[tuple[slice, slice]], rows: int, columns: int) -> NDArray[np.bool_]:
-    allowed = np.zeros((rows, columns), bool)
-    for box in boxes:
-        allowed[box] = True
-    return allowed

@@ -54,7 +54,7 @@ class Passes:
         """A formula applied to some rows of a gradient; in the others the result is 0."""
         made_here = self._part if g is self._whole else None  # by the rule before, so that its rows are at hand
         self._part = part = formula(g.index_select(0, rows) if made_here is None else made_here)
-        self._whole = part.new_zeros(len(g), *part.shape[1:]).index_copy(0, rows, part)
+        self._whole = part.new_zeros(len(g), *part.shape[1:]).index_copy_(0, rows, part)
         return self._whole
 
 

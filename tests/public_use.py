@@ -77,7 +77,7 @@ def arguments(thing: Any, folder: Path, kind: str = "still") -> dict[str, Any]:
 def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
     """Do with an object what MONAI does with its kind; returns what came out, in a form that can be compared."""
     if isinstance(thing, ImageReader):
-        return content(thing.get_data(thing.read(CLIP_FILE)))
+        return content(thing.get_data(thing.read(**example(type(thing), type(thing).read))))
     if is_handler(thing):
         return train(thing, folder)
     return content(thing(**{**arguments(thing, folder, kind), **changes}))

@@ -62,7 +62,7 @@ class ImageFileReader(ImageReader):
     - DICOM, single- and multi-frame: MONOCHROME1 (inverted) and 2, RGB, YBR and PALETTE COLOR, unsigned, uncompressed
       and whatever pydicom can decompress with the plugins that are installed; with or without the preamble and the
       file meta. Where the header contradicts the pixels there is a warning, see
-      :class:`~monai_debias.data.dicom.pixels.DicomPixels`.
+      :class:`~monai_debias.data.dicom.stored.StoredPixels`.
     - AVI, MP4 and QuickTime videos, see :class:`~monai_debias.data.formats.video.VideoClip`.
     - NIfTI stills (columns, rows), and clips or slices (columns, rows, frames), whose values are kept, see
       :class:`~monai_debias.data.formats.nifti.NiftiClip`.
@@ -84,6 +84,8 @@ class ImageFileReader(ImageReader):
       right, frames, without an orientation with respect to the patient.
     - ``spacing``: (row, column) in mm, only if the file gives it.
     - ``reader``: the name of this class, by which masks with another order of rows and columns are refused.
+    - ``display_range``: the values of black and white, if the format has such: 0 and 255, in a NIfTI file cal_min and
+      cal_max.
     - ``n_frames``: number of frames of the file; ``frame_time``: milliseconds between them, only if the file gives it:
       Frame Time, the mean of the Frame Time Vector, or the inverse of the Cine Rate.
 

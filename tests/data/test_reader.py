@@ -16,10 +16,11 @@ from pydicom.data import get_testdata_file
 from monai_debias.data import ImageFileReader
 from tests.data.image_files import GREY, load
 
-EXAMPLES = {ImageFileReader: [{"frames": 1, "color": color} for color in ("grey", "rgb")]}
-
-
 CLIP = get_testdata_file("examples_ybr_color.dcm")
+EXAMPLES = {
+    ImageFileReader: [{"frames": 1, "color": color} for color in ("grey", "rgb")],
+    ImageFileReader.read: {"data": CLIP},
+}
 
 
 @pytest.mark.filterwarnings("ignore:an ultrasound region reaches")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -14,14 +14,34 @@ import torch
 from monai_debias.data.dicom.dataset import open_dicom, read_content, require_pixels
 from monai_debias.data.dicom.pixels import DicomPixels
 from monai_debias.data.dicom.values import numbers, optional, positive_numbers
+from monai_debias.data.formats.clip import display_range
 from monai_debias.data.reading import warn
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["DicomClip", "read_dicom"]
+__all__ = ["DicomClip", "Frames", "read_dicom"]
 
 _FRAME_TIME_VECTOR = 0x00181065
+
+
+class Frames(Protocol):
+    """What decodes the pixels of a data set to values between black and white.
+
+    Attributes:
+        n_frames: number of frames, at least 1.
+        display_range: the values of black and white.
+    """
+
+    n_frames: int
+    display_range: tuple[float, float]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of the largest decoded frame in bytes."""
+
+    def frame(self, index: int) -> np.ndarray:
+        """Decode one frame to (rows, columns) or (rows, columns, 3)."""
 
 
 class DicomClip:
@@ -29,11 +49,12 @@ class DicomClip:
 
     Args:
         dataset: a pydicom data set with PixelData.
+        pixels: what decodes its frames; None for :class:`~monai_debias.data.dicom.pixels.DicomPixels`.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, pixels: Frames | None = None) -> None:
         self._dataset = dataset
-        self._pixels = DicomPixels(dataset)
+        self._pixels = DicomPixels(dataset) if pixels is None else pixels
         self.n_frames = self._pixels.n_frames
 
     @property
@@ -42,7 +63,7 @@ class DicomClip:
         return self._pixels.frame_bytes
 
     def decode(self, indices: Sequence[int] | None = None) -> Iterator[np.ndarray]:
-        """Yield the frames with these indices, None for all, see :class:`DicomPixels`."""
+        """Yield the frames with these indices, None for all, each (rows, columns) or (rows, columns, 3)."""
         return map(self._pixels.frame, range(self.n_frames) if indices is None else indices)
 
     def spacing(self, rows: int, columns: int) -> tuple[float, ...] | None:
@@ -50,10 +71,13 @@ class DicomClip:
         return optional(positive_numbers(2), self._dataset, "PixelSpacing")
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return ``spacing`` and ``frame_time``, each if the header gives it."""
+        """Return ``display_range``, and ``spacing`` and ``frame_time``, each if the header gives it."""
         spacing, frame_time = self.spacing(rows, columns), _frame_time(self._dataset, self.n_frames)
-        meta = {} if spacing is None else {"spacing": torch.tensor(spacing, dtype=torch.float64)}
-        return meta if frame_time is None else {**meta, "frame_time": frame_time}
+        return {
+            **display_range(*self._pixels.display_range),
+            **({} if spacing is None else {"spacing": torch.tensor(spacing, dtype=torch.float64)}),
+            **({} if frame_time is None else {"frame_time": frame_time}),
+        }
 
 
 def read_dicom(path: Path) -> DicomClip:

@@ -21,7 +21,7 @@ from monai_debias.data.dicom.image_stream import (
     rle_pixels,
     with_rgb_marker,
 )
-from monai_debias.data.dicom.layout import PixelLayout
+from monai_debias.data.dicom.layout import PixelLayout, value_range
 from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class CompressedFrames:
         else:
             pixels = self._decode(stream, index, header, layout)
         bits = min(self._layout.bits_stored, header.precision)
-        if pixels.max() < 2**bits:
+        low, high = value_range(bits, layout.signed)
+        if low <= pixels.min() and pixels.max() <= high:
             return pixels, bits
         warn(f"BitsStored is {bits}, but a frame has {header.precision} bits, which are used.")
         return pixels, header.precision

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.pixels.decoders.base import Decoder
 
-__all__ = ["PixelLayout", "read_layout"]
+__all__ = ["PixelLayout", "read_layout", "value_range"]
 
 # photometric interpretation -> samples per pixel
 _SAMPLES = {
@@ -41,6 +41,7 @@ class PixelLayout:
         samples: samples per pixel, 1 or 3.
         bits_allocated: bits in which a sample is stored.
         bits_stored: bits that count, the lower ones.
+        signed: whether the values are signed, as two's complement.
         interpretation: one of the supported photometric interpretations.
         planar: whether the three planes follow each other, if the pixels are not compressed.
     """
@@ -50,6 +51,7 @@ class PixelLayout:
     samples: int
     bits_allocated: int
     bits_stored: int
+    signed: bool
     interpretation: str
     planar: bool
 
@@ -76,7 +78,7 @@ class PixelLayout:
             "bits_stored": self.bits_stored,
             "photometric_interpretation": self.interpretation,
             "planar_configuration": int(self.planar),
-            "pixel_representation": 0,
+            "pixel_representation": int(self.signed),
             "pixel_keyword": "PixelData",
             "number_of_frames": 1,
             "correct_unused_bits": False,
@@ -88,10 +90,11 @@ class PixelLayout:
 
     def without_unused_bits(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
         """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1)."""
-        largest = pixels.dtype.type(2**self.bits_stored - 1)
-        if pixels.max() > largest:
+        low, high = value_range(self.bits_stored, self.signed)
+        if pixels.min() < low or pixels.max() > high:
             warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored.")
-            pixels = pixels & largest
+            unused = pixels.dtype.itemsize * 8 - self.bits_stored
+            pixels = (pixels << unused) >> unused  # which extends the sign, if there is one
         return pixels, self.bits_stored
 
     def __str__(self) -> str:
@@ -99,6 +102,21 @@ class PixelLayout:
         return (
             f"{self.rows} rows x {self.columns} columns{samples} of {self.bits_allocated} bits ({self.interpretation})"
         )
+
+
+def value_range(bits: int, signed: bool) -> tuple[int, int]:
+    """Return the smallest and the largest value that so many bits hold.
+
+    Args:
+        bits: their number.
+        signed: whether the values are signed.
+
+    Example:
+        >>> value_range(12, False), value_range(12, True)
+        ((0, 4095), (-2048, 2047))
+    """
+    low = -(2 ** (bits - 1)) if signed else 0
+    return low, low + 2**bits - 1
 
 
 def read_layout(dataset: Dataset) -> PixelLayout:
@@ -126,18 +144,17 @@ def read_layout(dataset: Dataset) -> PixelLayout:
         raise FileReadError(
             f"SamplesPerPixel is {samples}, but an image of type {interpretation} has {_SAMPLES[interpretation]}."
         )
-    if _required(dataset, "PixelRepresentation") != 0:
-        raise FileReadError(
-            "the pixels are signed (Pixel Representation), which is not supported; "
-            "read the file with another reader, such as monai.data.PydicomReader."
-        )
+    representation = _required(dataset, "PixelRepresentation")
+    if representation > 1:
+        raise FileReadError(f"PixelRepresentation is {representation}, expected 0 (unsigned) or 1 (signed).")
     allocated, stored = _at_least_1(dataset, "BitsAllocated"), _at_least_1(dataset, "BitsStored")
     if allocated not in (1, 8, 16, 32) or stored > allocated:
         raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32.")
     high_bit = optional(whole_number, dataset, "HighBit")
     if high_bit is not None and high_bit != stored - 1:
         warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong.")
-    return PixelLayout(rows, columns, samples, allocated, stored, interpretation, _is_planar(dataset, samples))
+    planar = _is_planar(dataset, samples)
+    return PixelLayout(rows, columns, samples, allocated, stored, representation == 1, interpretation, planar)
 
 
 def _is_planar(dataset: Dataset, samples: int) -> bool:

@@ -7,18 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from monai.utils import OptionalImportError
 
-from monai_debias.data.dicom.compressed_frames import CompressedFrames
-from monai_debias.data.dicom.layout import PixelLayout, read_layout
-from monai_debias.data.dicom.native_frames import NativeFrames
 from monai_debias.data.dicom.palette import Palette
-from monai_debias.data.dicom.values import whole_number
-from monai_debias.data.reading import FileReadError, warn
+from monai_debias.data.dicom.stored import StoredPixels
+from monai_debias.data.reading import FileReadError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-    from pydicom.pixels.decoders.base import Decoder
 
 __all__ = ["DicomPixels", "to_display_range"]
 
@@ -31,17 +26,12 @@ class DicomPixels:
     - MONOCHROME1 is inverted, so that large values are bright.
     - YBR_FULL, YBR_FULL_422, YBR_ICT and YBR_RCT become RGB; PALETTE COLOR goes through its tables.
 
-    Where the header contradicts the pixel data, the data is right, with a warning: more frames than Number of Frames
-    tells of are all read; size, precision and colour space of a compressed frame are those of its codestream. (A JPEG
-    whose components are 1, 2, 3 and that has no marker counts as YBR, even if the header says RGB, unless its pixels
-    show the opposite, see ``CompressedFrames``.)
-
     Args:
         dataset: a pydicom data set with PixelData.
 
     Raises:
-        FileReadError: if the pixel data has fewer frames than the header promises, or the header makes no sense or is
-            of a kind that is not supported; from :meth:`frame` if a frame is damaged.
+        FileReadError: as :class:`~monai_debias.data.dicom.stored.StoredPixels`, and if the pixels are signed or the
+            palette makes no sense.
         OptionalImportError: if the compression needs a pydicom plugin that is not installed; it says which.
 
     Example:
@@ -51,23 +41,24 @@ class DicomPixels:
         (30, (240, 320, 3), dtype('uint8'))
     """
 
+    display_range = (0.0, 255.0)
+
     def __init__(self, dataset: Dataset) -> None:
-        self._layout = read_layout(dataset)
-        self._palette = Palette(dataset) if self._layout.interpretation == "PALETTE COLOR" else None
-        declared = whole_number(dataset, "NumberOfFrames") or 0
-        self._frames = _open_frames(dataset, self._layout, max(declared, 1))
-        self.n_frames = len(self._frames)
-        if self.n_frames > max(declared, 1):
-            warn(
-                f"the pixel data holds {self.n_frames} frames, but NumberOfFrames is {declared or 'missing'}; all of "
-                "them are read."
+        self._stored = StoredPixels(dataset)
+        self._layout = self._stored.layout
+        self.n_frames = self._stored.n_frames
+        if self._layout.signed:
+            raise FileReadError(
+                "the pixels are signed (Pixel Representation), which is not supported; "
+                "read the file with another reader, such as monai.data.PydicomReader."
             )
+        self._palette = Palette(dataset) if self._layout.interpretation == "PALETTE COLOR" else None
 
     @property
     def frame_bytes(self) -> int:
         """Size of the largest decoded frame in bytes."""
         samples = self._layout.samples if self._palette is None else 3
-        return self._frames.largest * samples * (1 if self._layout.bits_stored <= 8 else 4)
+        return self._stored.largest * samples * (1 if self._layout.bits_stored <= 8 else 4)
 
     def frame(self, index: int) -> np.ndarray:
         """Decode one frame.
@@ -78,7 +69,7 @@ class DicomPixels:
         Returns:
             An array (rows, columns) or (rows, columns, 3).
         """
-        pixels, bits = self._frames.decode(index)
+        pixels, bits = self._stored.decode(index)
         if self._palette is not None:
             return self._palette.colors(pixels)
         if self._layout.interpretation == "MONOCHROME1":
@@ -103,38 +94,3 @@ def to_display_range(pixels: np.ndarray, bits: int) -> np.ndarray:
     if bits <= 8:
         return pixels.astype(np.uint8)
     return (pixels.astype(np.float64) * (255.0 / (2**bits - 1))).astype(np.float32)
-
-
-def _open_frames(dataset: Dataset, layout: PixelLayout, declared: int) -> CompressedFrames | NativeFrames:
-    decoder, data = _get_decoder(dataset), _pixel_bytes(dataset)
-    if decoder.is_encapsulated:
-        return CompressedFrames(data, decoder, layout, declared)
-    return NativeFrames(data, dataset["PixelData"].VR, decoder, layout, declared)
-
-
-def _get_decoder(dataset: Dataset) -> Decoder:
-    from pydicom.pixels import get_decoder
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise FileReadError(
-            f"pydicom cannot decode the transfer syntax {syntax.name}; convert the file first."
-        ) from error
-    if not decoder.is_available:
-        raise OptionalImportError(
-            f"the compression {syntax.name} needs a plugin of pydicom; install one of: "
-            f"{'; '.join(decoder.missing_dependencies)} (see https://pydicom.github.io, 'installing plugins')."
-        )
-    return decoder
-
-
-def _pixel_bytes(dataset: Dataset) -> bytes:
-    element = dataset["PixelData"]
-    if not isinstance(element.value, bytes):
-        raise FileReadError("the pixel data is empty, or no pixel data at all.")
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if element.is_undefined_length and not syntax.is_encapsulated:
-        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}, which is not.")
-    return element.value

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from monai_debias.data.reading import FileReadError
 
-__all__ = ["ArrayClip", "Clip", "check_finite"]
+__all__ = ["ArrayClip", "Clip", "check_finite", "display_range"]
 
 
 class Clip(Protocol):
@@ -29,7 +30,7 @@ class Clip(Protocol):
         """Yield the frames with these indices, None for all, each (rows, columns) or (rows, columns, 3)."""
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return what is known of frames of this size, such as their ``spacing`` and ``frame_time``."""
+        """Return what is known of frames of this size, such as their ``spacing`` and ``display_range``."""
 
 
 class ArrayClip:
@@ -65,6 +66,16 @@ class ArrayClip:
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
         """Return nothing, since nothing is known."""
         return {}
+
+
+def display_range(black: float, white: float) -> dict[str, Any]:
+    """Return the part of the meta that says which values are black and white, as a tensor (2,), which a batch stacks.
+
+    Args:
+        black: what is shown as black.
+        white: what is shown as white.
+    """
+    return {"display_range": torch.tensor([black, white], dtype=torch.float64)}
 
 
 def check_finite(frame: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from monai_debias.data.formats.clip import check_finite
+from monai_debias.data.formats.clip import check_finite, display_range
 from monai_debias.data.reading import FileReadError, warn
 
 __all__ = ["NIFTI_SUFFIXES", "NiftiClip"]
@@ -76,14 +76,19 @@ class NiftiClip:
             yield check_finite(np.asanyarray(voxels[place]).T)
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return ``spacing`` (row, column) in mm, and ``frame_time`` in ms if the fourth axis is time."""
+        """Return what the header says of these.
+
+        ``spacing`` (row, column) in mm, ``frame_time`` in ms if the fourth axis is time, ``display_range`` by cal_min
+        and cal_max.
+        """
         zooms = [float(zoom) for zoom in self._image.header.get_zooms()]
+        black, white = (float(self._image.header[name]) for name in ("cal_min", "cal_max"))
+        meta = display_range(black, white) if np.isfinite(white - black) and black < white else {}
         try:
             unit, time_unit = self._image.header.get_xyzt_units()
         except KeyError:  # a code that NIfTI does not define
             warn(f"the unit {int(self._image.header['xyzt_units'])} is none of NIfTI's; spacing and time are unknown.")
-            return {}
-        meta: dict[str, Any] = {}
+            return meta
         spacing = np.asarray(zooms[1::-1]) * _MILLIMETRES[unit]
         if np.isfinite(spacing).all() and spacing.min() > 0:
             meta["spacing"] = torch.from_numpy(spacing)

@@ -13,6 +13,7 @@ import numpy as np
 from monai.utils import OptionalImportError
 
 from monai_debias.data.dicom.pixels import to_display_range
+from monai_debias.data.formats.clip import display_range
 from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class PictureClip:
                 yield np.asarray(turned.convert("L" if turned.mode in ("1", "L", "LA") else "RGB"))
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return nothing, since nothing is known."""
-        return {}
+        """Return the ``display_range``."""
+        return display_range(0, 255)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from monai.utils import OptionalImportError
 
+from monai_debias.data.formats.clip import display_range
 from monai_debias.data.formats.video_container import check_container
 from monai_debias.data.reading import FileReadError, warn
 
@@ -80,11 +81,11 @@ class VideoClip:
                 yield frame[..., ::-1]
 
     def meta(self, rows: int, columns: int) -> dict[str, Any]:
-        """Return the ``frame_time`` in milliseconds, if the file gives a frame rate."""
+        """Return the ``display_range``, and the ``frame_time`` in milliseconds if the file gives a frame rate."""
         if math.isfinite(self._fps) and self._fps > 0:
-            return {"frame_time": 1000.0 / self._fps}
+            return {**display_range(0, 255), "frame_time": 1000.0 / self._fps}
         warn(f"the frame rate is {self._fps}; the time between frames is unknown.")
-        return {}
+        return display_range(0, 255)
 
     def _seek(self, video: VideoCapture, index: int) -> int:
         """Go to a frame if that is exact; return the position, from which the caller goes on frame by frame."""

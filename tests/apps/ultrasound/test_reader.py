@@ -12,10 +12,11 @@ from monai_debias.apps.ultrasound.reader import UltrasoundReader
 from monai_debias.data.reading import FileReadWarning
 from tests.data.image_files import GREY, load
 
-EXAMPLES = {UltrasoundReader: [{"frames": 1, "color": color} for color in ("grey", "rgb")]}
-
-
 CLIP = get_testdata_file("examples_ybr_color.dcm")
+EXAMPLES = {
+    UltrasoundReader: [{"frames": 1, "color": color} for color in ("grey", "rgb")],
+    UltrasoundReader.read: {"data": CLIP},
+}
 
 
 def test_spacing_from_regions(tmp_path, write_dicom, region):
@@ -69,6 +70,7 @@ def test_no_patient_text_in_meta(tmp_path, write_dicom, region):
     for secret in ("Doe", "Jane", "SECRET", "19500203", "ACC77"):
         assert secret not in text
     known = {"n_frames", "reader", "ultrasound_regions", "spacing", "frame_time", "affine", "spatial_shape"}
+    known |= {"display_range"}
     assert set(meta) <= known | {"original_channel_dim"}
 
 

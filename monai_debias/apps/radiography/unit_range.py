@@ -1,0 +1,58 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From the values of any image file to [0, 1], black to white."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from monai_debias.data.reading import FileReadError, warn
+
+__all__ = ["to_unit_range"]
+
+_DARK = 1 / 8
+_WHITE_OF_TYPE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
+
+
+def to_unit_range(values: np.ndarray, black_and_white: Sequence[float] | torch.Tensor | None) -> np.ndarray:
+    """Map black to 0 and white to 1.
+
+    Args:
+        values: an image, of any shape; the 0 and 1 of a mask stay as they are.
+        black_and_white: what is black and white; None where the file does not say it, and the type of the numbers must.
+
+    Returns:
+        float32 in [0, 1], of the same shape.
+
+    Raises:
+        FileReadError: if nobody knows which values are black and white.
+
+    Example:
+        >>> to_unit_range(np.array([0, 51, 255], np.uint8), None).tolist()
+        [0.0, 0.20000000298023224, 1.0]
+    """
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1 and (values == np.rint(values)).all():
+        return values.astype(np.float32)
+    black, white = map(float, _by_type(values.dtype, low, high) if black_and_white is None else black_and_white)
+    if (high - black) / (white - black) < _DARK:
+        warn(
+            f"the image is very dark: black is {black:g}, white {white:g}, and the brightest pixel {high:g}. "
+            "Were values of fewer bits saved as if they were of more?"
+        )
+    return ((values.astype(np.float64) - black) / (white - black)).clip(0, 1).astype(np.float32)
+
+
+def _by_type(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
+    if dtype in _WHITE_OF_TYPE:
+        return 0.0, _WHITE_OF_TYPE[dtype]
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    raise FileReadError(
+        f"has values from {low:g} to {high:g} ({dtype}), and does not say which of them are black and white. Expected "
+        "0 to 255 as uint8, 0 to 65535 as uint16, fractions from 0 to 1, or a NIfTI file with cal_min and cal_max; "
+        "what is read is in [0, 1], 0 = black = air."
+    )

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 
 import numpy as np
 import pydicom
@@ -16,8 +15,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from monai_debias.apps.radiography import RadiographReader
 from monai_debias.data import FileReadError, FileReadWarning
+from tests.apps.radiography import films
 
 STORED = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 SIGNED = (np.arange(4096) - 2048).astype(np.int16).reshape(64, 64)
@@ -25,14 +24,11 @@ BLACK_TO_WHITE = np.arange(4096).reshape(64, 64) / 4095
 
 
 def load(path):
-    reader = RadiographReader()
-    return reader.get_data(reader.read(path))[0]
+    return films.load(path)[0]
 
 
 def silently(path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", FileReadWarning)
-        return load(path)
+    return films.load_silently(path)[0]
 
 
 def assert_film(film, expected):

@@ -126,6 +126,7 @@ def test_bits_stored_above_those_of_a_compressed_frame(tmp_path, write_dicom):
             "interpretation ARGB is not supported, only MONO",
         ),
         ({"PixelRepresentation": 1}, r"the pixels are signed \(Pixel Representation\)"),
+        ({"PixelRepresentation": 2}, r"PixelRepresentation is 2, expected 0 \(unsigned\) or 1 \(signed\)"),
         ({"PixelRepresentation": None}, "PixelRepresentation is missing"),
         ({"PhotometricInterpretation": None}, "PhotometricInterpretation is missing"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR, but the palette is missing"),

@@ -24,6 +24,10 @@ from tests.apps.radiography.films import GREY, load
 
 CHEST = get_testdata_file("RG1_UNCR.dcm")  # Philips, MONOCHROME1, PA, 15 bits, window 15000 ± 15000
 LEG = get_testdata_file("RG3_UNCR.dcm")  # MONOCHROME1, AP, 10 bits
+EXAMPLES = {
+    RadiographReader: [{"views": "frontal"}, {"views": "any", "body_part": "CHEST"}],
+    RadiographReader.read: {"data": get_testdata_file("image_dfl.dcm")},
+}
 UNKNOWN = {"view": "", "view_position": "", "laterality": "", "body_part": "", "spacing_source": ""}
 
 

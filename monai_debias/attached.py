@@ -15,8 +15,10 @@ part       of         what it is                                   who takes it
 "rows"     label      labels of all rows of logits, (B'', K)       ``MixupLoss``
 "rows"     image      all rows of the network's input, (B', ...)   ``FlowMixupInferer``
 "explain"  image      rows, labels and masks for an ISNet          ``ISNetInferer``
+"swapped"  image      which rows, and these on other backgrounds   ``BackgroundSwapInferer``
 "rows"     prediction logits of all rows, (B'', K)                 ``MixupLoss``
 "heatmap"  prediction relevance of the explained rows              ``ISNetLRPLoss``
+"swapped"  prediction which rows, and the logits of their swaps    ``BackgroundConsistencyLoss``
 ========== ========== ============================================ ============================================
 
 What is attached has to be taken: as long as a part waits, calculating with the tensor is an error. So a training whose
@@ -39,6 +41,7 @@ _TAKERS = {
     "rows": "MixupLoss, which goes inside SampleWeightedLoss and ISNetLRPLoss, and for images FlowMixupInferer",
     "heatmap": "ISNetLRPLoss",
     "explain": "ISNetInferer, which batches with masks are for",
+    "swapped": "BackgroundConsistencyLoss, and for images BackgroundSwapInferer",
 }
 _LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size", "is_floating_point", "numel"})
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import expects
 from monai_debias.pixels import as_pixels
 
-__all__ = ["as_binary_mask", "as_region", "mask_meta", "pool_mask", "require_aspect"]
+__all__ = ["as_binary_mask", "as_region", "mask_flags", "mask_meta", "pool_mask", "require_aspect"]
 
 _TO_BINARY = (
     'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
@@ -110,6 +110,32 @@ def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = ()
             ' of interest, or train without its mask (for an ISNet: "has_mask" is False, see FillMaskd).'
         )
     return region
+
+
+def mask_flags(batch: Mapping[str, Any], flag_key: str, n_rows: int) -> torch.Tensor:
+    """Which rows of a batch have a mask of their own: boolean, (B,).
+
+    Args:
+        batch: with the flags of ``FillMaskd``; without them every row has a mask.
+        flag_key: key of the flags.
+        n_rows: B.
+
+    Raises:
+        TypeError: when the flags are not bool.
+        ValueError: when they are not of shape (B,).
+
+    Example:
+        >>> mask_flags({"has_mask": torch.tensor([False, True])}, "has_mask", 2)
+        tensor([False,  True])
+    """
+    if flag_key not in batch:
+        return torch.ones(n_rows, dtype=torch.bool)
+    flags = torch.as_tensor(batch[flag_key])
+    if flags.dtype != torch.bool:
+        raise TypeError(f"the flags {flag_key!r} must be bool, as from FillMaskd, got {flags.dtype}.")
+    if flags.shape != (n_rows,):
+        raise ValueError(f"the flags {flag_key!r} must have shape ({n_rows},), got {tuple(flags.shape)}.")
+    return flags
 
 
 def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()) -> dict[str, Any]:

@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from monai_debias.engines.prepare_batch import PrepareBatchAttached
+from monai_debias.engines.swap_backgrounds import SwapBackgrounds
 
-__all__ = ["PrepareBatchAttached"]
+__all__ = ["PrepareBatchAttached", "SwapBackgrounds"]

@@ -14,6 +14,8 @@ from monai.transforms import Randomizable
 
 from monai_debias.attached import attach
 from monai_debias.constraints import KEY, NONE, STRING, Instance, MappingOf
+from monai_debias.engines.swap_backgrounds import SwapBackgrounds
+from monai_debias.masks import mask_flags
 from monai_debias.parameters import expects
 from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
@@ -40,11 +42,14 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         mask_key: key of the masks, (B, 1, spatial...); a batch may lack it.
         flag_key: key of the bool flags, (B,); if a batch lacks it, every sample has a mask.
         weight_key: key of the weights, (B,); a batch may lack it.
+        swap: what makes the images with other backgrounds for ``BackgroundConsistencyLoss``, which are attached to the
+            image; None for no such images.
 
     Raises:
         KeyError: when a batch lacks the image or the label.
         TypeError: when the flags are not bool.
-        ValueError: when there are two mixups, or one has other keys; when the flags are not of shape (B,).
+        ValueError: when there are two mixups, one has other keys, or there is one beside ``swap``; when the flags are
+            not of shape (B,); as ``SwapBackgrounds`` does.
 
     Example:
         >>> import torch
@@ -66,6 +71,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         mask_key=KEY,
         flag_key=KEY,
         weight_key=KEY,
+        swap=NONE | Instance(SwapBackgrounds),
     )
     def __init__(
         self,
@@ -75,6 +81,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         mask_key: str = "mask",
         flag_key: str = "has_mask",
         weight_key: str = "weight",
+        swap: SwapBackgrounds | None = None,
     ) -> None:
         self.mixup = _only(mixup) if isinstance(mixup, Mapping) else mixup
         self.image_key = image_key
@@ -82,6 +89,12 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         self.mask_key = mask_key
         self.flag_key = flag_key
         self.weight_key = weight_key
+        self.swap = swap
+        if self.mixup is not None and swap is not None:
+            raise ValueError(
+                "a mixup and swapped backgrounds cannot be combined: the rows of a mixed batch are mixtures, and the "
+                "prediction of a mixture is not that of the image whose background is swapped. Choose one of them."
+            )
         if self.mixup is not None:
             self._check_keys(self.mixup)
 
@@ -135,22 +148,14 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         if self.weight_key in mixed:
             target = attach(target, weight=mixed[self.weight_key].to(**move))
         if self.mask_key in mixed:
-            has_mask, masks = self._flags(mixed, len(rows)), mixed[self.mask_key].to(**move)
+            has_mask, masks = mask_flags(mixed, self.flag_key, len(rows)), mixed[self.mask_key].to(**move)
             target = attach(target, mask=masks, has_mask=has_mask.to(label.device))
             explained = has_mask.nonzero().flatten().to(label.device)
             some = explained if len(explained) < len(labels) else None
             rows = attach(rows, explain={"rows": some, "labels": labels, "masks": masks})
+        if self.swap is not None:
+            rows = attach(rows, swapped=self.swap(batch, **move))
         return attach(image, rows=rows) if len(labels) > len(label) else rows, target
-
-    def _flags(self, batch: Mapping[str, Any], n_rows: int) -> torch.Tensor:
-        if self.flag_key not in batch:
-            return torch.ones(n_rows, dtype=torch.bool)
-        flags = torch.as_tensor(batch[self.flag_key])
-        if flags.dtype != torch.bool:
-            raise TypeError(f"the flags {self.flag_key!r} must be bool, as from FillMaskd, got {flags.dtype}.")
-        if flags.shape != (n_rows,):
-            raise ValueError(f"the flags {self.flag_key!r} must have shape ({n_rows},), got {tuple(flags.shape)}.")
-        return flags
 
     def _mapping(self, batchdata: Any) -> dict[Any, Any]:
         if not isinstance(batchdata, Mapping):

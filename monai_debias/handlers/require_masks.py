@@ -18,13 +18,14 @@ __all__ = ["RequireMasks"]
 
 
 class RequireMasks:
-    """Raise an error after the first epoch if none of its images had a mask.
+    """Raise an error after the first epoch if none of its images had a mask, or no batch two that exchange backgrounds.
 
-    Without masks an ISNet is trained as a plain classifier. Attach it to a ``SupervisedTrainer`` with
-    ``PrepareBatchAttached``. In distributed training a mask in one of the processes is enough.
+    Without masks an ISNet is trained as a plain classifier, and so is a network by ``BackgroundConsistencyLoss`` if no
+    batch has two masks. Attach it to a ``SupervisedTrainer`` with ``PrepareBatchAttached``. In distributed training a
+    mask, or a pair, in one of the processes is enough.
 
     Raises:
-        ValueError: after an epoch without any mask.
+        ValueError: after an epoch without any mask, or without any pair where backgrounds are swapped.
 
     Example:
         >>> from monai.engines import SupervisedTrainer
@@ -46,6 +47,7 @@ class RequireMasks:
 
     def __init__(self) -> None:
         self._seen: torch.Tensor | bool = False
+        self._pairs: bool | None = None  # None as long as no backgrounds are swapped
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
@@ -58,10 +60,20 @@ class RequireMasks:
         self._seen = self._seen | (
             flags.any() if flags is not None else False
         )  # stays on the device, so that nothing waits for it
+        swapped = attached(output[CommonKeys.PRED], "swapped")
+        if swapped is not None:
+            self._pairs = bool(self._pairs) or len(swapped["rows"]) > 0
 
     def _refuse_epoch_without_masks(self, engine: Engine) -> None:
-        if not idist.all_reduce(int(self._seen)):
+        epoch = engine.state.epoch
+        if self._pairs is not None:
+            if not idist.all_reduce(int(self._pairs)):
+                raise ValueError(
+                    f"no batch of epoch {epoch} has two images with masks, so that no backgrounds could be swapped: "
+                    "give more masks or larger batches, or train without this method."
+                )
+        elif not idist.all_reduce(int(self._seen)):
             raise ValueError(
-                f"none of the images of epoch {engine.state.epoch} has a mask, so that only the classification would "
-                "be trained: give masks, or train without this method."
+                f"none of the images of epoch {epoch} has a mask, so that only the classification would be trained: "
+                "give masks, or train without this method."
             )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from monai_debias.losses.background_consistency import BackgroundConsistencyLoss
 from monai_debias.losses.heatmap import background_loss, foreground_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss
@@ -14,6 +15,7 @@ from monai_debias.losses.task_loss import TaskLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
 
 __all__ = [
+    "BackgroundConsistencyLoss",
     "ISNetLRPLoss",
     "MixupLoss",
     "SampleWeightedLoss",

@@ -21,6 +21,7 @@ __all__ = [
     "CLASSIFICATION_LOSS",
     "REDUCTION",
     "CrossEntropy",
+    "has_sigmoids",
     "ignored_by",
     "make_classification_loss",
     "sample_losses",
@@ -117,6 +118,28 @@ def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | No
             "that one, which looks at the labels."
         )
     return own
+
+
+def has_sigmoids(loss: torch.nn.Module, multi_label: bool | None) -> bool | None:
+    """Whether each of several logits is a label of its own for a classification loss; None where nobody knows.
+
+    Args:
+        loss: from :func:`make_classification_loss`; one of this package is asked for the loss that it wraps.
+        multi_label: what the loss around it was told.
+
+    Raises:
+        ValueError: when it was told the contrary of what the loss is for.
+    """
+    while hasattr(loss, "classification_loss"):
+        loss = loss.classification_loss  # type: ignore[assignment]
+    softmax = LabelKind.of(loss).softmax
+    known = None if softmax is None else not softmax
+    if None not in (known, multi_label) and known != multi_label:
+        raise ValueError(
+            f"multi_label={multi_label} contradicts the classification loss {type(loss).__name__}, which is for "
+            f"{'several labels' if known else 'a softmax'}."
+        )
+    return multi_label if known is None else known
 
 
 def sample_losses(

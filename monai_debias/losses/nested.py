@@ -12,6 +12,7 @@ from monai.utils import LossReduction
 
 from monai_debias.constraint import Constraint
 from monai_debias.constraints import STRING, MappingOf
+from monai_debias.losses.background_consistency import BackgroundConsistencyLoss
 from monai_debias.losses.classification import CLASSIFICATION_LOSS, REDUCTION, make_classification_loss
 from monai_debias.losses.isnet import ISNetLRPLoss
 from monai_debias.losses.mixup import MixupLoss
@@ -21,7 +22,7 @@ from monai_debias.parameters import expects
 
 __all__ = ["nested_loss", "part_with"]
 
-_FROM_INSIDE = (SpectralDecouplingLoss, MixupLoss, SampleWeightedLoss, ISNetLRPLoss)
+_FROM_INSIDE = (SpectralDecouplingLoss, MixupLoss, SampleWeightedLoss, BackgroundConsistencyLoss, ISNetLRPLoss)
 
 
 class _Part(Constraint):
@@ -41,7 +42,8 @@ def nested_loss(
     """Wrap a classification loss in losses of this package, in one fixed order, however they are given.
 
     From the inside: the classification loss, the penalty of spectral decoupling on the logits, the groups of rows of a
-    mixup, the weights of the rows, and an ISNet's heatmap loss. All but the outermost return one value per row, (B,).
+    mixup, the weights of the rows, the consistency of swapped backgrounds, and an ISNet's heatmap loss. All but the
+    outermost return one value per row, (B,).
 
     Args:
         classification_loss: as all losses of this package take it: None for cross-entropy, ``"bce"`` for multi-label,

@@ -15,11 +15,12 @@ from monai_debias.labels import IGNORE_VALUE
 from monai_debias.losses.classification import (
     CLASSIFICATION_LOSS,
     REDUCTION,
+    has_sigmoids,
     ignored_by,
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.labels import LabelKind, class_shares
+from monai_debias.losses.labels import class_shares
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import expects
 
@@ -118,14 +119,7 @@ class SpectralDecouplingLoss(_Loss):
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
-        softmax = LabelKind.of(self.classification_loss).softmax
-        known = None if softmax is None else not softmax
-        if None not in (known, multi_label) and known != multi_label:
-            raise ValueError(
-                f"multi_label={multi_label} contradicts the classification loss "
-                f"{type(self.classification_loss).__name__}, which is for {'several labels' if known else 'a softmax'}."
-            )
-        self.multi_label = multi_label if known is None else known
+        self.multi_label = has_sigmoids(self.classification_loss, multi_label)
         self.class_reduction = class_reduction
         self._set("penalty_weight", penalty_weight)
         self._set("logit_target", logit_target)

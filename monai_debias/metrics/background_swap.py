@@ -17,7 +17,7 @@ from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
-from monai_debias.transforms.background import backmix
+from monai_debias.transforms.background import backmix_rows
 
 __all__ = ["BackgroundSwap", "background_swap_consistency"]
 
@@ -129,7 +129,7 @@ def background_swap_consistency(
             before = _logits(inner, image, normalize)
             for swap in range(n_swaps):
                 theirs = torch.from_numpy(donors[swap])[rows]
-                after = _logits(inner, _swapped(image, mask, images[theirs], masks[theirs]), normalize)
+                after = _logits(inner, backmix_rows(image, mask, images[theirs], masks[theirs]), normalize)
                 decisions, changes = _compared(before, after, task, thresholds)
                 same += int(decisions.sum())
                 change += float(changes.double().sum())
@@ -174,14 +174,6 @@ def _tensor(batch: Mapping[str, Any], key: str) -> torch.Tensor:
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"expected a batch (B, C, spatial...) as {key!r}, got {type(value).__name__}.")
     return value.detach()
-
-
-def _swapped(
-    image: torch.Tensor, mask: torch.Tensor, donor_image: torch.Tensor, donor_mask: torch.Tensor
-) -> torch.Tensor:
-    """BackMix of a whole batch at once: it works element by element, so that samples can pass as channels."""
-    flat = (part.flatten(0, 1) for part in (image, mask, donor_image, donor_mask))
-    return torch.as_tensor(backmix(*flat)).reshape(image.shape)
 
 
 def _logits(

@@ -11,13 +11,20 @@ from monai_debias.parameters import expects
 
 __all__ = ["method_name"]
 
+_HAVE_MASKS = ("backmix", "wbackmix", "isnet", "background_consistency")
 _NEEDS = {
     "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
-    "few_masks": (("backmix", "wbackmix", "isnet"), "it removes masks from a method that uses them"),
+    "few_masks": (_HAVE_MASKS, "it removes masks from a method that uses them"),
 }
 _CONFLICTS = {
-    ("isnet_lds", other): "the rows of a layer after a mixed state are mixtures, and the masks of the images are not"
-    for other in ("manifold_mixup", "flow_mixup")
+    **dict.fromkeys(
+        (("isnet_lds", "manifold_mixup"), ("isnet_lds", "flow_mixup")),
+        "the rows of a layer after a mixed state are mixtures, and the masks of the images are not",
+    ),
+    **dict.fromkeys(
+        [("background_consistency", mixup) for mixup in ("mixup", "manifold_mixup", "flow_mixup")],
+        "the prediction of a mixture is not that of the image whose background is swapped",
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from monai_debias.masks import as_binary_mask
 from monai_debias.parameters import expects
 from monai_debias.pixels import as_pixels, cast_like, like, mean_of_finite, refuse_other_scale
 
-__all__ = ["backmix", "replace_background"]
+__all__ = ["backmix", "backmix_rows", "replace_background"]
 
 
 @expects(image=ARRAY, mask=ARRAY, background=ARRAY | Number())
@@ -103,6 +103,34 @@ def backmix(
     _paste(canvas, canvas.new_zeros(()), beyond)
     _paste(canvas, pixels, region)
     return like(canvas, image)
+
+
+def backmix_rows(
+    images: torch.Tensor, masks: torch.Tensor, donor_images: torch.Tensor, donor_masks: torch.Tensor
+) -> torch.Tensor:
+    """:func:`backmix` of all rows of a batch at once; it works element by element, so that rows can pass as channels.
+
+    Args:
+        images: shape (B, C, spatial...), in which 0 is black.
+        masks: their masks, (B, 1, spatial...) or (B, C, spatial...), boolean.
+        donor_images: the images that give the backgrounds, of the shape of ``images``.
+        donor_masks: the masks of these, shaped like ``masks``.
+
+    Returns:
+        A new tensor of the shape and dtype of ``images``.
+
+    Raises:
+        ValueError: as :func:`backmix` does.
+
+    Example:
+        >>> images, masks = torch.tensor([[[5.0, 6.0]], [[7.0, 8.0]]]), torch.tensor([[[True, False]]] * 2)
+        >>> backmix_rows(images, masks, images.flip(0), masks.flip(0))
+        tensor([[[5., 8.]],
+        <BLANKLINE>
+                [[7., 6.]]])
+    """
+    flat = [images, masks.expand(images.shape), donor_images, donor_masks.expand(images.shape)]
+    return torch.as_tensor(backmix(*(part.flatten(0, 1) for part in flat))).reshape(images.shape)
 
 
 def _paste(canvas: torch.Tensor, values: torch.Tensor, region: torch.Tensor) -> None:

@@ -16,6 +16,7 @@ from tests.bundles.guest_bundles import SMALL, Training, make_guest
 # what each method shows of itself, and options
 METHODS: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {
     ("backmix",): ("train_accuracy", {}),
+    ("background_consistency",): ("consistency_loss", {}),
     ("wbackmix",): ("train_accuracy", {"requested_mask_fraction": 0.5}),
     ("isnet",): ("background_loss", {}),
     ("isnet", "isnet_lds"): ("background_loss", {}),
@@ -65,7 +66,9 @@ def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endosco
     SEResNet50(spatial_dims=2, in_channels=3, num_classes=3, layers=[1, 1, 1, 1]).load_state_dict(weights)
 
 
-@pytest.mark.parametrize("names", [("backmix", "isnet", "select_by_swap"), ("flow_mixup",)], ids="-".join)
+@pytest.mark.parametrize(
+    "names", [("backmix", "isnet", "select_by_swap"), ("background_consistency",), ("flow_mixup",)], ids="-".join
+)
 def test_volumes_of_several_findings_with_names_of_their_own(names, volumes):
     """One list of transforms in a data set in the loader, ``net``, ``train#loss``, masks by another key."""
     training = Training(volumes, names, mask_source="body")

@@ -13,8 +13,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.attached import attach
-from monai_debias.inferers import ISNetInferer
-from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss
+from monai_debias.inferers import BackgroundSwapInferer, ISNetInferer
+from monai_debias.losses import (
+    BackgroundConsistencyLoss,
+    ISNetLRPLoss,
+    MixupLoss,
+    SampleWeightedLoss,
+    SpectralDecouplingLoss,
+)
 
 NAN = float("nan")
 ALL, NONE, ONE = [True] * 4, [False] * 4, [False, True, False, False]
@@ -32,6 +38,7 @@ class Case(NamedTuple):
     steps: int = 1
     interval: int = 1
     weighted: bool = False
+    swapped: list[list[int]] | None = None  # the rows of each process that have another background
 
 
 CASES = {
@@ -59,6 +66,8 @@ CASES = {
     ),
     "no label at all": Case(lambda: SpectralDecouplingLoss(logit_target=GAMMAS, ignore_value=-1), [[-1] * 4] * 2),
     "weights": Case(lambda: SampleWeightedLoss(ignore_value=-1), SOME, weighted=True),
+    "backgrounds": Case(BackgroundConsistencyLoss, INDEX, swapped=[[0, 1, 3], [1, 2]]),
+    "backgrounds of one process": Case(lambda: BackgroundConsistencyLoss(ignore_value=-1), SOME, swapped=[[], [0, 3]]),
     "groups": Case(lambda: MixupLoss(["a", "b"], None, [1, 3], ignore_value=-1), [[0, 1, 2, -1], [-1, -1, 1, 1]]),
 }
 
@@ -75,6 +84,9 @@ def part(case: Case, rank: int, step: int) -> dict[str, Any]:
     label = torch.tensor(case.labels[rank])
     batch = {"image": torch.rand(4, 1, 9, 9, generator=generator).double(), "label": label}
     batch["weight"] = torch.rand(4, generator=generator).double()
+    if case.swapped is not None:
+        batch["swap"] = torch.zeros(4, dtype=torch.bool).index_fill(0, torch.tensor(case.swapped[rank]).long(), True)
+        batch["swap_image"] = torch.rand(4, 1, 9, 9, generator=generator).double()
     if case.has_mask is not None:
         flag = torch.tensor(case.has_mask[rank])
         batch |= {"mask": (torch.rand(4, 1, 9, 9, generator=generator) > 0.6) & flag[:, None, None, None]}
@@ -85,6 +97,10 @@ def part(case: Case, rank: int, step: int) -> dict[str, Any]:
 def backward(case: Case, network: nn.Module, loss: nn.Module, inferer: ISNetInferer, batch: dict[str, Any]) -> None:
     if case.has_mask is not None:
         pred = inferer(batch["image"], network, rows=batch["has_mask"].nonzero().flatten())
+    elif case.swapped is not None:
+        rows = batch["swap"].nonzero().flatten()
+        image = attach(batch["image"], swapped={"rows": rows, "images": batch["swap_image"][rows]})
+        pred = BackgroundSwapInferer()(image, network)
     else:
         pred = network(batch["image"])
     loss(pred, with_parts(case, batch)).backward()

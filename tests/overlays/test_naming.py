@@ -16,11 +16,15 @@ def test_what_a_training_is_called():
         ({"isnet_lds": True}, "isnet_lds needs isnet as well, since it adds hidden layers"),
         (
             {"few_masks": True, "mixup": True},
-            r"few_masks needs backmix or wbackmix or isnet .* few_masks, mixup",
+            r"few_masks needs backmix or wbackmix or isnet or background_consistency .* few_masks, mixup",
         ),
         (
             {"isnet": True, "isnet_lds": True, "flow_mixup": True},
             "isnet_lds and flow_mixup cannot be combined: the rows",
+        ),
+        (
+            {"mixup": True, "background_consistency": True},
+            "background_consistency and mixup cannot be combined: the prediction of a mixture",
         ),
     ):
         with pytest.raises(ValueError, match=message):

@@ -19,7 +19,8 @@ from monai_debias.overlays import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "monai_debias" / "overlays"
 BUNDLES = sorted((ROOT / "bundles").iterdir())
-MIXUPS = {"mixup", "manifold_mixup", "flow_mixup"}  # one of which a training can have
+# one of which a training can have
+RIVALS = {"mixup", "manifold_mixup", "flow_mixup", "background_consistency"}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def test_an_overlay_speaks_of_sockets_and_its_own_entries_only(name):
 def test_overlays_that_share_an_entry_have_the_same_there():
     """So that their order does not matter."""
     for one, other in itertools.combinations(NAMES, 2):
-        if not {one, other} <= MIXUPS:
+        if not {one, other} <= RIVALS:
             a, b = read(one), read(other)
             assert {key: a[key] for key in a.keys() & b.keys() if not key.startswith("+")} == {
                 key: b[key] for key in a.keys() & b.keys() if not key.startswith("+")

@@ -45,6 +45,9 @@ TRIPLES = [
     ("backmix", "isnet", "isnet_lds"),
     ("isnet", "manifold_mixup", "spectral_decoupling"),
     ("isnet", "flow_mixup", "select_by_swap"),
+    ("background_consistency", "wbackmix", "isnet"),
+    ("background_consistency", "isnet", "spectral_decoupling"),
+    ("background_consistency", "few_masks", "select_by_swap"),
 ]
 SETTINGS = {
     "find_sectors": False,
@@ -137,6 +140,23 @@ def backmix(t: Training) -> None:
     assert all(has for other, has in zip(t.backgrounds(), t.donors_have_masks(), strict=True) if other)
 
 
+def background_consistency(t: Training) -> None:
+    assert t.metrics["consistency_loss"] > 0
+    flags = torch.cat([batch["has_swap_mask"] for batch in t.batches])
+    assert flags.tolist() == t.donors_have_masks()
+    swapped = attached(t.preds[-1], "swapped")
+    rows = t.batches[-1]["has_swap_mask"].nonzero().flatten()
+    assert torch.equal(swapped["rows"], rows)
+    assert len(swapped["logits"]) == len(rows) >= 2
+    copies, images = (torch.as_tensor(t.batches[-1][key]) for key in ("swap_image", "image"))
+    assert torch.equal(copies[:, :, 4:12, 4:12], images[:, :, 4:12, 4:12])
+    assert torch.equal(copies[:, 0, 0, 0], copies[:, 0, 8, 8])  # of no other background, whatever BackMix does
+    inside = next(part for part in t.loss.modules() if "consistency" in getattr(part, "terms", {}))
+    before = t.loss(t.preds[-1], t.labels[-1]).mean().item()
+    inside.consistency_weight = 50.0
+    assert t.loss(t.preds[-1], t.labels[-1]).mean().item() > before
+
+
 def few_masks(t: Training) -> None:
     assert sum(t.donors_have_masks()) == 4
 
@@ -211,10 +231,12 @@ def refused(names: Sequence[str]) -> str | None:
     mixing = [name for name in names if name in MIXUPS]
     if "isnet_lds" in names and "isnet" not in names:
         return "isnet_lds needs isnet as well"
-    if "few_masks" in names and not {"backmix", "wbackmix", "isnet"} & set(names):
-        return "few_masks needs backmix or wbackmix or isnet as well"
+    if "few_masks" in names and not {"backmix", "wbackmix", "isnet", "background_consistency"} & set(names):
+        return "few_masks needs backmix or wbackmix or isnet or background_consistency as well"
     if "isnet_lds" in names and {"manifold_mixup", "flow_mixup"} & set(names):
         return rf"isnet_lds and {mixing[0]} cannot be combined: the rows of a layer after a mixed state are mixtures"
+    if "background_consistency" in names and mixing:
+        return f"background_consistency and {mixing[0]} cannot be combined: the prediction of a mixture"
     if len(mixing) > 1:
         return f"{mixing[0]} and {mixing[1]} cannot be combined: each "
     return None

@@ -90,6 +90,7 @@ def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> Non
     drop = [] if any(MASK in step.keys for step in chain.steps) else [{"_target_": "DeleteItemsd", "keys": MASK}]
     no_mask = parts.keep("without_masks", drop)
     parts["train#mask_transforms"] = {}
+    parts["train#copy_transforms"] = {}
     parts["background_transforms"] = {}
     parts["train#batch_transforms"] = {}
     parts["train#batch_keys"] = ["image", "label"]
@@ -125,8 +126,11 @@ def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:
     """The data set that a batch is taken from."""
     move, finish = _kept(parts, "move", chain.move), _kept(parts, "finish", chain.finish)
     select = parts.keep("select", [{"_target_": "SelectItemsd", "keys": "@train#batch_keys"}])
-    background, last = "list(@background_transforms.values())", "list(@train#batch_transforms.values())"
-    transform = _compose(f"{move} + {background} + {finish} + {last} + {select}")
+    copies, background, last = (
+        f"list(@{socket}.values())"
+        for socket in ("train#copy_transforms", "background_transforms", "train#batch_transforms")
+    )
+    transform = _compose(f"{move} + {copies} + {background} + {finish} + {last} + {select}")
     return {"_target_": "Dataset", "data": "@donors", "transform": transform}
 
 

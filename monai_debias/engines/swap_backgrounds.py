@@ -1,0 +1,110 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The images of a batch on the backgrounds of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from monai_debias.constraints import FUNCTION, KEY, NONE
+from monai_debias.masks import as_region, mask_flags
+from monai_debias.origin import file_names
+from monai_debias.parameters import expects
+from monai_debias.transforms.background import backmix_rows
+
+__all__ = ["SwapBackgrounds"]
+
+
+class SwapBackgrounds:
+    """Give each image of a batch that has a mask the background of the next one that has a mask.
+
+    The images are those of :func:`monai_debias.transforms.backmix`: the region of interest stays, the background is the
+    other image's, and where that has its own region of interest, the result is 0. So nothing of another's region of
+    interest is in it. The first has the background of the last. A batch with less than two masks has no pairs.
+    Nothing is drawn: which images meet is up to the order of the batch, so shuffle the training data.
+
+    BackMix needs images in which 0 is black. A batch has copies of image and mask as they are before a z-score, made
+    after all that moves pixels:
+
+        CopyItemsd(["image", "mask"], names=["swap_image", "swap_mask"], allow_missing_keys=True),
+        FillMaskd("swap_mask", "swap_image", "has_swap_mask"),  # where only some images have a mask
+
+    Args:
+        normalize: what stands between these images and the network, e.g.
+            ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (R, C, spatial...).
+        image_key: key of the images, (B, C, spatial...), in which 0 is black.
+        mask_key: key of the masks, (B, 1, spatial...), 1 = region of interest.
+        flag_key: key of the bool flags, (B,), which tell whether there is a mask; without it every image has one.
+
+    Raises:
+        KeyError: when a batch lacks images or masks.
+        TypeError: when the flags are not bool.
+        ValueError: when the flags are not of shape (B,); when masks do not fit the images, have values other than 0 and
+            1, or are 0 everywhere; when images are NaN or infinite.
+
+    Reference:
+        The images: Bransby et al., BackMix, MICCAI 2024.
+
+    Example:
+        >>> images, masks = torch.tensor([[[5.0, 6.0]], [[7.0, 8.0]], [[1.0, 2.0]]]), torch.tensor([[[1, 0]]] * 3)
+        >>> batch = {"swap_image": images, "swap_mask": masks, "has_swap_mask": torch.tensor([True, False, True])}
+        >>> swapped = SwapBackgrounds()(batch)
+        >>> swapped["rows"], swapped["images"].squeeze()
+        (tensor([0, 2]), tensor([[5., 2.],
+                [1., 6.]]))
+    """
+
+    @expects(normalize=NONE | FUNCTION, image_key=KEY, mask_key=KEY, flag_key=KEY)
+    def __init__(
+        self,
+        normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        image_key: str = "swap_image",
+        mask_key: str = "swap_mask",
+        flag_key: str = "has_swap_mask",
+    ) -> None:
+        self.normalize = normalize
+        self.image_key = image_key
+        self.mask_key = mask_key
+        self.flag_key = flag_key
+
+    def __call__(self, data: Mapping[str, Any], **move: Any) -> dict[str, torch.Tensor]:
+        """Swap the backgrounds of a batch.
+
+        Args:
+            data: the batch.
+            move: arguments of ``torch.Tensor.to``, such as the device on which to work.
+
+        Returns:
+            ``{"rows": ..., "images": ...}``: indices (R,) of the images that have another background, int64, and these
+            images, (R, C, spatial...).
+        """
+        missing = [key for key in (self.image_key, self.mask_key) if key not in data]
+        if missing:
+            raise KeyError(
+                f"the batch has no {missing} to swap backgrounds with, it has {sorted(map(str, data))}: copy image and "
+                "mask to these keys before the z-score, with CopyItemsd, and keep them in the batch."
+            )
+        flags = mask_flags(data, self.flag_key, len(data[self.image_key]))
+        files = file_names(data[self.mask_key])
+        images, masks = (_plain(data[key].to(**move)) for key in (self.image_key, self.mask_key))
+        if masks.shape[:1] != images.shape[:1] or masks.shape[2:] != images.shape[2:]:
+            raise ValueError(
+                f"masks {self.mask_key!r} are {tuple(masks.shape)} for images {tuple(images.shape)}: copy both after "
+                "all transforms that move pixels."
+            )
+        rows = flags.nonzero().flatten() if int(flags.sum()) > 1 else torch.empty(0, dtype=torch.int64)
+        files = [files[row] for row in rows.tolist() if row < len(files)]
+        rows = rows.to(images.device)
+        if not len(rows):
+            return {"rows": rows, "images": images[:0]}
+        images, regions = images[rows], as_region(masks[rows], self.mask_key, files, channels=images.shape[1])
+        swapped = backmix_rows(images, regions, images.roll(1, 0), regions.roll(1, 0))
+        return {"rows": rows, "images": swapped if self.normalize is None else _plain(self.normalize(swapped))}
+
+
+def _plain(images: Any) -> torch.Tensor:
+    """Without meta data, which would follow every operation."""
+    return images.as_subclass(torch.Tensor)

@@ -1,0 +1,74 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The example of docs/background_consistency.md, run as it stands there, and its table."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from monai import transforms
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedTrainer
+from monai.networks.nets import ResNet
+
+from monai_debias import engines, handlers, inferers, losses
+from tests.docs.guides import NETWORK, block, make_batch, read_guide
+
+GUIDE = read_guide("background_consistency")
+
+
+def samples() -> list[dict[str, Any]]:
+    batch = make_batch()
+    return [dict(zip(batch, sample, strict=True)) for sample in zip(*batch.values(), strict=True)]
+
+
+def names() -> dict[str, Any]:
+    found: dict[str, Any] = {name: getattr(transforms, name) for name in transforms.__dict__}
+    for module in (engines, handlers, inferers, losses):
+        found |= {name: getattr(module, name) for name in module.__all__}
+    return found | {
+        "torch": torch,
+        "SupervisedTrainer": SupervisedTrainer,
+        "DataLoader": DataLoader,
+        "Dataset": Dataset,
+    }
+
+
+def test_the_python_example_trains():
+    parts = {**names(), "device": "cpu", "epochs": 2, "samples": samples(), "network": ResNet(**NETWORK)}
+    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
+    trainer, terms = parts["trainer"], parts["loss"].terms
+    assert trainer.state.metrics.keys() == {"classification_loss", "consistency_loss"}
+    assert trainer.state.metrics["consistency_loss"] > 0
+    assert trainer.state.output[0]["loss"] == pytest.approx((terms["classification"] + 5 * terms["consistency"]).item())
+    assert trainer.state.output[0]["pred"].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "error", "message"),
+    [
+        ("    inferer=BackgroundSwapInferer(),\n", "", RuntimeError, "lacks .* BackgroundSwapInferer"),
+        ("=loss,", "=torch.nn.CrossEntropyLoss(),", RuntimeError, "lacks BackgroundConsistencyLoss"),
+        (', "swap_image", "swap_mask"]),', "]),", KeyError, "'swap_image', 'swap_mask'"),
+    ],
+)
+def test_what_is_forgotten_is_an_error(line, instead, error, message):
+    before, after = block(GUIDE, "python").split(line)
+    parts = {**names(), "device": "cpu", "epochs": 1, "samples": samples(), "network": ResNet(**NETWORK)}
+    with pytest.raises(error, match=message):
+        exec(before + instead + after, parts)  # noqa: S102  (our own document)
+
+
+def test_the_table_names_the_options_and_their_defaults():
+    section = GUIDE.split("## Options")[1].split("##")[0]
+    rows = [[cell.strip(" |`") for cell in line.split(" |")] for line in section.splitlines() if line.startswith("|")]
+    owners = [losses.BackgroundConsistencyLoss, engines.SwapBackgrounds]
+    parameters = {name: p for owner in owners for name, p in inspect.signature(owner).parameters.items()}
+    parameters.pop("reduction")
+    assert [row[1] for row in rows[2:]] == list(parameters)
+    for _, option, default, *_ in rows[2:]:
+        value = parameters[option].default
+        assert default == str(value) or (value is None and default in ("none", "cross-entropy"))

@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.exchange import with_exchange
 from benchmarks.parts import (
     Step,
+    with_background_consistency,
     with_backmix,
     with_few_masks,
     with_flow_mixup,
@@ -59,6 +60,9 @@ METHODS = {
         "paper: λ 1",
         (with_few_masks(0.05), with_backmix(), with_weights()),
         ("wbackmix",),
+    ),
+    "background_consistency": Method(
+        "background consistency", "λ 5", (with_background_consistency(),), ("background_consistency",)
     ),
     "isnet": Method("ISNet, selective", "P 0.5, d 0.9, E 0.1", (with_isnet(),), ("isnet",)),
     "spectral_decoupling": Method(
@@ -140,6 +144,24 @@ METHODS = {
         (with_isnet(blend=True, ramp=0.5), with_exchange()),
     ),
     "exchange": Method("exchange of backgrounds", "weight 5", (with_exchange(),)),
+    "background_consistency_few_masks": Method(
+        "background consistency, 5 % masks",
+        "λ 5",
+        (with_few_masks(0.05), with_background_consistency()),
+        ("background_consistency", "few_masks"),
+    ),
+    "backmix_background_consistency": Method(
+        "BackMix and background consistency",
+        "as each alone",
+        (with_backmix(), with_background_consistency()),
+        ("backmix", "background_consistency"),
+    ),
+    "isnet_background_consistency": Method(
+        "ISNet and background consistency",
+        "as each alone",
+        (with_isnet(), with_background_consistency()),
+        ("isnet", "background_consistency"),
+    ),
     "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
     "tea": Method("TEA, a teacher's heatmaps", "the authors', with our budget", (with_explanations_alone,)),
     "jtt": Method("JTT", "first training 1 epoch, λ 20", (with_second_training(),)),

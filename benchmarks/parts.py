@@ -20,14 +20,21 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer, SimpleInferer
-from monai.transforms import Compose, MaskIntensityd, SelectItemsd
+from monai.transforms import Compose, CopyItemsd, MaskIntensityd, SelectItemsd
 from torch import nn
 
 from monai_debias.data import keep_mask_fraction, mask_fraction
-from monai_debias.engines import PrepareBatchAttached
+from monai_debias.engines import PrepareBatchAttached, SwapBackgrounds
 from monai_debias.handlers import FiniteLoss, GradientClipping, RelevanceWeightSchedule
-from monai_debias.inferers import FlowMixupInferer, ISNetInferer
-from monai_debias.losses import ISNetLRPLoss, MixupLoss, SampleWeightedLoss, SpectralDecouplingLoss, nested_loss
+from monai_debias.inferers import BackgroundSwapInferer, FlowMixupInferer, ISNetInferer
+from monai_debias.losses import (
+    BackgroundConsistencyLoss,
+    ISNetLRPLoss,
+    MixupLoss,
+    SampleWeightedLoss,
+    SpectralDecouplingLoss,
+    nested_loss,
+)
 from monai_debias.transforms import BackMixWeightd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
 
 
@@ -47,6 +54,7 @@ class Parts:
         transforms: what is done to a sample, in this order.
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
+        swap: what exchanges the backgrounds of a batch.
         inferer: what runs the network.
         handlers: of the trainer.
         masked: whether the network sees images whose background is 0, in tests, too.
@@ -65,6 +73,7 @@ class Parts:
     transforms: tuple[Callable, ...] = ()
     keys: tuple[str, ...] = ("image", "label")
     mixup: MixBatchd | None = None
+    swap: SwapBackgrounds | None = None
     inferer: Inferer = field(default_factory=SimpleInferer)
     handlers: tuple[Any, ...] = ()
     masked: bool = False
@@ -84,12 +93,13 @@ class Parts:
 
     def trainer_arguments(self) -> dict[str, Any]:
         """What a trainer of MONAI is made of, but for data, optimizer and handlers."""
+        inferer = self.inferer if self.mixup is None else FlowMixupInferer(self.inferer)
         return {
             "device": torch.device("cpu"),
             "network": self.part or self.network,
             "loss_function": self.loss(),
-            "prepare_batch": PrepareBatchAttached(self.mixup),
-            "inferer": self.inferer if self.mixup is None else FlowMixupInferer(self.inferer),
+            "prepare_batch": PrepareBatchAttached(self.mixup, swap=self.swap),
+            "inferer": inferer if self.swap is None else BackgroundSwapInferer(inferer),
             "decollate": False,
         }
 
@@ -212,6 +222,23 @@ def with_isnet(
             handlers=(*parts.handlers, *rising, GradientClipping(parts.network, 100.0)),
         )
         return _with_loss(parts, isnet=partial(ISNetLRPLoss, relevance_weight=relevance_weight, **settings))
+
+    return step
+
+
+def with_background_consistency(weight: float = 5.0) -> Step:
+    """A penalty on what another image's background changes in a prediction; the images here need no z-score."""
+
+    def step(parts: Parts) -> Parts:
+        keys = ("swap_image", "swap_mask", "has_swap_mask")
+        copies = (
+            CopyItemsd(["image", "mask"], names=keys[:2], allow_missing_keys=True),
+            FillMaskd(*keys[1::-1], keys[2]),
+        )
+        parts = replace(
+            parts, transforms=(*copies, *parts.transforms), keys=(*parts.keys, *keys), swap=SwapBackgrounds()
+        )
+        return _with_loss(parts, consistency=partial(BackgroundConsistencyLoss, consistency_weight=weight))
 
     return step
 

@@ -111,3 +111,12 @@ def check(
 
 def _gradient(parameter: nn.Parameter) -> torch.Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels)
+    norm.weight.data.uniform_(0.5, 2)
+    norm.bias.data.normal_()
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.3, 3)
+    return norm

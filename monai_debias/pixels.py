@@ -18,7 +18,7 @@ FULL_SCALE = 128  # an image of 8 bits that is not scaled to [0, 1] has such a v
 
 
 def native(value: Any) -> Any:
-    """An array as torch takes it, in the byte order of this machine and forwards; anything else as it is."""
+    """An array in native byte order and without negative strides, as torch needs it; anything else unchanged."""
     # numpy.ascontiguousarray leaves a negative stride of a dimension of length 1
     if isinstance(value, np.ndarray) and (not value.dtype.isnative or min(value.strides, default=0) < 0):
         return value.astype(value.dtype.newbyteorder("="), order="C")
@@ -83,7 +83,7 @@ def cast_like(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Ten
 
 
 def refuse_other_scale(image: torch.Tensor, donor: torch.Tensor, means: tuple[float, float]) -> None:
-    """Refuse a donor on another scale than the image, if that is certain: 0 to 255 beside 0 to 1.
+    """Refuse a donor on another scale than the image, if that is certain: 0 to 255 and 0 to 1.
 
     It is certain if one of the two has fractions, all of them in [0, 1], and the other one, without negative values,
     goes up to 128 or more, or is an image of integers. A z-score has negative values; a black image has no fractions.

@@ -140,7 +140,7 @@ class _Softmax(Task):
         index = convert_to_tensor(labels, track_meta=False)
         if index.ndim == 1 and index.is_floating_point():  # so that a class can be NaN
             missing = is_missing(index, ignored)
-            refuse_labels((index != index.round()) & ~missing, index, "is no class index")
+            refuse_labels((index != index.round()) & ~missing, index, "is not a class index")
             index = torch.where(missing, -1, index).long()
             ignored = (-1.0,) if bool(missing.any()) else ()
         rows = label_rows(index, n_outputs, ignored)

@@ -150,7 +150,7 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
         yield Defect("datalist", "", None, "", 'the file has no labels, expected an object like {"0": "benign"}')
     lacking = {"training", "validation"} - sections.keys()
     if len(lacking) == 1:
-        yield Defect("datalist", "", None, "", f"there is no section {lacking.pop()!r}, and a training takes both")
+        yield Defect("datalist", "", None, "", f"there is no section {lacking.pop()!r}, and a training needs both")
     for section, entries in sections.items():
         for number, problem in section_problems(entries, labels, f"section {section!r}"):
             yield Defect("datalist", section, number, "", problem)

@@ -118,7 +118,7 @@ def _section(folder: Path) -> str | None:
 
 
 def _subfolders(directory: Path, ignored: Collection[Path]) -> tuple[list[Path], list[LeftOut]]:
-    """Return the folders for classes or splits, and what lies beside them."""
+    """Return the folders for classes or splits, and the files next to them."""
     entries = [path for path in sorted(directory.iterdir()) if path not in ignored]
     folders = [path for path in entries if path.is_dir() and not path.name.startswith(".")]
     outside = sorted(set(entries) - set(folders))

@@ -109,7 +109,7 @@ def refuse_existing(directory: Path, overwrite: bool) -> Path:
 
 
 def _relative(path: Any, directory: Path) -> str:
-    """Return the path relative to the directory, with forward slashes; also for files beside the directory."""
+    """Return the path relative to the directory, with forward slashes; also for files outside of it."""
     if not os.path.isabs(path):
         return Path(path).as_posix()
     return Path(os.path.relpath(path, directory)).as_posix()

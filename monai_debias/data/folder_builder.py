@@ -55,16 +55,16 @@ def build_folder_datalist(
     Layout: ``dataset_dir/CLASS/…/file``, split by patient; or ``dataset_dir/SPLIT/CLASS/…/file`` with SPLIT
     ``training``, ``validation`` and ``test`` (or ``train``, ``val``; more test sets as ``test_…``), which is kept.
     Each file is opened and decoded. Whatever is not an image or cannot be read is left out of the datalist; the log
-    says how many files these are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
+    says how many files these are, and ``left_out.csv``, next to the datalist, lists them with the reasons.
 
     **Masks.** In the folder ``masks``, which may be one in ``dataset_dir``, a mask has the path of its image, apart
     from the suffix: ``masks/CLASS/p01.png`` is that of ``dataset_dir/CLASS/p01.dcm``. An image may have none; the log
     counts and names these. A mask without an image goes into ``left_out.csv``.
     :func:`~monai_debias.data.check.check_datalist` checks whether the masks fit their images.
 
-    **Patients.** Without ``patient_regex``, every file must be DICOM with a Patient ID, of which the first 12
-    hexadecimal digits of the SHA-256 go into the datalist. That hides the ID from a casual reader, no more: anyone with
-    a list of candidates can find the one that fits. The paths in the datalist reveal whatever your file names reveal.
+    **Patients.** Without ``patient_regex``, every file must be DICOM with a Patient ID; the first 12 hexadecimal digits
+    of its SHA-256 are written to the datalist. That hides the ID from a casual reader, no more: anyone with a list of
+    candidates can find the one that fits. The paths in the datalist reveal whatever your file names reveal.
 
     Args:
         dataset_dir: the directory; ``datalist.json`` is written there.

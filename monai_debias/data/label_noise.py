@@ -38,7 +38,7 @@ def corrupt_labels(
     clean_key: str = "clean_label",
     flag_key: str = "label_corrupted",
 ) -> list[dict[str, Any]]:
-    """Corrupt the labels of a datalist, and keep the clean label beside the corrupted one.
+    """Corrupt the labels of a datalist, and keep the clean label under another key.
 
     Only for training items: validation and test sections keep their labels, otherwise errors would be measured against
     wrong labels. The modes:

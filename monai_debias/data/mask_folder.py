@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of masks beside a data set: which mask belongs to which image, by their names."""
+"""A folder of masks for a data set: which mask belongs to which image, by their names."""
 
 from __future__ import annotations
 

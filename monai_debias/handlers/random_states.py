@@ -18,7 +18,7 @@ from monai.transforms import Randomizable
 
 __all__ = ["RandomStates", "random_transforms"]
 
-# parts of a MONAI trainer that may draw, beside its data loader
+# parts of a MONAI trainer that may draw random numbers, besides its data loader
 _PARTS = ("prepare_batch", "inferer", "loss_function")
 
 

@@ -98,7 +98,7 @@ class RelevanceCutTuning:
         if self.tuned:
             return
         inferer = getattr(engine, "inferer", None)
-        if self.inferer not in (inferer, getattr(inferer, "inferer", None)):  # which Flow-Mixup's goes around
+        if self.inferer not in (inferer, getattr(inferer, "inferer", None)):  # a FlowMixupInferer wraps it
             raise ValueError(
                 "the inferer of RelevanceCutTuning is not that of the trainer it is attached to: give both the same "
                 "ISNetInferer."

@@ -81,7 +81,7 @@ def backmix(
     Raises:
         ValueError: for a mask that is not binary, zero everywhere or of another shape than its image; for a donor of
             another shape than ``image``, with values that the dtype of ``image`` cannot hold, or certainly on another
-            scale, as 0 to 255 is beside 0 to 1; for NaN or infinite values.
+            scale, such as 0 to 255 and 0 to 1; for NaN or infinite values.
 
     Reference:
         Bransby et al., MICCAI 2024, section 2 (BackMix).

@@ -300,7 +300,7 @@ def test_intervals_are_reproducible_from_the_seed():
         ("softmax", [0, 1], [[0.5, np.nan], [0.5, 0.5]], "1 of 2 samples have probabilities that are NaN"),
         ("softmax", [0, 1], [[2.0, -1.0], [0.5, 0.5]], "give probabilities and not logits"),
         ("softmax", [0, 2], [[0.5, 0.5], [0.5, 0.5]], "the label 2 of sample 1 .* is none of the 2 classes"),
-        ("softmax", [0.5, 1], [[0.5, 0.5], [0.5, 0.5]], "the label 0.5 of sample 0 .* is no class index"),
+        ("softmax", [0.5, 1], [[0.5, 0.5], [0.5, 0.5]], "the label 0.5 of sample 0 .* is not a class index"),
         ("softmax", [[1, 1], [0, 1]], [[0.5, 0.5], [0.5, 0.5]], "2 of sample 0 .* is the sum of its classes"),
         ("softmax", [0, 1], [0.5, 0.5], "2 class_names or more"),
         ("binary", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "'binary' has the outputs .* there are 2 probabilities"),

@@ -159,7 +159,7 @@ class UltrasoundSectorMask(Transform):
         sector = find_sector_in_still(frames[..., 0])
         if sector is None:
             raise ValueError(
-                "no ultrasound sector found: nothing moves, and no area beside text and lines looks like tissue; "
+                "no ultrasound sector found: nothing moves, and no area apart from text and lines looks like tissue; "
                 "give a mask for this image, or leave it out."
             )
         return sector, "still"

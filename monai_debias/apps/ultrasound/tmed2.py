@@ -64,7 +64,7 @@ def build_tmed2_datalist(
     is by application: https://tmed.cs.tufts.edu.
 
     Each still is read. What is not a still or cannot be read is left out of the datalist; the log says how many files
-    that are, and ``left_out.csv``, beside the datalist, lists them with the reasons.
+    that are, and ``left_out.csv``, next to the datalist, lists them with the reasons.
 
     **Patients.** What NNNN stands for is not stated publicly. Without ``patients`` it is taken as the patient, which is
     doubtful: 576 patients cannot have 17,270 images if each has one image of a name. If NNNN is a running number, then

@@ -123,7 +123,7 @@ def _shift(before: Array, after: Array) -> int | None:
 
 
 def _across_gaps(fits: Sequence[Fit], fit: Callable[[Evidence], Fan]) -> list[Fit] | None:
-    """One fit to all areas of any size, first, and what is no part of it; None if they are not one sector."""
+    """One fit to all areas of any size, then the areas that do not belong to it; None if they are not one sector."""
     if len(fits) == 1:
         return None
     if (every := bridge(fits, fit)) is not None:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is beside a fan and may be a part of the sector: black room for a near field or a lost side, faint tissue."""
+"""What may belong to the sector next to a fan: black room for a near field or a lost side, or faint tissue."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 from tests import two_processes
+
+
+def pytest_collection_finish() -> None:
+    """Spare each garbage collection, and each fork of a data loader's worker, all that stays until the end anyway."""
+    gc.freeze()
+
 
 US_STILL = "1.2.840.10008.5.1.4.1.1.6.1"
 US_CLIP = "1.2.840.10008.5.1.4.1.1.3.1"

@@ -14,7 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import monai_debias
+from tests import processes
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "monai_debias"
@@ -68,13 +71,6 @@ ROOMS = (
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 
 
-def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh interpreter."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, check=False
-    )
-
-
 def imports(file: Path) -> list[str]:
     """Dotted names of the modules that a file imports anywhere; a relative import begins with a dot."""
     names = []
@@ -88,9 +84,9 @@ def imports(file: Path) -> list[str]:
     return names
 
 
-def test_core_dependencies_are_enough_and_the_import_costs_little_beyond_monai(tmp_path):
-    code = """
-import importlib, sys, monai
+WITHOUT_EXTRAS = f"""
+{REFUSE_EXTRAS}
+import importlib, runpy, sys, monai
 try:
     import fire
 except ModuleNotFoundError:
@@ -98,32 +94,40 @@ except ModuleNotFoundError:
 before = set(sys.modules)
 import monai_debias
 print(*set(sys.modules) - before)
-for name in sys.argv[1:]:
+for name in {SUB_PACKAGES}:
     for module in [module for module in sys.modules if module.startswith("monai_debias")]:
         del sys.modules[module]  # each must work without the others having been imported before
     importlib.import_module("monai_debias." + name)
 print(*set(sys.modules) & set(EXTRAS))
+sys.argv = ["monai_debias", "demo-data", "echo"]
+runpy.run_module("monai_debias", run_name="__main__")
 """
-    result = python(REFUSE_EXTRAS + code, *SUB_PACKAGES, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ["fire is refused", "monai_debias", ""]
 
 
-def test_the_command_line_says_which_extra_it_needs(tmp_path):
-    run = "sys.argv = ['monai_debias', 'demo-data', 'echo']\nimport runpy\n"
-    result = python(REFUSE_EXTRAS + run + "runpy.run_module('monai_debias', run_name='__main__')", cwd=tmp_path)
-    assert result.returncode != 0
-    assert "pip install 'monai-debias[demo]'" in result.stderr
-    assert "Traceback" not in result.stderr
+@pytest.fixture(scope="module", name="without_extras")
+def fixture_without_extras(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter that has the core dependencies only imports the package, and then gets a command."""
+    folder = tmp_path_factory.mktemp("without_extras")
+    command = [sys.executable, "-c", WITHOUT_EXTRAS]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_core_dependencies_are_enough_and_the_import_costs_little_beyond_monai(without_extras):
+    assert without_extras.stdout.splitlines() == ["fire is refused", "monai_debias", ""], without_extras.stderr
+
+
+def test_the_command_line_says_which_extra_it_needs(without_extras):
+    assert without_extras.returncode != 0
+    assert "pip install 'monai-debias[demo]'" in without_extras.stderr
+    assert "Traceback" not in without_extras.stderr
 
 
 def test_the_command_line_explains_its_arguments(tmp_path):
-    command = [sys.executable, "-m", "monai_debias", "demo-data", "echo", "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 0, result.stderr
-    text = result.stdout + result.stderr
-    assert all(word in text for word in ("OUT", "--bias", "--seed"))
-    assert not list(tmp_path.iterdir())
+    log, folder = tmp_path / "log.txt", tmp_path / "folder"
+    folder.mkdir()
+    assert processes.run(["monai_debias", "demo-data", "echo", "--help"], folder, log) == 0
+    assert all(word in log.read_text() for word in ("OUT", "--bias", "--seed"))
+    assert not list(folder.iterdir())
 
 
 def setup_cfg() -> configparser.ConfigParser:

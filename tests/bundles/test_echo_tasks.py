@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from monai_debias.data import load_datalist, save_datalist
 from monai_debias.demo import build_echo_cohort
-from tests.bundles.command_line import run_bundle
+from tests import processes
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
 SECTIONS = ("training", "validation", "test_same", "test_random")
@@ -61,9 +61,9 @@ def fixture_results(request, tmp_path_factory, cohort) -> tuple[str, Path]:
 
 
 def run(names: list[str], folder: Path, *options: object) -> None:
-    arguments = ["run", "--config_file", str([f"configs/{name}.json" for name in names]), *map(str, options)]
+    command = ["monai.bundle", "run", "--config_file", [f"configs/{name}.json" for name in names], *options]
     log = folder / "log.txt"
-    assert run_bundle(arguments, BUNDLE, log) == 0, log.read_text()[-6000:]
+    assert processes.run(command, BUNDLE, log) == 0, log.read_text()[-6000:]
 
 
 def test_training_has_the_logits_and_the_key_metric_of_the_task(results):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.networks.nets import SEResNet50
 
-from tests.bundles.command_line import run_bundle
+from tests import processes
 from tests.bundles.guest_bundles import SMALL, Training, make_guest
 
 # what each method shows of itself, and options
@@ -40,10 +40,10 @@ def fixture_volumes(tmp_path_factory) -> Path:
 
 
 def test_the_guest_itself_trains_by_the_command_line(endoscopy, tmp_path):
-    arguments = ["run", "--config_file", str(endoscopy / "configs" / "train.json")]
+    command = ["monai.bundle", "run", "--config_file", endoscopy / "configs" / "train.json"]
     for name, value in {**SMALL["endoscopy"], "dataset_dir": endoscopy / "data", "bundle_root": tmp_path}.items():
-        arguments += [f"--{name}", str(value)]
-    assert run_bundle(arguments, endoscopy, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+        command += [f"--{name}", value]
+    assert processes.run(command, endoscopy, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     assert (tmp_path / "models" / "model.pt").exists()
 
 

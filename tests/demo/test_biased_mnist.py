@@ -27,6 +27,11 @@ def tests():
     return {cue: load_biased_mnist("test", cue=cue) for cue in CUES}
 
 
+@pytest.fixture(scope="module")
+def deceiving_training():
+    return load_biased_mnist("training", cue="deceiving")
+
+
 @pytest.mark.parametrize("section", ["training", "validation", "test"])
 def test_mark_and_mask_of_all_70000_digits_are_apart(section):
     digits, labels = load_mnist(section)
@@ -46,7 +51,7 @@ def test_mark_and_mask_of_all_70000_digits_are_apart(section):
     # all that remains outside the mask is a mark of four white pixels
     outside = image * (1 - mask)
     assert torch.equal(outside.sum((1, 2, 3)), torch.full((len(labels),), 4.0))
-    assert outside.unique().tolist() == [0, 1]
+    assert bool(((outside == 0) | (outside == 1)).all())
     # a little wider than the stroke, and far from the whole image
     stroke, area = (image > 0).float().mean() - 4 / 32**2, mask.float().mean()
     assert 1.5 * stroke < area < 0.35
@@ -79,7 +84,7 @@ def test_test_sets_are_paired(tests):
 
 
 @pytest.mark.parametrize("bias", [0.98, 0.9, 0.1])
-def test_share_of_own_marks(bias):
+def test_share_of_own_marks(bias, deceiving_training):
     image, label, mask, cue = load_biased_mnist("training", bias=bias)
     own = torch.stack([(cue[label == c] == c).float().mean() for c in range(10)])
     assert torch.allclose(own, torch.full((10,), bias), atol=2e-4)
@@ -87,7 +92,7 @@ def test_share_of_own_marks(bias):
         counts = cue[(label == c) & (cue != c)].bincount(minlength=10)
         counts = torch.cat([counts[:c], counts[c + 1 :]])
         assert counts.amax() - counts.amin() <= 1
-    reference = load_biased_mnist("training", cue="deceiving")
+    reference = deceiving_training
     marks = torch.stack([reference.image[reference.cue == c][0] * 1 for c in range(10)])
     ring = torch.ones(32, 32, dtype=torch.bool)
     ring[2:-2, 2:-2] = False

@@ -19,11 +19,9 @@ from PIL import Image
 
 from monai_debias.__main__ import main
 from monai_debias.overlays import NAMES, overlays
-from tests.docs.guides import ROOT, block, train_with_overlay
-
-sys.path.append(str(ROOT / "tests" / "bundles"))
-from tests.bundles.command_line import run_bundle
+from tests import processes
 from tests.bundles.guest_bundles import SMALL, make_guest
+from tests.docs.guides import ROOT, block, train_with_overlay
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPET = block(README, "diff", "RandBackMixd").splitlines()
@@ -93,10 +91,10 @@ def test_the_commands_for_a_bundle(tmp_path, monkeypatch, capsys):
     main()
     assert "backgrounds  exchanged before NormalizeIntensityd" in capsys.readouterr().out
     assert change == "cd BUNDLE"
-    arguments = run.removeprefix("python -m monai.bundle ").replace('"', "").split()
+    arguments = run.removeprefix("python -m ").replace('"', "").split()
     for name, value in {**SMALL["endoscopy"], "dataset_dir": bundle / "data"}.items():
         arguments += [f"--{name}", str(value)]
-    assert run_bundle(arguments, bundle, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    assert processes.run(arguments, bundle, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     assert "model.pt" in [path.name for path in (bundle / "models" / "backmix").iterdir()]
     assert isinstance(torch.load(bundle / "models" / "backmix" / "model.pt", weights_only=True), dict)
 

@@ -36,7 +36,8 @@ class Probe:
 def make_images(n: int, spread: float = 0.3) -> torch.Tensor:
     """Images whose sums, and so whose relevance in a linear network, differ by about the share ``spread``."""
     generator = torch.Generator().manual_seed(0)
-    return (1 + spread * torch.randn(n, 1, 1, 1, generator=generator)) * (0.5 + torch.rand(1, 1, 4, 4))
+    factors = 1 + spread * torch.randn(n, 1, 1, 1, generator=generator)
+    return factors * (0.5 + torch.rand(1, 1, 4, 4, generator=generator))
 
 
 def make_batches(images: torch.Tensor, has_mask: list[bool] | None = None, size: int = 4) -> list[dict]:

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import monai_debias.overlays
 from monai_debias.overlays import NAMES, overlays
+from tests import processes
 
 
 def make_bundle(folder):
@@ -45,6 +44,6 @@ def test_copies_are_made_and_own_files_are_kept(tmp_path):
 
 def test_the_command(tmp_path):
     (tmp_path / "configs").mkdir()
-    command = [sys.executable, "-m", "monai_debias", "overlays", str(tmp_path), "backmix", "isnet"]
-    subprocess.run(command, check=True, capture_output=True)
+    command = ["monai_debias", "overlays", tmp_path, "backmix", "isnet"]
+    assert processes.run(command, tmp_path, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     assert sorted(path.stem for path in (tmp_path / "configs").iterdir()) == ["backmix", "isnet"]

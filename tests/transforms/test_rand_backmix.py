@@ -147,8 +147,8 @@ class PrivateMemory(Dataset):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="reads Linux's memory accounting")
 def test_donors_are_not_copied_into_the_workers():
-    donors = [{"image": torch.full((1, 1024, 1024), float(i)), "mask": region((1024, 1024), 2, 9)} for i in range(64)]
-    size = sum(d["image"].nbytes for d in donors)  # 256 MiB
+    donors = [{"image": torch.full((1, 512, 512), float(i)), "mask": region((512, 512), 2, 9)} for i in range(64)]
+    size = sum(d["image"].nbytes for d in donors)  # 64 MiB
 
     def worker_memory(transform) -> int:
         loader = torch.utils.data.DataLoader(PrivateMemory(donors, transform), batch_size=None, num_workers=1)

@@ -74,9 +74,10 @@ class Digits(NamedTuple):
 def load(section: str, colours: str = "same") -> Digits:
     """The digits of a section, beside colours of their classes ("same"), of any, or of another one ("reversed")."""
     begin, end = SECTIONS[section]
-    source = load_digits()
-    label = torch.from_numpy(source.target)[begin:end]
-    digit = torch.from_numpy(source.images)[begin:end].float() / 32  # half as bright as the colours
+    source = load_digits()  # in the order of their writers
+    order = torch.randperm(len(source.target), generator=torch.Generator().manual_seed(0))[begin:end]
+    label = torch.from_numpy(source.target)[order]
+    digit = torch.from_numpy(source.images)[order].float() / 32  # half as bright as the colours
     generator = torch.Generator().manual_seed(0)
     shift = {
         "same": torch.zeros_like(label),

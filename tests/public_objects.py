@@ -1,18 +1,18 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Every public class and function of the package, and the examples that their own test files declare.
+"""Every public class and function of the package, and the examples that its test file declares for it.
 
-``EXAMPLES`` of ``tests/transforms/test_rand_backmix.py`` are those of what ``monai_debias/transforms/rand_backmix.py``
-makes public: of a class a list of configs, arguments of its constructor as a bundle has them, and of what is called,
-a function or a class's ``__call__`` or ``forward``, its arguments, or a function that makes them in an empty folder.
+``EXAMPLES`` in ``tests/losses/test_isnet.py`` has an entry for each public object of ``monai_debias/losses/isnet.py``:
+for a class a list of configs, which are arguments of its constructor, and for what is called (a function, or a class's
+``__call__``, ``forward`` or ``read``) its arguments, or a function that makes them in a new folder.
 
     EXAMPLES = {
         ISNetLRPLoss: [{"cuts": [0.1, 2.5]}, {"reduction": "sum"}],
         ISNetLRPLoss.forward: {"pred": attach(torch.zeros(2, 2), heatmap=HEATMAP), "label": torch.tensor([0, 1])},
     }
 
-In a config ``"$folder"`` is a folder and ``"$donors"`` are samples. A transform is called with parts of a sample, by
-the names of its parameters, and handlers and readers as MONAI does, so these need their configs only.
+In a config ``"$folder"`` is a folder and ``"$donors"`` are samples. Transforms are called with parts of a sample, by
+the names of their parameters, and handlers take part in a training: both need their configs only.
 """
 
 from __future__ import annotations

@@ -187,3 +187,17 @@ def test_no_public_name_is_that_of_a_module_beside_it():
             found = importlib.import_module(package.name)
             modules = {module.name for module in pkgutil.iter_modules(found.__path__)}
             assert not modules & set(getattr(found, "__all__", ())), package.name
+
+
+def test_a_test_file_has_the_name_of_a_module_or_sub_package():
+    """Or begins with it, as test_lrp_gates.py; EXAMPLES of a public class are looked up in the file of its module."""
+    tests = [file.relative_to(ROOT / "tests") for file in (ROOT / "tests").rglob("test_*.py")]
+    of_the_package = [file for file in tests if len(file.parts) > 1 and (PACKAGE / file.parts[0]).is_dir()]
+    assert of_the_package
+    assert [str(file) for file in of_the_package if not is_named_after_a_part(file)] == []
+
+
+def is_named_after_a_part(file: Path) -> bool:
+    folder, name = PACKAGE / file.parent, file.stem.removeprefix("test_")
+    parts = [folder.name, *(part.stem for part in folder.glob("*") if part.suffix in ("", ".py"))]
+    return any(f"{name}_".startswith(f"{part}_") for part in parts)

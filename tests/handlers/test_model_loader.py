@@ -16,7 +16,7 @@ from tests.samples import NETWORK, make_network
 
 
 def saved_network(folder: str) -> str:
-    """A file with other weights of the network, beside a folder that may be emptied."""
+    """A file with other weights of the network, outside of a folder that may be emptied."""
     path = f"{folder}-weights.pt"
     torch.save({name: value / 2 for name, value in make_network().state_dict().items()}, path)
     return path

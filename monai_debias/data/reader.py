@@ -45,7 +45,7 @@ _BT601 = (299, 587, 114)  # luminance weights of red, green and blue, in thousan
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An opened file: what :meth:`ImageFileReader.read` hands to :meth:`ImageFileReader.get_data`.
+    """An opened file: what :meth:`ImageFileReader.read` returns and :meth:`ImageFileReader.get_data` takes.
 
     Attributes:
         path: where it came from; every error names it.
@@ -70,8 +70,8 @@ class ImageFileReader(ImageReader):
     - ``.npy`` stills, (rows, columns) or (rows, columns, 3), and clips, (frames, rows, columns), whose values are kept,
       see :func:`~monai_debias.data.formats.npy.read_npy`; never a pickle.
 
-    The file type follows from the suffix; everything unknown counts as DICOM, whose files often have none. All but
-    ``.npy`` and NIfTI give values in [0, 255]: uint8, or float32 where the file has more than 8 bits.
+    The file type follows from the suffix; files with any other suffix are read as DICOM, whose files often have none.
+    All but ``.npy`` and NIfTI give values in [0, 255]: uint8, or float32 where the file has more than 8 bits.
 
     The array is (rows, columns) for a still and (rows, columns, frames) for a clip, with a last dimension of 3 for
     ``color="rgb"``. Unlike MONAI's readers this one does not swap rows and columns, so that all formats agree. A
@@ -100,7 +100,7 @@ class ImageFileReader(ImageReader):
             says before anything is decoded, so that an absurd header does not fill the memory.
 
     Raises:
-        ValueError: on other arguments.
+        ValueError: if an argument has another value.
         FileReadError: from :meth:`read` and :meth:`get_data` if the file has no pixels, is cut short, has no frame of
             that index, or whatever else goes wrong; it names the file and what was being read.
         FileNotFoundError: from :meth:`read` if there is no such file.

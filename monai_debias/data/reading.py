@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every error and warning about a file has in common: it names the file, and what was being read of it.
+"""Errors and warnings about files, all of which name the file, and what was being read of it.
 
 Readers of all formats run inside :func:`reading`. Whatever is raised there, by us or by the library that decodes,
 reaches the caller as one type, and :func:`warn` knows which file it is about.
@@ -26,7 +26,7 @@ class FileReadError(ValueError):
     """A file cannot be read as what it should be; the message names it, what was being read of it, and why.
 
     Attributes:
-        kind: what a list of files that are left out calls the reason.
+        kind: the kind of the reason in a list of files that are left out.
     """
 
     kind = "unreadable"
@@ -51,8 +51,8 @@ def reading(path: str | PathLike[str], what: str) -> Iterator[None]:
         what: the part of it that is read in the block, such as ``"the DICOM header"``.
 
     Raises:
-        FileReadError: instead of any other exception, which becomes its cause; ``MemoryError`` and ``RecursionError``
-            are what absurd sizes and nestings lead to, so they are no exception to this.
+        FileReadError: instead of any other exception, which becomes its cause; even ``MemoryError`` and
+            ``RecursionError``, which absurd sizes and nestings lead to.
         OptionalImportError: as it was raised, but with the name of the file.
 
     Example:

@@ -42,14 +42,14 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         mask_key: key of the masks, (B, 1, spatial...); a batch may lack it.
         flag_key: key of the bool flags, (B,); if a batch lacks it, every sample has a mask.
         weight_key: key of the weights, (B,); a batch may lack it.
-        swap: what makes the images with other backgrounds for ``BackgroundConsistencyLoss``, which are attached to the
+        swap: makes the images with other backgrounds for ``BackgroundConsistencyLoss``, which are attached to the
             image; None for no such images.
 
     Raises:
         KeyError: when a batch lacks the image or the label.
         TypeError: when the flags are not bool.
-        ValueError: when there are two mixups, one has other keys, or there is one beside ``swap``; when the flags are
-            not of shape (B,); as ``SwapBackgrounds`` does.
+        ValueError: when there are two mixups, one has other keys, or there is one in addition to ``swap``; when the
+            flags are not of shape (B,); as ``SwapBackgrounds`` does.
 
     Example:
         >>> import torch

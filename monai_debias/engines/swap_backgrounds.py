@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The images of a batch on the backgrounds of each other."""
+"""The images of a batch, each on the background of another one."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["SwapBackgrounds"]
 
 
 class SwapBackgrounds:
-    """Give each image of a batch that has a mask the background of the next one that has a mask.
+    """Give each image of a batch that has a mask the background of the previous one that has a mask.
 
     The images are those of :func:`monai_debias.transforms.backmix`: the region of interest stays, the background is the
     other image's, and where that has its own region of interest, the result is 0. So nothing of another's region of
-    interest is in it. The first has the background of the last. A batch with less than two masks has no pairs.
-    Nothing is drawn: which images meet is up to the order of the batch, so shuffle the training data.
+    interest is in it. The first image has the background of the last. A batch with fewer than two masks has no pairs.
+    Nothing is drawn: the order of the batch determines the pairs, so shuffle the training data.
 
-    BackMix needs images in which 0 is black. A batch has copies of image and mask as they are before a z-score, made
-    after all that moves pixels:
+    BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the z-score, made
+    after all transforms that move pixels:
 
         CopyItemsd(["image", "mask"], names=["swap_image", "swap_mask"], allow_missing_keys=True),
-        FillMaskd("swap_mask", "swap_image", "has_swap_mask"),  # where only some images have a mask
+        FillMaskd("swap_mask", "swap_image", "has_swap_mask"),  # if only some images have a mask
 
     Args:
-        normalize: what stands between these images and the network, e.g.
+        normalize: the transform between these images and the network, e.g.
             ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (R, C, spatial...).
         image_key: key of the images, (B, C, spatial...), in which 0 is black.
         mask_key: key of the masks, (B, 1, spatial...), 1 = region of interest.
@@ -106,5 +106,5 @@ class SwapBackgrounds:
 
 
 def _plain(images: Any) -> torch.Tensor:
-    """Without meta data, which would follow every operation."""
+    """The tensor without meta data, which every operation would copy."""
     return images.as_subclass(torch.Tensor)

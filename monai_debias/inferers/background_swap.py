@@ -21,8 +21,8 @@ class BackgroundSwapInferer(Inferer):
 
     The images that ``SwapBackgrounds`` made are attached to those of the batch. Both go through the network as one
     batch, so that a batch norm sees both and a distributed network runs once. The result is the logits of the batch,
-    with those of the swapped images attached. Where none are attached, as in evaluation, it is the inferer that it goes
-    around.
+    with those of the swapped images attached. If none are attached, as in evaluation, it behaves like the inferer
+    inside.
 
     Args:
         inferer: what runs the network, e.g. an ``ISNetInferer``, whose heatmaps are those of the batch's own images;
@@ -66,7 +66,7 @@ class BackgroundSwapInferer(Inferer):
             return self.inferer(attach(images, **parts), network, *args, **kwargs)
         if "explain" in parts:
             parts["explain"] = _also_of_swapped(parts["explain"], len(images), swapped["rows"])
-        # a MetaTensor's bookkeeping would follow every operation
+        # every operation would copy the meta data of a MetaTensor
         both = torch.cat([images.as_subclass(torch.Tensor), swapped["images"].to(images.dtype)])
         logits, found = take_apart(self.inferer(attach(both, **parts), network, *args, **kwargs))
         of_swapped = {"rows": swapped["rows"], "logits": logits[len(images) :]}
@@ -74,7 +74,7 @@ class BackgroundSwapInferer(Inferer):
 
 
 def _also_of_swapped(explain: dict[str, Any], n: int, rows: torch.Tensor) -> dict[str, Any]:
-    """What an ISNet explains of n images, for a batch in which their swaps come after them and are not explained."""
+    """What an ISNet explains of n images, for a batch in which swapped images follow that are not explained."""
     explained = explain["rows"]
     parts = {name: part.as_subclass(torch.Tensor) for name, part in explain.items() if name != "rows"}
     return {

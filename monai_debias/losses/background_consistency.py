@@ -39,9 +39,9 @@ class BackgroundConsistencyLoss(_Loss):
     classification loss only. It is the consistency regularisation of semi-supervised learning (Π-model), or logit
     pairing, with an exchange of backgrounds as the change that must not matter. In a trainer ``PrepareBatchAttached``
     with ``SwapBackgrounds`` makes :math:`\tilde{x}`, and ``BackgroundSwapInferer`` attaches its logits to those of the
-    images. Where nothing is attached, as in a validation, what remains is :math:`L_\mathrm{class}`.
+    images. If nothing is attached, as in a validation, only :math:`L_\mathrm{class}` remains.
 
-    One logit tells two classes apart, so that d is :math:`2 (p - q)^2`; of several labels it is the mean of that over
+    One logit stands for two classes, so that d is :math:`2 (p - q)^2`; for several labels it is the mean of that over
     the labels, known or not, as binary cross-entropy is a mean over labels. Gradients flow through both predictions: a
     network that reads the background is wrong in both.
 
@@ -59,7 +59,7 @@ class BackgroundConsistencyLoss(_Loss):
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the batch. ``"none"`` gives shape (B,): the classification
             loss of each row, and for those with a pair λ·d·B/R, so that the mean over the batch is that of ``"mean"``,
             and the sum that of ``"sum"``.
-        ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
+        ignore_value: the value of a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
             none. L_class is then the mean over the known labels; d needs no label. With a loss of this package inside
             it is given to that one.
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Radiographs in DICOM files: whether a file is one, its projection, and what its pixels measure."""
+"""Radiographs in DICOM files: whether a file is a radiograph, its projection, and its pixel spacing."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ class RadiographReader(ImageFileReader):
       and pixels that pad the film are black. Raw detector values (DX "for processing") are refused.
     - PNG, JPEG and BMP: 8 bits are divided by 255, 16 bits by 65535.
     - NIfTI and ``.npy``: uint8 and uint16 the same, fractions in [0, 1] as they are, anything else between cal_min and
-      cal_max of the NIfTI header; without these it is refused, since nobody knows what is black and white. Such files
-      do not tell whether they were inverted: black must be air already.
-    - A mask, whose values are 0 and 1 or 0 and 255, comes as 0 and 1.
+      cal_max of the NIfTI header; without these it is refused, since black and white are unknown. Such files do not say
+      whether they were inverted: black must be air already.
+    - A mask, whose values are 0 and 1 or 0 and 255, becomes 0 and 1.
 
     An image that stays very dark gives a warning: values of 12 bits may have been saved as 16.
 
@@ -54,14 +54,14 @@ class RadiographReader(ImageFileReader):
       ``"NominalScannedPixelSpacing"`` that of a digitised film.
 
     Args:
-        views: ``"frontal"`` refuses films of which the header says that they are lateral, ``"lateral"`` those that are
+        views: ``"frontal"`` refuses films whose header says that they are lateral, ``"lateral"`` those that are
             frontal; ``"any"`` takes all.
         body_part: refuses films of another Body Part Examined, e.g. ``"CHEST"``; None takes all. A film without it is
             taken.
-        max_bytes: what the decoded film may take, 4 GiB by default.
+        max_bytes: largest size of the decoded film in bytes, 4 GiB by default.
 
     Raises:
-        ValueError: on other arguments.
+        ValueError: if an argument has another value.
         UnrelatedFileError: from :meth:`get_data` if the file is not a radiograph, or not of these views or this part of
             the body.
         FileReadError: from :meth:`get_data` if it has several frames, its grey scale makes no sense, or as

@@ -22,13 +22,14 @@ def to_unit_range(values: np.ndarray, black_and_white: Sequence[float] | torch.T
 
     Args:
         values: an image, of any shape; the 0 and 1 of a mask stay as they are.
-        black_and_white: what is black and white; None where the file does not say it, and the type of the numbers must.
+        black_and_white: the values of black and white; None if the file does not say them, so that they follow from the
+            type of the numbers.
 
     Returns:
         float32 in [0, 1], of the same shape.
 
     Raises:
-        FileReadError: if nobody knows which values are black and white.
+        FileReadError: if it is unknown which values are black and white.
 
     Example:
         >>> to_unit_range(np.array([0, 51, 255], np.uint8), None).tolist()

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that are compressed: what each says about itself counts where the header contradicts it."""
+"""Frames that are compressed: if the header contradicts what a frame says about itself, the frame is right."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class CompressedFrames:
             )
         if (header.rows, header.columns) != (layout.rows, layout.columns):
             warn(
-                f"the header tells of {layout.rows} rows x {layout.columns} columns, but the compressed frame has "
+                f"the header declares {layout.rows} rows x {layout.columns} columns, but the compressed frame has "
                 f"{header.rows} x {header.columns}, which is read."
             )
         if header.precision < layout.bits_stored:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Content", "open_dicom", "patient_id", "read_content", "require_pixels"]
 
-_NOT_DICOM = "is not a DICOM file (nor does its suffix tell of another format)."
+_NOT_DICOM = "is not a DICOM file, and its suffix is not that of another supported format."
 _FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -68,7 +68,7 @@ def read_content(dataset: FileDataset) -> Content:
         dataset: from :func:`open_dicom`.
 
     Raises:
-        FileReadError: if the header tells of neither.
+        FileReadError: if the header has neither.
     """
     from pydicom.uid import UID
 
@@ -134,7 +134,7 @@ def _open_without_preamble(path: Path) -> FileDataset:
 
 
 def _guess_syntax(dataset: FileDataset) -> UID:
-    """Return how elements are encoded of which the file does not say it: as pydicom found out when it read them."""
+    """Return the encoding of the elements of a file that does not name it: as pydicom found it when reading."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:

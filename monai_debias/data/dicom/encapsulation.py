@@ -16,11 +16,11 @@ _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
 def split_frames(data: bytes, declared: int) -> list[bytes]:
-    """Put the fragments of encapsulated pixel data together to frames.
+    """Join the fragments of encapsulated pixel data into frames.
 
     A frame may be cut into several fragments, and the table that tells where each begins is empty or wrong in many
-    files. Compressed images tell by themselves where they begin; the table counts where that gives another number than
-    the header promises and the table the same.
+    files. The beginning of a compressed image can be recognised; the table is used if the images found that way differ
+    in number from what the header declares, and the table's entries do not.
 
     Args:
         data: the value of Pixel Data: an item with the table, then the fragments, all little endian.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a compressed image says about itself, beside what the DICOM header says about it.
+"""What a compressed image says about itself, independently of the DICOM header.
 
 A JPEG, JPEG-LS or JPEG 2000 codestream has its own size, number of components, precision and, more or less clearly,
 colour space. They are what the decoder goes by, so they are right where the header contradicts them.

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that are not compressed: their number follows from that of the bytes."""
+"""Frames that are not compressed: their number follows from the number of bytes."""
 
 from __future__ import annotations
 

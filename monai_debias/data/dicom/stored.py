@@ -28,8 +28,8 @@ class StoredPixels:
 
     Colours come as red, green and blue: YBR_FULL, YBR_FULL_422, YBR_ICT and YBR_RCT are converted.
 
-    Where the header contradicts the pixel data, the data is right, with a warning: more frames than Number of Frames
-    tells of are all read; size, precision and colour space of a compressed frame are those of its codestream. (A JPEG
+    If the header contradicts the pixel data, the data is right, with a warning: more frames than Number of Frames
+    declares are all read; size, precision and colour space of a compressed frame are those of its codestream. (A JPEG
     whose components are 1, 2, 3 and that has no marker counts as YBR, even if the header says RGB, unless its pixels
     show the opposite, see ``CompressedFrames``.)
 

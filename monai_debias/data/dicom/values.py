@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Values of DICOM elements as files really have them: missing, empty, doubled, text where a number belongs.
+"""Values of DICOM elements as they occur in files: missing, empty, doubled, text where a number belongs.
 
 pydicom converts a value when it is asked for, and raises what the conversion raises. Here each kind of value has one
 reader, whose only error names the element; :func:`optional` turns it into a warning where the image can do without.

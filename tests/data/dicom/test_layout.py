@@ -41,7 +41,7 @@ def test_size_of_a_compressed_frame_is_right(tmp_path, write_dicom, size):
     path = write_dicom(tmp_path / "a.dcm", CLIP, jpeg=True)
     truth, _ = silently(path)
     change(path, Rows=size[0], Columns=size[1])
-    said = rf"a\.dcm: the header tells of {size[0]} rows x {size[1]} columns, but the compressed frame has 16 x 24"
+    said = rf"a\.dcm: the header declares {size[0]} rows x {size[1]} columns, but the compressed frame has 16 x 24"
     with pytest.warns(FileReadWarning, match=said) as warned:
         array, _ = load(path)
     np.testing.assert_array_equal(array, truth)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -11,9 +12,13 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from monai_debias.constraints import MODULE, Number
+from monai_debias.losses.nested import present_terms
 from monai_debias.parameters import expects
 
 __all__ = ["GradientClipping"]
+
+_FAR, _MANY = 1000, 20  # times max_norm; steps in a row. At the start of a training a few are normal
+_ABOVE_CUTS = 1.0  # a foreground term that is larger has a total relevance above C2; of one below C1 it is at most 1
 
 
 class GradientClipping:
@@ -22,7 +27,8 @@ class GradientClipping:
     Attach it to a ``SupervisedTrainer``. With gradient accumulation it clips the accumulated gradients, once; with
     automatic mixed precision it removes the gradient scaler's factor first. The mean over the epoch of the norms before
     clipping is ``engine.state.metrics["gradient_norm"]``, which ``StatsHandler`` and ``TensorBoardStatsHandler`` show:
-    if it lies far above ``max_norm``, clipping determines the size of nearly every step.
+    if it lies far above ``max_norm``, clipping determines the size of nearly every step. After 20 steps in a row whose
+    norm was above 1000 times ``max_norm`` a warning names the terms of the loss and what to do; once in a training.
 
     Args:
         network: the network whose gradients are clipped.
@@ -54,6 +60,7 @@ class GradientClipping:
         self.network = network
         self.max_norm = max_norm
         self._norms: list[float] = []
+        self._far, self._warned = 0, False
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
@@ -73,11 +80,31 @@ class GradientClipping:
         if norm - norm == 0.0:  # finite
             self._norms.append(norm)
             engine.state.metrics["gradient_norm"] = sum(self._norms) / len(self._norms)
+            self._far = self._far + 1 if norm > _FAR * self.max_norm else 0
+            if self._far == _MANY and not self._warned:
+                self._warned = True
+                warnings.warn(self._warning(norm, engine), stacklevel=2)
         elif scaler is None or not scaler.is_enabled():
             raise FloatingPointError(
                 f"the norm of the gradients is {norm} in iteration {engine.state.iteration}: the loss was "
                 f"{engine.state.output['loss'].item():g}. Lower the learning rate or the weights of the loss's terms."
             )
+
+    def _warning(self, norm: float, engine: Any) -> str:
+        terms = present_terms(getattr(engine, "loss_function", None))
+        shown = f"; the loss's terms are {', '.join(f'{k} {v:.3g}' for k, v in terms.items())}" if terms else ""
+        advice = "lower the learning rate or the weight of the largest term, or scale the images."
+        if terms.get("foreground", 0.0) > _ABOVE_CUTS:
+            advice = (
+                "the relevance inside the masks lies above the cuts of ISNetLRPLoss. Scale the images (to [0, 1] or by "
+                "their z-score); if they are, tune the cuts with RelevanceCutTuning (docs/isnet.md: To tune the cuts), "
+                "or set cuts=(C1, C2)."
+            )
+        return (
+            f"the norm of the gradients was above {_FAR} times max_norm ({self.max_norm:g}) in {_MANY} steps in a row, "
+            f"{norm:.3g} in iteration {engine.state.iteration}{shown}. What is left after clipping is the direction of "
+            f"the largest term, and the network hardly learns to classify: {advice}"
+        )
 
 
 def _optimizer_steps_now(engine: Any) -> bool:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from monai_debias.constraints import ANY
-from monai_debias.losses.nested import part_with
+from monai_debias.losses.nested import part_with, parts_of, present_terms
 from monai_debias.parameters import expects
 
 __all__ = ["LossTerms"]
@@ -60,13 +59,11 @@ class LossTerms:
         self._sums = {}
 
     def _update(self, engine: Engine) -> None:
-        parts = list(self.loss.modules()) if isinstance(self.loss, torch.nn.Module) else [self.loss]
-        terms = {name: value for part in parts for name, value in getattr(part, "terms", {}).items()}
-        for name, value in terms.items():
+        for name, value in present_terms(self.loss).items():
             total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + float(value), count + 1
+            self._sums[name] = total + value, count + 1
             engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]
-        for part in parts:
+        for part in parts_of(self.loss):
             weight = getattr(part, "relevance_weight", None)
             if isinstance(weight, float):
                 engine.state.metrics["relevance_weight"] = weight

@@ -20,7 +20,7 @@ from monai_debias.losses.spectral_decoupling import SpectralDecouplingLoss
 from monai_debias.losses.weighted import SampleWeightedLoss
 from monai_debias.parameters import expects
 
-__all__ = ["nested_loss", "part_with"]
+__all__ = ["nested_loss", "part_with", "parts_of", "present_terms"]
 
 _FROM_INSIDE = (SpectralDecouplingLoss, MixupLoss, SampleWeightedLoss, BackgroundConsistencyLoss, ISNetLRPLoss)
 
@@ -91,11 +91,31 @@ def part_with(loss: Any, *names: str) -> Any:
         >>> part_with(SampleWeightedLoss(MixupLoss(reduction="none")), "groups").groups
         ('mixed',)
     """
-    parts = loss.modules() if isinstance(loss, torch.nn.Module) else [loss]
-    found = next((part for part in parts if all(hasattr(part, name) for name in names)), None)
+    found = next((part for part in parts_of(loss) if all(hasattr(part, name) for name in names)), None)
     if found is None:
         raise TypeError(f"{type(loss).__name__} has no loss inside with {' and '.join(names)}.")
     return found
+
+
+def present_terms(loss: Any) -> dict[str, float]:
+    """The terms that nested losses had in the last call; of the same name, that of the inner loss.
+
+    Args:
+        loss: a loss, which may be the only one; parts of it may have a mapping of scalars ``terms``.
+
+    Example:
+        >>> from monai_debias.losses import SpectralDecouplingLoss
+        >>> loss = SpectralDecouplingLoss(penalty_weight=0.5)
+        >>> _ = loss(torch.zeros(1, 2), torch.tensor([0]))
+        >>> {name: round(value, 4) for name, value in present_terms(loss).items()}
+        {'classification': 0.6931, 'penalty': 0.0}
+    """
+    return {name: float(value) for part in parts_of(loss) for name, value in getattr(part, "terms", {}).items()}
+
+
+def parts_of(loss: Any) -> list[Any]:
+    """A loss and those inside of it, the outermost first."""
+    return list(loss.modules()) if isinstance(loss, torch.nn.Module) else [loss]
 
 
 def _kind(part: Any) -> Any:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import pytest
@@ -10,6 +12,9 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
 from monai_debias.handlers.gradient_clipping import GradientClipping
+from monai_debias.inferers.isnet import ISNetInferer
+from monai_debias.losses.isnet import ISNetLRPLoss
+from tests.handlers.isnet_training import make_trainer
 from tests.samples import NETWORK
 
 EXAMPLES = {GradientClipping: [{"network": NETWORK, "max_norm": 0.01}]}
@@ -116,3 +121,39 @@ def test_gradients_that_are_no_numbers_stop_the_training(bad):
     for max_norm in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match=r"max_norm is .*, expected a number in \(0, inf\]"):
             GradientClipping(make_network(), max_norm)
+
+
+def train_isnet(highest: float, cuts: tuple[float, float], iterations: int) -> None:
+    """Train convolutions on images from 0 to a highest value."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    batches = [
+        {"image": highest * torch.rand(4, 1, 8, 8), "label": torch.arange(4) % 2, "mask": torch.ones(4, 1, 8, 8).tril()}
+    ]
+    loss = ISNetLRPLoss(relevance_weight=0.5, cuts=cuts)
+    clipping = GradientClipping(network, max_norm=1.0)
+    inferer = ISNetInferer(target="all")
+    make_trainer(batches, inferer, loss, [clipping], iterations, lr=1e-3, network=network).run()
+
+
+def test_relevance_above_the_cuts_is_told_once_with_the_terms_of_the_loss():
+    with pytest.warns(UserWarning, match="above 1000 times max_norm") as caught:
+        train_isnet(65535.0, cuts=(1.0, 100.0), iterations=44)  # images of 16 bits that nobody has scaled
+    (message,) = [str(warning.message) for warning in caught if "max_norm" in str(warning.message)]
+    assert re.search(
+        r"in iteration 20; the loss's terms are classification \S+, background \S+, foreground \S+e\+", message
+    )
+    assert "tune the cuts with RelevanceCutTuning" in message
+
+
+@pytest.mark.parametrize(("highest", "cuts", "iterations"), [(65535.0, (1.0, 100.0), 19), (1.0, (0.1, 10.0), 24)])
+def test_a_few_large_norms_and_relevance_within_the_cuts_are_no_reason_to_warn(highest, cuts, iterations):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*max_norm")
+        train_isnet(highest, cuts, iterations)
+
+
+def test_without_a_foreground_term_the_warning_is_about_the_loss_as_a_whole():
+    with pytest.warns(UserWarning, match=r"max_norm \(1e-07\) in 20 steps in a row.*: lower the learning rate"):
+        train(make_batches(20), epochs=1, max_norm=1e-7)

@@ -14,9 +14,13 @@ COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:pu
 
 
 def draw(testbed: Testbed, rows: Rows) -> Figure:
-    """Draw robustness next to faithfulness, if both are measured; a dot is a run of a main method at full strength."""
+    """Draw robustness next to faithfulness, if both are measured.
+
+    A dot is a run at full strength, of a main method; of any, where none of these was run.
+    """
     strength = max({row["strength"] for row in rows}, key=float)
-    methods = [name for other, name in groups(testbed, rows) if other == strength and name in testbed.main][::-1]
+    there = [name for other, name in groups(testbed, rows) if other == strength]
+    methods = ([name for name in there if name in testbed.main] or there)[::-1]
     kinds = [(testbed.measure, testbed.splits)] + [("%", testbed.axes)] * bool(testbed.axes)
     names = [testbed.methods[method].title for method in methods]
     width = 0.09 * max(map(len, names)) + 4.2 * len(kinds)

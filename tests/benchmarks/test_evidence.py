@@ -64,6 +64,7 @@ def test_results_are_kept_and_reported(tmp_path):
     assert "| the main methods at strength 1 | 6 | 3.0 |" in text
     assert f"Commit: {made_by()['commit']}. Processor: {made_by()['processor']}. Versions: Python " in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".png"}
+    assert "masked images" in report(biased_mnist.TESTBED, [{**rows[0], "method": "masked"}], tmp_path / "variant")
 
 
 @pytest.mark.parametrize("method", list(colored_mnist.RECIPES))

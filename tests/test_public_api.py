@@ -152,7 +152,7 @@ def test_config_and_pickle(path, tmp_path):
         assert results[0] == results[1]
 
 
-GUARDS = {"FiniteLoss", "RequireMasks"}  # handlers that leave a sound training alone
+GUARDS = {"FiniteLoss", "GuardSwapConsistency", "RequireMasks"}  # handlers that leave a sound training alone
 
 
 @each({path: cls for path, cls in CLASSES.items() if is_handler(cls)})

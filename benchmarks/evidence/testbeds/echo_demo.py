@@ -56,7 +56,7 @@ MAIN = (
 )
 _ISNET = "P rises to 0.5 in the first half, d 0.9, E 1"
 METHODS = chosen(
-    (*MAIN, "isnet_few_masks"),
+    (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
     {
         "unbiased": "overlays of random views; a reference, no method",
         "isnet": _ISNET,

@@ -8,6 +8,7 @@ from __future__ import annotations
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,3 +72,18 @@ def test_a_still_has_one_frame(tmp_path):
     assert load(tmp_path / "a.npy", frames="middle")[0].shape == GREY.shape
     with pytest.raises(ValueError, match=r"a\.npy: frame 3 cannot be read: .* there are 1 frames"):
         load(tmp_path / "a.npy", frames=3)
+
+
+def test_what_is_black_and_white(tmp_path):
+    """DICOM and pictures have values from 0 to 255, a NIfTI file may say it, an array cannot."""
+    grey = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", grey)
+    for name, window in (("a.nii", (0, 0)), ("b.nii", (-5, 40))):
+        image = nib.Nifti1Image(grey.T, np.eye(4))
+        image.header["cal_min"], image.header["cal_max"] = window
+        nib.save(image, tmp_path / name)
+    reader = ImageFileReader(frames=0)
+    files = (CLIP, *(tmp_path / name for name in ("a.png", "b.nii", "a.nii", "a.npy")))
+    found = [reader.get_data(reader.read(file))[1].get("display_range") for file in files]
+    assert [None if ends is None else ends.tolist() for ends in found] == [[0, 255], [0, 255], [-5, 40], None, None]

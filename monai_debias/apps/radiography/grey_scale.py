@@ -11,7 +11,7 @@ import numpy as np
 
 from monai_debias.data.dicom.layout import value_range
 from monai_debias.data.dicom.stored import StoredPixels
-from monai_debias.data.dicom.values import items, number, numbers, optional, whole_number
+from monai_debias.data.dicom.values import items, number, numbers, optional, text, whole_number
 from monai_debias.data.reading import FileReadError, warn
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ _MOST_BITS = 16
 class FilmPixels:
     """The pixels of a grey film as float32 in [0, 1], 0 = black.
 
-    Each possible stored value is sent once through the whole pipeline, see :func:`grey_table`, and the pixels look up
-    what became of theirs.
+    What becomes of each possible stored value is worked out once, see :func:`grey_table`; then each pixel is looked up.
 
     Args:
         dataset: a pydicom data set of the type MONOCHROME1 or MONOCHROME2.
@@ -109,6 +108,8 @@ def grey_table(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
     else:
         shown = measured
         black, white = sorted((measured[0], measured[-1]))
+    if not (np.isfinite(shown).all() and np.isfinite(white - black) and black != white):
+        raise FileReadError("the rescale, window and tables of the header leave no greys between black and white.")
     grey = ((shown.astype(np.float64) - black) / (white - black)).clip(0, 1)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 1 - grey
@@ -117,7 +118,7 @@ def grey_table(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
 
 
 def _scale(dataset: Dataset, bits: int, signed: bool) -> Dataset:
-    """Return what pydicom reads to map values, after a check."""
+    """Return the elements that count of those by which pydicom maps values, after a check."""
     from pydicom import Dataset as Elements
 
     scale = Elements()
@@ -128,15 +129,15 @@ def _scale(dataset: Dataset, bits: int, signed: bool) -> Dataset:
     for keyword in ("ModalityLUTSequence", "VOILUTSequence"):
         if items(dataset, keyword):
             setattr(scale, keyword, [_table(dataset, keyword)])
-    slope = _both(dataset, "RescaleSlope", "RescaleIntercept")
-    if slope is not None and "ModalityLUTSequence" not in scale:
+    slope = None if "ModalityLUTSequence" in scale else _both(dataset, "RescaleSlope", "RescaleIntercept")
+    if slope is not None:
         if slope[0] == 0:
             raise FileReadError("RescaleSlope is 0, which makes all values the same.")
         scale.RescaleSlope, scale.RescaleIntercept = slope
-    window = _both(dataset, "WindowWidth", "WindowCenter")
+    window = None if "VOILUTSequence" in scale else _both(dataset, "WindowWidth", "WindowCenter")
     if window is not None:
         scale.WindowWidth, scale.WindowCenter = window
-        scale.VOILUTFunction = dataset.get("VOILUTFunction") or "LINEAR"
+        scale.VOILUTFunction = text(dataset, "VOILUTFunction") or "LINEAR"
     return scale
 
 
@@ -170,14 +171,14 @@ def _largest(dataset: Dataset, keyword: str) -> int:
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
-    """Tell which of the stored values pad the film."""
+    """Return which of the stored values pad the film."""
     value = optional(number, dataset, "PixelPaddingValue")
     if value is None:
         return np.zeros(len(stored), bool)
     limit = optional(number, dataset, "PixelPaddingRangeLimit")
-    # writers mix up signed and unsigned
-    words = 2 ** (whole_number(dataset, "BitsAllocated") or _MOST_BITS)
-    ends = sorted((end - stored[0]) % words + stored[0] for end in (value, value if limit is None else limit))
+    # some writers store a negative value as unsigned, or the other way round
+    n_values = 2 ** (whole_number(dataset, "BitsAllocated") or _MOST_BITS)
+    ends = sorted((end - stored[0]) % n_values + stored[0] for end in (value, value if limit is None else limit))
     if ends[0] > stored[-1]:
         warn(f"PixelPaddingValue is {value:g}, which no pixel can have; it counts as unknown.")
     return (stored >= ends[0]) & (stored <= ends[1])

@@ -32,12 +32,12 @@ class RadiographReader(ImageFileReader):
       :class:`~monai_debias.apps.radiography.grey_scale.FilmPixels`. Colours become grey. Overlay planes are left out,
       and pixels that pad the film are black. Raw detector values (DX "for processing") are refused.
     - PNG, JPEG and BMP: 8 bits are divided by 255, 16 bits by 65535.
-    - NIfTI and ``.npy``: uint8 and uint16 the same, fractions in [0, 1] as they are, anything else between cal_min and
-      cal_max of the NIfTI header; without these it is refused, since black and white are unknown. Such files do not say
-      whether they were inverted: black must be air already.
+    - NIfTI and ``.npy``: uint8 and uint16 the same, fractions in [0, 1] as they are, anything else is scaled by cal_min
+      and cal_max of the NIfTI header, and refused without these, since black and white are unknown.
     - A mask, whose values are 0 and 1 or 0 and 255, becomes 0 and 1.
 
-    An image that stays very dark gives a warning: values of 12 bits may have been saved as 16.
+    Files other than DICOM do not say whether they are inverted: black must be air already. An image whose brightest
+    pixel is below 1/8 gives a warning: values of 12 bits may have been saved as 16.
 
     MONAI's ``LoadImage`` hides what a reader's ``read`` raises and tries its other readers, none of which inverts
     MONOCHROME1. So ``read`` only takes the name, and whatever is wrong with the file is raised by ``get_data``, which

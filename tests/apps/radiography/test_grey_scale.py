@@ -109,7 +109,7 @@ def test_rescale_alone_says_which_end_is_white(tmp_path, write_film, slope):
 def test_voi_table_counts_before_the_window(tmp_path, write_film, table, bits):
     """Also one of 8 bits for more than 256 values, where pydicom 3.0 wraps around."""
     curve = np.round((np.arange(4096) / 4095) ** 2 * (2**bits - 1))
-    header = {"VOILUTSequence": [table(curve, bits=bits)], "WindowCenter": 1, "WindowWidth": 2}
+    header = {"VOILUTSequence": [table(curve, bits=bits)], "WindowCenter": 1}  # of a window of unknown width
     film = silently(write_film(tmp_path / "a.dcm", STORED, bits=12, **header))
     assert_film(film, (curve / (2**bits - 1)).reshape(64, 64))
 
@@ -208,6 +208,7 @@ def test_jpeg_baseline(tmp_path, write_film):
         ({"WindowWidth": 0, "WindowCenter": 5}, "Window Width must be greater than"),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, "RescaleSlope is 0"),
         ({"RescaleIntercept": 1}, "RescaleSlope or RescaleIntercept is missing"),
+        ({"RescaleSlope": 1e-9, "RescaleIntercept": 1e15}, "leave no greys between black and white"),
     ],
 )
 def test_a_grey_scale_that_makes_no_sense_is_refused(tmp_path, write_film, header, message):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parallel import DistributedDataParallel
 
 from monai_debias.networks import find_layers, unwrapped
 from monai_debias.transforms.mixtures import Mixture, mix_rows
@@ -30,8 +30,8 @@ def find_states(network: torch.nn.Module, layers: Sequence[str]) -> tuple[torch.
         TypeError: when the network is scripted, compiled or in ``DataParallel``, where hooks do not run.
     """
     inner = network.module if isinstance(network, DistributedDataParallel) else network
-    without_hooks = isinstance(inner, DataParallel | torch.jit.ScriptModule) or hasattr(inner, "_orig_mod")
-    if without_hooks or inner._compiled_call_impl is not None:
+    wrapped = unwrapped(inner) is not inner or isinstance(inner, torch.jit.ScriptModule)
+    if wrapped or inner._compiled_call_impl is not None:
         raise TypeError(
             f"hidden states of a {type(inner).__name__} that is scripted, compiled or in DataParallel cannot be mixed: "
             "give the plain network, or one in DistributedDataParallel, and train that."

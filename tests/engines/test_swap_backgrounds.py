@@ -25,7 +25,7 @@ EXAMPLES = {
         {"normalize": {"_target_": "NormalizeIntensity", "channel_wise": True}, "image_key": "image"},
     ],
     SwapBackgrounds.__call__: {
-        "data": {"image": IMAGE, "swap_image": IMAGE, "swap_mask": torch.eye(8).expand(2, 1, 8, 8)},
+        "data": {"image": IMAGE, "swap_image": IMAGE, "swap_mask": torch.eye(8).expand(2, 1, 8, 8)}
     },
 }
 KEYS = ("swap_image", "swap_mask", "has_swap_mask")

@@ -14,9 +14,9 @@ from tests.handlers import metric_ddp
 
 EXAMPLES = {
     ClassificationMetric: [
-        {"metric": "accuracy", "task": "softmax"},
-        {"metric": "roc_auc", "task": "softmax", "ignore_value": -1},
-        {"metric": "accuracy", "task": "softmax", "ignore_value": [-1, -100]},
+        {"metric": "accuracy"},
+        {"metric": "roc_auc", "ignore_value": -1},
+        {"metric": "accuracy", "ignore_value": [-1, -100]},
     ]
 }
 

@@ -9,10 +9,7 @@ from monai_debias.attached import attach, attached
 from monai_debias.inferers import FlowMixupInferer
 from tests.samples import IMAGE, four_logits
 
-EXAMPLES = {
-    FlowMixupInferer: [{}],
-    FlowMixupInferer.__call__: {"inputs": IMAGE, "network": four_logits()},
-}
+EXAMPLES = {FlowMixupInferer: [{}], FlowMixupInferer.__call__: {"inputs": IMAGE, "network": four_logits()}}
 
 
 def test_the_logits_are_those_of_the_images_and_carry_those_of_all_rows():

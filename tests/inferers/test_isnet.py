@@ -24,9 +24,9 @@ from tests.samples import IMAGE, four_logits
 
 EXAMPLES = {
     ISNetInferer: [
-        {"target": "selective", "epsilon": 0.01, "layers": []},
+        {},
         {"target": "all", "epsilon": 0.0, "layers": ["0"], "interval": 2},
-        {"target": "label", "epsilon": 0.01, "layers": []},
+        {"target": "label"},
         {"target": 1, "epsilon": 0.0, "layers": ["0"], "interval": 2},
     ],
     ISNetInferer.__call__: {

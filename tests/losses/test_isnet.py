@@ -20,7 +20,7 @@ from tests.samples import HEATMAP, MASK
 
 EXAMPLES = {
     ISNetLRPLoss: [
-        {"cuts": [0.1, 2.5], "foreground_penalty": "hybrid", "normalization": "absRoIMean"},
+        {"cuts": [0.1, 2.5]},
         {
             "classification_loss": {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"},
             "cuts": {"input": [[0.1, 2.5]]},

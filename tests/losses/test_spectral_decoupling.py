@@ -15,7 +15,7 @@ from tests.losses.spectral_helpers import BINARY, INDEX, TARGETS, WEIGHTS, draw,
 
 EXAMPLES = {
     SpectralDecouplingLoss: [
-        {"penalty_weight": 0.1, "logit_target": 0.0, "class_reduction": "sum"},
+        {},
         {
             "classification_loss": {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"},
             "penalty_weight": [0.1, 0.2],
@@ -24,13 +24,7 @@ EXAMPLES = {
             "reduction": "sum",
             "ignore_value": -1,
         },
-        {
-            "penalty_weight": 0.1,
-            "logit_target": 0.0,
-            "class_reduction": "sum",
-            "reduction": "none",
-            "ignore_value": [-1, -100],
-        },
+        {"reduction": "none", "ignore_value": [-1, -100]},
     ],
     SpectralDecouplingLoss.forward: {"pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "target": torch.tensor([0, 1])},
 }

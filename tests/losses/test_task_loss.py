@@ -10,9 +10,9 @@ from monai_debias.losses import SampleWeightedLoss, SpectralDecouplingLoss, Task
 
 EXAMPLES = {
     TaskLoss: [
-        {"task": "softmax"},
-        {"task": "softmax", "ignore_value": -1, "reduction": "sum"},
-        {"task": "softmax", "ignore_value": [-1, -100], "reduction": "none"},
+        {},
+        {"ignore_value": -1, "reduction": "sum"},
+        {"ignore_value": [-1, -100], "reduction": "none"},
     ],
     TaskLoss.forward: {"pred": torch.tensor([[1.0, 2.0], [0.5, -1.0]]), "label": torch.tensor([0, 1])},
 }

@@ -15,7 +15,7 @@ from tests.relevance.lrp_helpers import relative_error
 from tests.samples import IMAGE, NETWORK
 
 EXAMPLES = {
-    LRP: [{"network": NETWORK, "epsilon": 0.01}, {"network": NETWORK, "epsilon": 0.0, "input_rule": "zb"}],
+    LRP: [{"network": NETWORK}, {"network": NETWORK, "epsilon": 0.0, "input_rule": "zb"}],
     LRP.__call__: {"x": IMAGE, "target": "selective", "rows": torch.tensor([1])},
 }
 

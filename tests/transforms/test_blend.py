@@ -10,11 +10,7 @@ from monai_debias.transforms import blend_backgrounds
 from tests.samples import IMAGE
 
 EXAMPLES = {
-    blend_backgrounds: {
-        "images": IMAGE,
-        "masks": torch.eye(8).expand(2, 1, 8, 8),
-        "amounts": torch.tensor([0.25, 0.5]),
-    }
+    blend_backgrounds: {"images": IMAGE, "masks": torch.eye(8).expand(2, 1, 8, 8), "amounts": torch.tensor([0.25, 0.5])}
 }
 
 

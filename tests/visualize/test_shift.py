@@ -14,10 +14,7 @@ from monai_debias.visualize.shift import distribution_shift
 
 EXAMPLES = {
     distribution_shift: {
-        "curves": {
-            "Mixup": {"input": [0.2, 0.3, 0.2]},
-            "Flow-Mixup": {"input": [[0.2, 0.4, 0.3], [0.3, 0.3, 0.4]]},
-        },
+        "curves": {"Mixup": {"input": [0.2, 0.3, 0.2]}, "Flow-Mixup": {"input": [[0.2, 0.4, 0.3], [0.3, 0.3, 0.4]]}},
         "iterations": [0, 50, 100],
     }
 }

@@ -8,9 +8,7 @@ from monai.networks.nets import DenseNet, SEResNet50, ViT, resnet18
 
 from monai_debias.overlays.guest import stage_names
 
-EXAMPLES = {
-    stage_names: {"network": DenseNet(2, 1, 2, init_features=4, growth_rate=2, block_config=(1, 1, 1))},
-}
+EXAMPLES = {stage_names: {"network": DenseNet(2, 1, 2, init_features=4, growth_rate=2, block_config=(1, 1, 1))}}
 
 
 def test_stages():

@@ -53,22 +53,27 @@ def disk(batch: int, size: int) -> torch.Tensor:
     return (axis[:, None] ** 2 + axis**2 < 0.25).float().expand(batch, 1, -1, -1)
 
 
-def training_steps(network: nn.Module, size: int, batch: int, n_classes: int, original: bool) -> dict[str, Step]:
+def training_steps(
+    network: nn.Module, size: int, batch: int, n_classes: int, original: bool, device: str = "cpu"
+) -> dict[str, Step]:
     """One whole training step of each variant: forward, loss, backward, clipping, optimiser."""
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(batch, 1, size, size, generator=generator)
-    label = torch.randint(n_classes, (batch,), generator=generator)
-    mask = disk(batch, size)
-    quarter = torch.arange(batch // 4) * 4
-    flags = torch.zeros(batch, dtype=torch.bool).index_fill(0, quarter, True)
+    image = torch.rand(batch, 1, size, size, generator=generator).to(device)
+    label = torch.randint(n_classes, (batch,), generator=generator).to(device)
+    mask = disk(batch, size).to(device)
+    quarter = torch.arange(batch // 4, device=device) * 4
+    flags = torch.zeros(batch, dtype=torch.bool, device=device).index_fill(0, quarter, True)
+    network.to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-5, momentum=0.9)
-    cross_entropy, isnet_loss = nn.CrossEntropyLoss(), ISNetLRPLoss()
+    cross_entropy, isnet_loss = nn.CrossEntropyLoss(), ISNetLRPLoss().to(device)
 
-    def step(compute_loss: Callable[[], torch.Tensor]) -> None:
+    def step(compute_loss: Callable[[], torch.Tensor]) -> float:
         optimizer.zero_grad()
-        compute_loss().backward()
+        loss = compute_loss()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1e3)
         optimizer.step()
+        return loss.item()  # for which a GPU has to end the step
 
     def isnet(inferer: ISNetInferer, rows: torch.Tensor | None = None) -> Step:
         target = attach(label, mask=mask, has_mask=None if rows is None else flags)
@@ -157,37 +162,47 @@ def explanation_rows(
 
 
 def isnet_speed(
-    rounds: int = 7, sizes: tuple[int, ...] = (112, 224), classes: tuple[int, ...] = (3, 10, 15), csv: str = ""
+    rounds: int = 7,
+    sizes: tuple[int, ...] = (112, 224),
+    classes: tuple[int, ...] = (3, 10, 15),
+    networks: tuple[str, ...] = tuple(NETWORKS),
+    images: int = 32,
+    device: str = "cpu",
+    csv: str = "",
 ) -> None:
-    """Time whole training steps and explanations, on all cores.
+    """Time whole training steps, and on a CPU explanations, on all cores.
 
     Args:
         rounds: how often all variants of a table run in turn; one more round warms up and is not counted.
-        sizes: widths of the images; the batch is 32 images of 112 x 112, and 8 of 224 x 224.
+        sizes: widths of the images.
         classes: how many classes there are; beyond the first of these only the original ISNet is timed, at the first
             size.
+        networks: which of the networks are trained.
+        images: how many there are in a batch of the first size; of another, as many as have the same number of pixels.
+        device: where the networks are trained, "cpu" or "cuda".
         csv: file of a line for each variant; none if empty.
     """
     os.environ["PYTHONWARNINGS"] = "ignore"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n", flush=True)
     rows = []
-    for name, make in NETWORKS.items():
+    for name in networks:
         for size, n_classes in product(sizes, classes):
             if size != sizes[0] and n_classes != classes[0]:
                 continue
             torch.manual_seed(0)
-            batch = 32 * sizes[0] ** 2 // size**2
-            steps = training_steps(make(n_classes), size, batch, n_classes, original=size == sizes[0])
+            batch = images * sizes[0] ** 2 // size**2
+            network = NETWORKS[name](n_classes)
+            steps = training_steps(network, size, batch, n_classes, original=size == sizes[0], device=device)
             if n_classes != classes[0]:
                 steps = {key: run for key, run in steps.items() if key == "plain" or key.startswith("original")}
             usual = size == sizes[0] and n_classes == classes[0]
             of = name if usual else f"{name}, {batch} x {size} x {size}, {n_classes} classes"
             rows += (found := training_rows(of, steps, n_classes, rounds))
             print(shown(found) + "\n", flush=True)
-    for name, (network, last_layer) in explained_networks().items():
+    for name, (network, last_layer) in explained_networks().items() if device == "cpu" else ():
         rows += (found := explanation_rows(name, network, last_layer, 112, 8, rounds))
         print(shown(found) + "\n", flush=True)
-    record(rows, csv)
+    record(rows, csv, device=device)
     print("\n\n".join(quoted(rows)))
 
 
@@ -203,4 +218,6 @@ def explained_networks() -> dict[str, tuple[nn.Module, str]]:
 def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """The tables that docs/isnet.md quotes."""
     usual = [row for row in rows if "," not in row["of"]]
-    return [side_by_side(usual, STEP, ("times", "memory"), ("limit", "goal")), side_by_side(usual, EXPLANATION)]
+    tables = {STEP: (("times", "memory"), ("limit", "goal")), EXPLANATION: (("times",), ())}
+    measured = {row["table"] for row in usual}
+    return [side_by_side(usual, what, *columns) for what, columns in tables.items() if what in measured]

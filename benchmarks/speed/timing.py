@@ -106,8 +106,8 @@ def side_by_side(rows: Sequence[Row], what: str, columns: Sequence[str] = ("time
     return markdown(head, lines)
 
 
-def record(rows: Sequence[Row], file: str, threads: int | None = None) -> None:
+def record(rows: Sequence[Row], file: str, threads: int | None = None, device: str = "cpu") -> None:
     """Write the lines with what made them; no file, if its name is empty."""
     if file:
-        origin = {**made_by(), "threads": threads or torch.get_num_threads()}
+        origin = {**made_by(device), "threads": threads or torch.get_num_threads()}
         write(Path(file), [{**origin, **row} for row in rows])

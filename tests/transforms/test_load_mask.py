@@ -15,7 +15,6 @@ from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundReader, UltrasoundSectorMaskd
 from monai_debias.data.mask_files import binary_values, looks_inverted
-from monai_debias.masks import require_aspect
 from monai_debias.transforms import LoadMaskd
 
 EXAMPLES = {LoadMaskd: [{"mask_key": "mask"}]}
@@ -218,27 +217,3 @@ def test_a_mask_for_each_frame(tmp_path):
 def test_values_in_a_full_mask():
     assert binary_values(np.full((2, 2), 255)).all()
     assert binary_values(np.ones((2, 2), bool)).all()
-
-
-@pytest.mark.parametrize(
-    ("mask", "map_"),
-    [
-        ((225, 224), (7, 7)),
-        ((225, 224), (8, 7)),
-        ((224, 224), (224, 224)),
-        ((448, 640), (14, 20)),
-        ((9,), (4,)),
-        ((5, 9), (1, 1)),
-    ],
-)
-def test_sides_that_differ_by_rounding_are_of_one_aspect(mask, map_):
-    require_aspect(mask, map_)
-    require_aspect(mask[::-1], map_[::-1])
-
-
-@pytest.mark.parametrize(
-    ("mask", "map_"), [((320, 240), (240, 320)), ((320, 240), (7, 10)), ((112, 112), (48, 64)), ((8, 8, 8), (8, 8, 4))]
-)
-def test_other_aspects_are_refused(mask, map_):
-    with pytest.raises(ValueError, match=rf"masks \(a.npy\) of {mask[0]} x .* relevance of {map_[0]} x"):
-        require_aspect(mask, map_, ["a.npy"])

@@ -47,7 +47,7 @@ def record(run: Callable[..., Row], jobs: Sequence[tuple], file: Path, workers: 
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """That train, and that end with the command, also if it is killed."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_the_command)
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_end_with_the_command)
 
 
 def _end_with_the_command() -> None:

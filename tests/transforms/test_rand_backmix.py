@@ -137,10 +137,12 @@ def test_workers_draw_different_donors_reproducibly_from_the_cache(tmp_path):
 
 
 class PrivateMemory(Dataset):
-    """Reports how much memory this process has written itself, in bytes, after touching every donor."""
+    """Reports, now and then, how much memory this process has written itself, in bytes, after touching every donor."""
 
     def __getitem__(self, index: int) -> int:
         super().__getitem__(index)
+        if (index + 1) % 16:
+            return 0  # adding it up takes a while
         text = Path("/proc/self/smaps_rollup").read_text()
         return int(re.search(r"Private_Dirty:\s+(\d+) kB", text)[1]) * 1024
 

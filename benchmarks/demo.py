@@ -71,7 +71,7 @@ def train_and_evaluate(name: str, seed: int, cohort: str, out: Path, options: Se
         print(f"\n=== {method.title}, seed {seed} ===", flush=True)
         own = [text for option, value in method.options.items() for text in (f"--{option}", str(value))]
         places = ["--dataset_dir", cohort, "--ckpt_dir", str(folder), "--output_dir", str(folder), "--seed", str(seed)]
-        places += options
+        places += (*options, "--select_by_swap", "False")  # all choose their epoch by accuracy, as the plain one
         start = time.monotonic()
         run_bundle(("train", *method.overlays), *own, *places)
         print(f"{method.title}, seed {seed}: trained in {time.monotonic() - start:.0f} s", flush=True)

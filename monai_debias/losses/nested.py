@@ -127,7 +127,7 @@ def _in_order(parts: Mapping[str, Any]) -> list[str]:
     for name, part in parts.items():
         if _kind(part) in names:
             raise ValueError(
-                f"{names[_kind(part)]} and {name} do not go together: each puts a {_kind(part).__name__} around the "
+                f"{names[_kind(part)]} and {name} cannot be combined: each puts a {_kind(part).__name__} around the "
                 "classification loss. Choose one of them."
             )
         names[_kind(part)] = name

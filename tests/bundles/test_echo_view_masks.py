@@ -31,7 +31,7 @@ SMALL = {
     "network_def#layers": [1, 1, 1, 1],
     "network_def#block_inplanes": [8, 8, 8, 8],
 }
-PLAIN, BACKMIX, ISNET = ["train"], ["train", "backmix", "select_by_swap"], ["train", "isnet"]
+PLAIN, BACKMIX, ISNET = ["train"], ["train", "backmix"], ["train", "isnet"]
 FEW_MASKS = (["train", "wbackmix"], ["train", "isnet", "few_masks"])
 
 pytestmark = [
@@ -143,6 +143,29 @@ def test_without_a_search_for_sectors_only_the_items_with_masks_are_treated(tmed
     flags = [s["use_mask"] for s in samples_of(workflow, "train#cached_dataset")]
     assert 0 < sum(flags) < 8
     assert ["mask" in s for s in samples_of(workflow, "train#cached_dataset")] == flags
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "chosen_by"),
+    [
+        (["train"], {}, "val_accuracy"),
+        (["train", "mixup"], {}, "val_accuracy"),
+        (["train", "mixup", "select_by_swap"], {}, "consistent_val_accuracy"),
+        (["train", "background_consistency"], {}, "consistent_val_accuracy"),
+        (["train", "isnet"], {"select_by_swap": False}, "val_accuracy"),
+        (["train", "isnet"], {"find_sectors": False}, "val_accuracy"),
+    ],
+    ids=["plain", "no masks", "asked for", "masks", "switched off", "masks of the training alone"],
+)
+def test_the_epoch_is_chosen_by_swap_consistency_where_there_are_masks(names, options, chosen_by, tmed2):
+    edit(tmed2, only_training)
+    workflow = run(tmed2, names, **options)
+    evaluator = workflow.parser.get_parsed_content("validate#evaluator")
+    assert evaluator.state.key_metric_name == chosen_by
+    swapped = chosen_by == "consistent_val_accuracy"
+    assert ("val_swap_consistency" in evaluator.state.metrics) == swapped
+    masked = workflow.parser.get_parsed_content("validate#masked_dataset")
+    assert len(masked) == (4 if swapped else 0)  # nothing is read in vain
 
 
 def test_clips_whose_sector_is_found_and_stills_with_a_mask_are_one_data_set(tmed2):

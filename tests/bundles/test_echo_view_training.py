@@ -55,7 +55,7 @@ def test_every_overlay_trains_differently_from_the_baseline(overlay, options, tm
 
 
 def test_the_best_epoch_is_chosen_by_the_exchange_of_backgrounds(tmp_path, cohort):
-    train(tmp_path, cohort, "backmix", "select_by_swap")
+    train(tmp_path, cohort, "backmix")
     found = {name: logged(tmp_path).Scalars(name)[-1].value for name in KEY_METRICS}
     assert 0 < found["val_accuracy"] <= 1
     assert 0 < found["val_swap_consistency"] <= 1

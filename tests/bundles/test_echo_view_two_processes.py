@@ -30,7 +30,7 @@ def in_two_processes(*arguments: object, folder: Path) -> None:
 
 def test_two_processes_train_one_model(tmp_path, cohort):
     """The command as it is typed, in processes that import everything themselves."""
-    files = configs("train", "backmix", "select_by_swap", "multi_gpu_train")
+    files = configs("train", "backmix", "multi_gpu_train")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command = [*launch, "-m", "monai.bundle", "run", "--config_file", files, *places(cohort, tmp_path), *SMALL]
     done = subprocess.run([*map(str, command)], cwd=BUNDLE, capture_output=True, text=True, timeout=300, check=False)

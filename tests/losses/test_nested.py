@@ -34,5 +34,5 @@ def test_without_parts_it_is_the_classification_loss():
 
 
 def test_two_of_a_kind_do_not_go_together():
-    with pytest.raises(ValueError, match="one and two do not go together: each puts a MixupLoss around"):
+    with pytest.raises(ValueError, match="one and two cannot be combined: each puts a MixupLoss around"):
         nested_loss(None, {"one": MixupLoss, "two": PARTS["mixup"]})

@@ -46,7 +46,7 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
     parts["validate#masked_dataset"] = {
         **parts.graph[dataset],
         **_cache(parts, parts.graph[dataset], f"({_OF_MASKS})"),
-        "data": f"$[item for item in {items} if @mask_source is None or item.get(@mask_source)]",
+        "data": f"$[item for item in {items} if @select_by_swap and (@mask_source is None or item.get(@mask_source))]",
         "transform": _compose(f"{load} + @region_transforms + {prepare}"),
     }
     finish = _kept(parts, "validate_finish", chain.finish)

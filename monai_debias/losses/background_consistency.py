@@ -21,7 +21,7 @@ from monai_debias.losses.classification import (
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.labels import check_finite, without_meta
+from monai_debias.losses.logits_and_labels import check_finite, without_meta
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import expects
 

@@ -14,7 +14,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.constraints import MODULE, NONE, STRING, OneOf
 from monai_debias.labels import ignored_values
-from monai_debias.losses.labels import LabelKind, check_finite, known_labels, refuse_no_distributions, without_meta
+from monai_debias.losses.logits_and_labels import (
+    LabelKind,
+    check_finite,
+    known_labels,
+    refuse_no_distributions,
+    without_meta,
+)
 from monai_debias.losses.reduction import sum_over_processes
 
 __all__ = [

@@ -23,7 +23,7 @@ from monai_debias.losses.classification import (
 )
 from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap
-from monai_debias.losses.labels import without_meta
+from monai_debias.losses.logits_and_labels import without_meta
 from monai_debias.losses.ranks import rank_weights
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.masks import as_region, require_aspect

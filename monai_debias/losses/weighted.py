@@ -19,7 +19,7 @@ from monai_debias.losses.classification import (
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.labels import check_finite
+from monai_debias.losses.logits_and_labels import check_finite
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import expects
 

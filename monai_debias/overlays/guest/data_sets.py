@@ -31,7 +31,7 @@ def training_data(parts: GuestParts, trainer: str) -> None:
     _items(parts, f"{dataset}#data")
     _masks(parts, chain)
     _transforms(parts, parts.graph[dataset], chain)
-    parts.replace(dataset, _random_part(parts, chain))
+    parts.overwrite(dataset, _random_part(parts, chain))
 
 
 def validation_data(parts: GuestParts, evaluator: str) -> None:
@@ -41,15 +41,15 @@ def validation_data(parts: GuestParts, evaluator: str) -> None:
         ValueError: when the evaluator's loader, data set or transforms cannot be read from the config.
     """
     _, dataset, chain = _loaded_by(parts, f"{evaluator}#val_data_loader")
-    items = parts.keep("validate_items", parts.graph[f"{dataset}#data"])
-    load, prepare = _kept(parts, "validate_load", chain.load), _kept(parts, "validate_prepare", chain.prepare)
+    items = parts.store("validate_items", parts.graph[f"{dataset}#data"])
+    load, prepare = _stored(parts, "validate_load", chain.load), _stored(parts, "validate_prepare", chain.prepare)
     parts["validate#masked_dataset"] = {
         **parts.graph[dataset],
         **_cache(parts, parts.graph[dataset], f"({_OF_MASKS})"),
         "data": f"$[item for item in {items} if @select_by_swap and (@mask_source is None or item.get(@mask_source))]",
         "transform": _compose(f"{load} + @region_transforms + {prepare}"),
     }
-    finish = _kept(parts, "validate_finish", chain.finish)
+    finish = _stored(parts, "validate_finish", chain.finish)
     parts["validate#normalize"] = f"$monai_debias.overlays.guest.EachImage({finish})" if chain.finish else None
 
 
@@ -86,9 +86,9 @@ def _masks(parts: GuestParts, chain: Chain) -> None:
 
 
 def _transforms(parts: GuestParts, dataset: dict[str, Any], chain: Chain) -> None:
-    load, prepare = _kept(parts, "load", chain.load), _kept(parts, "prepare", chain.prepare)
+    load, prepare = _stored(parts, "load", chain.load), _stored(parts, "prepare", chain.prepare)
     drop = [] if any(MASK in step.keys for step in chain.steps) else [{"_target_": "DeleteItemsd", "keys": MASK}]
-    no_mask = parts.keep("without_masks", drop)
+    no_mask = parts.store("without_masks", drop)
     parts["train#mask_transforms"] = {}
     parts["train#copy_transforms"] = {}
     parts["background_transforms"] = {}
@@ -124,8 +124,8 @@ def _to_look_at(step: Step, chain: Chain) -> Iterator[str]:
 
 def _random_part(parts: GuestParts, chain: Chain) -> dict[str, Any]:
     """The data set that a batch is taken from."""
-    move, finish = _kept(parts, "move", chain.move), _kept(parts, "finish", chain.finish)
-    select = parts.keep("select", [{"_target_": "SelectItemsd", "keys": "@train#batch_keys"}])
+    move, finish = _stored(parts, "move", chain.move), _stored(parts, "finish", chain.finish)
+    select = parts.store("select", [{"_target_": "SelectItemsd", "keys": "@train#batch_keys"}])
     copies, background, last = (
         f"list(@{socket}.values())"
         for socket in ("train#copy_transforms", "background_transforms", "train#batch_transforms")
@@ -138,7 +138,7 @@ def _cache(parts: GuestParts, dataset: dict[str, Any], suffix: str) -> dict[str,
     """A separate folder for the disk cache of a data set, since its samples differ now."""
     if "cache_dir" not in dataset:
         return {}
-    return {"cache_dir": f"$str({parts.keep('cache_dir', dataset['cache_dir'])}) + {suffix}"}
+    return {"cache_dir": f"$str({parts.store('cache_dir', dataset['cache_dir'])}) + {suffix}"}
 
 
 def _reader(loader: Step) -> dict[str, str]:
@@ -147,8 +147,8 @@ def _reader(loader: Step) -> dict[str, str]:
     return {name: f"@{loader.place}#{name}" for name in loader.written if name not in own}
 
 
-def _kept(parts: GuestParts, name: str, steps: list[Step]) -> str:
-    return parts.keep(name, [step.with_mask for step in steps])
+def _stored(parts: GuestParts, name: str, steps: list[Step]) -> str:
+    return parts.store(name, [step.with_mask for step in steps])
 
 
 def _compose(expression: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is collected while a bundle's config is read: sockets, what was found, and what is left to do."""
+"""What is collected while a bundle's config is read: sockets, what was found, and what is left to the user."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class GuestParts:
         if socket not in self.graph:
             self[socket] = value
 
-    def keep(self, name: str, value: Any) -> str:
-        """Keep something of the bundle under a name, and return the reference to it."""
+    def store(self, name: str, value: Any) -> str:
+        """Write a value under a name of ``guest``, where nothing of the bundle is, and return the reference to it."""
         self.sockets["guest"][name] = value
         return f"@guest#{name}"
 
@@ -64,31 +64,31 @@ class GuestParts:
             raise ValueError(f"expected {wanted} at {place!r} of the training's config, got {str(written)[:80]}.")
         return end
 
-    def borrow(self, socket: str, place: str) -> None:
-        """Make a root entry refer to what is used at a place of the bundle."""
+    def expose(self, socket: str, place: str) -> None:
+        """Make what the bundle uses at a place available as a socket; a value that is written there moves to it."""
         end = self.graph.follow(place)
         if end == place:
-            self.move(socket, place, None)
+            self.move_to(socket, place, None)
         elif end != socket and socket not in self.graph:
             self[socket] = f"@{end}"
         elif end != socket and socket not in self.graph.reached(end):
             self.to_do.append(f'"{socket}" is not what {place} uses: give it another name in train.json.')
 
-    def move(self, socket: str, place: str, otherwise: Any) -> None:
-        """Write the value of a place, or ``otherwise``, to a socket, and make the place refer to it."""
+    def move_to(self, socket: str, place: str, otherwise: Any) -> None:
+        """Write the value of a place to a socket, ``otherwise`` if there is none, and make the place refer to it."""
         end = self.end(place)
         if end != socket:
             self[socket] = otherwise if end is None else self.graph[end]
         self[place] = f"@{socket}"
 
-    def replace(self, place: str, value: Any) -> None:
-        """Write to a place of the bundle, and keep the old value if others refer to parts of it."""
+    def overwrite(self, place: str, value: Any) -> None:
+        """Write to a place of the bundle, and store the old value if anything refers to parts of it."""
         old, new = f"@{place}#", f"@guest#{place.replace('#', '_')}#"
         mentions = self.graph.mentions(place)
         rebased = each_text(self.sockets, lambda text: text.replace(old, new))
         if mentions or rebased != self.sockets:
             self.sockets = rebased
-            self.keep(place.replace("#", "_"), self.graph[place])
+            self.store(place.replace("#", "_"), self.graph[place])
         for mention in mentions:
             self[mention] = each_text(self.graph[mention], lambda text: text.replace(old, new))
         self[place] = each_text(value, lambda text: text.replace(old, new))

@@ -86,13 +86,13 @@ def _names(parts: GuestParts) -> None:
         parts["+initialize"] = ["$@method"]  # refuses methods that cannot be combined
     folders = [name for name in ("ckpt_dir", "output_dir") if name in graph]
     for name in folders:
-        parts[name] = f"$str({parts.keep(name, graph[name])}) + '/' + @method"
+        parts[name] = f"$str({parts.store(name, graph[name])}) + '/' + @method"
     parts.found["results"] = " and ".join(f"{name}/METHOD" for name in folders) or "where the bundle puts them"
 
 
 def _network(parts: GuestParts) -> None:
     """``network``, ``stages`` and ``class_names``."""
-    parts.borrow("network", f"{TRAINER}#network")
+    parts.expose("network", f"{TRAINER}#network")
     parts.default("stages", "$monai_debias.overlays.guest.stage_names(@network)")
     count = _class_count(parts)
     if "class_names" in parts.graph:
@@ -150,11 +150,11 @@ def _trainer(parts: GuestParts) -> None:
         parts.to_do.append(f"{TRAINER}#prepare_batch: PrepareBatchAttached replaces it, for image and label.")
     parts["train#prepare_batch"] = _PREPARE_BATCH
     parts[f"{TRAINER}#prepare_batch"] = "@train#prepare_batch"
-    parts.move("train#inferer", f"{TRAINER}#inferer", {"_target_": "SimpleInferer"})
+    parts.move_to("train#inferer", f"{TRAINER}#inferer", {"_target_": "SimpleInferer"})
     parts["train#mixups"] = {}
     parts["train#method_handlers"] = {"loss_terms": _TERMS}
     handlers = (
-        parts.keep("handlers", parts.graph[f"{TRAINER}#train_handlers"])
+        parts.store("handlers", parts.graph[f"{TRAINER}#train_handlers"])
         if f"{TRAINER}#train_handlers" in parts.graph
         else "[]"
     )
@@ -174,8 +174,8 @@ def _evaluator(parts: GuestParts) -> None:
             "select_by_swap, and delete this file to have it written again."
         )
         return
-    parts.borrow("key_metric", f"{EVALUATOR}#key_val_metric")
-    parts.move("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
+    parts.expose("key_metric", f"{EVALUATOR}#key_val_metric")
+    parts.move_to("validate#additional_metrics", f"{EVALUATOR}#additional_metrics", {})
     parts["validate#consistency"] = _CONSISTENCY
     parts["validate#swap_metrics"] = _SWAP_METRICS
     parts["validate#consistent_metric"] = _CONSISTENT

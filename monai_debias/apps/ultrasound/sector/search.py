@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,19 @@ __all__ = ["fit_fan"]
 
 Array = NDArray[Any]
 
-# The search: (pixels of evidence merged along each side, bins, half-width of the grid in slope and in spread,
-# candidates kept); the first number is how many merged pixels the fan's larger half should have.
-_ZOOM = ((36, 32, 0.075, 0.12, 2), (36, 40, 0.03, 0.04, 1), (0, 96, 0.012, 0.02, 1))
-_POLISH = ((36, 48, 0.05, 0.08, 1), (0, 96, 0.012, 0.02, 1), (0, 128, 0.005, 0.008, 1))
+
+class _Grid(NamedTuple):
+    """One step of the search, on a grid of directions around each candidate of the step before."""
+
+    blocks: int  # pixels are merged into blocks, so many along half of the larger side; 0: they are not merged
+    bins: int  # of the histogram, along the beams and across them
+    slope: float  # the grid's half-width in the slope
+    spread: float  # and in the spread, times half of the height
+    keep: int  # candidates for the next step
+
+
+_ZOOM = (_Grid(36, 32, 0.075, 0.12, keep=2), _Grid(36, 40, 0.03, 0.04, keep=1), _Grid(0, 96, 0.012, 0.02, keep=1))
+_POLISH = (_Grid(36, 48, 0.05, 0.08, keep=1), _Grid(0, 96, 0.012, 0.02, keep=1), _Grid(0, 128, 0.005, 0.008, keep=1))
 _UPRIGHT = 0.5  # how much a leaning fan has to be better than an upright one: most are upright, dark edges mislead
 _SLOPES = np.linspace(-0.45, 0.45, 7)
 _SPREADS = np.array([-1.1, -1, -0.88, -0.7, -0.45, -0.2, 0, 0.2, 0.45, 0.7, 0.88, 1, 1.1])
@@ -63,19 +71,19 @@ def fit_fan(evidence: Array, start: Fan | None = None) -> Fan:
         cells = _Cells(evidence, centre, max(1, round(half / 18)))
         found = [fan for arc in (True, False) for fan in _best_fans(cells, slope, spread, arc, 20, exhaustive=True)]
         candidates = _distinct(sorted(found, key=lambda item: -item[0]), (y1 - y0) / 2)
-        zoom: Sequence = _ZOOM
+        steps = _ZOOM
     else:
-        centre, candidates, zoom = (start.x, start.y), [(0.0, start)], _POLISH
+        centre, candidates, steps = (start.x, start.y), [(0.0, start)], _POLISH
     grid = [axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5))]
-    for merged, bins, slope_step, spread_step, keep in zoom:
-        cells = _Cells(evidence, centre, max(1, round(half / merged)) if merged else 1)
+    for step in steps:
+        cells = _Cells(evidence, centre, max(1, round(half / step.blocks)) if step.blocks else 1)
         better = []
         for _, fan in candidates:
-            slope = fan.slope + grid[0] * slope_step
-            spread = fan.spread + grid[1] * spread_step * 2 / (y1 - y0)
-            near = _best_fans(cells, slope, spread, fan.arc_bottom, bins, exhaustive=False)
+            slope = fan.slope + grid[0] * step.slope
+            spread = fan.spread + grid[1] * step.spread * 2 / (y1 - y0)
+            near = _best_fans(cells, slope, spread, fan.arc_bottom, step.bins, exhaustive=False)
             better.append(max(near, key=lambda item: item[0]))
-        candidates = sorted(better, key=lambda item: -item[0])[:keep]
+        candidates = sorted(better, key=lambda item: -item[0])[: step.keep]
     return _straighten_ends(evidence, candidates[0][1])
 
 

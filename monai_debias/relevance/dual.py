@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Dual ISNet's second relevance pass, LRP-z⁺, beside the ε pass of the same forward pass.
 
-It is one for networks of ReLUs: where linear layers follow each other without an activation between them, or an
-activation has negative outputs, the shares that it passes on may be negative or add up to more than there was.
+It is meant for networks of ReLUs. Where linear layers follow each other without an activation between them, or an
+activation has negative outputs, the relevance that it passes on may be negative, or add up to more than came in.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class FusedNorm:
     They do where nothing else uses the layer's output, which is known only when the forward pass has ended.
 
     Args:
-        uses: of the layer's output.
-        scale: of a normalisation that takes it, shape (C,).
+        uses: how many operations take the layer's output.
+        scale: scale of the normalisation that takes it, shape (C,); None if there is none.
     """
 
     uses: Uses
     scale: torch.Tensor | None = None
 
     def fused(self) -> torch.Tensor | None:
-        """The scale, if layer and normalisation count as one."""
+        """The scale if layer and normalisation count as one, else None."""
         return self.scale if self.uses.count == 1 else None
 
 
@@ -51,7 +51,7 @@ class Known:
 
     Args:
         nonnegative: whether it has no negative value.
-        companion: z⁺, what it would be if nothing negative had been added; None if it is not computed yet.
+        companion: z⁺, what the tensor would be if nothing negative had been added; None until it is computed.
         layer: the linear layer that it comes from.
         signed: whether that layer's input may be negative.
         norm: a normalisation after that layer.
@@ -69,8 +69,8 @@ class ZPlus:
     """What the z⁺ pass does at an operation.
 
     Args:
-        known: of its result.
-        rule: what it does to the gradient; None where it is the rule of the ε pass.
+        known: what is known of its result.
+        rule: what it does to the gradient; None where the rule is that of the ε pass.
         saved: tensors that the rule needs.
     """
 
@@ -85,9 +85,9 @@ class DualMode(RelevanceMode):
     Args:
         passes: the state of the pass.
         x: the network's input, a tensor that requires a gradient.
-        handlers: for the ε pass, as in :class:`RelevanceMode`.
-        z_plus: for the z⁺ pass, by the same names: a function of the mode, the operation, the tag of the result, the
-            result and the operation's arguments that returns :class:`ZPlus`.
+        handlers: those of the ε pass, as in :class:`RelevanceMode`.
+        z_plus: those of the z⁺ pass, by the same names, each a function of the mode, the operation, the tag of the
+            result, the result and the operation's arguments that returns :class:`ZPlus`.
         allow: names of operations without a rule whose ordinary gradient is to be used.
     """
 
@@ -112,7 +112,7 @@ class DualMode(RelevanceMode):
         return self._known.setdefault(self.tags[tensor], Known())
 
     def companion(self, tensor: torch.Tensor) -> torch.Tensor:
-        """z⁺ of a tensor, in which nothing negative was added."""
+        """z⁺ of a tensor: what it would be if nothing negative had been added."""
         known = self.known_of(tensor)
         if known.nonnegative:
             return tensor
@@ -149,7 +149,7 @@ class DualMode(RelevanceMode):
         return super().fork(forked, inputs, z_plus.rule, z_plus.saved, tag, only=Backward.Z_PLUS)
 
     def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """Linear operations: of the companions of what goes in they make that of what comes out."""
+        """Linear operations: the companion of the result is what they make of the companions of the inputs."""
         if name not in COVERED:
             return super().linear(function, name, args, kwargs)
         if name not in self.allow:
@@ -163,7 +163,7 @@ class DualMode(RelevanceMode):
         return result
 
     def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
-        """Of a buffer of which a part was written no companion is known: it is as if made out of sight."""
+        """A buffer that was written in part gets no tag, as its companion is unknown: it counts as made elsewhere."""
         if role is not Role.FLOWS:
             super().tag_memory_of(changed, role, known)
 
@@ -180,7 +180,7 @@ def known_of_linear(
     """Whether the results of a linear operation have no negative values; if not, their companions.
 
     Raises:
-        UncoveredOperationError: when it subtracts.
+        UncoveredOperationError: when it subtracts, or multiplies by something negative.
     """
     name, tensors = bare_name(function), tensors_in((args, kwargs))
     flowing = [t for t in tensors if mode.flows(t)]
@@ -208,7 +208,7 @@ def known_of_linear(
 def dual_starts(
     logits: torch.Tensor, mode: DualMode, epsilon: float
 ) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
-    """Dual ISNet: all logits at once, each one's relevance its own value; ε in the last layer's denominator too."""
+    """Where Dual ISNet's passes start: from all logits, each with its value as relevance, stabilised by ε as well."""
     companion = mode.companion(logits)
     return [
         (Backward.Z_PLUS, logits, rules.stabilised(companion, companion, epsilon)),

@@ -34,7 +34,7 @@ def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
 
 
 class ReluGradient(Function):
-    r""":math:`g\,a/(a+\varepsilon)`."""
+    r"""LRP-ε at a ReLU with output a: :math:`g\,a/(a+\varepsilon)`."""
 
     @staticmethod
     def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -50,7 +50,7 @@ class ReluGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        r"""With respect to g, and to a: :math:`g\,\varepsilon/(a+\varepsilon)^2`."""
+        r"""The gradients with respect to g and a; the derivative by a is :math:`g\,\varepsilon/(a+\varepsilon)^2`."""
         g, a = ctx.saved_tensors
         if torch.is_grad_enabled():
             quotient = grad / (a + ctx.epsilon)
@@ -76,7 +76,7 @@ class ScaledGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """With respect to both."""
+        """The gradients with respect to both."""
         g, scale = ctx.saved_tensors
         channels = per_channel(scale, g)
         others = [d for d in range(g.ndim) if d != 1]
@@ -96,7 +96,7 @@ def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 class ConvolutionTransposed(Function):
-    """The gradient of a convolution's input, such that differentiating it costs two ordinary convolutions.
+    """The gradient of a convolution's input, written so that differentiating it costs two ordinary convolutions.
 
     The second derivative of torch's own convolution goes through transposed operands and takes several times as long.
     """
@@ -111,7 +111,7 @@ class ConvolutionTransposed(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """With respect to g, and to the weight."""
+        """The gradients with respect to g and to the weight."""
         g, weight = ctx.saved_tensors
         grad_g = torch.convolution(grad, weight, None, *ctx.geometry) if ctx.needs_input_grad[0] else None
         grad_weight = None
@@ -132,14 +132,14 @@ class ProductTransposed(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """With respect to both."""
+        """The gradients with respect to both."""
         g, weight = ctx.saved_tensors
         grad_g = torch.bmm(weight.expand(len(g), -1, -1), grad) if ctx.needs_input_grad[0] else None
         return grad_g, torch.bmm(g, grad.transpose(1, 2)).sum(0) if ctx.needs_input_grad[1] else None
 
 
 class SplitGradient(Function):
-    """The parts of the gradient of a concatenation; differentiated, it is one concatenation."""
+    """The parts of the gradient of a concatenation; the derivative is one concatenation."""
 
     @staticmethod
     def forward(ctx: Any, g: torch.Tensor, sizes: list[int], dim: int) -> tuple[torch.Tensor, ...]:
@@ -149,5 +149,5 @@ class SplitGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """With respect to g."""
+        """The gradient with respect to g."""
         return torch.cat(grads, ctx.dim), None, None

@@ -29,8 +29,8 @@ __all__ = ["HANDLERS"]
 def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """An element-wise function.
 
-    One that works in place is computed beside its input, which it replaces from then on. A ReLU, whose rule does not
-    need its input, does work in place where no other tensor shares the memory.
+    One that would work in place is computed in new memory, and its result stands for the input from then on. A ReLU,
+    whose rule does not need its input, does work in place where no other tensor shares the memory.
     """
     name, changes_input = bare_name(function), in_place(function)
     f = ACTIVATIONS[name] if changes_input else function
@@ -96,7 +96,7 @@ def convolution(
         reach = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, weight.shape[2:], strict=True)]
         if any(r % 2 for r in reach):
             raise mode.uncovered(
-                function, 'with padding="same" and an even kernel pads one side more, which has no rule'
+                function, 'with padding="same" and an even kernel pads one side more than the other, which has no rule'
             )
         sides = [r // 2 for r in reach]
     else:
@@ -137,7 +137,7 @@ def _linear_layer(
     tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias), uses=uses, path=path)
 
     def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return linear.transpose(g, weight, x[: len(g)])  # of the input only the shape matters
+        return linear.transpose(g, weight, x[: len(g)])  # only the shape of the input matters
 
     return mode.fork(result, [x], Rule(rule, (False, False)), (x, weight), tag)
 
@@ -183,19 +183,19 @@ def _attention_weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tenso
     if mask is None:
         return scores.softmax(-1)
     scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    nothing = scores.isneginf().all(-1, keepdim=True)  # is left of the values, and the result is 0
+    nothing = scores.isneginf().all(-1, keepdim=True)  # to attend to: the result is 0
     return scores.masked_fill(nothing, 0.0).softmax(-1).masked_fill(nothing, 0.0)
 
 
 def _attention_with_dropout(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, p: float, size: float
 ) -> torch.Tensor:
-    """What fused attention draws cannot be seen, so it is computed step by step."""
+    """Attention step by step, since the weights that the fused operation drops cannot be seen."""
     return F.dropout(_attention_weights(query, key, mask, size), p) @ value
 
 
 def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """One half is the gate of the other."""
+    """A gated linear unit: the sigmoid of the second half of its input is the gate of the first."""
     mode.use(input)
     dim %= input.ndim
 
@@ -206,8 +206,8 @@ def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tens
 
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
-    """Concatenation, of which every part gets its part of the gradient."""
-    if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):  # by the name axis, or with an empty part
+    """Concatenation: each part gets its part of the gradient."""
+    if kwargs or any(t.ndim != tensors[0].ndim for t in tensors):  # called with axis=, or with an empty part
         return mode.linear(function, bare_name(function), (tensors,) if kwargs else (tensors, dim), kwargs)
     for t in tensors:
         if mode.flows(t):

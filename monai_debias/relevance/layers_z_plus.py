@@ -38,7 +38,7 @@ def activation(
 
 
 def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) -> ZPlus:
-    """A convolution or dense layer, in whose weight the scale of the normalisation after it may be."""
+    """A convolution or dense layer, whose weight may include the scale of the normalisation after it."""
     layer, norm = tag.layer, FusedNorm(tag.uses)
     assert layer is not None
     linear, signed = layer.linear, not mode.known_of(layer.x).nonnegative
@@ -56,7 +56,7 @@ def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) ->
 def normalisation(
     mode: DualMode, _: Callable, tag: Tag, __: torch.Tensor, input: torch.Tensor, *___: Any, **____: Any
 ) -> ZPlus:
-    """Any normalisation is a fixed affine map here, by factors and summands that may be of either sign."""
+    """A normalisation: here a fixed affine map, whose factors and summands may have either sign."""
     assert tag.affine is not None
     before, (scale, shift) = mode.known_of(input), tag.affine()
     signed, norm = not before.nonnegative, before.norm
@@ -89,7 +89,7 @@ def attention(
     *options: Any,
     **named: Any,
 ) -> ZPlus:
-    """Fused attention: the attention weights are constants above 0."""
+    """Fused attention: the attention weights are constants of 0 or more."""
     if mode.known_of(value).nonnegative:
         return ZPlus(Known(nonnegative=True))
     return ZPlus(Known(companion=function(query, key, mode.companion(value), *options, **named)))
@@ -98,7 +98,7 @@ def attention(
 def gated_linear_unit(
     mode: DualMode, _: Callable, __: Tag, ___: torch.Tensor, input: torch.Tensor, dim: int = -1
 ) -> ZPlus:
-    """One half is the gate of the other, above 0."""
+    """A gated linear unit: the sigmoid of the second half of its input is the gate of the first."""
     if mode.known_of(input).nonnegative:
         return ZPlus(Known(nonnegative=True))
     values, gates = mode.companion(input).chunk(2, dim)[0], input.chunk(2, dim)[1].sigmoid()
@@ -106,7 +106,7 @@ def gated_linear_unit(
 
 
 def concatenation(mode: DualMode, function: Callable, _: Tag, __: torch.Tensor, *args: Any, **kwargs: Any) -> ZPlus:
-    """Concatenation, of which every part keeps its companion."""
+    """Concatenation: each part keeps its companion."""
     nonnegative, companions = known_of_linear(mode, function, args, kwargs)
     return ZPlus(Known(nonnegative, None if nonnegative else companions[0]))
 

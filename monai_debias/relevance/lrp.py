@@ -32,22 +32,23 @@ class LRP:
 
     The relevance of the input is :math:`R = x \circ G`, where :math:`G` is the gradient of the explained scalar with
     the rules of :mod:`monai_debias.relevance.rules` in place of the derivatives of activations, normalisations, gates.
-    The network is not changed: its modules, parameters, buffers and its logits are what they are without it.
+    The network is not changed: its modules, parameters, buffers and logits stay what they are without it.
 
     Args:
         network: maps (B, C, spatial...) with 1, 2 or 3 spatial dimensions to logits (B, K). Its activations may be
             modules or functions, reused or in place. It may be wrapped in ``DistributedDataParallel``, compiled or
-            checkpointed (it runs without either then), and its weights may be of half precision (it runs in float32).
+            checkpointed (it then runs eagerly, without checkpoints), and its weights may be of half precision (it then
+            runs in float32).
         epsilon: ε of the rules, 0 or more; 1e-2 for training, 1e-5 … 1e-1 for explaining. 0 is Gradient × Input.
         input_rule: None, or ``"zb"`` for the zᴮ rule at the first layer, for inputs within ``input_range``; the network
             must begin with a convolution or dense layer, an optional batch norm, and an activation.
-        input_range: lowest and highest value of an input.
+        input_range: lowest and highest value that an input can have.
         allow: names of operations without a rule whose ordinary gradient is accepted, as the error about them says.
-        output: which of several outputs the logits are: None where the network returns one tensor, a place in a tuple
-            (0 for MONAI's ``ViT``), or the name of a dictionary's entry or an attribute.
+        output: which of several outputs the logits are: None where the network returns one tensor, an index into a
+            tuple (0 for MONAI's ``ViT``), or the name of a dictionary's entry or of an attribute.
 
     Raises:
-        ValueError: when ``epsilon`` is negative, or the input rule or range does not exist.
+        ValueError: when ``epsilon`` is negative, the input rule is unknown, or the range is not (lowest, highest).
         TypeError: when ``allow`` is a string instead of a sequence.
 
     Reference:
@@ -118,7 +119,8 @@ class LRP:
             TypeError: when ``x`` is not of a floating-point type, ``layers`` is a string, or the network returns no
                 tensor (see ``output``).
             ValueError: when the logits are not (B, K) or do not depend on the input, a layer or output does not exist,
-                ``x`` lies outside of the range of the zᴮ rule, the target does not fit, or the network is wrapped in
+                ``x`` lies outside ``input_range`` or the network does not begin as the zᴮ rule needs it, the target
+                does not fit, ``rows`` are not distinct indices of samples, or the network is wrapped in
                 ``DistributedDataParallel(static_graph=True)``.
             UncoveredOperationError: when relevance would get lost between input and logits: at an operation without a
                 rule, a tensor without gradients (``detach``, ``torch.no_grad``), a softmax or sigmoid as last layer.
@@ -133,7 +135,7 @@ class LRP:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
             plain = x.as_subclass(torch.Tensor).detach()
             leaf = plain.clone().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
-            image = leaf.clone()  # which a network may change in place
+            image = leaf.clone()  # the network may change it in place
             passes = Passes(self.epsilon, _checked_rows(rows, leaf), len(leaf))
             mode: RelevanceMode = RelevanceMode(passes, image, HANDLERS, self.allow)
             if dual:
@@ -263,8 +265,8 @@ def _unchanged(name: str, mode: RelevanceMode, output: torch.Tensor, version: in
         )
     if mode.passes.rows is not None and not mode.tags[output].batch_first:
         raise ValueError(
-            f"the first dimension of the output of layer {name!r} may not be the batch: explain all rows, or with "
-            "Flow-Mixup name a layer in front of the states that are mixed."
+            f"the first dimension of the output of layer {name!r} is not known to be the batch: explain all rows, or "
+            "with Flow-Mixup name a layer before the states that are mixed."
         )
     return output
 

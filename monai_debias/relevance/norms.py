@@ -41,7 +41,10 @@ def batch_norm(
             input, weight, bias, running_mean, running_var, True, momentum, eps, torch.backends.cudnn.enabled
         )
     elif running_mean is None or running_var is None:
-        raise ValueError("batch norm in evaluation mode without running statistics.")
+        raise ValueError(
+            "batch norm has no running statistics: in evaluation mode it needs them; make it with "
+            "track_running_stats=True."
+        )
     else:
         result = function(input, running_mean, running_var, weight, bias, False, momentum, eps)
         mean, inverse = running_mean.clone(), (running_var + eps).rsqrt()

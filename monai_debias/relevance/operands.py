@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The tensors among the arguments of an operation, and operations that are written in Python of others."""
+"""The tensors among the arguments of an operation, and operations that are Python functions of others."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 
 def is_square(name: str, args: tuple) -> bool:
-    """Whether an operation makes squares of its argument."""
+    """Whether an operation squares its argument."""
     if name in ("mul", "multiply"):
         return len(args) == 2 and args[0] is args[1]
     return name in SQUARES or (name == "pow" and len(args) == 2 and isinstance(args[1], int | float) and args[1] == 2)
 
 
 def is_composed(function: Callable) -> bool:
-    """Whether an operation is written in Python, of other operations."""
+    """Whether an operation is a Python function of other operations."""
     return isinstance(function, FunctionType) and bool(_OVERRIDES & {*function.__code__.co_names})
 
 
 def without_override(function: Callable) -> Callable:
-    """The same Python code, which does not hand itself over to a mode."""
+    """The same Python function, without the lines that would hand the call to the mode as a whole."""
     names = {**function.__globals__, **dict.fromkeys(_OVERRIDES, lambda *_: False)}
     twin = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__

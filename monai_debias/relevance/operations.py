@@ -53,28 +53,28 @@ ACTIVATIONS: dict[str, Callable] = {
     "tanh": F.tanh,
 }
 
-# of these the output may be a gate of something linear: SwiGLU, GEGLU, a hard sigmoid made of ReLU6
+# the output of these may be a gate of something linear: SwiGLU, GEGLU, a hard sigmoid made of ReLU6
 GATING = frozenset({"gelu", "hardswish", "hardtanh", "mish", "relu6", "silu", "tanh"})
 
-# their results are constants of a relevance pass: squeeze-excitation gates, attention weights, and denominators
+# their results are constants of a relevance pass: squeeze-excitation gates and attention weights, and denominators
 GATES = frozenset({"hardsigmoid", "sigmoid", "softmax", "special_expit", "special_softmax"})
 DEVIATIONS = frozenset({"frobenius_norm", "linalg_norm", "linalg_vector_norm", "norm", "std", "vector_norm"})
 
-# a root of what is made of squares by the operations in KEEPS_SQUARES is a deviation too
+# the root of what the operations in KEEPS_SQUARES make of squares is a deviation too
 SQUARES = frozenset({"square", "var"})
 POWERS = frozenset({"pow", "rsqrt", "sqrt"})
 
-# of which an argument gives only its shape or type; of those that give nothing else see gives_shape
+# a later argument gives only its shape or type; where no argument gives anything else, see gives_shape
 BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
 
-# change nothing of the tensor: hooks of its gradient, and what modules with hooks and DistributedDataParallel put
+# these leave the tensor as it is: hooks of its gradient, and what modules with hooks and DistributedDataParallel put
 # around arguments and results
 BOOKKEEPING = frozenset({"BackwardHookFunction", "DDPSink", "register_hook", "retain_grad"})
 
-# bring values out of torch's sight, by their whole names
+# these take values out of torch's sight; by their whole names
 LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "item", "numpy", "tolist"})
 
-# arguments of which one may depend on the input beside constants of the relevance pass (a gate, a parameter)
+# groups of arguments, of which one group may carry relevance, if the other is constant (a gate, a parameter)
 _FACTORS: dict[str, tuple[tuple[int, ...], ...]] = {
     **dict.fromkeys(["bmm", "dot", "inner", "matmul", "mm", "mul", "multiply", "mv", "tensordot"], ((0,), (1,))),
     **dict.fromkeys(["addbmm", "addcmul", "addmm", "addmv", "baddbmm"], ((1,), (2,))),
@@ -93,7 +93,7 @@ CONVOLUTIONS = {
     "conv_transpose3d": 3,
 }
 
-# where a gate, an index or a mask may stand beside what relevance flows through
+# the arguments in which a gate, an index or a mask may stand beside what relevance flows through
 _BESIDE: dict[str, tuple[int, ...]] = {
     **{name: tuple(i for group in groups for i in group) for name, groups in _FACTORS.items()},
     **dict.fromkeys([*DIVISIONS, *CONVOLUTIONS, "linear", "getitem", "setitem", "repeat_interleave"], (1,)),
@@ -106,7 +106,7 @@ _BESIDE: dict[str, tuple[int, ...]] = {
 }
 _BESIDE_BY_NAME = frozenset({"condition", "grid", "index", "indices", "mask", "mat2", "other", "repeats", "weight"})
 
-# linear in what depends on the network's input (maxima, sorting: given the order): their own gradient is the rule
+# linear in what depends on the network's input (maxima and sorting: for a given order): their gradient is the rule
 _LINEAR = {
     "shapes and selections": (
         "H T adjoint as_strided as_tensor asarray atleast_1d atleast_2d atleast_3d broadcast_to channel_shuffle chunk "
@@ -142,7 +142,7 @@ COVERED = LINEAR | PRODUCTS
 # linear, but with a minus sign: no positive companion comes out of them
 NEGATING = frozenset({"neg", "rsub", "sub", "subtract"})
 
-# what leaves a sum of squares one, and the output of an activation a gate
+# what these make of a sum of squares still is one, and what they make of a gate still is a gate
 KEEPS_SQUARES = frozenset(
     " ".join(
         [
@@ -160,7 +160,7 @@ _MOVING = (
     "scatter_add sort stack t take take_along_dim tensordot topk tril triu unbind unfold vsplit vstack where"
 )
 _MAY_MOVE_THE_BATCH = frozenset(_MOVING.split())
-# which leave the batch alone if it is not one of the dimensions that they are given
+# these leave the batch where it is, unless it is one of the dimensions that they are given
 _ALONG = "amax amin cumsum mean movedim moveaxis narrow select sum swapaxes swapdims transpose"
 _ALONG_DIMENSIONS = frozenset(_ALONG.split())
 
@@ -203,7 +203,7 @@ def may_stand_beside(name: str, where: int | str) -> bool:
 
 
 def flowing_factors(name: str, flows: Sequence[bool]) -> int:
-    """How many factors of an operation in :data:`PRODUCTS` flow, of its arguments the given ones.
+    """How many factors of an operation in :data:`PRODUCTS` carry relevance, given which of its arguments do.
 
     Example:
         >>> flowing_factors("lerp", [True, True, False]), flowing_factors("addmm", [True, True, True])

@@ -16,7 +16,7 @@ __all__ = ["Backward", "Passes", "Rule", "before_change", "fork"]
 
 
 class Backward(Enum):
-    """What a backward pass is."""
+    """The kinds of a backward pass."""
 
     ORDINARY = "ordinary"
     EPSILON = "epsilon"
@@ -52,7 +52,7 @@ class Passes:
         self, formula: Callable[[torch.Tensor], torch.Tensor], g: torch.Tensor, rows: torch.Tensor
     ) -> torch.Tensor:
         """A formula applied to some rows of a gradient; in the others the result is 0."""
-        made_here = self._part if g is self._whole else None  # by the rule before, so that its rows are at hand
+        made_here = self._part if g is self._whole else None  # the rule before made g, so its rows are at hand
         self._part = part = formula(g.index_select(0, rows) if made_here is None else made_here)
         self._whole = part.new_zeros(len(g), *part.shape[1:]).index_copy_(0, rows, part)
         return self._whole
@@ -125,8 +125,8 @@ def fork(
     """Give the result of an operation a second way back.
 
     Args:
-        passes: the state that tells which way a backward pass takes.
-        rule: the second way.
+        passes: the state that says which way a backward pass takes.
+        rule: what that way does to the gradient.
         result: what the operation computed, with its own graph.
         inputs: the operation's inputs for which the rule gives a gradient.
         saved: tensors that the rule needs; released together with the graph.

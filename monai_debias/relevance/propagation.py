@@ -5,9 +5,9 @@
 Inside :class:`RelevanceMode` every operation of torch passes through it. It computes what the operation always
 computes, and gives its result a second way back, the rule of :mod:`monai_debias.relevance.rules`.
 
-What an operation is not sure to pass on by a rule makes its result *broken*, and so is all that is computed from it: no
-error yet, since a side branch may not concern the logits, but one as soon as the logits are made of it. So no relevance
-is lost unnoticed between the input and the logits.
+Where no rule is sure to hold, the result of an operation is *broken*, and so is all that is computed from it. That is
+not an error yet, since a side branch may not concern the logits; it is one as soon as the logits depend on it. So no
+relevance is lost unnoticed between the input and the logits.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if roles <= {Role.CONSTANT} or gives_shape(name):
             result = function(*args, **kwargs)
             return self.mark(result, Role.CONSTANT, function, args) if tags else result
-        if name == "broadcast_tensors":  # each of which keeps its own role
+        if name == "broadcast_tensors":  # each tensor keeps its own role
             return self.see_inside(broadcast, *args)
         if name not in self.allow:
             self._refuse_to_leave(function, args)
@@ -114,7 +114,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
     def _compute(
         self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], tags: list[Tag], roles: set[Role]
     ) -> Any:
-        """An operation of which something depends on the input."""
+        """Compute an operation with an argument that depends on the input."""
         if name in self.allow and Role.FLOWS in roles and Role.BROKEN not in roles:
             return self.linear(function, name, args, kwargs)
         if name in GATES:
@@ -133,7 +133,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         return self.mark(function(*args, **kwargs), Role.BROKEN, function, args, error=broken)
 
     def _by_rule(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        """An operation on what relevance flows through, beside which there may be factors."""
+        """Compute an operation on what relevance flows through; other arguments may be factors."""
         if not torch.is_grad_enabled():
             if "no_grad" in self.allow:
                 return function(*args, **kwargs)
@@ -159,7 +159,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             if takes(handler, self, function, *args, **kwargs):
                 raise
             # torch.batch_norm and others have more arguments, in another order
-            why = "has no relevance rule with these arguments; that of the same name in torch.nn.functional has one"
+            why = "has no relevance rule with these arguments; call torch.nn.functional's function of the same name"
             raise self.uncovered(function, why) from None
 
     def see_inside(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -168,7 +168,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             return function(*args, **kwargs)
 
     def constant(self, function: Callable, args: tuple, kwargs: dict[str, Any], what: str) -> torch.Tensor:
-        """Squeeze-excitation gates, attention weights and deviations are constants of a relevance pass."""
+        """Compute a gate, attention weights or a deviation, which are constants of a relevance pass."""
         constant = self._stopped(function(*args, **kwargs), self.uncovered(function, what + LOST))
         x = args[0] if args else kwargs["input"]
         if x in self.tags and constant.data_ptr() == x.data_ptr():
@@ -184,7 +184,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         return result
 
     def _broken(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], tags: list[Tag]) -> Any:
-        """What comes of something broken is broken, but a root of a sum of squares is a deviation."""
+        """What is made of something broken is broken, except that the root of a sum of squares is a deviation."""
         broken = [tag for tag in tags if tag.role is Role.BROKEN]
         squares = all(tag.role is Role.CONSTANT or tag.square for tag in tags)
         if squares and name in POWERS and not in_place(function):
@@ -205,7 +205,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         return self._stopped(spread, self.uncovered(function, "makes a deviation" + LOST)), mean
 
     def _with_gate(self, args: tuple) -> tuple:
-        """Factors of which one is the output of an activation that makes gates, the other is not: a constant for it."""
+        """Factors of a product; if one of two is the output of an activation that makes gates, it is a constant."""
         if len(args) != 2 or not all(self.flows(a) for a in args):
             return args
         gates = [self.tags[a].activated for a in args]
@@ -259,7 +259,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             raise self.uncovered(function)
 
     def _without_gradient(self, function: Callable, name: str, result: Any, args: tuple) -> Any:
-        """A shape or number, a comparison or index, or what has lost its gradient."""
+        """Tag a result without a gradient: a shape, number, comparison or index, or what has lost its gradient."""
         for alias in tensors_in(result):
             for t in tensors_in(args[:1]):
                 if self.flows(t) and shares_storage(t, alias):

@@ -93,10 +93,10 @@ class Convolution:
     Args:
         stride: as in ``torch.convolution``, like the arguments that follow.
         padding: zeros on each side.
-        dilation: distance of the kernel's taps.
+        dilation: distance between the kernel's elements.
         transposed: whether it is a transposed convolution.
         output_padding: what a transposed convolution adds to one side of its output.
-        groups: of channels that do not see each other.
+        groups: number of groups of channels that do not see each other.
     """
 
     def __init__(

@@ -3,7 +3,8 @@
 r"""The rules of LRP-z⁺: what a layer does to the gradient in the second relevance pass of Dual ISNet.
 
 It passes on what was added, and nothing of what was subtracted. For every pre-activation it needs the *companion*
-:math:`z^+ = W^+ x^+ + W^- x^- + b^+`, in which the parts above and below 0 are apart and nothing negative was added.
+:math:`z^+ = W^+ x^+ + W^- x^- + b^+`: the sum of the terms that are above 0, where + and − mark the parts above and
+below 0 of weight, input and bias.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ __all__ = ["eager_operations", "logits_of", "outermost_eager"]
 
 
 def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
-    """What to call: a wrapper by ``DistributedDataParallel``, which has work to do, but none by ``torch.compile``.
+    """The module to call: with ``DistributedDataParallel`` around it, which has work to do, but not ``torch.compile``.
 
     Raises:
         ValueError: for ``DistributedDataParallel(static_graph=True)``.
@@ -42,8 +42,8 @@ def logits_of(returned: Any, output: int | str | None, network: torch.nn.Module)
 
     Args:
         returned: what it returned.
-        output: None for a tensor; the place in a sequence, or the name in a mapping or of an attribute.
-        network: for the error.
+        output: None for a tensor; an index into a sequence; a key of a mapping or the name of an attribute.
+        network: named by the error.
 
     Raises:
         TypeError: when that is not a tensor.
@@ -85,7 +85,7 @@ def _advice(returned: Any) -> str:
 
 
 class _Shared:
-    """A change of the process that lasts while any thread needs it."""
+    """A change to the whole process that lasts while any thread needs it."""
 
     def __init__(self, change: Callable[[ExitStack], None]) -> None:
         self.change, self.users, self.lock, self.undo = change, 0, threading.Lock(), ExitStack()
@@ -106,7 +106,7 @@ class _Shared:
 
 
 _ABOVE_FUNCTION: Any = Function.__mro__[1]
-_here = threading.local()  # .explaining: whether this thread's forward pass is one of the relevance mode
+_here = threading.local()  # .explaining: whether this thread's forward pass runs in a relevance mode
 
 
 def _without_compiler_and_checkpoints(undo: ExitStack) -> None:
@@ -116,7 +116,7 @@ def _without_compiler_and_checkpoints(undo: ExitStack) -> None:
     # the rules keep what a checkpoint throws away, and do not run again when it is computed anew
     _replace_while(undo, checkpoint.CheckpointFunction, "apply", _apply_at_once)
     _replace_while(undo, checkpoint, "_checkpoint_without_reentrant_generator", _no_checkpoint)
-    # in what Function.apply ends with, also where a network has kept that as an attribute
+    # below Function.apply, which a network may have kept as an attribute
     _ABOVE_FUNCTION.apply = classmethod(_seen_function)
     undo.callback(delattr, _ABOVE_FUNCTION, "apply")
 
@@ -140,13 +140,13 @@ def _apply_at_once(function: Callable, _: bool, *args: Any) -> Any:
 
 
 def _seen_function(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
-    """A custom autograd function as an operation like any other, by the name of its class."""
+    """Call a custom autograd function as an operation that the mode sees, under the name of its class."""
 
     def apply(*args: Any, **kwargs: Any) -> Any:
         return super(_ABOVE_FUNCTION, cls).apply(*args, **kwargs)
 
     tensors = tensors_in((args, kwargs))
-    if not getattr(_here, "explaining", False) or not has_torch_function(tensors):  # the rules' own functions
+    if not getattr(_here, "explaining", False) or not has_torch_function(tensors):  # such as the rules' own
         return apply(*args, **kwargs)
     apply.__name__ = cls.__name__
     return handle_torch_function(apply, tensors, *args, **kwargs)
@@ -158,7 +158,7 @@ def _no_checkpoint(*_: Any, **__: Any) -> Iterator[None]:
 
 @contextmanager
 def eager_operations() -> Iterator[None]:
-    """Every operation of this thread's forward pass is seen, once: no compiled code, no checkpoints."""
+    """Let the mode see each operation of this thread's forward pass once: no compiled code, no checkpoints."""
     with _shared():
         outer, _here.explaining = getattr(_here, "explaining", False), True
         try:

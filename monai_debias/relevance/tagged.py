@@ -18,7 +18,7 @@ from monai_debias.relevance.tags import Role, Stem, Tag, UncoveredOperationError
 
 __all__ = ["LOST", "TaggedTensors"]
 
-LOST = ", a constant of the relevance pass: it may multiply or select, but added to a value it would lose relevance"
+LOST = ", a constant of the relevance pass: it may multiply or select, but adding it to a value would lose relevance"
 
 
 class TaggedTensors:
@@ -47,7 +47,7 @@ class TaggedTensors:
         return tag is not None and tag.role is Role.FLOWS
 
     def tag(self, tensor: torch.Tensor, user: Callable | str) -> Tag | None:
-        """The tag of a tensor, None for a plain constant; ``user`` is the operation that an error says takes it."""
+        """The tag of a tensor, None for a plain constant; ``user`` is the operation that takes it, for the error."""
         tag = self.tags.get(tensor)
         if tag is not None and not (tag.without_gradient and tensor.grad_fn is not None):
             return tag
@@ -73,7 +73,7 @@ class TaggedTensors:
         return tag
 
     def keep(self, output: torch.Tensor) -> tuple[torch.Tensor, int]:
-        """A layer's output, whose values are wanted as they are, and the version of its memory."""
+        """A layer's output, whose values must stay as they are, and the version of its memory."""
         output = self.current(output)
         if self.flows(output):
             self.use(output).captured = True
@@ -93,7 +93,7 @@ class TaggedTensors:
 
     def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
         """Tag a tensor that an operation has made."""
-        tag.without_gradient = tensor.grad_fn is None  # a view in no_grad requires one all the same
+        tag.without_gradient = tensor.grad_fn is None  # a view made in no_grad still says that it requires one
         self.tags[tensor] = tag
         base = tensor._base if tensor._is_view() else None
         if base is not None and base in self.tags:
@@ -112,13 +112,13 @@ class TaggedTensors:
         result = widened(result)
         tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
         if not tag.batch_first:
-            rule.per_sample = ()  # whose rows are not samples
+            rule.per_sample = ()  # the rows are not samples
         forked = fork(self.passes, rule, result, inputs, saved, only)
         self.tag_one(forked, tag)
         return forked
 
     def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> None:
-        """From now on ``new`` stands where ``old`` is used, which has been, or is to be, changed in place."""
+        """Let ``new`` stand for ``old``, which an operation has changed in place (``changed``), or should have."""
         if not changed and self.shares_memory(old):
             old.copy_(new)
             self.tags[old] = self.tags[new]
@@ -126,13 +126,13 @@ class TaggedTensors:
             self.renamed[old] = new
 
     def adopt(self, copied: torch.Tensor, original: torch.Tensor) -> None:
-        """Take a tensor for the copy of another."""
+        """Give a copy of a tensor the tag of the original."""
         tag = self.tag(original, "the network")
         if tag is not None:
             self.tags[copied] = tag
 
     def current(self, arguments: Any) -> Any:
-        """Arguments in which what an activation was to change in place is replaced by the activation."""
+        """Arguments in which a tensor that an activation should have changed in place is replaced by its output."""
         return replaced(arguments, lambda t: self.renamed.get(t, t)) if self.renamed else arguments
 
     def shares_memory(self, tensor: torch.Tensor) -> bool:
@@ -146,7 +146,7 @@ class TaggedTensors:
         name: str = "",
         accept: str = "its ordinary gradient in the relevance pass",
     ) -> UncoveredOperationError:
-        """The error for an operation that must not pass silently; ``name`` is what to allow, if not the operation."""
+        """The error about an operation without a rule; ``name`` is what to allow, if it is not the operation itself."""
         name = name or bare_name(function)
         full_name = (resolve_name(function) or bare_name(function)).removesuffix(".__get__")
         return UncoveredOperationError(

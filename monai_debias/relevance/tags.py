@@ -69,17 +69,17 @@ class Tag:
 
     Args:
         role: what it is to relevance.
-        error: why it must not reach the logits: if it is broken anyhow, if it is a factor other than by a product.
-        square: whether it is broken as a sum of squares is, of which a root makes a deviation.
+        error: why it must not reach the logits, at all if it is broken, other than by a product if it is a factor.
+        square: whether it is broken only because it is a sum of squares, whose root would be a deviation.
         activated: whether it is the output of an activation that is used as a gate (SiLU, GELU, ...).
         without_gradient: whether it was made without a gradient.
         layer: the linear layer that it comes from.
-        affine: if a normalisation made it, what gives the factor and the summand by which it did, constants of the
-            relevance pass that can be broadcast to it.
+        affine: if a normalisation made it, a function that returns the factor and the summand of that, constants of
+            the relevance pass that can be broadcast to it.
         uses: how often it is used.
-        path: the same for the tensors from the layer's input to this one.
+        path: the uses of each tensor from the layer's input to this one.
         has_views: whether another tensor sees its memory.
-        captured: whether its values are wanted as they are.
+        captured: whether its values were asked for, so that they must stay as they are.
         batch_first: whether its first dimension is the batch.
     """
 

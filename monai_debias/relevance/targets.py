@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a relevance map explains: from the logits to the scalars of which the relevance is asked."""
+"""What a relevance map explains: from the logits to the scalars whose relevance is asked for."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
         Shape (B, maps).
 
     Raises:
-        ValueError: when the target does not exist, labels do not fit the logits, or there are too few classes.
+        ValueError: when the target is unknown, labels do not fit the logits, or there are too few classes.
 
     Example:
         >>> import torch
@@ -75,7 +75,10 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
     if callable(target):
         scalars = target(logits)
         if not isinstance(scalars, torch.Tensor) or (logits.requires_grad and not scalars.requires_grad):
-            raise ValueError("the target function must return a tensor that depends on the logits by gradients.")
+            got = "a tensor without gradients" if isinstance(scalars, torch.Tensor) else type(scalars).__name__
+            raise ValueError(
+                f"the target function returned {got}, expected a tensor that depends on the logits by gradients."
+            )
         if scalars.ndim not in (1, 2) or len(scalars) != len(logits):
             raise ValueError(
                 f"the target function returned shape {tuple(scalars.shape)} for logits {tuple(logits.shape)}: "

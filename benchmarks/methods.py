@@ -164,8 +164,8 @@ METHODS = {
     ),
     "rrr": Method("RRR, input gradients", "weight 1", (with_right_reasons(),)),
     "tea": Method("TEA, a teacher's heatmaps", "the authors', with our budget", (with_explanations_alone,)),
-    "jtt": Method("JTT", "first training 1 epoch, λ 20", (with_second_training(),)),
-    "afr": Method("AFR", "20 % for the last layer, gamma 4, λ 0", (with_feature_reweighting(),)),
+    "jtt": Method("JTT", "first training 1 epoch, λ 5", (with_second_training(),)),
+    "afr": Method("AFR", "20 % for the last layer, gamma 1, λ 0.1", (with_feature_reweighting(),)),
     **{
         f"background_{kind}": Method(
             f"background: {kind}",

@@ -20,7 +20,7 @@ from benchmarks.rivals.last_layer import labels, outputs, split
 from monai_debias.attached import attached
 
 
-def with_feature_reweighting(gamma: float = 4.0, distance_weight: float = 0.0, held_out: float = 0.2) -> Step:
+def with_feature_reweighting(gamma: float = 1.0, distance_weight: float = 0.1, held_out: float = 0.2) -> Step:
     """Train the network on most samples, and then its last layer alone on the others, by weight.
 
     Args:

@@ -19,7 +19,7 @@ from benchmarks.rivals.last_layer import labels, outputs
 from monai_debias.losses import SampleWeightedLoss
 
 
-def with_second_training(error_weight: float = 20.0, first_epochs: int = 1) -> Step:
+def with_second_training(error_weight: float = 5.0, first_epochs: int = 1) -> Step:
     r"""Train a copy of the network for a few epochs, and then the network itself with its errors E weighted.
 
     .. math:: \sum_{(x, y) \in E} \lambda\, \ell(x, y) + \sum_{(x, y) \notin E} \ell(x, y)

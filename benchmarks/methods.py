@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.exchange import with_exchange
 from benchmarks.parts import (
     Step,
     with_background_consistency,
@@ -19,6 +18,7 @@ from benchmarks.parts import (
     with_manifold_mixup,
     with_masked_images,
     with_mixup,
+    with_papers_isnet,
     with_spectral_decoupling,
     with_strides,
     with_weights,
@@ -49,8 +49,9 @@ class Method:
 
 
 _DOMAIN_BED = "DomainBed: λ 0.2, mean over logits"
-_STRIDED = "P 0.5, d 0.9, E 0.1; a network without pooling"
-_RISING = "P rises to 0.5 in half of the epochs, d 0.9, E 0.1"
+_ISNET = "our defaults: backgrounds blended, P rises to 0.5, d 0.9, E 0.1"
+_LIGHT, _HEAVY = "no blend, P 0.5, d 0.9, E 0.1", "no blend, P 0.7, d 0.9, E 0.1"
+_STRIDED = "a network without pooling"
 METHODS = {
     "plain": Method("plain"),
     "unbiased": Method("plain, trained without bias", "marks of random classes; a reference, no method"),
@@ -64,7 +65,7 @@ METHODS = {
     "background_consistency": Method(
         "background consistency", "λ 5", (with_background_consistency(),), ("background_consistency",)
     ),
-    "isnet": Method("ISNet, selective", "P 0.5, d 0.9, E 0.1", (with_isnet(),), ("isnet",)),
+    "isnet": Method("ISNet, selective", _ISNET, (with_isnet(),), ("isnet",)),
     "spectral_decoupling": Method(
         "spectral decoupling", _DOMAIN_BED, (with_spectral_decoupling(),), ("spectral_decoupling",)
     ),
@@ -76,9 +77,7 @@ METHODS = {
     "flow_mixup_replace": Method(
         "Flow-Mixup, mixed rows alone", "alpha 1, the first two stages", (with_flow_mixup(flow="replace"),)
     ),
-    "backmix_isnet": Method(
-        "BackMix and ISNet", "P 0.5, d 0.9, E 0.1", (with_backmix(), with_isnet()), ("backmix", "isnet")
-    ),
+    "backmix_isnet": Method("BackMix and ISNet", "as each alone", (with_backmix(), with_isnet()), ("backmix", "isnet")),
     "backmix_spectral_decoupling": Method(
         "BackMix and spectral decoupling",
         "as each alone",
@@ -95,55 +94,49 @@ METHODS = {
         (with_backmix(), with_spectral_decoupling(), with_isnet()),
         ("backmix", "isnet", "spectral_decoupling"),
     ),
-    "isnet_e1": Method("ISNet, selective", "P 0.5, d 0.9, E 1 (the authors' E)", (with_isnet(background_scale=1.0),)),
-    "isnet_original": Method(
-        "ISNet, original", "P 0.7, d 0.9, E 0.1", (with_isnet(target="all", relevance_weight=0.7),)
+    "isnet_paper": Method(
+        "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_papers_isnet(),), ("isnet", "isnet_paper")
     ),
-    "isnet_stochastic": Method("ISNet, stochastic", "P 0.5, d 0.9, E 0.1", (with_isnet(target="stochastic"),)),
-    "isnet_dual": Method("ISNet, dual", "P 0.7, d 0.9, E 0.1", (with_isnet(target="dual", relevance_weight=0.7),)),
-    "isnet_strided": Method("ISNet, selective", _STRIDED, (with_strides, with_isnet())),
-    "isnet_strided_heavier": Method(
+    "isnet_unblended": Method(
+        "ISNet, selective", _LIGHT, (with_papers_isnet(relevance_weight=0.5, background_scale=0.1),)
+    ),
+    "isnet_e1": Method("ISNet, selective", "no blend, P 0.5, d 0.9, E 1", (with_papers_isnet(relevance_weight=0.5),)),
+    "isnet_original": Method("ISNet, original", _HEAVY, (with_papers_isnet({"target": "all"}, background_scale=0.1),)),
+    "isnet_stochastic": Method(
+        "ISNet, stochastic",
+        _LIGHT,
+        (with_papers_isnet({"target": "stochastic"}, relevance_weight=0.5, background_scale=0.1),),
+    ),
+    "isnet_dual": Method("ISNet, dual", _HEAVY, (with_papers_isnet({"target": "dual"}, background_scale=0.1),)),
+    "isnet_strided": Method(
         "ISNet, selective",
-        "P 0.7, d 0.9, E 0.1; a network without pooling",
-        (with_strides, with_isnet(relevance_weight=0.7)),
+        f"{_LIGHT}; {_STRIDED}",
+        (with_strides, with_papers_isnet(relevance_weight=0.5, background_scale=0.1)),
     ),
-    "isnet_stochastic_strided": Method("ISNet, stochastic", _STRIDED, (with_strides, with_isnet(target="stochastic"))),
+    "isnet_strided_heavier": Method(
+        "ISNet, selective", f"{_HEAVY}; {_STRIDED}", (with_strides, with_papers_isnet(background_scale=0.1))
+    ),
+    "isnet_strided_blended": Method("ISNet, selective", f"{_ISNET}; {_STRIDED}", (with_strides, with_isnet())),
+    "isnet_stochastic_strided": Method(
+        "ISNet, stochastic",
+        f"{_LIGHT}; {_STRIDED}",
+        (with_strides, with_papers_isnet({"target": "stochastic"}, relevance_weight=0.5, background_scale=0.1)),
+    ),
     "isnet_interval4": Method(
-        "ISNet, a heatmap every 4th iteration", "P 0.7, d 0.9, E 0.1", (with_isnet(interval=4, relevance_weight=0.7),)
+        "ISNet, a heatmap every 4th iteration", _HEAVY, (with_papers_isnet({"interval": 4}, background_scale=0.1),)
     ),
     "isnet_lds": Method(
         "ISNet, deep supervision",
-        "P 0.5, d 0.9, E 0.1",
-        (with_isnet(layers=["stage1", "stage2", "stage3"]),),
+        "as the ISNet",
+        (with_isnet(inferer={"layers": ["stage1", "stage2", "stage3"]}),),
         ("isnet", "isnet_lds"),
     ),
     "isnet_few_masks": Method(
-        "ISNet, 5 % masks", "P 0.5, d 0.9, E 0.1", (with_few_masks(0.05), with_isnet()), ("isnet", "few_masks")
+        "ISNet, 5 % masks", "as the ISNet", (with_few_masks(0.05), with_isnet()), ("isnet", "few_masks")
     ),
     "masked": Method(
         "masked images", "background 0 in training and tests: takes masks for good", (with_masked_images,)
     ),
-    "isnet_paper": Method(
-        "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_isnet(relevance_weight=0.7, background_scale=1.0),)
-    ),
-    "isnet_paper_blend": Method(
-        "ISNet, backgrounds blended",
-        "P 0.7, d 0.9, E 1",
-        (with_isnet(relevance_weight=0.7, background_scale=1.0, blend=True),),
-    ),
-    "isnet_blend": Method("ISNet, backgrounds blended", "P 0.5, d 0.9, E 0.1", (with_isnet(blend=True),)),
-    "isnet_blend_ramp": Method("ISNet, backgrounds blended", _RISING, (with_isnet(blend=True, ramp=0.5),)),
-    "isnet_blend_ramp_stochastic": Method(
-        "ISNet, stochastic, backgrounds blended",
-        _RISING,
-        (with_isnet(blend=True, ramp=0.5, target="stochastic"),),
-    ),
-    "isnet_blend_ramp_exchange": Method(
-        "ISNet, backgrounds blended, and exchange",
-        f"{_RISING}; weight 5",
-        (with_isnet(blend=True, ramp=0.5), with_exchange()),
-    ),
-    "exchange": Method("exchange of backgrounds", "weight 5", (with_exchange(),)),
     "background_consistency_few_masks": Method(
         "background consistency, 5 % masks",
         "λ 5",

@@ -186,44 +186,46 @@ def with_masks(parts: Parts) -> Parts:
 
 @dataclass(frozen=True)
 class RelevanceRamp:
-    """A handler that lets P rise from 0 over a share of the epochs."""
+    """A handler that lets P rise from 0 to that of the loss over a share of the epochs."""
 
     share: float
-    relevance_weight: float
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
         engine.add_event_handler(Events.STARTED, self._start)
 
     def _start(self, engine: SupervisedTrainer) -> None:
-        points = {0: 0.0, self.share * engine.state.max_epochs: self.relevance_weight}
-        RelevanceWeightSchedule(engine.loss_function, points).attach(engine)
+        loss: Any = engine.loss_function
+        points = {0: 0.0, self.share * engine.state.max_epochs: loss.relevance_weight}
+        RelevanceWeightSchedule(loss, points).attach(engine)
 
 
-def with_isnet(
-    relevance_weight: float = 0.5,
-    rank_decay: float = 0.9,
-    background_scale: float = 0.1,
-    ramp: float = 0.0,
-    blend: bool = False,
-    **inferer: Any,
-) -> Step:
-    """An ISNet; its losses have P, which may rise over a share of the epochs, d and E of the paper.
+def with_isnet(ramp: float = 0.5, inferer: Mapping[str, Any] | None = None, **loss: Any) -> Step:
+    """An ISNet, with the package's defaults and the ramp of its overlay.
 
-    Further options are of the inferer.
+    Args:
+        ramp: share of the epochs in which P rises from 0; with 0 it is there from the first iteration.
+        inferer: what is set otherwise in the inferer.
+        loss: what is set otherwise in the loss.
     """
 
     def step(parts: Parts) -> Parts:
-        settings = {"rank_decay": rank_decay, "background_scale": background_scale}
-        rising = (RelevanceRamp(ramp, relevance_weight),) if ramp else ()
+        rising = (RelevanceRamp(ramp),) if ramp else ()
         parts = replace(
             with_masks(parts),
-            inferer=ISNetInferer(blend=blend, **inferer),
+            inferer=ISNetInferer(**(inferer or {})),
             handlers=(*parts.handlers, *rising, GradientClipping(parts.network, 100.0)),
         )
-        return _with_loss(parts, isnet=partial(ISNetLRPLoss, relevance_weight=relevance_weight, **settings))
+        return _with_loss(parts, isnet=partial(ISNetLRPLoss, **loss))
 
     return step
+
+
+def with_papers_isnet(inferer: Mapping[str, Any] | None = None, **loss: Any) -> Step:
+    """The ISNet of the papers, without blend and ramp; P = 0.7 and E = 1 are the authors'."""
+    return with_isnet(
+        0.0, {"blend": False, **(inferer or {})}, **{"relevance_weight": 0.7, "background_scale": 1.0, **loss}
+    )
 
 
 def with_background_consistency(weight: float = 5.0) -> Step:

@@ -28,7 +28,7 @@ from benchmarks.evidence.processes import record
 from benchmarks.evidence.testbed import Row, testbed_of
 from benchmarks.evidence.testbeds import TESTBEDS, biased_mnist, echo_demo
 from benchmarks.evidence.training import RULES, Training
-from benchmarks.parts import Step, with_isnet, with_spectral_decoupling
+from benchmarks.parts import Step, with_isnet, with_papers_isnet, with_spectral_decoupling
 from benchmarks.rivals.afr import with_feature_reweighting
 from benchmarks.rivals.jtt import with_second_training
 from benchmarks.rivals.right_reasons import with_right_reasons
@@ -38,13 +38,14 @@ TUNED = {name: TESTBEDS[name] for name in ("biased_mnist", "echo_demo")}
 PAIRS = ("backmix_isnet", "backmix_spectral_decoupling", "backmix_flow_mixup", "isnet_spectral_decoupling")
 # whose heatmap loss does less at the same P: a mean over several maps, or one in every 4th iteration, or no pooling
 WEAKER = ("isnet_original", "isnet_dual", "isnet_interval4", "isnet_strided")
+_unblended = partial(with_papers_isnet, relevance_weight=0.5, background_scale=0.1)
 # what makes the last step of a method of biased_mnist, by its settings
 VARIED: dict[str, Callable[..., Step]] = {
     "isnet": with_isnet,
-    "isnet_original": partial(with_isnet, target="all"),
-    "isnet_dual": partial(with_isnet, target="dual"),
-    "isnet_interval4": partial(with_isnet, interval=4),
-    "isnet_strided": with_isnet,
+    "isnet_original": partial(_unblended, {"target": "all"}),
+    "isnet_dual": partial(_unblended, {"target": "dual"}),
+    "isnet_interval4": partial(_unblended, {"interval": 4}),
+    "isnet_strided": _unblended,
     "rrr": with_right_reasons,
     "jtt": with_second_training,
     "afr": with_feature_reweighting,

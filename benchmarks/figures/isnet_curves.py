@@ -3,7 +3,7 @@
 """Draw the training of an ISNet: its losses, relevance and gradients in every iteration, on biased MNIST.
 
     python -m benchmarks.figures.isnet_curves                                         # two minutes for each method
-    python -m benchmarks.figures.isnet_curves --methods plain,isnet,isnet_e1 --seed 1 --out curves
+    python -m benchmarks.figures.isnet_curves --methods plain,isnet,isnet_paper --seed 1 --out curves
 
 Trains methods of the testbed biased_mnist of the evidence, with its network, data and settings, and draws a figure.
 Each trained network is saved in the same folder. No test data are loaded.
@@ -94,7 +94,7 @@ def draw(found: dict[str, tuple[Curves, Training]]) -> Figure:
 
 
 def main(
-    methods: str | tuple[str, ...] = "plain,isnet,isnet_e1,isnet_interval4",
+    methods: str | tuple[str, ...] = "plain,isnet_unblended,isnet_e1,isnet_interval4",
     seed: int = 0,
     out: str = "isnet_curves_output",
     quick: bool = False,

@@ -29,7 +29,7 @@ def main(folder: str) -> None:
     test = load_biased_mnist("test")
     chosen = torch.tensor([int((test.label == label).nonzero()[0]) for label in CLASSES])
     relevance = {}
-    for title, name in (("plain", "plain"), ("Selective ISNet", "isnet")):
+    for title, name in (("plain", "plain"), ("Selective ISNet", "isnet_unblended")):
         network = make_network().eval()
         network.load_state_dict(torch.load(Path(folder) / f"{name}.pt", weights_only=True))
         _, relevance[title] = LRP(network)(test.image[chosen], target=test.label[chosen])

@@ -30,10 +30,10 @@ class ISNetInferer(Inferer):
     :mod:`monai_debias.attached`), in evaluation (``network.eval()``, or without gradients) nothing, at the same cost.
 
     A small heatmap outside the mask is not enough: a mark can decide by switching units off, where relevance is 0. So
-    an image that is explained has its background blended with that of another image of the batch, by an amount that is
-    drawn from [0, 1] for each (:func:`monai_debias.transforms.blend_backgrounds`), and both classification and heatmap
-    are of that image. Then the background says little, and what it still says is penalised. Rows without a mask, and
-    steps without a heatmap, are left alone.
+    an image that is explained has its background blended with that of another image of the batch, by an amount t that
+    is drawn for each (:func:`monai_debias.transforms.blend_backgrounds`): with probability ½ it is 1, a whole exchange,
+    else uniform in [0, 1]. Both classification and heatmap are of that image. Then the background says little, and
+    what it still says is penalised. Rows without a mask, and steps without a heatmap, are left alone.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
@@ -205,5 +205,7 @@ def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tenso
     names = file_names(masks)
     files = [names[row] for row in rows.tolist()] if names else []
     own = masks.as_subclass(torch.Tensor).to(inputs.device)[rows]
-    images = blend_backgrounds(inputs[rows], own, torch.rand(len(rows)), files)
+    # a blend tells two classes, of which one is right, and a whole exchange none
+    amounts = (2 * torch.rand(len(rows))).clamp(max=1)
+    images = blend_backgrounds(inputs[rows], own, amounts, files)
     return inputs.index_copy(0, rows, images)

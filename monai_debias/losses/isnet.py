@@ -56,15 +56,17 @@ class ISNetLRPLoss(_Loss):
     a schedule. The cuts are buffers: the ``state_dict`` has them, and a loss made with any cuts takes on those of the
     ``state_dict`` that it loads.
 
+    The defaults were chosen beside the blended backgrounds of ``ISNetInferer``; the authors' settings are P = 0.7 and
+    E = 1, without a blend.
+
     Args:
         classification_loss: L_class. ``None`` for cross-entropy (binary for one logit), ``"bce"`` for the binary
             cross-entropy of each label (multi-label), the name of a loss of ``torch.nn`` or ``monai.losses``, or a
             loss that was made with ``reduction="none"``; what it returns for a sample beyond one number is averaged.
-        relevance_weight: P, from 0 to below 1; by default that of the authors' experiments. Lower learns faster, and
-            may leave the bias.
+        relevance_weight: P, from 0 to below 1. Lower learns faster, and may leave the bias.
         rank_decay: d of the background loss, from 0 (only the strongest position of a channel counts) to 1 (all do
             alike, a small mark is lost in the mean). Lower resists bias more and is less stable.
-        background_scale: E of the background loss, above 0.
+        background_scale: E of the background loss, above 0. Lower asks for less relevance outside.
         background_weight: w1, 0 or more.
         foreground_weight: w2, 0 or more.
         cuts: (C1, C2) with 0 < C1 < C2, between which the total relevance inside the mask goes unpenalised; for a
@@ -94,7 +96,7 @@ class ISNetLRPLoss(_Loss):
     Example:
         >>> import torch
         >>> from monai_debias.attached import attach
-        >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0, cuts=(0.1, 2.5))
+        >>> loss = ISNetLRPLoss(relevance_weight=0.5, rank_decay=0, background_scale=1, cuts=(0.1, 2.5))
         >>> heatmap = torch.tensor([[[[0.25, -0.5, 0.375, 0.0]]]])  # one map of one channel; a signal of 4 values
         >>> label = attach(torch.tensor([0]), mask=torch.tensor([[[1, 1, 0, 0]]]))
         >>> loss(attach(torch.zeros(1, 2), heatmap=heatmap), label)  # (ln 2 + ln(1 + 0.375/0.375)) / 2
@@ -120,9 +122,9 @@ class ISNetLRPLoss(_Loss):
     def __init__(
         self,
         classification_loss: torch.nn.Module | str | None = None,
-        relevance_weight: float = 0.7,
+        relevance_weight: float = 0.5,
         rank_decay: float = 0.9,
-        background_scale: float = 1.0,
+        background_scale: float = 0.1,
         background_weight: float = 1.0,
         foreground_weight: float = 1.0,
         cuts: Cuts | Mapping[str, Cuts] = (1.0, 100.0),

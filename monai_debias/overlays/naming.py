@@ -14,6 +14,7 @@ __all__ = ["method_name"]
 _HAVE_MASKS = ("backmix", "wbackmix", "isnet", "background_consistency")
 _NEEDS = {
     "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
+    "isnet_paper": (("isnet",), "it gives an ISNet the settings of its authors"),
     "few_masks": (_HAVE_MASKS, "it removes masks from a method that uses them"),
 }
 _CONFLICTS = {

@@ -44,6 +44,12 @@ def make_batch(n_dims: int = 2) -> dict[str, torch.Tensor]:
     }
 
 
+def drawn(n: int) -> torch.Tensor:
+    """Amounts of n images: 1 for a half of them, the others uniform in [0, 1]."""
+    share = torch.rand(n)
+    return torch.where(share < 0.5, 2 * share, 1.0)
+
+
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
 def test_logits_and_heatmap_are_of_the_blended_image(n_dims):
     batch, network = make_batch(n_dims), make_network(n_dims)
@@ -51,7 +57,7 @@ def test_logits_and_heatmap_are_of_the_blended_image(n_dims):
     torch.manual_seed(7)
     found = ISNetInferer(layers=["0"])(image, copy.deepcopy(network))
     torch.manual_seed(7)
-    blended = blend_backgrounds(batch["image"], batch["mask"], torch.rand(N))
+    blended = blend_backgrounds(batch["image"], batch["mask"], drawn(N))
     expected = ISNetInferer(layers=["0"], blend=False)(blended, network)
     assert not torch.equal(blended, batch["image"])
     heatmap, wanted = attached(found, "heatmap"), attached(expected, "heatmap")
@@ -77,12 +83,25 @@ def test_rows_without_a_mask_are_neither_blended_nor_donors():
     torch.manual_seed(7)
     seen = seen_by(network, ISNetInferer(), image)
     torch.manual_seed(7)
-    pair = blend_backgrounds(batch["image"][rows], batch["mask"][rows], torch.rand(2))
+    pair = blend_backgrounds(batch["image"][rows], batch["mask"][rows], drawn(2))
     assert torch.equal(seen[rows], pair)
     assert torch.equal(seen[~has_mask], batch["image"][~has_mask])
     alone = has_mask & (torch.arange(N) == 3)
     image, _ = PrepareBatchAttached()({**batch, "mask": masks, "has_mask": alone}, "cpu")
     assert torch.equal(seen_by(network, ISNetInferer(), image), batch["image"])
+
+
+def test_half_of_the_backgrounds_are_exchanged_and_the_others_faded_by_any_amount():
+    n, network = 1000, nn.Sequential(nn.Conv1d(1, 3, 2), nn.Flatten())
+    image = torch.arange(n).float().reshape(n, 1, 1).expand(n, 1, 2).clone()
+    image[:, :, 0] = 0
+    masks = torch.tensor([1, 0]).expand(n, 1, 2)
+    seen = seen_by(network.train(), ISNetInferer(1), image, masks=masks)
+    amounts = (image - seen)[1:, 0, 1].double()  # each image's background is 1 less than the next one's
+    whole = (amounts - 1).abs() < 1e-3
+    assert 0.45 < whole.double().mean() < 0.55
+    quarters = torch.histogram(amounts[~whole], 4, range=(0, 1)).hist / (~whole).sum()
+    assert ((quarters > 0.19) & (quarters < 0.31)).all()
 
 
 def test_a_seed_repeats_the_blend_and_no_seed_is_drawn_elsewhere():

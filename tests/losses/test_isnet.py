@@ -40,7 +40,7 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("maps", ["selective", "all_classes"])
 def test_the_authors_total(maps):
-    loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, cuts=(0.05, 0.5))
+    loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, background_scale=1, cuts=(0.05, 0.5))
     pred = attach(REFERENCE["logits"], heatmap=REFERENCE[f"heatmap/{maps}/zb0/eps0.01"])
     total = loss(pred, attach(REFERENCE["labels"], mask=REFERENCE["mask"]))
     torch.testing.assert_close(total, REFERENCE[f"total/{maps}/loss"].reshape(()), rtol=1e-5, atol=0)

@@ -14,6 +14,7 @@ def test_what_a_training_is_called():
     assert method_name({"isnet": True, "backmix": "black"}) == "backmix_black+isnet"
     for methods, message in (
         ({"isnet_lds": True}, "isnet_lds needs isnet as well, since it adds hidden layers"),
+        ({"isnet_paper": True}, "isnet_paper needs isnet as well, since it gives an ISNet the settings of its authors"),
         (
             {"few_masks": True, "mixup": True},
             r"few_masks needs backmix or wbackmix or isnet or background_consistency .* few_masks, mixup",

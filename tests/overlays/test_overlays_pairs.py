@@ -41,6 +41,7 @@ TRIPLES = [
     ("wbackmix", "spectral_decoupling", "flow_mixup"),
     ("few_masks", "isnet", "isnet_lds"),
     ("isnet_lds", "isnet", "mixup"),
+    ("isnet_paper", "isnet", "isnet_lds"),
     ("isnet_lds", "isnet", "flow_mixup"),
     ("backmix", "isnet", "isnet_lds"),
     ("isnet", "manifold_mixup", "spectral_decoupling"),
@@ -175,7 +176,9 @@ def wbackmix(t: Training) -> None:
 
 
 def isnet(t: Training) -> None:
-    assert t.weights == [0.0, 0.5]  # P rises
+    if "isnet_paper" not in t.parser["methods"]:
+        assert t.weights == [0.0, 0.5]  # P rises
+        assert settings_of(t) == (True, 0.1)
     terms = {"classification_loss", "background_loss", "foreground_loss", "relevance_weight", "gradient_norm"}
     assert terms <= t.metrics.keys()
     flags = torch.cat([batch["has_mask"] for batch in t.batches])
@@ -186,6 +189,15 @@ def isnet(t: Training) -> None:
     before = t.loss(t.preds[-1], t.labels[-1]).item()
     t.loss.relevance_weight = 0.25
     assert t.loss(t.preds[-1], t.labels[-1]).item() != pytest.approx(before, rel=1e-4)
+
+
+def settings_of(t: Training) -> tuple[bool, float]:
+    return t.parser.get_parsed_content("train#inferer").blend, t.loss.background_scale
+
+
+def isnet_paper(t: Training) -> None:
+    assert t.weights == [0.7, 0.7]
+    assert settings_of(t) == (False, 1.0)
 
 
 def isnet_lds(t: Training) -> None:
@@ -231,6 +243,8 @@ def refused(names: Sequence[str]) -> str | None:
     mixing = [name for name in names if name in MIXUPS]
     if "isnet_lds" in names and "isnet" not in names:
         return "isnet_lds needs isnet as well"
+    if "isnet_paper" in names and "isnet" not in names:
+        return "isnet_paper needs isnet as well"
     if "few_masks" in names and not {"backmix", "wbackmix", "isnet", "background_consistency"} & set(names):
         return "few_masks needs backmix or wbackmix or isnet or background_consistency as well"
     if "isnet_lds" in names and {"manifold_mixup", "flow_mixup"} & set(names):

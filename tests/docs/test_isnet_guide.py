@@ -28,7 +28,7 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
     exec(block(GUIDE, "python", "SupervisedTrainer("), parts)  # noqa: S102  (our own document)
     metrics = parts["trainer"].state.metrics
     assert metrics["background_loss"] > 0
-    assert metrics["relevance_weight"] == 0.7
+    assert metrics["relevance_weight"] == 0.3
     plain = ResNet(**NETWORK)
     plain.load_state_dict(torch.load(parts["path"], weights_only=True))
     assert not torch.equal(plain.fc.weight, before)

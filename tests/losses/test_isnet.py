@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -119,7 +120,7 @@ def test_rows_without_a_mask_have_classification_loss_only(reduction):
     has_mask = torch.tensor([True, False, False, True, False])
     mask[~has_mask] = 0  # what a collated batch has in their place
     target = attach(label, mask=mask, has_mask=has_mask)
-    loss = ISNetLRPLoss(relevance_weight=0.4, reduction=reduction)
+    loss = ISNetLRPLoss(relevance_weight=0.4, background_scale=1, reduction=reduction)
     rows = heatmap[has_mask].requires_grad_()
     value = loss(attach(logits, heatmap=rows), target)
     classification = cross_entropy(logits, label, reduction="none")
@@ -165,14 +166,15 @@ def test_multi_label():
     pred, target = attach(logits, heatmap=heatmap), attach(label, mask=mask)
     bce = binary_cross_entropy_with_logits(logits, label.float(), reduction="none").mean(1)
     heat = background_loss(heatmap, mask) + foreground_loss(heatmap, mask)
+    weighted = partial(ISNetLRPLoss, relevance_weight=0.7, background_scale=1)
     for reduction in ("mean", "none"):
         expected = 0.3 * bce + 0.7 * heat
-        value = ISNetLRPLoss("bce", reduction=reduction)(pred, target)
+        value = weighted("bce", reduction=reduction)(pred, target)
         torch.testing.assert_close(value, expected.mean() if reduction == "mean" else expected)
         floats = attach(label.float(), mask=mask)
-        of_torch = ISNetLRPLoss(BCEWithLogitsLoss(reduction="none"), reduction=reduction)(pred, floats)
+        of_torch = weighted(BCEWithLogitsLoss(reduction="none"), reduction=reduction)(pred, floats)
         torch.testing.assert_close(of_torch, value)
-    focal = ISNetLRPLoss(FocalLoss(reduction="none"))(pred, floats)
+    focal = weighted(FocalLoss(reduction="none"))(pred, floats)
     torch.testing.assert_close(focal, 0.3 * FocalLoss()(logits, label.float()) + 0.7 * heat.mean())
 
 
@@ -180,7 +182,8 @@ def test_layers_are_rank_pooled_for_each_sample():
     logits, label, heatmap, mask = batch(4, (8, 6))
     layers = {"input": heatmap, "layer1": batch(4, (4, 3), seed=1)[2] * 12, "layer2.0": batch(4, (2, 3), seed=2)[2] * 9}
     cuts = {"input": (0.3, 1.5), "layer1": (2.0, 3.0), "layer2.0": (1.0, 9.0)}
-    loss = ISNetLRPLoss(relevance_weight=0.4, layer_rank_decay=0.8, cuts=cuts, background_weight=2.0, reduction="none")
+    options = {"relevance_weight": 0.4, "background_scale": 1, "background_weight": 2.0, "reduction": "none"}
+    loss = ISNetLRPLoss(cuts=cuts, layer_rank_decay=0.8, **options)
     value = loss(attach(logits, heatmap=layers), attach(label, mask=mask))
     parts = torch.stack(
         [2 * background_loss(maps, mask) + foreground_loss(maps, mask, cuts[name]) for name, maps in layers.items()], 1

@@ -54,7 +54,7 @@ MAIN = (
     "backmix_isnet",
     "backmix_isnet_spectral_decoupling",
 )
-_ISNET = "P rises to 0.5 in the first half, d 0.9, E 1"
+_ISNET = "backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
 METHODS = chosen(
     (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
     {

@@ -40,7 +40,7 @@ _TAKERS = {
     "weight": "SampleWeightedLoss",
     "rows": "MixupLoss, which goes inside SampleWeightedLoss and ISNetLRPLoss, and for images FlowMixupInferer",
     "heatmap": "ISNetLRPLoss",
-    "explain": "ISNetInferer, which batches with masks are for",
+    "explain": "ISNetInferer, which takes the masks of a batch",
     "swapped": "BackgroundConsistencyLoss, and for images BackgroundSwapInferer",
 }
 _LOOKS = frozenset({"__get__", "__len__", "__repr__", "__format__", "dim", "size", "is_floating_point", "numel"})

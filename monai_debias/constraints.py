@@ -25,7 +25,7 @@ from monai_debias.constraint import Constraint
 class Number(Constraint):
     """A real number of Python or numpy in an interval such as ``"(0, 1]"``; infinite only where it ends in ``inf]``.
 
-    No bool, NaN, array or tensor.
+    A bool, NaN, an array and a tensor are refused.
     """
 
     types: tuple[type, ...] = (int, float, np.integer, np.floating)
@@ -137,7 +137,7 @@ class _Dtype(Constraint):
             return False
 
     def __str__(self) -> str:
-        return "a numerical type of numpy, such as 'float32'"
+        return "a numeric type of numpy, such as 'float32'"
 
 
 class _Function(Constraint):
@@ -208,7 +208,7 @@ class SequenceOf(_Container):
 
 
 class MappingOf(_Container):
-    """A dictionary or other mapping, of whose keys and values something can be asked."""
+    """A dictionary or other mapping, whose values and keys may have constraints of their own."""
 
     noun = "dictionary"
 

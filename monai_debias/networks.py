@@ -48,14 +48,14 @@ def _parallel(network: torch.nn.Module) -> torch.nn.Module | None:
 
 
 def find_layers(network: torch.nn.Module, names: Sequence[str]) -> list[torch.nn.Module]:
-    """The modules of these names.
+    """The modules with these names.
 
     Args:
         network: a network, which may be wrapped.
         names: as in ``network.named_modules()`` of the network itself.
 
     Raises:
-        ValueError: when the network has no module of a name; the message lists those it has.
+        ValueError: when the network has no module with one of the names; the message lists those it has.
 
     Example:
         >>> find_layers(torch.nn.Sequential(torch.nn.ReLU()), ["0"])
@@ -115,7 +115,7 @@ def layer_outputs(
 
 @contextmanager
 def evaluating(network: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, and then each module's own again: ``train()`` would also wake those that the user froze."""
+    """Evaluation mode, then each module's own mode again: ``train()`` would change those that the user set to eval."""
     modes = [(module, module.training) for module in network.modules()]
     try:
         network.eval()

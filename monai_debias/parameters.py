@@ -6,8 +6,8 @@
     def __init__(self, prob: float = 1.0, background: str = "donor", groups: Sequence[str] | None = None) -> None:
 
 A declaration names every parameter: one that is forgotten or misspelt is an error on import. What is passed is checked,
-defaults are not. Here stands what one value can be asked for alone, by the kinds of `constraints.py`; the body checks
-what two values owe each other, and what is on a disk. The idea is that of scikit-learn's parameter constraints.
+defaults are not. It says what a value must be by itself, by the kinds of `constraints.py`; the body checks whether
+values fit each other, and what is on a disk. The idea is that of scikit-learn's parameter constraints.
 """
 
 from __future__ import annotations

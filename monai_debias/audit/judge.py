@@ -1,10 +1,11 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured of a trained network that may have learned a shortcut: what it decides, and what it looks at.
+"""Measures of a trained network that may have learned a shortcut: what it decides, and what it looks at.
 
-Two axes, of which each alone can be gamed. *Robustness*: how accuracy falls from data with the shortcut to data without
-it, and how the worst group fares. *Attention*: how much of the relevance lies outside the region of interest. The third
-measure, what an exchange of backgrounds changes, is :func:`monai_debias.metrics.background_swap_consistency`.
+There are two axes, and either alone can be gamed. *Robustness*: how accuracy falls from data with the shortcut to data
+without it, and how the worst group fares. *Attention*: how much of the relevance lies outside the region of interest.
+A third measure, what an exchange of backgrounds changes, is
+:func:`monai_debias.metrics.background_swap_consistency`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Robustness(NamedTuple):
     accuracy: dict[str, float]
     """Of each split, in [0, 1]."""
     worst_group: float
-    """The least accuracy of a class in a split."""
+    """The lowest accuracy of a class in a split."""
     gap: float
     """The accuracy lost from the first split to the last."""
 
@@ -80,7 +81,7 @@ def decisions(
             _logits(network, _normalized(network, batch, image_key, normalize)).argmax(1).cpu() for batch in loader
         ]
     if not found:
-        raise ValueError("the loader is empty: there are no images to decide about.")
+        raise ValueError("the loader is empty, expected at least one batch of images.")
     return torch.cat(found)
 
 
@@ -107,7 +108,7 @@ def robustness(
         splits: by name, loaders of batches with images and labels that can be passed through more than once: a list, or
             a ``DataLoader`` that does not shuffle. The first has the shortcut of the training data, the last none, or
             one that is wrong.
-        normalize: what stands between the images and the network; takes and returns a batch (B, C, spatial...).
+        normalize: what is done to images before the network; takes and returns a batch (B, C, spatial...).
         image_key: key of the images.
         label_key: key of the labels, indices of classes, shape (B,).
 
@@ -160,7 +161,7 @@ def attention(
     Args:
         network: maps (B, C, spatial...) to logits (B, K), K at least 2; any that :class:`LRP` can explain.
         loader: mappings with a batch of images and masks.
-        normalize: what stands between the images and the network; takes and returns a batch (B, C, spatial...).
+        normalize: what is done to images before the network; takes and returns a batch (B, C, spatial...).
         image_key: key of the images, shape (B, C, spatial...).
         mask_key: key of the masks, shape (B, 1, spatial...), 1 = region of interest.
 
@@ -217,7 +218,7 @@ def _tensor(batch: Mapping[str, Any], key: str) -> torch.Tensor:
     if not isinstance(batch, Mapping):
         raise TypeError(f"the loader must give mappings with {key!r}, got {type(batch).__name__}.")
     if key not in batch:
-        raise KeyError(f"a batch has no {key!r}, it has {sorted(map(str, batch))}: name the key.")
+        raise KeyError(f"a batch has no {key!r}, it has {sorted(map(str, batch))}: say which of these it is.")
     return convert_to_tensor(batch[key], wrap_sequence=True, track_meta=False, device="cpu").detach()
 
 
@@ -236,5 +237,7 @@ def _logits(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"the network must return logits of shape ({len(image)}, K) with K of at least 2, got {got}.")
     if not bool(logits.isfinite().all()):
-        raise ValueError("the network returned NaN or infinite logits: they decide nothing.")
+        raise ValueError(
+            "the network returned NaN or infinite logits: check its weights, and the values of the images."
+        )
     return logits

@@ -17,7 +17,7 @@ __all__ = ["BackgroundSwapInferer"]
 
 
 class BackgroundSwapInferer(Inferer):
-    """Run a classifier on images and on these with other backgrounds, for ``BackgroundConsistencyLoss``.
+    """Run a classifier on images and on the same images with other backgrounds, for ``BackgroundConsistencyLoss``.
 
     The images that ``SwapBackgrounds`` made are attached to those of the batch. Both go through the network as one
     batch, so that a batch norm sees both and a distributed network runs once. The result is the logits of the batch,
@@ -74,7 +74,7 @@ class BackgroundSwapInferer(Inferer):
 
 
 def _also_of_swapped(explain: dict[str, Any], n: int, rows: torch.Tensor) -> dict[str, Any]:
-    """What an ISNet explains of n images, for a batch in which swapped images follow that are not explained."""
+    """What an ISNet explains of n images, for a batch in which swapped images follow, which are not explained."""
     explained = explain["rows"]
     parts = {name: part.as_subclass(torch.Tensor) for name, part in explain.items() if name != "rows"}
     return {

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions for the samples of a batch from a network that computes more rows than these."""
+"""Predictions for the samples of a batch, from a network that computes more rows than the batch has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FlowMixupInferer(Inferer):
     """Run a classifier whose states Flow-Mixup mixes: logits of the batch's samples, with those of all rows attached.
 
     Mixed rows come after those of the samples, see ``MixBatch``. Metrics and post-processing of a trainer are about the
-    samples alone; ``MixupLoss`` takes all rows. In evaluation it is the inferer that it goes around. Mixup and Manifold
+    samples alone; ``MixupLoss`` takes all rows. In evaluation it behaves like the inferer inside. Mixup and Manifold
     Mixup, which replace rows, do not need it.
 
     Args:

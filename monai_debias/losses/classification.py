@@ -38,7 +38,7 @@ REDUCTION = OneOf(*LossReduction)
 
 
 class CrossEntropy(torch.nn.Module):
-    """Cross-entropy of each sample: of the softmax, or for one logit or several labels of each logit's sigmoid.
+    """Cross-entropy of each sample: of the softmax, or, for one logit or several labels, of each logit's sigmoid.
 
     Args:
         multi_label: whether every logit is a label of its own. One logit always is.
@@ -103,15 +103,15 @@ def make_classification_loss(loss: torch.nn.Module | str | None) -> torch.nn.Mod
 
 
 def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | None) -> tuple[float, ...]:
-    """The values of missing labels around a classification loss.
+    """The values that mark missing labels, for a loss around a classification loss.
 
     Args:
         loss: from :func:`make_classification_loss`. One of this package has an ``ignore_value`` of its own, and some of
             torch have an ``ignore_index``.
-        ignore_value: of the loss around it.
+        ignore_value: that of the loss around it.
 
     Raises:
-        ValueError: when ``ignore_value`` is not a number, or another one than that of a loss of this package inside.
+        ValueError: when ``ignore_value`` is not a number, or differs from that of a loss of this package inside.
     """
     given = ignored_values(ignore_value)
     if not hasattr(loss, "ignore_value"):
@@ -127,14 +127,14 @@ def ignored_by(loss: torch.nn.Module, ignore_value: float | Sequence[float] | No
 
 
 def has_sigmoids(loss: torch.nn.Module, multi_label: bool | None) -> bool | None:
-    """Whether each of several logits is a label of its own for a classification loss; None where nobody knows.
+    """Whether each of several logits is a label of its own for a classification loss; None where that is unknown.
 
     Args:
         loss: from :func:`make_classification_loss`; one of this package is asked for the loss that it wraps.
         multi_label: what the loss around it was told.
 
     Raises:
-        ValueError: when it was told the contrary of what the loss is for.
+        ValueError: when it was told the opposite of what the loss is for.
     """
     while hasattr(loss, "classification_loss"):
         loss = loss.classification_loss  # type: ignore[assignment]
@@ -143,7 +143,7 @@ def has_sigmoids(loss: torch.nn.Module, multi_label: bool | None) -> bool | None
     if None not in (known, multi_label) and known != multi_label:
         raise ValueError(
             f"multi_label={multi_label} contradicts the classification loss {type(loss).__name__}, which is for "
-            f"{'several labels' if known else 'a softmax'}."
+            f"{'several labels' if known else 'a softmax'}: leave multi_label out."
         )
     return multi_label if known is None else known
 

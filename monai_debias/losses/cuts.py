@@ -17,7 +17,8 @@ _PAIR = SequenceOf(Number("(0, inf)"), length=2)
 CUTS = (_PAIR | SequenceOf(_PAIR, least=1)).called("a pair (C1, C2) of numbers above 0, or such a pair for each map")
 Cuts = Sequence[float] | Sequence[Sequence[float]] | torch.Tensor
 
-_PREFIX = "of:"  # keeps a buffer's name from being that of an attribute; a layer's dots, which it may not have, are /
+# a buffer must not have the name of an attribute, nor a dot: a layer's name follows a prefix, its dots become /
+_PREFIX = "of:"
 _OTHER = "*"
 
 
@@ -72,14 +73,14 @@ def cuts_of_plain_classifier(mean: torch.Tensor, std: torch.Tensor) -> torch.Ten
     if not bool(((mean > 0) & (std > 1e-6 * mean)).all()):
         raise ValueError(
             f"the total relevance is {mean.tolist()} on average, with a standard deviation of {std.tolist()}: where it "
-            "is 0 or the same for all samples there is not 0 < C1 < C2. Has the plain classifier learned anything?"
+            "is 0 or the same for all samples, no cuts have 0 < C1 < C2. Has the plain classifier learned anything?"
         )
     low = torch.maximum(mean / 5, mean - 3 * std)
     return torch.stack([low, torch.minimum(25 * low, mean + 3 * std)], -1)
 
 
 class LayerCuts(torch.nn.Module):
-    """Cuts for one or many heatmaps; a ``state_dict`` brings its own, whatever this was made with.
+    """Cuts for one or many heatmaps; a ``state_dict`` that is loaded replaces them all, whatever they were made with.
 
     Args:
         cuts: a pair (C1, C2) or a pair for each map, shape (2,) or (maps, 2), of every heatmap; or ``{layer: these}``,
@@ -120,7 +121,10 @@ class LayerCuts(torch.nn.Module):
         for name in (layer, _OTHER):
             if _buffer(name) in buffers:
                 return buffers[_buffer(name)]
-        raise ValueError(f'there are no cuts for the heatmap of "{layer}", only for {sorted(self.get())}.')
+        raise ValueError(
+            f'there are no cuts for the heatmap of "{layer}", only for {sorted(self.get())}: add it, or "*" for every '
+            "other one."
+        )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         start = prefix + _PREFIX

@@ -127,11 +127,11 @@ class MaskedHeatmap:
 
     Single NaN and infinite values are repaired, with a warning and without a gradient: NaN becomes the mean relevance
     inside the masks of the batch, ±inf the largest or smallest finite value of the heatmap; in a distributed training
-    those of the process's own part, since the others cannot wait in every step for what one of them may rarely need.
+    those of the process's own samples: to ask the others, all would have to wait in every step for a rare case.
 
     Args:
-        heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions; calculated with in float64 if
-            it is that, else in float32.
+        heatmap: relevance of shape (B, maps, C, spatial...), 1 to 3 spatial dimensions; the calculation is in
+            float64 if it is float64, else in float32.
         region: boolean masks of shape (B, 1, spatial...), not empty, as
             :func:`~monai_debias.masks.as_region` returns them.
         name: what messages call the heatmap.
@@ -185,7 +185,10 @@ class MaskedHeatmap:
     def foreground_loss(self, cuts: torch.Tensor, penalty: str) -> torch.Tensor:
         """See the function :func:`foreground_loss`."""
         if cuts.ndim == 2 and len(cuts) != self.relevance.shape[1]:
-            raise ValueError(f"there are cuts for {len(cuts)} maps, but the heatmap has {self.relevance.shape[1]}.")
+            raise ValueError(
+                f"there are cuts for {len(cuts)} maps, but the heatmap has {self.relevance.shape[1]}: give one pair "
+                "(C1, C2) for all maps, or one for each."
+            )
         low, high = cuts.to(self.relevance).unbind(-1)
         missing = 1 - (self.foreground_relevance / low).clamp(max=1)
         excess = (self.foreground_relevance - high).clamp(min=0)

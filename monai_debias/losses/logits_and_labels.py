@@ -13,7 +13,7 @@ from monai_debias.labels import is_missing, refuse_labels
 
 __all__ = ["LabelKind", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
 
-ROUNDING = 1e-2  # how far labels of half precision, mixed, may be from a distribution
+ROUNDING = 1e-2  # how far the sum of mixed labels of half precision may be from 1
 
 
 class LabelKind(NamedTuple):
@@ -61,12 +61,12 @@ def check_finite(values: torch.Tensor, name: str) -> None:
 
 
 def known_labels(logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
-    """Which labels of a batch are known, after a look at whether these fit the logits.
+    """Check that the labels of a batch fit the logits, and return which of them are known.
 
     Args:
         logits: shape (B, K).
         label: class indices (B,) or (B, 1), rows (B, K), or for one logit (B,) or (B, 1).
-        kind: what the loss takes; of a loss that is not known, only what no loss takes is refused.
+        kind: what the loss takes; for an unknown loss, only what no loss takes is refused.
         ignored: values of missing labels.
 
     Returns:

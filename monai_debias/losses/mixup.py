@@ -49,8 +49,8 @@ class MixupLoss(_Loss):
             row times :math:`G w_g / \sum w`, so that its mean is L; ``"sum"`` is the sum of these.
         ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
             none. L_g is then the mean over the known labels of the group, and 0 if it has none. A
-            classification loss of this package is given it instead, and has one mean over the known labels of all
-            groups.
+            classification loss of this package is given it instead; its mean is that over the known labels of all
+            groups together.
 
     Raises:
         ValueError: when there is no group, two have the same name, the weights do not fit, or in a call, when the rows

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Losses inside each other, in the one order in which they mean what they say."""
+"""Losses nested in each other, in the one order in which each does what it is for."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def part_with(loss: Any, *names: str) -> Any:
 
 
 def present_terms(loss: Any) -> dict[str, float]:
-    """The terms that nested losses had in the last call; of the same name, that of the inner loss.
+    """The terms that nested losses had in the last call; of two with the same name, that of the inner loss.
 
     Args:
         loss: a loss, which may be the only one; parts of it may have a mapping of scalars ``terms``.

@@ -23,7 +23,7 @@ def rank_pooling(values: torch.Tensor, decay: float) -> torch.Tensor:
 
     Ranks whose weights together are below the resolution of the dtype are left out, so that only the leading values
     need to be found and sorted. For values of 0 or more the relative error is below that resolution, too, on every
-    processor: they are added up in float64 (on MPS, which has none, in float32: a few times that).
+    processor: they are added up in float64 (on MPS, which has no float64, in float32, with a few times that error).
 
     Args:
         values: floating point tensor of shape (..., N), 0 or more, N at least 1.
@@ -62,10 +62,10 @@ def rank_weights(n: int, decay: float, like: torch.Tensor) -> torch.Tensor:
     Args:
         n: number of ranks, at least 1.
         decay: d, from 0 to 1.
-        like: tensor with the dtype and device that the weights shall have.
+        like: tensor with the dtype and device that the weights should have.
 
     Returns:
-        Tensor of shape (n,), falling, with the sum 1.
+        Tensor of shape (n,), in falling order, with the sum 1.
 
     Raises:
         ValueError: when ``n`` is below 1 or ``decay`` lies outside [0, 1].

@@ -23,7 +23,7 @@ def sum_over_processes(counts: torch.Tensor, logits: torch.Tensor) -> tuple[torc
 
     ``DistributedDataParallel`` averages the gradients of W processes, each with the mean of its own batch. A mean over
     something else, like the samples with a mask, becomes that of all processes if each one weighs its sum by W and
-    divides by the count of all. So every process must come here in every step, with a count of 0, too, if it has none.
+    divides by the count of all. So every process must call this in every step, even if its count is 0.
 
     Args:
         counts: of this process, any shape.

@@ -42,11 +42,11 @@ class SpectralDecouplingLoss(_Loss):
     - multi-label, a sigmoid for each of several logits: K values, each for its own logit, whatever its target:
       ``Σ_k (λ_k/2)·(z_k − γ_k)²``.
 
-    In the first two cases the classes' means are taken apart, as in the original CelebA code: the penalty of a batch is
+    In the first two cases each class has a mean of its own, as in the original CelebA code: the penalty of a batch is
     the mean over the samples of class c (weighted by y_c; a class with less than one sample in all counts by as much
     as the batch has of it, one without any not at all), summed over the classes. With as many samples of each of n
-    classes that is n times the mean over the batch, which is what numbers and multi-label have. In a distributed
-    training the samples of a class are those of all processes.
+    classes that is n times the mean over the batch; numbers, and multi-label values, have that mean itself. In a
+    distributed training the samples of a class are those of all processes.
 
     The penalty is calculated in float32 (float64 if the logits are that), under autocast, too. After a call ``terms``
     holds the detached scalars ``"classification"`` and ``"penalty"``, the means over the batch as they add up in the
@@ -61,14 +61,14 @@ class SpectralDecouplingLoss(_Loss):
         logit_target: γ.
         class_reduction: ``"sum"`` (the paper) or ``"mean"`` over a sample's logits.
         multi_label: whether each of several logits is a label of its own. It is known for ``None``, ``"bce"``,
-            ``CrossEntropyLoss`` and ``BCEWithLogitsLoss``, and only needed with another loss where values are per class
-            and targets of shape (B, K).
+            ``CrossEntropyLoss``, ``BCEWithLogitsLoss`` and ``TaskLoss``, and only needed with another loss where values
+            are per class and targets of shape (B, K).
         reduction: ``"mean"``, ``"sum"`` or ``"none"`` over the batch. ``"none"`` gives shape (B,), whose mean is that
-            of ``"mean"`` and whose sum that of ``"sum"``: where the classes' means are taken apart, a sample's penalty
+            of ``"mean"`` and whose sum that of ``"sum"``: where each class has a mean of its own, a sample's penalty
             is weighted by y_c·B / max(Σ y_c of the batch, 1).
         ignore_value: what stands for a missing label, e.g. -1, -100 or NaN, or several such numbers; None if there are
-            none. L_class is then the mean over the known labels. The penalty needs no label and stays, but where
-            values belong to the class of the target, which is not known then. With a loss of this package inside it is
+            none. L_class is then the mean over the known labels. The penalty needs no label and stays, except where
+            values belong to the class of the target, which is then unknown. With a loss of this package inside it is
             given to that one.
 
     Raises:
@@ -178,8 +178,8 @@ class SpectralDecouplingLoss(_Loss):
         expected = max(n_logits, 2)
         for name, value in (("penalty_weight", self.penalty_weight), ("logit_target", self.logit_target)):
             if isinstance(value, torch.Tensor) and len(value) != expected:
-                what = "one logit, negative and positive class," if n_logits == 1 else f"{n_logits} logits"
-                raise ValueError(f"{name} must be one number, or for {what} {expected}, got {len(value)}.")
+                what = "the negative and the positive class" if n_logits == 1 else f"{n_logits} logits"
+                raise ValueError(f"{name} must be one number, or {expected} for {what}, got {len(value)} numbers.")
             values.append(value.to(logits) if isinstance(value, torch.Tensor) else value)
         return values
 

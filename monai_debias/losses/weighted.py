@@ -93,7 +93,7 @@ class SampleWeightedLoss(_Loss):
         if weight.shape != per_sample.shape:
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
         if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
-            raise ValueError("weights must be finite and 0 or more.")
+            raise ValueError(f"weights must be finite and 0 or more, got {weight.min():g} to {weight.max():g}.")
         self.terms = {"classification": per_sample.detach().mean()}
         return reduce(per_sample * weight, self.reduction)
 

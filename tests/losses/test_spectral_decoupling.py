@@ -301,11 +301,11 @@ def test_bad_arguments_get_a_clear_error():
 
 def test_bad_input_gets_a_clear_error():
     logits, loss = draw(3), SpectralDecouplingLoss(logit_target=TARGETS)
-    with pytest.raises(ValueError, match="logit_target must be one number, or for 5 logits 5, got 3"):
+    with pytest.raises(ValueError, match="logit_target must be one number, or 5 for 5 logits, got 3 numbers"):
         loss(draw(5), INDEX)
-    with pytest.raises(ValueError, match="for one logit, negative and positive class, 2, got 3"):
+    with pytest.raises(ValueError, match="2 for the negative and the positive class, got 3"):
         loss(draw(1), BINARY)
-    with pytest.raises(ValueError, match=r"penalty_weight must be .* for 3 logits 3, got 1"):
+    with pytest.raises(ValueError, match=r"penalty_weight must be .* 3 for 3 logits, got 1"):
         SpectralDecouplingLoss("bce", penalty_weight=[0.1])(logits, rows_of(INDEX, 3))
     for shape in ((5,), (5, 3, 2), (0, 3)):
         with pytest.raises(ValueError, match=r"shape \(B, K\), for a single logit \(B, 1\)"):

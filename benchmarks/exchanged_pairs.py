@@ -22,12 +22,10 @@ from monai_debias.transforms.background import backmix_rows
 LAYERS = {
     "features.conv0": "first convolution, 12 by 12",
     "features.pool0": "pooling, 6 by 6",
-    "features.denseblock1": "block 1, 6 by 6",
-    "features.transition1": "transition, 3 by 3",
-    "features.transition2": "transition, 1 by 1",
-    "class_layers.relu": "last units, 1 by 1",
+    "features.denseblock1": "first block, 6 by 6",
+    "features.transition1": "transition, 3 by 3",  # from here on no position is outside the mask
 }
-LAST = "class_layers.relu"  # what follows is a mean over positions and a linear layer
+LAST = "class_layers.relu"  # a linear layer follows
 PARTS = ("outside", "inside", "biases")
 
 
@@ -84,6 +82,7 @@ class Measured:
             "kept_held": self.kept(with_switches_held(self.network, images, exchanged)),
             "kept_silenced": self.kept(self._patched(LAST, lambda ours, theirs: (theirs == 0) & (ours > 0))),
             "kept_switched": self.kept(self._patched(LAST, lambda ours, theirs: (theirs > 0) != (ours > 0))),
+            "kept_on": self.kept(self._patched(LAST, lambda ours, theirs: (theirs > 0) & (ours > 0))),
             "kept_batch_statistics": self._kept_with_batch_statistics(),
             "rank_correlation": float(spearmanr(self.share, self.effect).statistic),
         }

@@ -24,34 +24,36 @@ from torch import nn
 from benchmarks.csv_file import RESULTS, ROOT, append, made_by, read
 from benchmarks.evidence.testbeds.colour_corner import N_CLASSES, NETWORKS, QUICK, Budget, load
 from benchmarks.exchanged_pairs import LAYERS, PARTS, Measured, Pairs
-from benchmarks.parts import Parts, Step, with_backmix, with_isnet
+from benchmarks.methods import METHODS
+from benchmarks.parts import Parts, Step
 from benchmarks.tables import markdown, rounded
 from monai_debias.relevance import LRP
 
-METHODS: dict[str, tuple[str, tuple[Step, ...]]] = {
-    "plain": ("plain", ()),
-    "isnet_paper": ("ISNet as published", (with_isnet(relevance_weight=0.7, background_scale=1.0, blend=False),)),
-    "isnet_blend": ("ISNet, blended backgrounds", (with_isnet(blend=True),)),
-    "backmix": ("BackMix", (with_backmix(),)),
+TRAINED = {
+    "plain": "plain",
+    "isnet_paper": "ISNet as published",
+    "isnet": "ISNet, blended backgrounds",
+    "backmix": "BackMix",
 }
 TITLES = dict(zip(PARTS, ("relevance outside the mask", "relevance inside the mask", "biases"), strict=True))
 TABLE = {  # title, and the unit: percent, a coefficient, or else logits
     "kept": ("decisions that survive the exchange", "%"),
-    "follows_mark": ("decisions that follow the other mark", "%"),
-    "background_relevance": ("relevance outside the mask, share", "%"),
-    "difference": ("difference of two logits: of the class, of the other mark", ""),
-    "biases": ("what the biases give to it", ""),
-    "inside_absolute": ("its relevance inside the mask, absolute values summed", ""),
-    "outside_absolute": ("its relevance outside, likewise", ""),
-    "change": ("change of the difference by the exchange", ""),
-    "change_outside": ("part of the relevance outside", ""),
-    "change_inside": ("part of the relevance inside", ""),
-    "change_biases": ("part of the biases", ""),
-    "kept_held": ("decisions that survive the exchange with all switches held", "%"),
-    "kept_silenced": ("with the last units that it switches on put back to 0", "%"),
-    "kept_switched": ("with all last units put back that it switches on or off", "%"),
-    "kept_batch_statistics": ("with the statistics of the batch in batch norm", "%"),
-    "rank_correlation": ("rank correlation of an image's share outside and effect", "1"),
+    "follows_mark": ("decisions that follow the other corner", "%"),
+    "background_relevance": ("share of the relevance outside the mask", "%"),
+    "rank_correlation": ("rank correlation of an image's share and the change of its probability", "1"),
+    "difference": ("f of the images", ""),
+    "biases": ("of it by biases", ""),
+    "inside_absolute": ("absolute relevance inside the mask, summed", ""),
+    "outside_absolute": ("absolute relevance outside, summed", ""),
+    "change": ("change of f by the exchange", ""),
+    "change_outside": ("of it in the relevance outside", ""),
+    "change_inside": ("of it in the relevance inside", ""),
+    "change_biases": ("of it in the biases", ""),
+    "kept_held": ("survive with every unit held on or off as for the image", "%"),
+    "kept_switched": ("survive with those last units put back that the exchange switches", "%"),
+    "kept_silenced": ("survive with those put back that it switches on", "%"),
+    "kept_on": ("survive with those put back that are on in both", "%"),
+    "kept_batch_statistics": ("survive where batch norm takes the batch's statistics", "%"),
 }
 
 
@@ -77,7 +79,7 @@ def quoted(rows: list[dict[str, str]]) -> list[str]:
         [f"{place} the mask", *(f"{100 * float(published[f'{layer}_{place}']):.1f}" for layer in LAYERS)]
         for place in ("outside", "inside")
     ]
-    networks = ["", *(METHODS[row["method"]][0] for row in rows)]
+    networks = ["", *(TRAINED[row["method"]] for row in rows)]
     return [markdown(networks, lines), markdown(["", *LAYERS.values()], stages)]
 
 
@@ -113,7 +115,7 @@ def draw_parts(axes: Axes, rows: dict[str, dict[str, Any]]) -> None:
     totals = [float(row["change"]) for row in rows.values()]
     axes.hlines(totals, *[[k + d for k in range(len(rows))] for d in (-0.4, 0.4)], "black", label="their sum")
     axes.axhline(0, color="0.5", lw=0.8)
-    axes.set_xticks(range(len(rows)), [METHODS[name][0].replace(", ", ",\n") for name in rows], fontsize=8)
+    axes.set_xticks(range(len(rows)), [TRAINED[name].replace(" ", "\n") for name in rows], fontsize=8)
     axes.set_title("What changes in the logits when\nthe backgrounds are exchanged", fontsize=11)
     axes.set_ylabel("change of the difference of two logits")
 
@@ -124,9 +126,7 @@ def draw_stages(axes: Axes, row: dict[str, Any]) -> None:
         shares = [100 * float(row[f"{layer}_{place}"]) for layer in LAYERS]
         axes.plot(range(len(LAYERS)), shares, "o-", color=color, label=f"{place} the mask's positions")
     axes.axhline(100 * float(row["kept"]), color="0.5", lw=0.8, ls="--", label="nowhere")
-    axes.set_xticks(
-        range(len(LAYERS)), [title.replace(" ", "\n", 1).replace(", ", "\n") for title in LAYERS.values()], fontsize=7
-    )
+    axes.set_xticks(range(len(LAYERS)), [title.replace(", ", "\n") for title in LAYERS.values()], fontsize=8)
     axes.set_ylim(-3, 103)
     axes.set_title("ISNet as published: outputs of a layer\nput back to those of the own background", fontsize=11)
     axes.set_ylabel("decisions that come back, %")
@@ -135,7 +135,7 @@ def draw_stages(axes: Axes, row: dict[str, Any]) -> None:
 def draw_effects(axes: Axes, found: dict[str, Measured]) -> None:
     """Each image: what its heatmap says about the background, and what the background does."""
     for name, measured in found.items():
-        axes.plot(100 * measured.share, measured.effect, "o", ms=4, alpha=0.4, label=METHODS[name][0])
+        axes.plot(100 * measured.share, measured.effect, "o", ms=4, alpha=0.4, label=TRAINED[name])
     axes.set_xlabel("relevance outside the mask, %")
     axes.set_ylabel("change of the probability by the exchange")
     axes.set_title("Each dot an image: what its heatmap says,\nand what its background does", fontsize=11)
@@ -170,9 +170,9 @@ def main(seed: int = 0, out: str = "", quick: bool = False) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file, picture = folder / "clean_heatmaps.csv", pictures / "clean_heatmaps.png"
     found, rows = {}, {}
-    for name, (title, steps) in METHODS.items():
+    for name, title in TRAINED.items():
         print(title, flush=True)
-        found[name] = Measured(trained(steps, seed, QUICK if quick else Budget()), pairs)
+        found[name] = Measured(trained(METHODS[name].steps, seed, QUICK if quick else Budget()), pairs)
         rows[name] = {**made_by(), "method": name, "seed": seed, **found[name].row()}
         append(file, rows[name], key=("method", "seed"))
     draw(found, rows).savefig(picture, dpi=100)

@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.evidence.testbeds.colour_corner import COLOURS, NETWORKS, load
 from benchmarks.exchanged_pairs import LAYERS, PARTS, Measured, Pairs
 from benchmarks.figures import clean_heatmaps
+from benchmarks.methods import METHODS
 from benchmarks.patching import parts_of_logit, positions, with_patch, with_switches_held
 
 WITHOUT, WITH = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[1.0, 1.0]]])  # a digit's pixel and that of a mark
@@ -94,5 +95,6 @@ def test_a_network_is_measured_and_drawn():
     assert all(row[f"{layer}_{place}"] <= 1 for layer in LAYERS for place in ("inside", "outside"))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not network.training
+    assert clean_heatmaps.TRAINED.keys() <= METHODS.keys()
     rows = [{"method": name, **{column: str(value) for column, value in row.items()}} for name in ("isnet_paper",)]
     assert [table.count("\n") for table in clean_heatmaps.quoted(rows)] == [1 + len(clean_heatmaps.TABLE), 3]

@@ -68,7 +68,7 @@ def test_deep_supervision_of_layers_up_to_the_first_mixed_state():
         assert found[layer].abs().max() > 1e-4
         assert torch.allclose(found[layer], plain[layer], atol=1e-6)
     image, _ = prepare(batch, "cpu")
-    with pytest.raises(ValueError, match=r"layer '3' .*with Flow-Mixup name a layer in front of"):
+    with pytest.raises(ValueError, match=r"layer '3' .*with Flow-Mixup name a layer before"):
         FlowMixupInferer(ISNetInferer(layers=["3"], blend=False))(image, network)
 
 

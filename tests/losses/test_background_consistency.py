@@ -127,7 +127,8 @@ def test_around_other_losses_and_inside_an_isnets():
     inner = (cross_entropy(pred, LABEL, reduction="none") + 0.05 * pred.square().sum(1)) * weight
     distance = (pred[ROWS].softmax(1) - swapped.softmax(1)).square().sum(1)
     heat = loss.terms["background"] + loss.terms["foreground"]
-    torch.testing.assert_close(value, 0.3 * (inner.mean() + 5 * distance.mean()) + 0.7 * heat)
+    p = loss.relevance_weight
+    torch.testing.assert_close(value, (1 - p) * (inner.mean() + 5 * distance.mean()) + p * heat)
     assert [part for part in map(type, loss.modules()) if part in parts] == parts
 
 

@@ -186,15 +186,15 @@ MAIN = (
 
 
 def chosen(names: Iterable[str], settings: Mapping[str, str]) -> dict[str, Method]:
-    """Some methods of the catalogue, of which some have other settings in a testbed."""
+    """Methods of the catalogue by their names, some with the settings of a testbed in place of their own."""
     return {name: replace(METHODS[name], settings=settings.get(name, METHODS[name].settings)) for name in names}
 
 
 def named(names: str | Iterable[str], methods: Mapping[str, Method]) -> list[str]:
-    """Names from a command line, separated by commas, of which there are methods.
+    """The names of methods from a command line, separated by commas.
 
     Raises:
-        ValueError: when there is none of a name.
+        ValueError: when there is no method with one of the names.
     """
     asked = names.split(",") if isinstance(names, str) else list(names)
     unknown = [name for name in asked if name not in methods]

@@ -43,24 +43,24 @@ class Parts:
     """The parts of a training that a method may change; those with a default are the plain training.
 
     Args:
-        network: what is trained; ``stages`` are the names of the modules whose outputs are its hidden states.
-        stages: in their order.
+        network: what is trained.
+        stages: names of its modules whose outputs are its hidden states, in their order.
         n_classes: number of logits.
         samples: the training data: dictionaries of ``image`` (1, rows, columns) in [0, 1], where 0 is black, ``mask``
             and ``label``.
-        seed: of the training.
-        classification_loss: a value for each sample.
-        loss_parts: what goes around it, as :func:`monai_debias.losses.nested_loss` takes it.
+        seed: random seed of the training.
+        classification_loss: returns a value for each sample.
+        loss_parts: the losses around it, as :func:`monai_debias.losses.nested_loss` takes it.
         transforms: what is done to a sample, in this order.
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
         swap: what exchanges the backgrounds of a batch.
         inferer: what runs the network.
-        handlers: of the trainer.
-        masked: whether the network sees images whose background is 0, in tests, too.
-        first_stage: of a training in two stages; trains what the second needs, from the parts, the size of a batch,
-            the number of epochs and the learning rate, and returns the parts of the second.
-        part: of the network, if only that is trained; then it gets what is called the image.
+        handlers: handlers of the trainer.
+        masked: whether the network sees images whose background is 0, in tests as well.
+        first_stage: the first of two stages, if there are two: a function of the parts, the size of a batch, the number
+            of epochs and the learning rate that trains what the second needs, and returns the parts of the second.
+        part: the part of the network that is trained, if it is not all of it; its input is called the image.
     """
 
     network: nn.Module
@@ -81,7 +81,7 @@ class Parts:
     part: nn.Module | None = None
 
     def changed(self, steps: Iterable[Step]) -> Parts:
-        """What the steps of a method make of it, one after the other."""
+        """What the steps of a method make of these parts, one after the other."""
         parts = self
         for step in steps:
             parts = step(parts)
@@ -92,7 +92,7 @@ class Parts:
         return nested_loss(self.classification_loss, self.loss_parts) if self.loss_parts else self.classification_loss
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """What a trainer of MONAI is made of, but for data, optimizer and handlers."""
+        """The arguments of a MONAI trainer, without data, optimizer and handlers."""
         inferer = self.inferer if self.mixup is None else FlowMixupInferer(self.inferer)
         return {
             "device": torch.device("cpu"),
@@ -112,8 +112,8 @@ class Parts:
             batch: number of samples in a batch.
             epochs: how often all samples are seen.
             learning_rate: at the beginning.
-            handlers: further ones.
-            generator: of the order of the samples; None for torch's own.
+            handlers: further handlers of the trainer.
+            generator: draws the order of the samples; None for torch's own.
         """
         if self.first_stage is not None:
             second = self.first_stage(replace(self, first_stage=None), batch, epochs, learning_rate)
@@ -161,7 +161,7 @@ def with_backmix(background: str = "donor") -> Step:
 
 
 def with_masked_images(parts: Parts) -> Parts:
-    """Nothing but the region of interest, in training and in tests: that takes a mask of every image, for good."""
+    """Nothing but the region of interest, in training and in tests: every image needs a mask, also after training."""
     mask = MaskIntensityd("image", mask_key="mask")
     return replace(parts, transforms=(*parts.transforms, mask), masked=True)
 

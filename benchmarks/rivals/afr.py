@@ -3,8 +3,9 @@
 """Automatic feature reweighting (AFR): the last layer is trained anew, on what the network was least sure of.
 
 The paper chooses γ, λ and the epoch by the worst group of validation data whose groups are known; here they are chosen
-as those of every other method. It descends on the whole held-out set at once for hundreds of steps; here the last layer
-is trained as every network is, by Adam in mini-batches, for as many epochs. The objective is the same, and convex.
+as those of every other method. The paper descends on the whole held-out set at once for hundreds of steps; here the
+last layer is trained like every network, by Adam in mini-batches, for as many epochs. The objective is the same, and
+convex.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def weights(logits: torch.Tensor, label: torch.Tensor, gamma: float) -> torch.Te
 
 
 class WeightedNearStart(nn.Module):
-    r"""Weighted cross-entropy, plus :math:`\lambda \|\theta - \theta_0\|^2` for a layer that shall stay near its start.
+    r"""Weighted cross-entropy, plus :math:`\lambda \|\theta - \theta_0\|^2` for a layer to stay near its start.
 
     Args:
-        layer: whose weights and biases are θ, and now θ₀.
+        layer: its weights and biases are θ; their present values are θ₀.
         distance_weight: λ.
     """
 

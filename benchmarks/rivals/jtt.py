@@ -3,7 +3,7 @@
 """Just train twice (JTT): the errors of a first, short training count more in a second one.
 
 The paper chooses T, λ and the epoch by the worst group of validation data whose groups are known. Here nobody knows
-them: λ is chosen by what all methods' settings are chosen by, and the epoch by validation accuracy. Where the shortcut
+them: λ is chosen as the settings of all methods are, and the epoch by validation accuracy. Where the shortcut
 is always right the first network makes no such errors, and the second training is a plain one.
 """
 

@@ -87,8 +87,8 @@ class TeachersHeatmap(nn.Module):
 def distance(heatmap: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     r"""Mean absolute difference of heatmaps (B, maps, C, rows, columns), at every resolution down to 8 pixels.
 
-    Both are divided by the geometric mean of their mean absolute values before, so that neither a small nor a great
-    heatmap of the student's pays:
+    Both are first divided by the geometric mean of their mean absolute values, so that the student gains nothing by
+    making its heatmap small or large:
 
     .. math:: \Bigl\langle \Bigl| \frac{R - T}{g} \Bigr| \Bigr\rangle, \qquad
               g = \sqrt{\langle |R| \rangle \langle |T| \rangle}

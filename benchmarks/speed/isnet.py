@@ -28,7 +28,7 @@ from monai_debias.relevance import LRP
 Step = Callable[[], object]
 STEP, EXPLANATION = "a training step", "an explanation"
 
-# name of a variant: the limit of its exact method in plain steps of three forwards, and the goal
+# by variant, in plain steps: what it must take at least (a step counts as three forward passes), and the goal
 GOALS: dict[str, tuple[float, float]] = {
     "selective": (2.0, 2.2),
     "selective, a quarter of the masks": (1.25, 1.35),

@@ -60,7 +60,7 @@ def variants(network: nn.Module, states: list[str]) -> dict[str, MixBatchd]:
 
 
 def flops(network: nn.Module, image: torch.Tensor) -> int:
-    """Multiplications and additions of a training pass, with whatever it is armed with."""
+    """Multiplications and additions of a forward pass in training, with the rows that a mixup appends on the way."""
     with FlopCounterMode(display=False) as counter:
         INFERER(image, network)
     return counter.get_total_flops()

@@ -37,7 +37,7 @@ class RadiographClip(DicomClip):
         dataset: a pydicom data set with PixelData.
 
     Attributes:
-        projection: what the header says of it.
+        projection: what the header says of the projection.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -47,7 +47,7 @@ class RadiographClip(DicomClip):
         self._spacing_source = ""
 
     def spacing(self, rows: int, columns: int) -> tuple[float, ...] | None:
-        """The spacing by the first element that has one."""
+        """The spacing of pixels in mm, (row, column), by the first element that gives one; None if none does."""
         for keyword in _SPACINGS:
             found = optional(positive_numbers(2), self._dataset, keyword)
             if found is not None:

@@ -118,7 +118,7 @@ def grey_table(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
 
 
 def _scale(dataset: Dataset, bits: int, signed: bool) -> Dataset:
-    """Return the elements that count of those by which pydicom maps values, after a check."""
+    """Check the elements by which pydicom maps values, and return those that count."""
     from pydicom import Dataset as Elements
 
     scale = Elements()
@@ -132,7 +132,7 @@ def _scale(dataset: Dataset, bits: int, signed: bool) -> Dataset:
     slope = None if "ModalityLUTSequence" in scale else _both(dataset, "RescaleSlope", "RescaleIntercept")
     if slope is not None:
         if slope[0] == 0:
-            raise FileReadError("RescaleSlope is 0, which makes all values the same.")
+            raise FileReadError("RescaleSlope is 0, which makes all values the same; expected another number.")
         scale.RescaleSlope, scale.RescaleIntercept = slope
     window = None if "VOILUTSequence" in scale else _both(dataset, "WindowWidth", "WindowCenter")
     if window is not None:
@@ -147,14 +147,15 @@ def _both(dataset: Dataset, first: str, second: str) -> tuple[float, float] | No
     if found[0] and found[1]:
         return found[0][0], found[1][0]
     if found[0] or found[1]:
-        raise FileReadError(f"{first} or {second} is missing: the one without the other says nothing.")
+        missing = second if found[0] else first
+        raise FileReadError(f"{missing} is missing: {first} and {second} belong together.")
     return None
 
 
 def _table(dataset: Dataset, keyword: str) -> Dataset:
     """Return the first table of a sequence.
 
-    pydicom 3.0 looks an entry of 8 bits up by 8 bits of the value, which wraps around; entries of 16 bits are sound.
+    Where entries have 8 bits, pydicom 3.0 takes only 8 bits of the value that it looks up; 16 bits avoid that.
     """
     table = copy.deepcopy(dataset[keyword][0])
     descriptor = numbers(table, "LUTDescriptor")

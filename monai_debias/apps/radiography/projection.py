@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The projection of a radiograph according to its header: from which side, of which part of the body."""
+"""The projection of a radiograph according to its header: which view, of which side and part of the body."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def read_dicom(path: Path) -> DicomClip:
 def _frame_time(dataset: Dataset, n_frames: int) -> float | None:
     """Return the milliseconds between two frames by the first element that tells them, None if none does."""
     time = optional(positive_numbers(1), dataset, "FrameTime")
-    pointers = optional(numbers, dataset, "FrameIncrementPointer") or ()  # to the element that holds, if there are two
+    pointers = optional(numbers, dataset, "FrameIncrementPointer") or ()  # to the element that is valid
     if time is not None and _FRAME_TIME_VECTOR not in pointers:
         return time[0]
     times = optional(numbers, dataset, "FrameTimeVector")

@@ -41,7 +41,7 @@ class CompressedFrames:
 
     Raises:
         FileReadError: if there are fewer frames than declared; from :meth:`decode` if a frame is damaged, or
-            contradicts the header in what makes another image of it.
+            contradicts the header in something that changes the image.
         OptionalImportError: from :meth:`decode` if another plugin may be able to decode a frame.
     """
 

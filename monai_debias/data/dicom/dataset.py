@@ -73,7 +73,7 @@ def read_content(dataset: FileDataset) -> Content:
     from pydicom.uid import UID
 
     modality = optional(text, dataset, "Modality")
-    # what a header that was cut short or damaged has lost is left in the part of the file before it
+    # the file meta before it still has what a header that was cut short or damaged has lost
     sop_class = optional(text, dataset, "SOPClassUID") or optional(text, dataset.file_meta, "MediaStorageSOPClassUID")
     class_name = UID(sop_class or "").name  # a UID that is not in the standard is its own name
     if modality is None and class_name == (sop_class or ""):
@@ -119,7 +119,7 @@ def patient_id(path: Path) -> str:
 def _open_without_preamble(path: Path) -> FileDataset:
     """Open what may be a data set without the preamble that tells DICOM files from others.
 
-    pydicom reads any bytes as elements if it is forced to, so it counts if it has what an image must have.
+    If forced, pydicom reads any bytes as elements, so only what has the elements of an image counts as DICOM.
     """
     import pydicom
 
@@ -134,7 +134,7 @@ def _open_without_preamble(path: Path) -> FileDataset:
 
 
 def _guess_syntax(dataset: FileDataset) -> UID:
-    """Return the encoding of the elements of a file that does not name it: as pydicom found it when reading."""
+    """Return the encoding of a file that does not name it, as pydicom found it when reading the elements."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:

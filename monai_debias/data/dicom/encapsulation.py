@@ -40,7 +40,7 @@ def split_frames(data: bytes, declared: int) -> list[bytes]:
     elif not starts:
         starts = list(range(len(fragments))) if len(fragments) == declared else [0] if fragments else []
     if starts[:1] != [0][: len(fragments)] or starts != sorted(set(starts)):
-        raise FileReadError("the compressed pixel data does not begin with an image, it is damaged.")
+        raise FileReadError("the compressed pixel data does not begin with an image: it is damaged.")
     return [b"".join(fragments[i:j]) for i, j in zip(starts, [*starts[1:], len(fragments)], strict=True)]
 
 
@@ -49,10 +49,10 @@ def _items(data: bytes) -> Iterator[bytes]:
     while position + 8 <= len(data) and data[position : position + 4] != _END:
         tag, length = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
         if tag != _ITEM:
-            raise FileReadError(f"the compressed pixel data has no item at byte {position}, it is damaged.")
+            raise FileReadError(f"the compressed pixel data has no item at byte {position}: it is damaged.")
         position += 8 + length
         if position > len(data):
-            raise FileReadError(f"the compressed pixel data lacks {position - len(data)} bytes, the file is cut short.")
+            raise FileReadError(f"the compressed pixel data lacks {position - len(data)} bytes: the file is cut short.")
         yield data[position - length : position]
 
 
@@ -65,5 +65,7 @@ def _starts_by_table(fragments: list[bytes], offsets: list[int]) -> list[int]:
         position += 8 + len(fragment)
     unknown = [offset for offset in offsets if offset not in places]
     if unknown:
-        raise FileReadError(f"the table of compressed frames points to byte {unknown[0]}, where none begins.")
+        raise FileReadError(
+            f"the table of compressed frames points to byte {unknown[0]}, where none begins: it is damaged."
+        )
     return [places[offset] for offset in offsets]

@@ -68,7 +68,7 @@ class PixelLayout:
             decoder: that of pydicom.
             data: the value of Pixel Data.
             index: which frame.
-            options: others than the layout has.
+            options: further options of the decoder.
         """
         known = {
             "rows": self.rows,
@@ -126,7 +126,7 @@ def read_layout(dataset: Dataset) -> PixelLayout:
         dataset: a pydicom data set.
 
     Returns:
-        The layout. High Bit has no say in it, but if it contradicts Bits Stored then there is a warning.
+        The layout. High Bit is not used; if it contradicts Bits Stored, there is a warning.
 
     Raises:
         FileReadError: if a value is missing, makes no sense, or belongs to an image that is not supported.
@@ -149,7 +149,9 @@ def read_layout(dataset: Dataset) -> PixelLayout:
         raise FileReadError(f"PixelRepresentation is {representation}, expected 0 (unsigned) or 1 (signed).")
     allocated, stored = _at_least_1(dataset, "BitsAllocated"), _at_least_1(dataset, "BitsStored")
     if allocated not in (1, 8, 16, 32) or stored > allocated:
-        raise FileReadError(f"BitsAllocated is {allocated} and BitsStored {stored}, expected at most 1, 8, 16 or 32.")
+        raise FileReadError(
+            f"BitsAllocated is {allocated} and BitsStored {stored}; expected 1, 8, 16 or 32, and no more stored."
+        )
     high_bit = optional(whole_number, dataset, "HighBit")
     if high_bit is not None and high_bit != stored - 1:
         warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong.")
@@ -171,7 +173,7 @@ def _is_planar(dataset: Dataset, samples: int) -> bool:
 def _at_least_1(dataset: Dataset, keyword: str) -> int:
     value = _required(dataset, keyword)
     if value == 0:
-        raise FileReadError(f"{keyword} is 0.")
+        raise FileReadError(f"{keyword} is 0, expected 1 or more.")
     return value
 
 

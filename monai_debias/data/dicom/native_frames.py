@@ -54,7 +54,7 @@ class NativeFrames:
 
 
 def _count(size: int, declared: int, layout: PixelLayout) -> int:
-    """Return the number of frames that so many bytes hold, at least the declared."""
+    """Return the number of frames that so many bytes hold, at least the declared number."""
     found, rest = divmod(size * 8, layout.frame_bits)
     expected = -(-declared * layout.frame_bits // 8)
     if found < declared:
@@ -63,8 +63,10 @@ def _count(size: int, declared: int, layout: PixelLayout) -> int:
             "or its header is wrong."
         )
     if layout.interpretation == "YBR_FULL_422" and size * 2 >= expected * 3:
-        raise FileReadError(f"the pixel data has {size} bytes, {expected} are YBR_FULL_422; it is YBR_FULL or RGB.")
+        raise FileReadError(
+            f"the pixel data has {size} bytes, expected {expected} of YBR_FULL_422: it is rather YBR_FULL or RGB."
+        )
     if rest // 8 > 1:  # one byte pads to an even number
         excess = rest // 8
-        warn(f"the pixel data has {excess} bytes more than {found} frames of {layout} need, which are ignored.")
+        warn(f"the pixel data has {excess} bytes more than {found} frames of {layout} need; they are ignored.")
     return found

@@ -32,7 +32,9 @@ class Palette:
         if descriptor is None:
             raise FileReadError("the image is PALETTE COLOR, but the palette is missing.")
         if len(descriptor) != 3 or not 0 <= descriptor[0] <= 2**16:
-            raise FileReadError(f"the descriptor of the palette is {list(descriptor)}, expected entries, first, bits.")
+            raise FileReadError(
+                f"the descriptor of the palette is {list(descriptor)}, expected entries, first value, bits."
+            )
         entries, self._first, bits = (int(value) for value in descriptor)
         self._table = _read_table(dataset, entries or 2**16, self._first, bits)
 

@@ -28,9 +28,9 @@ class StoredPixels:
 
     Colours come as red, green and blue: YBR_FULL, YBR_FULL_422, YBR_ICT and YBR_RCT are converted.
 
-    If the header contradicts the pixel data, the data is right, with a warning: more frames than Number of Frames
+    If the header contradicts the pixel data, the pixel data counts, with a warning: more frames than Number of Frames
     declares are all read; size, precision and colour space of a compressed frame are those of its codestream. (A JPEG
-    whose components are 1, 2, 3 and that has no marker counts as YBR, even if the header says RGB, unless its pixels
+    whose components are 1, 2, 3 and which has no marker counts as YBR, even if the header says RGB, unless its pixels
     show the opposite, see ``CompressedFrames``.)
 
     Args:
@@ -116,8 +116,8 @@ def _packages(decoder: Decoder) -> str:
 def _pixel_bytes(dataset: Dataset) -> bytes:
     element = dataset["PixelData"]
     if not isinstance(element.value, bytes):
-        raise FileReadError("the pixel data is empty, or no pixel data at all.")
+        raise FileReadError("the pixel data is empty, or is not bytes: the file is damaged.")
     syntax = dataset.file_meta.TransferSyntaxUID
     if element.is_undefined_length and not syntax.is_encapsulated:
-        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}, which is not.")
+        raise FileReadError(f"the pixel data is compressed, but the transfer syntax is {syntax.name}.")
     return element.value

@@ -204,10 +204,10 @@ def test_jpeg_baseline(tmp_path, write_film):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ({"WindowWidth": 300}, "WindowWidth or WindowCenter is missing"),
+        ({"WindowWidth": 300}, "WindowCenter is missing: WindowWidth and"),
         ({"WindowWidth": 0, "WindowCenter": 5}, "Window Width must be greater than"),
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, "RescaleSlope is 0"),
-        ({"RescaleIntercept": 1}, "RescaleSlope or RescaleIntercept is missing"),
+        ({"RescaleIntercept": 1}, "RescaleSlope is missing: RescaleSlope and"),
         ({"RescaleSlope": 1e-9, "RescaleIntercept": 1e15}, "leave no greys between black and white"),
     ],
 )

@@ -18,7 +18,7 @@ from tests import two_processes
 
 
 def pytest_collection_finish() -> None:
-    """Spare each garbage collection, and each fork of a data loader's worker, all that stays until the end anyway."""
+    """Take what stays until the end anyway out of each garbage collection, and of each fork of a worker process."""
     gc.freeze()
 
 

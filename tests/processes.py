@@ -22,7 +22,7 @@ SERVER.set_forkserver_preload(
         "monai_debias.demo",
         "monai_debias.engines",
         "monai_debias.handlers",
-        "torch._dynamo",  # which the first optimizer imports
+        "torch._dynamo",  # the first optimizer imports it
         "torch.utils.tensorboard",
     ]
 )
@@ -34,8 +34,8 @@ def start(command: Sequence[object], folder: Path, log: Path, **environment: obj
     Args:
         command: a module and its arguments.
         folder: where it runs.
-        log: file that its output, of both kinds, is appended to.
-        environment: further variables of its environment.
+        log: file to which its output and its errors are appended.
+        environment: further environment variables.
 
     Returns:
         The process.
@@ -74,7 +74,7 @@ def run(command: Sequence[object], folder: Path, log: Path) -> int:
 
 
 def run_two(command: Sequence[object], folder: Path, log: Path) -> list[int]:
-    """Run a command in two processes that find each other, as ``torchrun`` has it; returns their exit codes."""
+    """Run a command in two processes that find each other, as under ``torchrun``; returns their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free.getsockname()[1], "WORLD_SIZE": 2}

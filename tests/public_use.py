@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of public objects share: which there are, how MONAI uses each kind, and how results compare."""
+"""What the tests of public objects share: which objects there are, how MONAI uses each kind, how results compare."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXCEPTIONS = public_exceptions()
 OBJECTS = public_objects()
 CLASSES = {path: value for path, value in OBJECTS.items() if inspect.isclass(value)}
 FUNCTIONS = {path: value for path, value in OBJECTS.items() if not inspect.isclass(value)}
-del FUNCTIONS["monai_debias.losses.nested_loss"]  # makes an object
+del FUNCTIONS["monai_debias.losses.nested_loss"]  # it returns an object, as a constructor does
 TRANSFORMS = {path: value for path, value in CLASSES.items() if issubclass(value, Transform)}
 DICTIONARY = {path: value for path, value in TRANSFORMS.items() if "data" in parameters(value.__call__)}
 TWINS = {path: OBJECTS[path[:-1]] for path in DICTIONARY if path[:-1] in OBJECTS}
@@ -84,7 +84,7 @@ def use(thing: Any, folder: Path, kind: str = "still", **changes: Any) -> Any:
 
 
 def is_handler(thing: Any) -> bool:
-    """Whether a class or an instance is one of a handler."""
+    """Whether a class is one of handlers, or an instance is a handler."""
     return hasattr(thing, "attach")
 
 
@@ -121,7 +121,7 @@ def train(handler: Any, folder: Path, attached: bool = True) -> Any:
         key_train_metric={"metric": handler if is_metric else Average(from_engine(["loss"], first=True))},
         train_handlers=[handler] if attached and not is_metric else [],
     )
-    torch.manual_seed(0)  # of which ISNetInferer draws, as dropout does
+    torch.manual_seed(0)  # ISNetInferer draws from it, as dropout does
     trainer.run()
     files, metrics = sorted(file.name for file in folder.iterdir()), trainer.state.metrics
     kept = handler.state_dict() if hasattr(type(handler), "state_dict") else None

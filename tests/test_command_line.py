@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What a user reads who types a command wrongly, and what stays a bug."""
+"""What a user who types a wrong command reads, and that a bug still shows its traceback."""
 
 from __future__ import annotations
 

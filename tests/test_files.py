@@ -47,7 +47,7 @@ def test_only_leftovers_are_removed(tmp_path):
         (tmp_path / name).touch()
     other = tmp_path / f".other.txt.{'0' * 32}.incomplete"
     other.touch()
-    with replace_file(tmp_path / "notes.txt") as file:  # of another name, and one that is being written
+    with replace_file(tmp_path / "notes.txt") as file:  # a leftover of another name, and one that is being written
         assert remove_leftovers(tmp_path, "notes.txt") == []
         assert remove_leftovers(tmp_path) == [other]
         file.write("new")

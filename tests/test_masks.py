@@ -77,7 +77,7 @@ def test_masks_of_a_batch(wrong):
     pred = attach(torch.zeros(4, 2), heatmap=torch.rand(4, 1, 1, 8, 6))
     with pytest.raises(ValueError, match=named):
         ISNetLRPLoss()(pred, target)
-    with pytest.raises(ValueError, match=r"in row\(s\) \[0\] \(m7\.png\)"):  # of the rows that have a mask
+    with pytest.raises(ValueError, match=r"in row\(s\) \[0\] \(m7\.png\)"):  # row 0 of those that have a mask
         ISNetLRPLoss()(
             attach(pred, heatmap=torch.rand(2, 1, 1, 8, 6)),
             attach(target, has_mask=torch.tensor([False, True, False, True])),
@@ -85,7 +85,7 @@ def test_masks_of_a_batch(wrong):
 
 
 def test_masks_of_another_aspect_than_the_heatmap():
-    """A mask that lies on its side is no mask of another size, and a stage's few positions cannot tell."""
+    """A mask that lies on its side is refused, although the few positions of a late stage would fit it."""
     _, target = PrepareBatchAttached()(batch(*(mask(n, shape=(1, 6, 8)) for n in range(2))))
     heatmaps = {"input": torch.rand(2, 1, 1, 8, 6), "layer4": torch.rand(2, 1, 4, 1, 1)}
     for heatmap in (heatmaps, heatmaps["input"]):

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every public class and function of monai_debias owes its user, by the examples of its own test file."""
+"""What every public class and function of monai_debias promises its user, by the examples of its own test file."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_config_and_pickle(path, tmp_path):
         second = pickle.loads(pickle.dumps(first))  # noqa: S301
         assert type(second) is cls
         assert vars(second).keys() == vars(first).keys()
-        times = 1 if is_handler(first) else 3  # which draws nothing
+        times = 1 if is_handler(first) else 3  # a handler draws nothing
         results = [[use(thing, tmp_path) for _ in range(times)] for thing in (first, second)]
         assert results[0] == results[1]
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every transform of monai_debias owes its user beyond test_public_api.py: MONAI's conventions, kept by all."""
+"""What every transform of monai_debias promises beyond test_public_api.py: it keeps MONAI's conventions."""
 
 from __future__ import annotations
 

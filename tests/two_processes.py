@@ -25,7 +25,7 @@ PARTS = (
 
 
 def start(folder: Path) -> None:
-    """Let two processes do the steps of all parts."""
+    """Run the steps of all parts in two processes."""
     method = processes.SERVER.get_start_method()
     torch.multiprocessing.start_processes(_train, (2, str(folder)), nprocs=2, start_method=method)
 
@@ -37,7 +37,7 @@ def _train(rank: int, world_size: int, folder: str) -> None:
     try:
         for part in PARTS:
             importlib.import_module(f"tests.{part}").train(rank, Path(folder))
-            gc.collect()  # a reducer has a thread that waits for the process group, so it must go first
+            gc.collect()  # a reducer's thread waits for the process group, so the reducer must go first
         distributed.barrier()
     finally:
         distributed.destroy_process_group()

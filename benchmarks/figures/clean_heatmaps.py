@@ -27,6 +27,7 @@ from benchmarks.exchanged_pairs import LAYERS, PARTS, Measured, Pairs
 from benchmarks.methods import METHODS
 from benchmarks.parts import Parts, Step
 from benchmarks.tables import markdown, rounded
+from monai_debias.metrics import background_relevance
 from monai_debias.relevance import LRP
 
 TRAINED = {
@@ -87,24 +88,23 @@ def draw_pair(panels: list[Axes], measured: Measured) -> None:
     """The first image whose decision follows the other mark: with its heatmap, exchanged, and with that heatmap."""
     pairs = measured.pairs
     n = int((measured.after.argmax(1) == pairs.mark).nonzero()[0])
-    _, heatmap = LRP(measured.network)(pairs.exchanged[n : n + 1], target=int(measured.after[n].argmax()))
-    pictures = (pairs.images[n], measured.heatmaps[n], pairs.exchanged[n], heatmap[0, 0])
+    after, mask = int(measured.after[n].argmax()), pairs.masks[n]
+    _, heatmap = LRP(measured.network)(pairs.exchanged[n : n + 1], target=after)
+    share = float(background_relevance(heatmap[:, 0], mask[None]))
     titles = (
-        f"decides {int(measured.decided[n])}",
-        "its heatmap",
-        f"another corner: decides {int(measured.after[n].argmax())}",
-        "its heatmap",
+        f"{TRAINED['isnet_paper']} decides {int(measured.decided[n])}",
+        f"its heatmap, {float(measured.share[n]):.0%} outside",
+        f"with another corner it decides {after}",
+        f"its heatmap, {share:.0%} outside",
     )
-    for axes, picture, title in zip(panels, pictures, titles, strict=True):
+    for axes, image in zip(panels[::2], (pairs.images[n], pairs.exchanged[n]), strict=True):
+        axes.imshow(image.permute(1, 2, 0))
+    for axes, relevance in zip(panels[1::2], (measured.heatmaps[n].sum(0), heatmap[0, 0].sum(0)), strict=True):
+        axes.imshow(relevance, cmap="seismic", vmin=-relevance.abs().max(), vmax=relevance.abs().max())
+    for axes, title in zip(panels, titles, strict=True):
+        axes.contour(mask[0], [0.5], colors="0.6", linewidths=1)
+        axes.set(xticks=[], yticks=[])
         axes.set_title(title, fontsize=10)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        if title == "its heatmap":
-            sums = picture.sum(0)
-            axes.imshow(sums, cmap="seismic", vmin=-sums.abs().max(), vmax=sums.abs().max())
-        else:
-            axes.imshow(picture.permute(1, 2, 0))
-        axes.contour(pairs.masks[n, 0], [0.5], colors="0.6", linewidths=1)
 
 
 def draw_parts(axes: Axes, rows: dict[str, dict[str, Any]]) -> None:
@@ -121,11 +121,11 @@ def draw_parts(axes: Axes, rows: dict[str, dict[str, Any]]) -> None:
 
 
 def draw_stages(axes: Axes, row: dict[str, Any]) -> None:
-    """Where in the network as published the own background has to be put back for the decision to come back."""
+    """Where in the ISNet as published the own background has to be put back for the decision to come back."""
     for place, color in (("outside", "tab:blue"), ("inside", "tab:orange")):
         shares = [100 * float(row[f"{layer}_{place}"]) for layer in LAYERS]
         axes.plot(range(len(LAYERS)), shares, "o-", color=color, label=f"{place} the mask's positions")
-    axes.axhline(100 * float(row["kept"]), color="0.5", lw=0.8, ls="--", label="nowhere")
+    axes.axhline(100 * float(row["kept"]), color="0.5", lw=0.8, ls="--", label="none put back")
     axes.set_xticks(range(len(LAYERS)), [title.replace(", ", "\n") for title in LAYERS.values()], fontsize=8)
     axes.set_ylim(-3, 103)
     axes.set_title("ISNet as published: outputs of a layer\nput back to those of the own background", fontsize=11)

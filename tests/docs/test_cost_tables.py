@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.csv_file import RESULTS, ROOT, read
 from benchmarks.evidence import echo_flips, mixup_tables
+from benchmarks.figures import clean_heatmaps
 from benchmarks.speed import backmix, isnet, mixup, spectral_decoupling
 
 QUOTED: dict[str, tuple[str, Callable]] = {
@@ -18,6 +19,7 @@ QUOTED: dict[str, tuple[str, Callable]] = {
     "speed_mixup": ("mixup", mixup.quoted),
     "speed_spectral_decoupling": ("spectral_decoupling", spectral_decoupling.quoted),
     "mixup_clusters": ("mixup", lambda rows: [mixup_tables.quoted(rows)]),
+    "clean_heatmaps": ("heatmaps", clean_heatmaps.quoted),
     "echo_flips": ("evidence", lambda rows: [echo_flips.table(rows, ["validation"])]),
 }
 

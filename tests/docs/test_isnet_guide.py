@@ -13,7 +13,6 @@ from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
-from monai_debias.relevance import LRP
 from tests.docs.guides import NETWORK, block, make_batch, read_guide, train_with_overlay
 
 GUIDE = read_guide("isnet")
@@ -32,13 +31,6 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
     plain = ResNet(**NETWORK)
     plain.load_state_dict(torch.load(parts["path"], weights_only=True))
     assert not torch.equal(plain.fc.weight, before)
-
-
-def test_a_mark_decides_without_relevance():
-    parts: dict[str, Any] = {"torch": torch, "LRP": LRP}
-    exec(block(GUIDE, "python", "decided"), parts)  # noqa: S102  (our own document)
-    assert parts["decided"].tolist() == [0, 1]
-    assert parts["greatest"] == 0
 
 
 def test_three_lines_make_an_isnet_of_a_bundle():

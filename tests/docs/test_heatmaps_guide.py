@@ -1,0 +1,26 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The example of docs/heatmaps.md, run as it stands there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from monai_debias.metrics import background_relevance, background_swap_consistency
+from monai_debias.relevance import LRP
+from tests.docs.guides import block, read_guide
+
+GUIDE = read_guide("heatmaps")
+
+
+def test_a_mark_decides_and_both_heatmaps_show_the_digit():
+    parts: dict[str, Any] = {"torch": torch, "LRP": LRP, "background_relevance": background_relevance}
+    parts["background_swap_consistency"] = background_swap_consistency
+    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
+    assert parts["decided"].tolist() == [0, 1]
+    assert parts["outside"].flatten().tolist() == [0, 0]
+    assert parts["survived"] == 0
+    expected = torch.tensor([[[1.0, 0.0]], [[-1.0, 0.0]]])  # but for ε: a / (a + 0.01)
+    torch.testing.assert_close(parts["relevance"][:, 0], expected, rtol=0.02, atol=0)

@@ -50,6 +50,8 @@ class Method:
 
 _DOMAIN_BED = "DomainBed: λ 0.2, mean over logits"
 _ISNET = "our defaults: backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
+_STAGES = ["stage1", "stage2", "stage3"]
+_UNBLENDED = with_papers_isnet(relevance_weight=0.5, background_scale=0.1)
 _LIGHT, _HEAVY = "no blend, P 0.5, d 0.9, E 0.1", "no blend, P 0.7, d 0.9, E 0.1"
 _STRIDED = "a network without pooling"
 METHODS = {
@@ -97,8 +99,16 @@ METHODS = {
     "isnet_paper": Method(
         "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_papers_isnet(),), ("isnet", "isnet_paper")
     ),
-    "isnet_unblended": Method(
-        "ISNet, selective", _LIGHT, (with_papers_isnet(relevance_weight=0.5, background_scale=0.1),)
+    "isnet_unblended": Method("ISNet, selective", _LIGHT, (_UNBLENDED,)),
+    "backmix_isnet_unblended": Method("BackMix and ISNet", _LIGHT, (with_backmix(), _UNBLENDED)),
+    "isnet_spectral_decoupling_unblended": Method(
+        "ISNet and spectral decoupling", _LIGHT, (with_spectral_decoupling(), _UNBLENDED)
+    ),
+    "isnet_few_masks_unblended": Method("ISNet, 5 % masks", _LIGHT, (with_few_masks(0.05), _UNBLENDED)),
+    "isnet_lds_unblended": Method(
+        "ISNet, deep supervision",
+        _LIGHT,
+        (with_papers_isnet({"layers": _STAGES}, relevance_weight=0.5, background_scale=0.1),),
     ),
     "isnet_e1": Method("ISNet, selective", "no blend, P 0.5, d 0.9, E 1", (with_papers_isnet(relevance_weight=0.5),)),
     "isnet_original": Method("ISNet, original", _HEAVY, (with_papers_isnet({"target": "all"}, background_scale=0.1),)),
@@ -111,7 +121,7 @@ METHODS = {
     "isnet_strided": Method(
         "ISNet, selective",
         f"{_LIGHT}; {_STRIDED}",
-        (with_strides, with_papers_isnet(relevance_weight=0.5, background_scale=0.1)),
+        (with_strides, _UNBLENDED),
     ),
     "isnet_strided_heavier": Method(
         "ISNet, selective", f"{_HEAVY}; {_STRIDED}", (with_strides, with_papers_isnet(background_scale=0.1))
@@ -128,7 +138,7 @@ METHODS = {
     "isnet_lds": Method(
         "ISNet, deep supervision",
         "as the ISNet",
-        (with_isnet(inferer={"layers": ["stage1", "stage2", "stage3"]}),),
+        (with_isnet(inferer={"layers": _STAGES}),),
         ("isnet", "isnet_lds"),
     ),
     "isnet_few_masks": Method(

@@ -54,11 +54,20 @@ def test_the_reference_trains_without_bias(monkeypatch):
 
 
 def test_every_method_is_one_of_the_bundle():
-    assert set(echo_demo.MAIN) == set(echo_demo.METHODS) - {"isnet_few_masks"}
     folder = echo_demo.cohort(1.0, BUDGET)
     for name, method in echo_demo.METHODS.items():
         parser = own(method.overlays, folder)
         assert set(parser["methods"]) == set(method.overlays), name
+
+
+def test_an_unblended_isnet_is_the_one_of_the_earlier_runs():
+    parser = own(("isnet",), echo_demo.cohort(1.0, BUDGET))
+    for option, value in echo_demo.METHODS["isnet_unblended"].options.items():
+        parser[option] = value
+    loss = parser.get_parsed_content("loss")
+    assert not parser.get_parsed_content("train#inferer").blend
+    assert max(parser.get_parsed_content("train#method_handlers#relevance_schedule#schedule").values()) == 0.5
+    assert loss.background_scale == 1.0
 
 
 @pytest.mark.parametrize("method", ["plain", "isnet_few_masks"])

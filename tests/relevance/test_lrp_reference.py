@@ -117,7 +117,8 @@ def test_layer_by_layer_heatmap_of_all_classes(layered, epsilon, dtype) -> None:
 def test_loss_and_parameter_gradients(plain, mode, target, dtype) -> None:
     network, numbers = plain
     network.to(dtype)
-    loss = ISNetLRPLoss(relevance_weight=0.7, rank_decay=0.9, cuts=(0.05, 0.5), foreground_penalty="hybrid")
+    authors = {"relevance_weight": 0.7, "rank_decay": 0.9, "background_scale": 1.0, "foreground_penalty": "hybrid"}
+    loss = ISNetLRPLoss(**authors, cuts=(0.05, 0.5))
     logits, relevance = LRP(network, 1e-2)(numbers["x"].to(dtype), target, create_graph=True)
     total = loss(attach(logits, heatmap=relevance), attach(numbers["labels"], mask=numbers["mask"]))
     total.backward()

@@ -55,17 +55,38 @@ MAIN = (
     "backmix_isnet_spectral_decoupling",
 )
 _ISNET = "backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
-METHODS = chosen(
-    (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
-    {
-        "unbiased": "overlays of random views; a reference, no method",
-        "isnet": _ISNET,
-        "flow_mixup": "alpha 1, the second and third stage",
-        "backmix_isnet": _ISNET,
-        "backmix_isnet_spectral_decoupling": f"{_ISNET}; λ 0.2",
-        "isnet_few_masks": _ISNET,
+_UNBLENDED = "no blend, P rises to 0.5, d 0.9, E 1"
+_UNBLENDED_OPTIONS = {
+    "train#inferer#blend": False,
+    "relevance_weight": 0.5,
+    "loss_parts#isnet#background_scale": 1.0,
+}
+METHODS = {
+    **chosen(
+        (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
+        {
+            "unbiased": "overlays of random views; a reference, no method",
+            "isnet": _ISNET,
+            "flow_mixup": "alpha 1, the second and third stage",
+            "backmix_isnet": _ISNET,
+            "backmix_isnet_spectral_decoupling": f"{_ISNET}; λ 0.2",
+            "isnet_few_masks": _ISNET,
+        },
+    ),
+    **{
+        f"{name}_unblended": Method(title, settings, overlays=overlays, options=_UNBLENDED_OPTIONS)
+        for name, title, settings, overlays in (
+            ("isnet", "ISNet, selective", _UNBLENDED, ("isnet",)),
+            ("backmix_isnet", "BackMix and ISNet", _UNBLENDED, ("backmix", "isnet")),
+            (
+                "backmix_isnet_spectral_decoupling",
+                "BackMix, ISNet and spectral decoupling",
+                f"{_UNBLENDED}; λ 0.2",
+                ("backmix", "isnet", "spectral_decoupling"),
+            ),
+        )
     },
-)
+}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class BackgroundSwapInferer(Inferer):
 
     Raises:
         TypeError: when ``inferer`` is not an inferer of MONAI.
+        ValueError: in a call, when the swapped images have another size or other channels than those of the batch.
 
     Example:
         >>> import torch
@@ -66,6 +67,11 @@ class BackgroundSwapInferer(Inferer):
             return self.inferer(attach(images, **parts), network, *args, **kwargs)
         if "explain" in parts:
             parts["explain"] = _also_of_swapped(parts["explain"], len(images), swapped["rows"])
+        if swapped["images"].shape[1:] != images.shape[1:]:
+            raise ValueError(
+                f"the images on other backgrounds are {tuple(swapped['images'].shape)}, those of the batch "
+                f"{tuple(images.shape)}: copy them after all transforms that change the size or the channels."
+            )
         # every operation would copy the meta data of a MetaTensor
         both = torch.cat([images.as_subclass(torch.Tensor), swapped["images"].to(images.dtype)])
         logits, found = take_apart(self.inferer(attach(both, **parts), network, *args, **kwargs))

@@ -16,6 +16,7 @@ from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
+from monai_debias.relevance.targets import checked_rows
 from monai_debias.transforms.blend import blend_backgrounds
 
 __all__ = ["ISNetInferer"]
@@ -152,6 +153,7 @@ class ISNetInferer(Inferer):
         if not turn or (rows is not None and len(rows) == 0):
             return self._logits(inputs, network)
         self._refuse_sigmoid_task(labels)
+        rows = checked_rows(rows, len(inputs), inputs.device)
         if self.blend:
             inputs = _blended(inputs, rows, masks)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
@@ -194,14 +196,15 @@ class ISNetInferer(Inferer):
 def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
     """The images of a batch, those of the rows with blended backgrounds, by amounts from torch's generator."""
     if not isinstance(masks, torch.Tensor):
+        got = None if masks is None else type(masks).__name__
         raise ValueError(
-            f"backgrounds are blended by the masks of the batch, expected a tensor (B, 1, spatial...), got {masks!r}: "
-            "in a trainer take prepare_batch=PrepareBatchAttached() and batches with masks, elsewhere give masks=...; "
-            "or take blend=False."
+            f"backgrounds are blended by the masks of the batch, expected a tensor (B, 1, spatial...), got {got}: in a "
+            "trainer take prepare_batch=PrepareBatchAttached() and batches with masks, elsewhere give masks=...; or "
+            "take blend=False."
         )
     if len(masks) != len(inputs):
         raise ValueError(f"there are {len(inputs)} images, but masks of shape {tuple(masks.shape)}.")
-    rows = torch.arange(len(inputs), device=inputs.device) if rows is None else rows.to(inputs.device)
+    rows = torch.arange(len(inputs), device=inputs.device) if rows is None else rows
     names = file_names(masks)
     files = [names[row] for row in rows.tolist()] if names else []
     own = masks.as_subclass(torch.Tensor).to(inputs.device)[rows]

@@ -114,6 +114,10 @@ def background_swap_consistency(
     with torch.random.fork_rng(devices=[]), torch.no_grad(), evaluating(inner):
         images, masks, batch_size = _collected(loader, image_key, mask_key)
         n = len(images)
+        if n < 2:
+            raise ValueError(
+                "there is only one image with a mask, and no other whose background it could get: expected at least 2."
+            )
         if n_swaps >= n:
             raise ValueError(
                 f"n_swaps is {n_swaps}, expected 1 to the number of other images, which is {n - 1}: lower it, or give "

@@ -20,7 +20,7 @@ from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
-from monai_debias.relevance.targets import TARGET, Target, explained_scalars
+from monai_debias.relevance.targets import TARGET, Target, checked_rows, explained_scalars
 
 __all__ = ["LRP"]
 
@@ -136,7 +136,7 @@ class LRP:
             plain = x.as_subclass(torch.Tensor).detach()
             leaf = plain.clone().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
             image = leaf.clone()  # the network may change it in place
-            passes = Passes(self.epsilon, _checked_rows(rows, leaf), len(leaf))
+            passes = Passes(self.epsilon, checked_rows(rows, len(leaf), leaf.device), len(leaf))
             mode: RelevanceMode = RelevanceMode(passes, image, HANDLERS, self.allow)
             if dual:
                 mode = DualMode(passes, image, HANDLERS, Z_PLUS_HANDLERS, self.allow)
@@ -269,15 +269,3 @@ def _unchanged(name: str, mode: RelevanceMode, output: torch.Tensor, version: in
             "with Flow-Mixup name a layer before the states that are mixed."
         )
     return output
-
-
-def _checked_rows(rows: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor | None:
-    if rows is None:
-        return None
-    if not isinstance(rows, torch.Tensor) or rows.ndim != 1 or rows.dtype != torch.int64 or len(rows) == 0:
-        got = f"{rows.dtype}, {tuple(rows.shape)}" if isinstance(rows, torch.Tensor) else type(rows).__name__
-        raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {got}.")
-    plain = rows.as_subclass(torch.Tensor).to(x.device)
-    if bool(((plain < 0) | (plain >= len(x))).any()) or len(plain.unique()) < len(plain):
-        raise ValueError(f"rows must be distinct indices from 0 to {len(x) - 1}, got {plain.tolist()}.")
-    return plain

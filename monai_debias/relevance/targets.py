@@ -12,7 +12,7 @@ import torch
 from monai_debias.constraints import FUNCTION, TENSOR, Instance, Integer, Number, OneOf
 from monai_debias.parameters import expects
 
-__all__ = ["TARGET", "Target", "eta", "explained_scalars"]
+__all__ = ["TARGET", "Target", "checked_rows", "eta", "explained_scalars"]
 
 Target: TypeAlias = "int | torch.Tensor | str | tuple[str, torch.Tensor] | Callable[[torch.Tensor], torch.Tensor]"
 
@@ -106,6 +106,28 @@ def explained_scalars(logits: torch.Tensor, target: Target) -> torch.Tensor:
         f'unknown target {target!r}: expected a label, a tensor of labels, "all", "selective", ("selective", labels), '
         '"stochastic", or a function of the logits.'
     )
+
+
+def checked_rows(rows: torch.Tensor | None, n: int, device: torch.device) -> torch.Tensor | None:
+    """The samples of a batch of n whose relevance is asked for, on a device; None for all.
+
+    Args:
+        rows: distinct indices of samples, int64 of shape (R,), or None.
+        n: number of samples in the batch.
+        device: where the indices are needed.
+
+    Raises:
+        ValueError: when they are anything else.
+    """
+    if rows is None:
+        return None
+    if not isinstance(rows, torch.Tensor) or rows.ndim != 1 or rows.dtype != torch.int64 or len(rows) == 0:
+        got = f"{rows.dtype}, {tuple(rows.shape)}" if isinstance(rows, torch.Tensor) else type(rows).__name__
+        raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {got}.")
+    plain = rows.as_subclass(torch.Tensor).to(device)
+    if bool(((plain < 0) | (plain >= n)).any()) or len(plain.unique()) < len(plain):
+        raise ValueError(f"rows must be distinct indices from 0 to {n - 1}, got {plain.tolist()}.")
+    return plain
 
 
 def _labels(labels: int | torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -73,4 +73,6 @@ def blend_backgrounds(
     region = pool_mask(region, images.shape[2:]).to(images.device)
     pixels = images.as_subclass(torch.Tensor)
     t = amounts.to(pixels).reshape(n, *[1] * (pixels.ndim - 1))
-    return pixels + t * ~(region | region.roll(1, 0)) * (pixels.roll(1, 0) - pixels)
+    blended = pixels + t * (pixels.roll(1, 0) - pixels)
+    # chosen, not multiplied by 0, which would let a NaN into the other image's region of interest
+    return torch.where(region | region.roll(1, 0), pixels, blended)

@@ -87,3 +87,10 @@ def test_images_with_meta_data_give_plain_logits(network):
     plain, swapped, _ = images()
     given = attach(MetaTensor(plain), swapped={"rows": ROWS, "images": swapped})
     assert type(take_apart(BackgroundSwapInferer()(given, network))[0]) is torch.Tensor
+
+
+def test_swapped_images_of_another_size_are_refused(network):
+    plain, _, _ = images()
+    given = attach(plain, swapped={"rows": ROWS, "images": torch.rand(2, 1, 9, 8)})
+    with pytest.raises(ValueError, match=r"\(2, 1, 9, 8\), those of the batch \(3, 1, 8, 8\): copy them after"):
+        BackgroundSwapInferer()(given, network)

@@ -155,3 +155,20 @@ def test_an_empty_mask_names_its_file():
     masks[3][:] = 0
     with pytest.raises(ValueError, match=r"3\.npy"):
         ISNetInferer()(batch["image"], network, rows=torch.tensor([0, 3]), masks=list_data_collate(masks))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([0, 1], "int64 of shape .*got list"),
+        (torch.ones(N, dtype=torch.bool), r"int64 of shape .*got torch.bool, \(5,\)"),
+        (torch.tensor([0, 1], dtype=torch.int32), "got torch.int32"),
+        (torch.tensor([-1, 0]), r"distinct indices from 0 to 4, got \[-1, 0\]"),
+        (torch.tensor([0, 9]), r"got \[0, 9\]"),
+        (torch.tensor([0, 0]), r"got \[0, 0\]"),
+    ],
+)
+def test_rows_are_distinct_indices(rows, message):
+    batch, network = make_batch(), make_network()
+    with pytest.raises(ValueError, match=message):
+        ISNetInferer()(batch["image"], network, rows=rows, masks=batch["mask"])

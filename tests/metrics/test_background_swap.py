@@ -360,7 +360,7 @@ def test_bad_data_gets_a_clear_error():
         ([good, {"image": images, "mask": masks / 2}], ValueError, "mask of batch 1 has values other than 0 and 1"),
         ([{"image": images, "mask": none}], ValueError, r"mask of batch 0 is 0 everywhere in row\(s\) \[1, 3\]"),
         ([{"image": images, "mask": 0 * masks}], ValueError, "mask of batch 0 is 0 everywhere"),
-        ([{"image": images[:1], "mask": masks[:1]}], ValueError, "n_swaps is 1, expected 1 to .*, which is 0"),
+        ([{"image": images[:1], "mask": masks[:1]}], ValueError, "only one image with a mask, .* at least 2"),
     ):
         with pytest.raises(error, match=message):
             background_swap_consistency(nn.Flatten(), loader)

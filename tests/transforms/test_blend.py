@@ -48,6 +48,15 @@ def test_masks_of_another_size_cover_what_they_touch():
     assert blended.tolist() == [[[0, 0, 1, 1]], [[1, 1, 0, 0]]]
 
 
+def test_a_nan_stays_out_of_the_other_regions():
+    images = torch.tensor([[[1.0, torch.nan]], [[2.0, 3.0]]])
+    blended = blend_backgrounds(images, torch.tensor([[[1, 0]], [[1, 1]]]), torch.ones(2))
+    assert torch.equal(blended[1], images[1])
+    huge = torch.tensor([[[6e4, 0.0]], [[-6e4, 1.0]]], dtype=torch.float16)  # whose difference is infinite
+    blended = blend_backgrounds(huge, torch.tensor([[[1, 0]]] * 2), torch.ones(2))
+    assert blended.tolist() == [[[6e4, 1.0]], [[-6e4, 0.0]]]
+
+
 def test_half_precision_stays():
     images, masks = torch.rand(2, 1, 4, 4, dtype=torch.bfloat16), torch.eye(4).expand(2, 1, 4, 4)
     assert blend_backgrounds(images, masks, torch.rand(2)).dtype == torch.bfloat16

@@ -48,8 +48,9 @@ def to_unit_range(values: np.ndarray, black_and_white: Sequence[float] | torch.T
 
 
 def _by_type(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
-    if dtype in _WHITE_OF_TYPE:
-        return 0.0, _WHITE_OF_TYPE[dtype]
+    native = dtype.newbyteorder("=")  # a file may have the other order of bytes
+    if native in _WHITE_OF_TYPE:
+        return 0.0, _WHITE_OF_TYPE[native]
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     raise FileReadError(

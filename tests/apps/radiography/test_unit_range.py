@@ -41,6 +41,7 @@ def save(path, array, window=None):
         ("a.nii", GREY / np.float32(512), GREY / 512),
         ("a.npy", GREY, GREY / 255),
         ("a.npy", GREY / 512, GREY / 512),
+        ("a.npy", (GREY * np.uint16(257)).astype(">u2"), GREY / 255),
     ],
 )
 def test_every_format_comes_in_the_unit_range(tmp_path, name, array, expected):

@@ -65,6 +65,5 @@ def test_the_readme_quotes_the_biased_mnist():
     assert summary(TESTBEDS["biased_mnist"], rows_of("biased_mnist")) in README
 
 
-@pytest.mark.skipif(not ECHO_TABLE.exists(), reason="the echo table of the README has not been measured anew")
 def test_the_readme_quotes_the_echo_table():
     assert demo.table_of_seeds(read(ECHO_TABLE)) in README

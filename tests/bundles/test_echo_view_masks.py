@@ -168,6 +168,18 @@ def test_the_epoch_is_chosen_by_swap_consistency_where_there_are_masks(names, op
     assert len(masked) == (4 if swapped else 0)  # nothing is read in vain
 
 
+@pytest.mark.parametrize("names", [ISNET, ["train", "mixup", "select_by_swap"]], ids="-".join)
+def test_an_evaluation_with_the_overlays_of_the_training_judges_the_test_alone(names, tmed2):
+    """And not by the masks of the validation data, which it does not even read."""
+    edit(tmed2, only_training)
+    run(tmed2, names)
+    checkpoint = str(tmed2 / "-".join(names) / "model.pt")
+    workflow = run(tmed2, [*names, "evaluate"], checkpoint=checkpoint, n_resamples=5)
+    metrics = workflow.parser.get_parsed_content("validate#evaluator").state.metrics
+    assert list(metrics) == ["val_accuracy"]
+    assert len(workflow.parser.get_parsed_content("validate#masked_dataset")) == 0
+
+
 def test_clips_whose_sector_is_found_and_stills_with_a_mask_are_one_data_set(tmed2):
     def one_clip(section: str, number: int, item: dict) -> None:
         if number == 2:

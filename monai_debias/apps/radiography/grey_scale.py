@@ -81,7 +81,7 @@ def grey_table(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
         float32 in [0, 1], shape (2 ** bits,).
 
     Raises:
-        FileReadError: if a table or window is incomplete or makes no sense.
+        FileReadError: if a table or window is incomplete or makes no sense, also if all values would look alike.
 
     Example:
         >>> from pydicom import Dataset
@@ -108,7 +108,9 @@ def grey_table(dataset: Dataset, bits: int, signed: bool) -> np.ndarray:
     else:
         shown = measured
         black, white = sorted((measured[0], measured[-1]))
-    if not (np.isfinite(shown).all() and np.isfinite(white - black) and black != white):
+    n_greys = 256 * float(np.ptp(shown)) / abs(float(white - black)) if black != white else 0.0
+    # fewer than two: the same everywhere, as by a window that is far too wide or beside all values
+    if not (np.isfinite(shown).all() and np.isfinite(white - black) and n_greys >= 1):
         raise FileReadError("the rescale, window and tables of the header leave no greys between black and white.")
     grey = ((shown.astype(np.float64) - black) / (white - black)).clip(0, 1)
     if dataset.PhotometricInterpretation == "MONOCHROME1":

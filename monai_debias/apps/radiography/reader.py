@@ -37,7 +37,7 @@ class RadiographReader(ImageFileReader):
     - A mask, whose values are 0 and 1 or 0 and 255, becomes 0 and 1.
 
     Files other than DICOM do not say whether they are inverted: black must be air already. An image whose brightest
-    pixel is below 1/8 gives a warning: values of 12 bits may have been saved as 16.
+    pixel is below 1/8, or whose darkest is above 7/8, gives a warning: values of 12 bits may have been saved as 16.
 
     MONAI's ``LoadImage`` hides what a reader's ``read`` raises and tries its other readers, none of which inverts
     MONOCHROME1. So ``read`` only takes the name, and whatever is wrong with the file is raised by ``get_data``, which

@@ -13,7 +13,7 @@ from monai_debias.data.reading import FileReadError, warn
 
 __all__ = ["to_unit_range"]
 
-_DARK = 1 / 8
+_NARROW = 1 / 8
 _WHITE_OF_TYPE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
@@ -39,10 +39,14 @@ def to_unit_range(values: np.ndarray, black_and_white: Sequence[float] | torch.T
     if low >= 0 and high <= 1 and (values == np.rint(values)).all():
         return values.astype(np.float32)
     black, white = map(float, _by_type(values.dtype, low, high) if black_and_white is None else black_and_white)
-    if (high - black) / (white - black) < _DARK:
+    darkest, brightest = ((end - black) / (white - black) for end in (low, high))
+    narrow = f"dark: the brightest pixel is {high:g}" if brightest < _NARROW else ""
+    if darkest > 1 - _NARROW:  # the same film, inverted
+        narrow = f"bright: the darkest pixel is {low:g}"
+    if narrow:
         warn(
-            f"the image is very dark: black is {black:g}, white {white:g}, and the brightest pixel {high:g}. "
-            "Were values of fewer bits saved as if they were of more?"
+            f"the image is very {narrow}, where black is {black:g} and white {white:g}. Were values of fewer bits "
+            "saved as if they were of more?"
         )
     return ((values.astype(np.float64) - black) / (white - black)).clip(0, 1).astype(np.float32)
 

@@ -209,6 +209,8 @@ def test_jpeg_baseline(tmp_path, write_film):
         ({"RescaleSlope": 0, "RescaleIntercept": 1}, "RescaleSlope is 0"),
         ({"RescaleIntercept": 1}, "RescaleSlope is missing: RescaleSlope and"),
         ({"RescaleSlope": 1e-9, "RescaleIntercept": 1e15}, "leave no greys between black and white"),
+        ({"WindowWidth": 10, "WindowCenter": 1e9}, "leave no greys between black and white"),
+        ({"WindowWidth": 1e9, "WindowCenter": 2000}, "leave no greys between black and white"),
     ],
 )
 def test_a_grey_scale_that_makes_no_sense_is_refused(tmp_path, write_film, header, message):

@@ -88,3 +88,9 @@ def test_masks_are_0_and_1(tmp_path, name, inside):
     image = LoadImage(reader=RadiographReader(), ensure_channel_first=True)(save(tmp_path / "image.png", GREY))
     sample = LoadMaskd(reader=RadiographReader())({"image": image, "mask": str(tmp_path / name)})
     np.testing.assert_array_equal(sample["mask"][0], mask > 0)
+
+
+def test_an_inverted_film_of_fewer_bits_than_its_header_says(tmp_path, write_film):
+    path = write_film(tmp_path / "a.dcm", GREY * np.uint16(16), "MONOCHROME1")
+    with pytest.warns(FileReadWarning, match=r"a\.dcm: the image is very bright: the darkest pixel is 0\.93.* bits"):
+        load(path)

@@ -34,7 +34,8 @@ class ISNetInferer(Inferer):
     an image that is explained has its background blended with that of another image of the batch, by an amount t that
     is drawn for each (:func:`monai_debias.transforms.blend_backgrounds`): with probability ½ it is 1, a whole exchange,
     else uniform in [0, 1]. Both classification and heatmap are of that image. Then the background says little, and
-    what it still says is penalised. Rows without a mask, and steps without a heatmap, are left alone.
+    what it still says is penalised. Rows without a mask, and steps without a heatmap, are left
+    alone, and so is the only row of a batch that has a mask: use large batches if masks are few.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False

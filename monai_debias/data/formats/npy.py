@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ __all__ = ["read_npy"]
 
 _STILL, _COLOR_STILL = "(rows, columns)", "(rows, columns, 3)"
 _CLIP, _CLEAR_CLIP = "(frames, rows, columns)", "(frames, rows, columns, 1)"
+# NumPy parses the header as Python, in which two threads disturb each other (python/cpython#106905)
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def read_npy(path: Path) -> ArrayClip:
@@ -34,7 +37,8 @@ def read_npy(path: Path) -> ArrayClip:
         FileReadError: if it is cut short, a pickle, or of another shape.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _ONE_AT_A_TIME:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:  # numpy's own message advises allowing pickles
         reason = "is cut short, or holds Python objects (a pickle), which are not loaded because they can run code"
         raise FileReadError(f"is not a plain .npy array; it {reason}.") from error

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
+import gc
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +17,26 @@ import pytest
 from monai_debias.data import FileReadError
 from tests.data.formats.clips import CLIP
 from tests.data.image_files import GREY, load
+
+
+def test_threads_do_not_disturb_each_other(tmp_path):
+    np.save(tmp_path / "a.npy", GREY)
+
+    def read(depth: int) -> int:
+        return read(depth - 1) if depth else sum(load(tmp_path / "a.npy")[0].shape == GREY.shape for _ in range(200))
+
+    def change_threads(phase: str, info: dict) -> None:
+        time.sleep(0)
+
+    often, seldom = 3, gc.get_threshold()
+    gc.callbacks.append(change_threads)  # in the middle of whatever a thread does
+    gc.set_threshold(often)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(read, [0, 5])) == [200, 200]
+    finally:
+        gc.set_threshold(*seldom)
+        gc.callbacks.remove(change_threads)
 
 
 def test_float_and_bool_npy_keep_their_values(tmp_path):

@@ -36,6 +36,11 @@ def batch_norm(
 ) -> torch.Tensor:
     """Batch norm: a fixed affine map."""
     if training:
+        if input.numel() == input.shape[1]:  # whose variance would put a NaN into the running statistics
+            raise ValueError(
+                f"batch norm has only one value for each channel in training, its input is {tuple(input.shape)}: give "
+                "batches of two images or more, e.g. with drop_last=True, or larger images."
+            )
         # what batch_norm itself calls; this way the statistics of the batch need not be computed twice
         result, mean, inverse, *_ = torch._batch_norm_impl_index(
             input, weight, bias, running_mean, running_var, True, momentum, eps, torch.backends.cudnn.enabled

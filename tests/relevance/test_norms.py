@@ -75,6 +75,16 @@ def test_batch_norm_with_statistics_of_the_batch_is_a_fixed_map() -> None:
     check(lambda m, x: head(m, F.relu(m.norm(m.conv(x)))), plain, training=True, **layers)
 
 
+def test_batch_norm_of_a_single_value_is_refused_as_by_torch() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 4), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten()).train()
+    image = torch.rand(1, 1, 4, 4)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        network(image)
+    with pytest.raises(ValueError, match=r"only one value for each channel .* \(1, 2, 1, 1\): give batches of two"):
+        LRP(network)(image)
+    assert bool(network[1].running_var.isfinite().all())
+
+
 def test_dense_layers_with_batch_norm() -> None:
     def forward(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
         return m.fc(act(m.norm(m.first(x.flatten(1)))))

@@ -165,7 +165,7 @@ def _collected(
         images.append(image)
         masks.append(region.expand(image.shape))
     if not images:
-        raise ValueError("the loader is empty: there are no images to swap.")
+        raise ValueError("the loader is empty: give images with masks, whose backgrounds can be exchanged.")
     return torch.cat(images), torch.cat(masks), len(images[0])
 
 

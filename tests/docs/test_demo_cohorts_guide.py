@@ -1,0 +1,26 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The code of docs/demo_cohorts.md reads what its command writes."""
+
+from __future__ import annotations
+
+from monai_debias.demo import build_cxr_cohort
+from monai_debias.demo.cxr.cohort import SECTIONS
+from monai_debias.demo.cxr.findings import TASKS
+from tests.docs.guides import block, read_guide
+
+GUIDE = read_guide("demo_cohorts")
+
+
+def test_the_code_reads_what_the_command_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    build_cxr_cohort("cohort_covid", "covid", patients=(1, 1, 1, 1), size=32, workers=1, progress=False)
+    scope: dict = {}
+    exec(block(GUIDE, "python"), scope)  # noqa: S102
+    assert scope["sample"]["image"].shape == scope["sample"]["mask"].shape == (1, 32, 32)
+    assert set(scope["sample"]["mask"].unique().tolist()) == {0, 1}
+
+
+def test_every_section_and_class_is_described():
+    assert [name for name in SECTIONS if f"`{name}`" not in GUIDE] == []
+    assert [name for names in TASKS.values() for name in names if f"`{name}`" not in GUIDE] == []

@@ -93,11 +93,11 @@ def _tuberculosis(rays: Rays, rng: np.random.Generator) -> Field:
     for side in sides:
         apex = np.isin(rays.lobes, side) & (rays.height < 0.27)
         place = _place(apex * (rays.depth > 9), rng)
-        added += _project(_patch(rays, place, rng.uniform(16, 30), rng) * rng.uniform(0.3, 0.7), rays)
-        for _ in range(rng.integers(4, 10)):
-            added += _ball(rays, _place(apex * (rays.depth > 5), rng), rng.uniform(2.5, 6), rng.uniform(0.85, 1.2, 2))
+        added += _project(_patch(rays, place, rng.uniform(20, 36), rng) * rng.uniform(0.45, 0.9), rays)
+        for _ in range(rng.integers(6, 14)):
+            added += _ball(rays, _place(apex * (rays.depth > 5), rng), rng.uniform(3, 7), rng.uniform(0.85, 1.2, 2))
         if rng.random() < 0.65:
-            radius = rng.uniform(8, 15)
+            radius = rng.uniform(9, 17)
             middle, shape = _place(apex * (rays.depth > 12), rng), rng.uniform(0.85, 1.2, 2)
             added += _ball(rays, middle, radius, shape) - _ball(rays, middle, radius - rng.uniform(3, 6), shape)
     return np.clip(added, 0, None)

@@ -99,8 +99,8 @@ METHODS = {
     "isnet_paper": Method(
         "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_papers_isnet(),), ("isnet", "isnet_paper")
     ),
-    "isnet_unblended": Method("ISNet, selective", _LIGHT, (_UNBLENDED,)),
-    "backmix_isnet_unblended": Method("BackMix and ISNet", _LIGHT, (with_backmix(), _UNBLENDED)),
+    "isnet_unblended": Method("ISNet, no blend", _LIGHT, (_UNBLENDED,)),
+    "backmix_isnet_unblended": Method("BackMix and ISNet, no blend", _LIGHT, (with_backmix(), _UNBLENDED)),
     "isnet_spectral_decoupling_unblended": Method(
         "ISNet and spectral decoupling", _LIGHT, (with_spectral_decoupling(), _UNBLENDED)
     ),
@@ -192,6 +192,8 @@ MAIN = (
     "flow_mixup",
     "backmix_isnet",
     "backmix_spectral_decoupling",
+    "isnet_unblended",
+    "backmix_isnet_unblended",
 )
 
 

@@ -59,21 +59,37 @@ def by_strength(testbed: Testbed, rows: Rows) -> str:
     lines = [
         [testbed.methods[method].title, *(cell(rows, method, strength, shifted) for strength in strengths)]
         for method in testbed.main
+        if any(row["method"] == method for row in rows)
     ]
     return markdown(["method", *(f"{float(strength):g}" for strength in strengths)], lines)
 
 
 def cell(rows: Rows, method: str, strength: str, column: str) -> str:
-    """Mean, standard deviation and worst seed, in percent."""
+    """Mean, standard deviation and worst seed, in percent; nothing if there is no run."""
     worst = max if column in LESS_IS_BETTER else min
-    return spread(values(rows, method, strength, column).values(), worst)
+    numbers = values(rows, method, strength, column).values()
+    return spread(numbers, worst) if numbers else ""
 
 
 def time(rows: Rows, method: str, strength: str) -> str:
-    """Processor time of the training, relative to that of the plain network with the same seeds."""
-    own, plain = (values(rows, name, strength, "seconds") for name in (method, "plain"))
+    """Processor time of the training, relative to that of the plain network with the same seeds.
+
+    Only times of the same processor and versions are compared; without such there is nothing.
+    """
+    own, plain = (
+        {
+            (row["seed"], row["processor"], row["versions"]): float(row["seconds"])
+            for row in rows
+            if _is(row, name, strength)
+        }
+        for name in (method, "plain")
+    )
     both = own.keys() & plain.keys()
-    return f"{sum(own[seed] for seed in both) / sum(plain[seed] for seed in both):.2f}" if both else ""
+    return f"{sum(own[run] for run in both) / sum(plain[run] for run in both):.2f}" if both else ""
+
+
+def _is(row: dict[str, str], method: str, strength: str) -> bool:
+    return row["method"] == method and row["strength"] == strength
 
 
 def origin(testbed: Testbed, rows: Rows) -> str:
@@ -89,7 +105,7 @@ def origin(testbed: Testbed, rows: Rows) -> str:
     of = {key: "; ".join(dict.fromkeys(row[key] for row in rows)) for key in ("commit", "processor", "versions")}
     what = (
         "Mean ± standard deviation over n seeds, in brackets the worst of them; time is that of the training relative "
-        "to the plain one. Hours of one core, with all validation and tests.\n"
+        "to the plain one on the same processor. Hours of one core, with all validation and tests.\n"
         f"Commit: {of['commit']}. Processor: {of['processor']}. Versions: {of['versions']}."
     )
     return f"{what}\n\n{markdown(['part', 'runs', 'hours'], lines)}"

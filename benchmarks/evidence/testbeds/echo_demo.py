@@ -56,6 +56,15 @@ MAIN = (
 )
 _ISNET = "backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
 _UNBLENDED = "no blend, P rises to 0.5, d 0.9, E 1"
+_UNBLENDED_METHODS = {
+    "isnet_unblended": ("ISNet, no blend", _UNBLENDED, ("isnet",)),
+    "backmix_isnet_unblended": ("BackMix and ISNet, no blend", _UNBLENDED, ("backmix", "isnet")),
+    "backmix_isnet_spectral_decoupling_unblended": (
+        "BackMix, ISNet and spectral decoupling, no blend",
+        f"{_UNBLENDED}; λ 0.2",
+        ("backmix", "isnet", "spectral_decoupling"),
+    ),
+}
 _UNBLENDED_OPTIONS = {
     "train#inferer#blend": False,
     "relevance_weight": 0.5,
@@ -74,17 +83,8 @@ METHODS = {
         },
     ),
     **{
-        f"{name}_unblended": Method(title, settings, overlays=overlays, options=_UNBLENDED_OPTIONS)
-        for name, title, settings, overlays in (
-            ("isnet", "ISNet, selective", _UNBLENDED, ("isnet",)),
-            ("backmix_isnet", "BackMix and ISNet", _UNBLENDED, ("backmix", "isnet")),
-            (
-                "backmix_isnet_spectral_decoupling",
-                "BackMix, ISNet and spectral decoupling",
-                f"{_UNBLENDED}; λ 0.2",
-                ("backmix", "isnet", "spectral_decoupling"),
-            ),
-        )
+        name: Method(title, settings, overlays=overlays, options=_UNBLENDED_OPTIONS)
+        for name, (title, settings, overlays) in _UNBLENDED_METHODS.items()
     },
 }
 
@@ -228,7 +228,7 @@ def remarks(rows: Rows) -> str:
 TESTBED = Testbed(
     name="echo_demo",
     methods=METHODS,
-    main=MAIN,
+    main=(*MAIN, *_UNBLENDED_METHODS),
     splits=SPLITS,
     groups=GROUPS,
     axes=AXES,

@@ -55,7 +55,9 @@ def test_scores_of_candidates_are_those_of_the_tuning(name, title):
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.csv")), ids=lambda file: file.stem)
 def test_every_line_says_what_made_it_and_no_run_is_counted_twice(file):
     rows = read(file)
-    keys = [key for key in ("table", "variant", "method", "settings", "seed", "strength", "quarter") if key in rows[0]]
+    keys = [
+        key for key in ("table", "of", "variant", "method", "settings", "seed", "strength", "quarter") if key in rows[0]
+    ]
     assert len({tuple(row[key] for key in keys) for row in rows}) == len(rows)
     assert all(row[key] for row in rows for key in MADE_BY)
     assert all(len(row["commit"]) >= 7 and row["commit"] != "unknown" for row in rows)

@@ -12,7 +12,7 @@ import torch
 from monai.config import NdarrayOrTensor
 from monai.data import MetaTensor
 
-__all__ = ["as_pixels", "cast_like", "like", "mean_of_finite", "native", "refuse_other_scale"]
+__all__ = ["as_pixels", "cast_like", "like", "mean_of_finite", "native", "refuse_other_scale", "refuse_overflow"]
 
 FULL_SCALE = 128  # an image of 8 bits that is not scaled to [0, 1] has such a value, if it uses half of the range
 
@@ -77,7 +77,7 @@ def cast_like(pixels: torch.Tensor, other: torch.Tensor, name: str) -> torch.Ten
             "samples to one size and number of channels first, e.g. with Resized."
         )
     if other.dtype != pixels.dtype:
-        _refuse_overflow(other, pixels.dtype, name)
+        refuse_overflow(other, pixels.dtype, name)
         other = other.round() if other.is_floating_point() and not pixels.is_floating_point() else other
     return other.to(pixels, copy=True) if other.ndim > 0 else other.to(pixels).repeat(pixels.shape)
 
@@ -113,7 +113,8 @@ def refuse_other_scale(image: torch.Tensor, donor: torch.Tensor, means: tuple[fl
         )
 
 
-def _refuse_overflow(values: torch.Tensor, dtype: torch.dtype, name: str) -> None:
+def refuse_overflow(values: torch.Tensor, dtype: torch.dtype, name: str) -> None:
+    """Refuse values that an image's dtype cannot hold, by a ValueError that names them."""
     if dtype == torch.bool:
         lowest, highest = 0.0, 1.0
     else:

@@ -20,7 +20,7 @@ from monai_debias.constraints import ANY, BOOL, KEY, KEYS, NONE, Instance, Mappi
 from monai_debias.data.donors import find_donors
 from monai_debias.masks import as_binary_mask
 from monai_debias.parameters import constraints_of, expects
-from monai_debias.pixels import as_pixels
+from monai_debias.pixels import as_pixels, refuse_overflow
 from monai_debias.transforms.background import backmix, replace_background
 
 __all__ = ["RandBackMix", "RandBackMixD", "RandBackMixDict", "RandBackMixd"]
@@ -146,6 +146,8 @@ class RandBackMix(RandomizableTransform):
         return image.flatten(1)[:, places].reshape(image.shape)
 
     def _noise(self, image: torch.Tensor) -> torch.Tensor:
+        # the range itself, since what is drawn of it may fit by chance
+        refuse_overflow(torch.tensor(self.noise_range), image.dtype, "noise_range")
         if image.is_floating_point():
             return torch.as_tensor(self._drawn, dtype=image.dtype, device=image.device)
         low, high = (round(limit) for limit in self.noise_range)

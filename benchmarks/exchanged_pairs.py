@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from benchmarks.evidence.testbeds.colour_corner import Digits
-from benchmarks.patching import parts_of_logit, positions, with_patch, with_switches_held
+from benchmarks.patching import parts_of_logit, with_patch, with_switches_held
+from monai_debias.masks import pool_mask
 from monai_debias.metrics import background_relevance
 from monai_debias.relevance import LRP
 from monai_debias.transforms.background import backmix_rows
@@ -86,9 +87,10 @@ class Measured:
             "kept_batch_statistics": self._kept_with_batch_statistics(),
             "rank_correlation": float(spearmanr(self.share, self.effect).statistic),
         }
+        region = masks > 0
         for layer in LAYERS:
-            found[f"{layer}_inside"] = self.kept(self._patched(layer, lambda x, _: positions(masks, x.shape[2:])))
-            found[f"{layer}_outside"] = self.kept(self._patched(layer, lambda x, _: ~positions(masks, x.shape[2:])))
+            found[f"{layer}_inside"] = self.kept(self._patched(layer, lambda x, _: pool_mask(region, x.shape[2:])))
+            found[f"{layer}_outside"] = self.kept(self._patched(layer, lambda x, _: ~pool_mask(region, x.shape[2:])))
         return found
 
     def _patched(self, layer: str, where: Any) -> torch.Tensor:

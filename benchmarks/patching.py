@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.networks import find_layers, layer_outputs
 
@@ -117,14 +116,3 @@ def with_patch(
         return network(images)
     finally:
         hook.remove()
-
-
-def positions(masks: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Where a map has the region of interest, (N, 1, positions...): a position counts if any of it is in the mask.
-
-    Example:
-        >>> positions(torch.tensor([[[1.0, 0.0, 0.0, 0.0]]]), torch.Size([2]))
-        tensor([[[ True, False]]])
-    """
-    pool = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}[len(size)]
-    return pool(masks, tuple(size)) > 0

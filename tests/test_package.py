@@ -59,7 +59,19 @@ sys.meta_path.insert(0, Refuse())
 # the rooms of the package from the ground up: imports point from a room to those before it, or to its own neighbours
 ROOMS = (
     ("constraint",),
-    ("attached", "constraints", "files", "labels", "masks", "networks", "origin", "parameters", "pixels", "tasks"),
+    (
+        "attached",
+        "constraints",
+        "files",
+        "labels",
+        "masks",
+        "networks",
+        "origin",
+        "parameters",
+        "pixels",
+        "processes",
+        "tasks",
+    ),
     ("data",),
     ("transforms",),
     ("relevance",),

@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.csv_file import RUN, append, made_by
 from benchmarks.evidence.testbed import Row
+from monai_debias.processes import end_with_parent
 
 
 def record(run: Callable[..., Row], jobs: Sequence[tuple], file: Path, workers: int, key: Sequence[str] = RUN) -> None:
@@ -47,15 +47,4 @@ def record(run: Callable[..., Row], jobs: Sequence[tuple], file: Path, workers: 
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """That train, and that end with the command, also if it is killed."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_end_with_the_command)
-
-
-def _end_with_the_command() -> None:
-    command = parent_process()
-    assert command is not None  # a worker has one
-
-    def wait() -> None:
-        command.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=end_with_parent)

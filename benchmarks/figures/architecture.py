@@ -44,7 +44,7 @@ WHAT = {
     "relevance": "LRP through any network",
     "transforms": "BackMix, mixing of batches",
     "data": "datalists, splits, file formats",
-    GROUND: "files · parameters · tasks · labels · masks · networks · attached tensors · origin · pixels",
+    GROUND: "files · parameters · tasks · labels · masks · networks · attached tensors · origin · pixels · processes",
 }
 STEP = (
     ("sample", "image, label,\nmask of the region"),

@@ -13,7 +13,8 @@ from benchmarks.evidence.testbeds.colour_corner import COLOURS, NETWORKS, load
 from benchmarks.exchanged_pairs import LAYERS, PARTS, Measured, Pairs
 from benchmarks.figures import clean_heatmaps
 from benchmarks.methods import METHODS
-from benchmarks.patching import parts_of_logit, positions, with_patch, with_switches_held
+from benchmarks.patching import parts_of_logit, with_patch, with_switches_held
+from monai_debias.masks import pool_mask
 
 WITHOUT, WITH = torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[1.0, 1.0]]])  # a digit's pixel and that of a mark
 MASK = torch.tensor([[[1.0, 0.0]]])
@@ -70,8 +71,8 @@ def test_the_parts_add_up_and_whole_patches_are_the_other_image():
 def test_a_position_is_inside_if_any_of_it_is():
     mask = torch.zeros(1, 1, 24, 24)
     mask[..., 4:20, 4:20] = 1
-    assert positions(mask, torch.Size([6, 6])).sum() == 16
-    assert positions(mask, torch.Size([3, 3])).all()
+    assert pool_mask(mask, [6, 6]).sum() == 16
+    assert pool_mask(mask, [3, 3]).all()
 
 
 def test_pairs_have_the_digit_and_the_corner_of_another_class():

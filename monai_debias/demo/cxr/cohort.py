@@ -22,11 +22,11 @@ from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, Number, On
 from monai_debias.demo.cues import assign_cues
 from monai_debias.demo.cxr.chest_ct import load_chest_ct
 from monai_debias.demo.cxr.findings import TASKS
-from monai_debias.demo.cxr.one_patient import PatientFilms
+from monai_debias.demo.cxr.one_patient import PatientFilms, write_patient
 from monai_debias.demo.cxr.unfinished import unfinished_folder
-from monai_debias.demo.cxr.workers import write_patients
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
+from monai_debias.processes import in_processes
 
 __all__ = ["SECTIONS", "build_cxr_cohort"]
 
@@ -137,7 +137,7 @@ def build_cxr_cohort(
         ]
         missing = [films for films in plan if not films.record.exists()]
         done = len(plan) - len(missing)
-        steps = write_patients(missing, workers)
+        steps = in_processes(write_patient, missing, workers)
         if progress and has_tqdm:
             steps = tqdm(steps, total=len(plan), initial=done, desc="chest radiographs", unit="patient")
         for _ in steps:

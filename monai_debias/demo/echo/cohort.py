@@ -11,11 +11,7 @@ a clinic's presets and protocols follow the view.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +30,7 @@ from monai_debias.demo.echo.scanners import SCANNERS, draw_sector
 from monai_debias.demo.echo.sector import ScanConverter
 from monai_debias.files import new_folder
 from monai_debias.parameters import expects
+from monai_debias.processes import in_processes
 
 __all__ = ["SECTIONS", "build_echo_cohort"]
 
@@ -133,7 +130,7 @@ def build_echo_cohort(
             (partial / folder).mkdir()
         tasks = _plan(str(partial), bias, seed, dict(zip(_GROUPS, patients, strict=True)), frames)
         sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-        for done, items in enumerate(_run(tasks, workers), start=1):
+        for done, items in enumerate(in_processes(_write_patient, tasks, workers), start=1):
             for section, item in items:
                 sections[section].append(item)
             if progress and done * 10 // len(tasks) > (done - 1) * 10 // len(tasks):
@@ -163,22 +160,6 @@ def _plan(out: str, bias: float, seed: int, patients: dict[str, int], frames: in
         for group in _GROUPS
         for i in range(patients[group])
     ]
-
-
-def _run(tasks: list[_Patient], workers: int | None) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    """The items of each patient, in order."""
-    workers = min(len(tasks), workers or _processors())
-    if workers == 1:
-        yield from map(_write_patient, tasks)
-        return
-    # Forked children start at once; spawned ones would each import torch first. They use numpy and Pillow only.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_write_patient, tasks, chunksize=2)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_patient(task: _Patient) -> list[tuple[str, dict[str, Any]]]:

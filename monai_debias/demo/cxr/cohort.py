@@ -23,7 +23,7 @@ from monai_debias.demo.cues import assign_cues
 from monai_debias.demo.cxr.chest_ct import load_chest_ct
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.cxr.one_patient import PatientFilms, write_patient
-from monai_debias.demo.cxr.unfinished import unfinished_folder
+from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
 from monai_debias.processes import in_processes

@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from monai_debias.demo.cxr.unfinished import unfinished_folder
+from monai_debias.demo.unfinished import unfinished_folder
 
 
 def interrupt(path, settings):

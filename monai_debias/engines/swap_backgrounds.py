@@ -41,7 +41,7 @@ class SwapBackgrounds:
 
     Raises:
         KeyError: when a batch lacks images or masks.
-        TypeError: when the flags are not bool.
+        TypeError: when the flags are not bool, or ``normalize`` does not return a tensor.
         ValueError: when the flags are not of shape (B,); when masks do not fit the images, have values other than 0 and
             1, or are 0 everywhere; when images are NaN or infinite.
 
@@ -102,9 +102,18 @@ class SwapBackgrounds:
             return {"rows": rows, "images": images[:0]}
         images, regions = images[rows], as_region(masks[rows], self.mask_key, files, channels=images.shape[1])
         swapped = backmix_rows(images, regions, images.roll(1, 0), regions.roll(1, 0))
-        return {"rows": rows, "images": swapped if self.normalize is None else _plain(self.normalize(swapped))}
+        return {"rows": rows, "images": self._normalized(swapped)}
+
+    def _normalized(self, images: torch.Tensor) -> torch.Tensor:
+        if self.normalize is None:
+            return images
+        normalized = self.normalize(images)
+        if not isinstance(normalized, torch.Tensor) or normalized.shape != images.shape:
+            got = f"shape {tuple(normalized.shape)}" if isinstance(normalized, torch.Tensor) else type(normalized)
+            raise TypeError(f"normalize must return a tensor of shape {tuple(images.shape)}, got {got}.")
+        return _plain(normalized)
 
 
-def _plain(images: Any) -> torch.Tensor:
+def _plain(images: torch.Tensor) -> torch.Tensor:
     """The tensor without meta data, which every operation would copy."""
     return images.as_subclass(torch.Tensor)

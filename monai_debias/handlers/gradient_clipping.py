@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from typing import Any
 
 import torch
@@ -17,7 +18,9 @@ from monai_debias.parameters import expects
 
 __all__ = ["GradientClipping"]
 
-_FAR, _MANY = 1000, 20  # times max_norm; steps in a row. At the start of a training a few are normal
+# times max_norm; how many of the last steps. At the start of a training a few are normal, and not every step has the
+# term that is too large: a heatmap comes with interval or few masks in one step of several
+_FAR, _MANY, _LAST = 1000, 20, 200
 _ABOVE_CUTS = 1.0  # a foreground term that is larger has a total relevance above C2; of one below C1 it is at most 1
 
 
@@ -27,8 +30,9 @@ class GradientClipping:
     Attach it to a ``SupervisedTrainer``. With gradient accumulation it clips the accumulated gradients, once; with
     automatic mixed precision it removes the gradient scaler's factor first. The mean over the epoch of the norms before
     clipping is ``engine.state.metrics["gradient_norm"]``, which ``StatsHandler`` and ``TensorBoardStatsHandler`` show:
-    if it lies far above ``max_norm``, clipping determines the size of nearly every step. After 20 steps in a row whose
-    norm was above 1000 times ``max_norm`` a warning names the terms of the loss and what to do; once in a training.
+    if it lies far above ``max_norm``, clipping determines the size of nearly every step. When the norm was
+    above 1000 times ``max_norm`` in 20 of the last 200 steps, a warning names the terms of the loss and what to do;
+    once in a training.
 
     Args:
         network: the network whose gradients are clipped.
@@ -60,7 +64,8 @@ class GradientClipping:
         self.network = network
         self.max_norm = max_norm
         self._norms: list[float] = []
-        self._far, self._warned = 0, False
+        self._far: deque[bool] = deque(maxlen=_LAST)
+        self._warned = False
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
@@ -80,8 +85,8 @@ class GradientClipping:
         if norm - norm == 0.0:  # finite
             self._norms.append(norm)
             engine.state.metrics["gradient_norm"] = sum(self._norms) / len(self._norms)
-            self._far = self._far + 1 if norm > _FAR * self.max_norm else 0
-            if self._far == _MANY and not self._warned:
+            self._far.append(norm > _FAR * self.max_norm)
+            if self._far[-1] and sum(self._far) >= _MANY and not self._warned:
                 self._warned = True
                 warnings.warn(self._warning(norm, engine), stacklevel=2)
         elif scaler is None or not scaler.is_enabled():
@@ -101,9 +106,9 @@ class GradientClipping:
                 "or set cuts=(C1, C2)."
             )
         return (
-            f"the norm of the gradients was above {_FAR} times max_norm ({self.max_norm:g}) in {_MANY} steps in a row, "
-            f"{norm:.3g} in iteration {engine.state.iteration}{shown}. What is left after clipping is the direction of "
-            f"the largest term, and the network hardly learns to classify: {advice}"
+            f"the norm of the gradients was above {_FAR} times max_norm ({self.max_norm:g}) in {_MANY} of the last "
+            f"{_LAST} steps, {norm:.3g} in iteration {engine.state.iteration}{shown}. What is left after clipping is "
+            f"the direction of the largest term, and the network hardly learns to classify: {advice}"
         )
 
 

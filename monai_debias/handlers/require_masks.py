@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import ignite.distributed as idist
@@ -18,11 +19,13 @@ __all__ = ["RequireMasks"]
 
 
 class RequireMasks:
-    """Raise an error after the first epoch if none of its images had a mask, or no batch two that exchange backgrounds.
+    """Raise an error after an epoch if none of its images had a mask, or no batch two that exchange backgrounds.
 
     Without masks an ISNet is trained as a plain classifier, and so is a network by ``BackgroundConsistencyLoss`` if no
     batch has two masks. Attach it to a ``SupervisedTrainer`` with ``PrepareBatchAttached``. In distributed training a
-    mask, or a pair, in one of the processes is enough.
+    mask, or a pair, in one of the processes is enough. An ISNet whose batches never have two masks is trained with its
+    heatmaps, but without the blend of its backgrounds (:class:`~monai_debias.inferers.ISNetInferer`): one warning says
+    so.
 
     Raises:
         ValueError: after an epoch without any mask, or without any pair where backgrounds are swapped.
@@ -46,7 +49,8 @@ class RequireMasks:
     """
 
     def __init__(self) -> None:
-        self._seen: torch.Tensor | bool = False
+        self._most: torch.Tensor | int = 0  # masks in a batch
+        self._warned = False
         self._pairs: bool | None = None  # None as long as no backgrounds are swapped
 
     def attach(self, engine: Engine) -> None:
@@ -57,9 +61,8 @@ class RequireMasks:
     def _look_for_masks(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
         flags = attached(output[CommonKeys.LABEL], "has_mask")
-        self._seen = self._seen | (
-            flags.any() if flags is not None else False
-        )  # stays on the device, so that nothing waits for it
+        if flags is not None:  # the number stays on the device, so that nothing waits for it
+            self._most = torch.maximum(flags.sum(), torch.as_tensor(self._most, device=flags.device))
         swapped = attached(output[CommonKeys.PRED], "swapped")
         if swapped is not None:
             self._pairs = bool(self._pairs) or len(swapped["rows"]) > 0
@@ -72,8 +75,17 @@ class RequireMasks:
                     f"no batch of epoch {epoch} has two images with masks, so that no backgrounds could be swapped: "
                     "give more masks or larger batches, or train without this method."
                 )
-        elif not idist.all_reduce(int(self._seen)):
+            return
+        most = idist.all_reduce(int(self._most), "MAX")
+        if not most:
             raise ValueError(
                 f"none of the images of epoch {epoch} has a mask, so that only the classification would be trained: "
                 "give masks, or train without this method."
+            )
+        if most == 1 and getattr(getattr(engine, "inferer", None), "blend", False) and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"no batch of epoch {epoch} has two images with masks, so that no backgrounds were blended, without "
+                "which a clean heatmap can hide a shortcut: give more masks or larger batches.",
+                stacklevel=2,
             )

@@ -81,6 +81,12 @@ def test_one_mask_makes_no_pair(options):
     assert swapped["images"].shape == (0, 1, 4)
 
 
+@pytest.mark.parametrize("result", [None, torch.zeros(1)])
+def test_a_transform_that_returns_no_such_batch_is_refused(result):
+    with pytest.raises(TypeError, match=r"normalize must return a tensor of shape .*, got"):
+        SwapBackgrounds(normalize=lambda _: result)(batch())
+
+
 def test_the_network_sees_them_normalized():
     """As a data set's z-score would do it with the exchanged image; that of the image itself has not changed it."""
     chain = Compose([COPIES, NormalizeIntensityd("image"), LAST])

@@ -123,7 +123,9 @@ def test_gradients_that_are_no_numbers_stop_the_training(bad):
             GradientClipping(make_network(), max_norm)
 
 
-def train_isnet(highest: float, cuts: tuple[float, float], iterations: int) -> None:
+def train_isnet(
+    highest: float, cuts: tuple[float, float], iterations: int, interval: int = 1, max_norm: float = 1
+) -> None:
     """Train convolutions on images from 0 to a highest value."""
     torch.manual_seed(0)
     layers = [torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3), torch.nn.ReLU()]
@@ -132,8 +134,8 @@ def train_isnet(highest: float, cuts: tuple[float, float], iterations: int) -> N
         {"image": highest * torch.rand(4, 1, 8, 8), "label": torch.arange(4) % 2, "mask": torch.ones(4, 1, 8, 8).tril()}
     ]
     loss = ISNetLRPLoss(relevance_weight=0.5, cuts=cuts)
-    clipping = GradientClipping(network, max_norm=1.0)
-    inferer = ISNetInferer(target="all")
+    clipping = GradientClipping(network, max_norm)
+    inferer = ISNetInferer(target="all", interval=interval)
     make_trainer(batches, inferer, loss, [clipping], iterations, lr=1e-3, network=network).run()
 
 
@@ -155,5 +157,11 @@ def test_a_few_large_norms_and_relevance_within_the_cuts_are_no_reason_to_warn(h
 
 
 def test_without_a_foreground_term_the_warning_is_about_the_loss_as_a_whole():
-    with pytest.warns(UserWarning, match=r"max_norm \(1e-07\) in 20 steps in a row.*: lower the learning rate"):
+    with pytest.warns(UserWarning, match=r"max_norm \(1e-07\) in 20 of the last 200 steps.*: lower the learning"):
         train(make_batches(20), epochs=1, max_norm=1e-7)
+
+
+def test_steps_without_a_heatmap_in_between_do_not_hide_those_that_are_far_above_the_limit():
+    with pytest.warns(UserWarning, match="in 20 of the last 200 steps") as caught:
+        train_isnet(1.0, cuts=(1e-6, 1e-5), iterations=80, interval=4, max_norm=1e-3)
+    assert "in iteration 77" in str(next(w.message for w in caught if "max_norm" in str(w.message)))

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from monai.engines import SupervisedTrainer
@@ -23,8 +25,19 @@ def test_one_image_with_a_mask_is_enough(place):
         with pytest.raises(ValueError, match="none of the images of epoch 1 has a mask"):
             trainer.run()
     else:
-        trainer.run()
+        with pytest.warns(UserWarning, match="no backgrounds were blended"):
+            trainer.run()
     assert trainer.state.epoch == (1 if place is None else 2)
+
+
+@pytest.mark.parametrize(("masks", "blend", "told"), [((0, 6), True, 1), ((0, 6), False, 0), ((0, 1), True, 0)])
+def test_masks_that_never_meet_leave_an_isnet_without_its_blend_which_is_told_once(masks, blend, told):
+    batches = make_batches(make_images(8), [i in masks for i in range(8)])
+    trainer = make_trainer(batches, ISNetInferer(blend=blend), ISNetLRPLoss(), [RequireMasks()], epochs=2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.run()
+    assert sum("no backgrounds were blended" in str(warning.message) for warning in caught) == told
 
 
 def train(*flags: list[bool]) -> None:

@@ -70,6 +70,7 @@ ROOMS = (
         "parameters",
         "pixels",
         "processes",
+        "recipe",
         "tasks",
     ),
     ("data",),

@@ -7,6 +7,8 @@ from __future__ import annotations
 from monai_debias.demo import build_cxr_cohort
 from monai_debias.demo.cxr.cohort import SECTIONS
 from monai_debias.demo.cxr.findings import TASKS
+from monai_debias.demo.ecg.devices import HABITS
+from monai_debias.demo.ecg.findings import LABELS
 from tests.docs.guides import block, read_guide
 
 GUIDE = read_guide("demo_cohorts")
@@ -24,3 +26,4 @@ def test_the_code_reads_what_the_command_made(tmp_path, monkeypatch):
 def test_every_section_and_class_is_described():
     assert [name for name in SECTIONS if f"`{name}`" not in GUIDE] == []
     assert [name for names in TASKS.values() for name in names if f"`{name}`" not in GUIDE] == []
+    assert [name for name in (*LABELS, *HABITS) if f"`{name}`" not in GUIDE] == []

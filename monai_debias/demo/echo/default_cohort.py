@@ -1,15 +1,14 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo cohort as a bundle's default data: generated when it is first asked for."""
+"""The echo demo cohort as a bundle's default data."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from monai_debias.constraints import PATH, SEED, Number
-from monai_debias.data.datalist_items import DATALIST_NAME
+from monai_debias.demo.default_cohort import generate_once
 from monai_debias.demo.echo.cohort import build_echo_cohort
 from monai_debias.parameters import expects
 
@@ -41,12 +40,4 @@ def echo_demo_cohort(directory: str | Path, bias: float = 0.95, seed: int = 0, *
         Traceback (most recent call last):
         FileExistsError: ... exists and is not an empty directory; nothing was written, choose another one.
     """
-    complete = Path(directory) / DATALIST_NAME  # written last
-    if not complete.exists():
-        logging.getLogger(__name__).info("generating the semi-synthetic demo cohort in %s", directory)
-        try:
-            build_echo_cohort(directory, bias=bias, seed=seed, **options)
-        except OSError:
-            if not complete.exists():  # otherwise another process of a distributed training was faster
-                raise
-    return str(directory)
+    return generate_once(directory, build_echo_cohort, bias=bias, seed=seed, **options)

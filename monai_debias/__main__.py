@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``python -m monai_debias``."""
+"""The command line: ``monai-debias``, or ``python -m monai_debias``."""
 
 from __future__ import annotations
 
@@ -8,43 +8,88 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from typing import Any
 
 from monai.utils import OptionalImportError, optional_import
 
+import monai_debias
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
 from monai_debias.apps.ultrasound.sector_files.command import sectors
+from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
 from monai_debias.overlays import overlays
 
+# a command is a function, or a dictionary of them; where one is a list, the first word alone is enough
+COMMANDS: dict[str, Any] = {
+    "bundles": {"list": list_bundles, "copy": copy_bundle},
+    "check": check,
+    "datalist": {
+        "folder": build_folder_datalist,
+        "ultrasound": build_ultrasound_datalist,
+        "tmed2": build_tmed2_datalist,
+    },
+    "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
+    "doctor": doctor,
+    "overlays": overlays,
+    "sectors": sectors,
+}
+
+_EXAMPLES = """\
+  monai-debias bundles copy echo_view my_bundle
+  monai-debias datalist folder my_images --patient_regex '(p[0-9]+)_'
+  monai-debias check my_images
+  monai-debias overlays my_bundle isnet"""
+
 
 def main() -> None:
     """Run the command that the arguments name; each command is a function with the same arguments.
 
-    An error that the user can correct is printed as one sentence, with exit code 2; a bug shows its traceback.
+    An error that the user can correct is printed as one sentence, with exit code 2, and with ``--debug`` as a
+    traceback; a bug always shows its traceback.
     """
+    warnings.formatwarning = _warning_line
+    words = sys.argv[1:]
+    if words in ([], ["--help"], ["-h"]):
+        print(_overview())
+        return
+    if words == ["--version"]:
+        print(monai_debias.__version__)
+        return
+    if len(words) == 1 and isinstance(group := COMMANDS.get(words[0]), dict) and "list" in group:
+        words.append("list")
     fire, has_fire = optional_import("fire")
     if not has_fire:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
-    commands = {
-        "check": check,
-        "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
-        "datalist": {
-            "folder": build_folder_datalist,
-            "ultrasound": build_ultrasound_datalist,
-            "tmed2": build_tmed2_datalist,
-        },
-        "overlays": overlays,
-        "sectors": sectors,
-    }
     try:
-        fire.Fire(commands, name="monai_debias")
+        fire.Fire(COMMANDS, [word for word in words if word != "--debug"], name="monai-debias")
     except Exception as error:
-        if not _is_for_the_user(error):
+        if "--debug" in words or not _is_for_the_user(error):
             raise
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _overview() -> str:
+    """Every command with the first sentence of its documentation, and examples."""
+    lines = [
+        f"monai-debias {monai_debias.__version__}: {monai_debias.__doc__}",
+        "",
+        "monai-debias COMMAND [arguments]",
+        "",
+    ]
+    for name, command in COMMANDS.items():
+        parts = (
+            {f"{name} {part}": one for part, one in command.items()} if isinstance(command, dict) else {name: command}
+        )
+        lines += [f"  {words:22} {_first_sentence(function)}" for words, function in parts.items()]
+    help_words = "monai-debias COMMAND --help explains its arguments; --debug shows the traceback of an error."
+    return "\n".join([*lines, "", "Examples:", "", _EXAMPLES, "", help_words])
+
+
+def _first_sentence(documented: Any) -> str:
+    return (documented.__doc__ or "").partition("\n")[0].replace("``", "")
 
 
 def _is_for_the_user(error: Exception) -> bool:
@@ -65,5 +110,4 @@ def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
 
 
 if __name__ == "__main__":
-    warnings.formatwarning = _warning_line
     main()

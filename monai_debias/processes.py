@@ -14,10 +14,15 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["end_with_parent", "in_processes"]
+__all__ = ["available_processors", "end_with_parent", "in_processes"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def available_processors() -> int:
+    """How many processors this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None) -> Iterator[Result]:
@@ -31,7 +36,7 @@ def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], workers:
     Yields:
         The results, in the order of the tasks.
     """
-    workers = min(len(tasks), workers or _processors())
+    workers = min(len(tasks), workers or available_processors())
     if workers <= 1:
         yield from map(work, tasks)
         return
@@ -56,7 +61,3 @@ def end_with_parent() -> None:
 def _start() -> None:
     torch.set_num_threads(1)  # a forked process cannot use the threads of the first one
     end_with_parent()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

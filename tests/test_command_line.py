@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
+import monai_debias
 from monai_debias import __main__ as command_line
 
 
@@ -65,7 +66,7 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(folder, monkeypatch, c
     "bug", [lambda datalist: np.ones(2) + np.ones(3), lambda datalist: int("x"), lambda datalist: {}["key"]]
 )
 def test_a_bug_keeps_its_traceback(monkeypatch, bug):
-    monkeypatch.setattr(command_line, "check", bug)
+    monkeypatch.setitem(command_line.COMMANDS, "check", bug)
     with pytest.raises((ValueError, KeyError)):
         run(monkeypatch, "check", "data")
 
@@ -76,3 +77,28 @@ def test_a_warning_is_one_line_without_code(folder, monkeypatch):
     with pytest.raises(SystemExit):
         runpy.run_module("monai_debias", run_name="__main__")
     assert warnings.formatwarning("a.dcm: odd", UserWarning, "code.py", 1) == "warning: a.dcm: odd\n"
+
+
+def test_without_words_it_lists_every_command_with_examples(monkeypatch, capsys):
+    for words in ((), ("--help",)):
+        run(monkeypatch, *words)
+        said = capsys.readouterr().out
+        for name, command in command_line.COMMANDS.items():
+            assert f"  {name}" in said
+            assert all(f"  {name} {part} " in said for part in command) if isinstance(command, dict) else True
+        assert "Examples:" in said
+
+
+def test_a_group_with_a_list_is_that_list(monkeypatch, capsys):
+    run(monkeypatch, "bundles")
+    assert any(line.startswith("echo_view ") for line in capsys.readouterr().out.splitlines())
+
+
+def test_its_version(monkeypatch, capsys):
+    run(monkeypatch, "--version")
+    assert capsys.readouterr().out.strip() == monai_debias.__version__
+
+
+def test_debug_shows_where_an_error_came_from(folder, monkeypatch):
+    with pytest.raises(ValueError, match="is not valid JSON"):
+        run(monkeypatch, "check", folder, "--debug")

@@ -12,6 +12,7 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ ROOMS = (
         "parameters",
         "pixels",
         "processes",
+        "recipe",
         "tasks",
     ),
     ("data",),
@@ -78,6 +80,7 @@ ROOMS = (
     ("losses", "metrics", "visualize"),
     ("engines", "handlers", "inferers"),
     ("apps", "audit", "demo", "overlays"),
+    ("command_line",),
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
@@ -149,24 +152,31 @@ def setup_cfg() -> configparser.ConfigParser:
 
 
 def test_version_is_the_same_everywhere():
-    version = setup_cfg()["metadata"]["version"]
-    assert importlib.metadata.version("monai-debias") == version
-    assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert importlib.metadata.version("monai-debias") == monai_debias.__version__
+    for name in ("CHANGELOG.md", "CITATION.cff"):
+        assert monai_debias.__version__ in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_everything_is_shipped(tmp_path):
-    """A build has every module, the overlays, and py.typed, which tells type checkers to use the annotations."""
+    """The wheel has every module, the overlays, the bundles, and py.typed: type checkers use the annotations."""
     assert "py.typed" in setup_cfg()["options.package_data"]["monai_debias"]  # older setuptools need to be told
+    bundles = [
+        ROOT / line for line in subprocess.check_output(("git", "ls-files", "bundles"), text=True, cwd=ROOT).split()
+    ]
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tmp_path)
+        shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(PACKAGE, tmp_path / "monai_debias", ignore=shutil.ignore_patterns("__pycache__"))
-    build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build", "--build-base", "b"]
+    for file in bundles:
+        (tmp_path / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, tmp_path / file.relative_to(ROOT))
+    build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "bdist_wheel", "--dist-dir", "dist"]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
-    built = {str(file.relative_to(tmp_path / "b" / "lib")) for file in (tmp_path / "b" / "lib").rglob("*.*")}
+    (wheel,) = (tmp_path / "dist").iterdir()
+    names = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
+    data = f"monai_debias-{monai_debias.__version__}.data/data/share/monai-debias"
     sources = (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("overlays/*.json"), PACKAGE / "py.typed")
-    expected = {str(file.relative_to(ROOT)) for file in sources}
-    assert built == expected
+    expected = {file.relative_to(ROOT) for file in sources} | {Path(data, file.relative_to(ROOT)) for file in bundles}
+    assert {name for name in names if "dist-info" not in str(name)} == expected
 
 
 def test_licence_lines():

@@ -30,7 +30,7 @@ FLOORS = (
     (GROUND,),
 )
 WHAT = {
-    "command line": "python -m monai_debias",
+    "command line": "monai-debias, python -m monai_debias",
     "demo": "cohorts with a planted shortcut",
     "audit": "judge a trained network",
     "overlays": "a method, for any bundle",
@@ -109,7 +109,7 @@ def imports() -> set[tuple[str, str]]:
 
 
 def _room(parts: tuple[str, ...]) -> str:
-    if parts[0] in ("__main__", "__init__"):
+    if parts[0] in ("__main__", "__init__", "command_line"):
         return "command line"
     return parts[0] if (PACKAGE / parts[0]).is_dir() else GROUND
 

@@ -65,9 +65,7 @@ def backmix_variants(
     tensors = [(s["image"].as_tensor(), s["mask"].as_tensor()) for s in samples]
     mix = RandBackMixd("image", mask_key="mask", donors=cached).set_random_state(0)
     parser = ConfigParser(ConfigParser.load_config_file(str(BUNDLE / "configs" / "train.json")))
-    augment, normalize = (
-        parser.get_parsed_content(name) for name in ("train#random_transforms", "normalize_transforms")
-    )
+    augment, normalize = (parser.get_parsed_content(name) for name in ("random_transforms", "normalize_transforms"))
     plain, mixed = (Compose([*augment, *middle, *normalize]).set_random_state(0) for middle in ((), (mix,)))
     decode, file = decoder(shape, folder)
 

@@ -3,12 +3,14 @@
 """Checkpoints on the disk: written whole or not at all, and verified before they are used.
 
 ``torch.load`` does not notice a changed byte in a tensor. The file is a ZIP archive with a checksum for each of its
-members, which Python's ``zipfile`` verifies.
+members, which Python's ``zipfile`` verifies. A record of the training is one more member, ``record.json``: other
+programs load the weights as if it was not there, and ``unzip -p model.pt '*/record.json'`` prints it.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,19 +21,23 @@ import torch
 
 from monai_debias.files import replace_file
 
-__all__ = ["names_of_nan", "read_checkpoint", "write_checkpoint"]
+__all__ = ["names_of_nan", "read_checkpoint", "read_record", "write_checkpoint"]
+
+_RECORD = "record.json"
 
 
-def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+def write_checkpoint(state: Mapping[str, Any], path: Path, record: Mapping[str, Any] | None = None) -> None:
     """Replace a checkpoint; after an error, such as a full disk, the old one is still there.
 
     Args:
         state: tensors and plain values, which ``torch.load`` reads with ``weights_only``.
         path: the file.
+        record: what to know about the state, in values that JSON has, for :func:`read_record`.
 
     Raises:
         OSError: when the file cannot be written.
         ValueError: when the state has anything else than tensors and plain values.
+        TypeError: when the record has other values than JSON.
 
     Example:
         >>> import tempfile
@@ -47,6 +53,10 @@ def write_checkpoint(state: Mapping[str, Any], path: Path) -> None:
         torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} was not written, since it could not be read again: {_reason(error)}") from error
+    if record is not None:
+        with zipfile.ZipFile(content, "a") as archive:
+            folder = archive.namelist()[0].split("/")[0]  # in which torch expects all members
+            archive.writestr(f"{folder}/{_RECORD}", json.dumps(record))
     with replace_file(path, "wb") as file:
         file.write(content.getbuffer())
 
@@ -89,6 +99,31 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if names:
         raise ValueError(f"{path} has NaN in {len(names)} of its tensors, such as {', '.join(names[:3])}.")
     return state
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Read what :func:`write_checkpoint` was told about a state.
+
+    Args:
+        path: a checkpoint that :func:`read_checkpoint` can read.
+
+    Returns:
+        The record; None if the file has none, since another program wrote it.
+
+    Raises:
+        OSError: when the file cannot be read.
+        zipfile.BadZipFile: when it is no checkpoint.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_checkpoint({"weight": torch.ones(1)}, Path(folder, "model.pt"), {"image_size": [64, 64]})
+        ...     read_record(Path(folder, "model.pt"))
+        {'image_size': [64, 64]}
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [name for name in archive.namelist() if name.endswith(f"/{_RECORD}")]
+        return json.loads(archive.read(members[0])) if members else None
 
 
 def names_of_nan(state: Any) -> list[str]:

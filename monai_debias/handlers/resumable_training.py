@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import monai
 import torch
 from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
@@ -24,6 +26,7 @@ from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
 from monai_debias.networks import unwrapped
 from monai_debias.parameters import expects
+from monai_debias.recipe import plain_values
 
 __all__ = ["ResumableTraining"]
 
@@ -34,7 +37,8 @@ class ResumableTraining:
     ``last.pt`` is the whole state: the objects, the epoch, the random states, and the best model with its metric. It
     replaces the old one in one step, so that a kill at any moment, or a full disk, leaves a state to resume from.
     ``model.pt``, the weights of the best model alone, is written after it, and written again from it if it is missing
-    or damaged.
+    or damaged. It has ``record`` in it, with the epoch and the score of the model and the versions of the packages, by
+    which :class:`ModelLoader` refuses to use the weights otherwise than they were trained.
 
     A resumed training gives the weights of an uninterrupted one, bit for bit on the CPU, with any ``num_workers``. The
     exceptions are ``persistent_workers``, and data sets that change from epoch to epoch, such as ``SmartCacheDataset``.
@@ -48,8 +52,9 @@ class ResumableTraining:
         ckpt_dir: directory of the two files; created if it is missing.
         objects: what to save and restore besides the trainer: ``{name: object with state_dict and load_state_dict}``.
         best_model: the :class:`BestModel` of the validation, for ``model.pt``.
-        record: what must be the same when the training resumes, such as ``{"method": "mixup", "seed": 0}``, in plain
-            values; the types of ``objects``, the loss, the random transforms and the like are recorded anyway.
+        record: what must be the same when the training resumes and when the model is used, in plain values, such as
+            ``{"class_names": ["A2C", "A4C"], "seed": 0}``, see also :mod:`monai_debias.recipe`; the types of
+            ``objects``, the loss, the random transforms and the like must be the same for resuming anyway.
 
     Raises:
         ValueError: when ``objects`` has a name that is taken; when the trainer's data loader has no batch; on resuming,
@@ -138,7 +143,7 @@ class ResumableTraining:
     def _save(self, engine: Engine) -> None:
         Checkpoint(self._state(engine), self._write, filename_pattern=self.last.name)(engine)
 
-    def _write(self, checkpoint: Mapping[str, Any], filename: str, metadata: Any = None) -> None:
+    def _write(self, checkpoint: Mapping[str, Any], *_: Any) -> None:
         if idist.get_rank() != 0:
             return
         names = names_of_nan(checkpoint)
@@ -152,8 +157,10 @@ class ResumableTraining:
             self._write_model(self.best_model.weights)
 
     def _write_model(self, weights: Mapping[str, Any]) -> None:
-        if weights:  # nothing has been validated yet otherwise
-            write_checkpoint(weights, self.model)
+        if weights and self.best_model is not None:  # nothing has been validated yet otherwise
+            best = {name: value for name, value in self.best_model.state_dict().items() if name != "weights"}
+            versions = {"monai_debias": version("monai-debias"), "monai": monai.__version__, "torch": torch.__version__}
+            write_checkpoint(weights, self.model, {**plain_values(self.record), "best": best, "versions": versions})
         self._written = weights
 
     def _start(self, engine: Engine) -> None:

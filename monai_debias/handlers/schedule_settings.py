@@ -14,6 +14,8 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from monai_debias.recipe import differences
+
 __all__ = ["ScheduleSettings"]
 
 
@@ -65,7 +67,8 @@ class ScheduleSettings:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare the settings with the saved ones, and apply the present ones if they differ."""
-        changes = _changes(json.loads(state["settings"]), json.loads(self.state_dict()["settings"]))
+        saved, present = json.loads(state["settings"]), json.loads(self.state_dict()["settings"])
+        changes = [f"{name} {then} → {now}" for name, then, now in differences(saved, present)]
         if not changes:
             return
         before = self._rates()
@@ -103,13 +106,3 @@ def _step_anew(schedule: LRScheduler, start: dict[str, Any], changes: str) -> No
         warnings.simplefilter("ignore", UserWarning)  # "call optimizer.step() first", which was done before
         for _ in range(steps):
             schedule.step()
-
-
-def _changes(then: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two nested values, such as ``lr_scheduler.T_max 24 → 48``."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*then, *now])
-        return [c for key in keys for c in _changes(then.get(key), now.get(key), f"{name}.{key}".lstrip("."))]
-    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
-        return [c for i, pair in enumerate(zip(then, now, strict=True)) for c in _changes(*pair, f"{name}[{i}]")]
-    return [] if then == now else [f"{name} {then} → {now}"]

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ignite.engine import Engine
 
 from monai_debias.handlers.random_states import random_transforms
+from monai_debias.recipe import differences, plain_values
 
 __all__ = ["TrainingRecord"]
 
@@ -37,7 +37,7 @@ class TrainingRecord:
 
     def __init__(self, engine: Engine, settings: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
         self.engine = engine
-        self.settings = json.loads(json.dumps(dict(settings)))
+        self.settings = plain_values(settings)
         self.parts = dict(parts)
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,20 +48,21 @@ class TrainingRecord:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare with the present training."""
-        now = self.state_dict()
-        different = [_difference(name, state.get(name), now.get(name)) for name in dict.fromkeys([*state, *now])]
-        if any(different):
-            raise ValueError("; ".join(filter(None, different)) + ".")
+        found = [_in_words(*difference) for difference in differences(dict(state), self.state_dict())]
+        if found:
+            raise ValueError("; ".join(found) + ".")
 
 
-def _difference(name: str, then: Any, now: Any) -> str:
-    """Say how two values differ, for lists only the entries that do; an empty string if they are equal."""
-    if then == now:
-        return ""
-    if isinstance(then, list) and isinstance(now, list) and set(then) != set(now):
+def _in_words(name: str, then: Any, now: Any) -> str:
+    """Say how two values differ, for lists of names only the names that do."""
+    if _are_names(then) and _are_names(now) and set(then) != set(now):
         gone, new = (", ".join(sorted(set(a) - set(b))) or "nothing" for a, b in ((then, now), (now, then)))
         return f"{name} there and not here: {gone}, here and not there: {new}"
     return f"{name} is {then!r} there and {now!r} here"
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
 def _name(part: Any) -> str:

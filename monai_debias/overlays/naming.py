@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from monai_debias.constraints import BOOL, STRING, MappingOf
+from monai_debias.overlays.command import NAMES
 from monai_debias.parameters import expects
 
-__all__ = ["method_name"]
+__all__ = ["method_name", "training_command"]
 
 _HAVE_MASKS = ("backmix", "wbackmix", "isnet", "background_consistency")
 _NEEDS = {
@@ -56,3 +57,35 @@ def method_name(methods: Mapping[str, bool | str]) -> str:
             raise ValueError(f"{' and '.join(pair)} cannot be combined: {why}. Choose one of them.")
     names = [name if variant is True else f"{name}_{variant}" for name, variant in methods.items() if variant]
     return "+".join(sorted(names)) or "baseline"
+
+
+@expects(method=STRING)
+def training_command(method: str) -> str:
+    """The command that trains a bundle by a method, for those who have no model of it yet.
+
+    Args:
+        method: a name that :func:`method_name` gives.
+
+    Returns:
+        What to type in the folder of the bundle; the variant of an overlay is not in it.
+
+    Raises:
+        TypeError: when ``method`` is not a string.
+
+    Example:
+        >>> training_command("baseline")
+        'python -m monai.bundle run --config_file configs/train.json'
+        >>> "configs/backmix.json" in training_command("backmix_noise+isnet")
+        True
+    """
+    parts = [] if method == "baseline" else method.split("+")
+    files = [f"configs/{name}.json" for name in ["train", *(_overlay(part) for part in parts)]]
+    listed = ",".join(f"'{file}'" for file in files)
+    given = f'"[{listed}]"' if parts else files[0]
+    return f"python -m monai.bundle run --config_file {given}"
+
+
+def _overlay(part: str) -> str:
+    """The overlay of a part of a method's name, which may end with a variant."""
+    fitting = [name for name in NAMES if f"{part}_".startswith(f"{name}_")]
+    return max(fitting, key=len, default=part)

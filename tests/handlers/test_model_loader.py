@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from ignite.engine import Engine
 
 from monai_debias.handlers import ModelLoader
+from monai_debias.handlers.checkpoint_files import write_checkpoint
+from monai_debias.recipe import plain_values
 from tests.samples import NETWORK, make_network
 
 
@@ -23,13 +26,32 @@ def saved_network(folder: str) -> str:
 
 
 _PATH = {"_target_": "tests.handlers.test_model_loader.saved_network", "folder": "$folder"}
-EXAMPLES = {ModelLoader: [{"path": _PATH, "network": NETWORK}]}
+EXAMPLES = {
+    ModelLoader: [
+        {"path": _PATH, "network": NETWORK},
+        {"path": _PATH, "network": NETWORK, "record": {"class_names": ["A2C", "A4C"]}, "made_by": "make"},
+    ]
+}
+RECORD = {
+    "class_names": ["A2C", "A4C"],
+    "image_size": (64, 64),
+    "preprocessing": {"1 Resized": {"size": [64, 64]}, "2 ScaleIntensityd": {"maxv": 1.0}},
+    "method": "isnet",
+    "best": {"metric": "accuracy", "score": 0.875, "epoch": 3},
+}
 
 
-def load(path: Path, network: torch.nn.Module) -> None:
+def load(path: Path, network: torch.nn.Module, **options: Any) -> None:
     engine = Engine(lambda engine, batch: None)
-    ModelLoader(path, network).attach(engine)
+    ModelLoader(path, network, **options).attach(engine)
     engine.run([0])
+
+
+@pytest.fixture(name="recorded")
+def fixture_recorded(tmp_path: Path) -> Path:
+    """A model with a record of its training."""
+    write_checkpoint(torch.nn.Linear(3, 2).state_dict(), tmp_path / "model.pt", plain_values(RECORD))
+    return tmp_path / "model.pt"
 
 
 def test_the_weights_are_those_of_the_file(tmp_path):
@@ -79,6 +101,75 @@ def test_a_file_of_something_else_is_named(state, message, tmp_path):
         load(tmp_path / "model.pt", torch.nn.Linear(3, 2))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
+def test_a_missing_file_is_named_and_how_it_is_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"model\.pt does not exist: train the model, or give"):
         load(tmp_path / "model.pt", torch.nn.Linear(3, 2))
+    with pytest.raises(FileNotFoundError, match=r"train the model by\n    make model\nor give"):
+        load(tmp_path / "model.pt", torch.nn.Linear(3, 2), made_by="make model")
+
+
+def test_a_use_that_the_model_was_trained_for(recorded, caplog):
+    caplog.set_level("INFO")
+    load(recorded, torch.nn.Linear(3, 2), record={name: RECORD[name] for name in ("image_size", "preprocessing")})
+    assert f"loaded the model from {recorded} (isnet, epoch 3, accuracy 0.875)" in caplog.text
+    assert "WARNING" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines", "options"),
+    [
+        (
+            {"class_names": ["A4C", "A2C"]},
+            ["class_names: ['A2C', 'A4C'] in the training, ['A4C', 'A2C'] here"],
+            "with, in a bundle --class_names \"['A2C', 'A4C']\", or",
+        ),
+        (
+            {"image_size": (48, 64), "preprocessing": {"1 Resized": {"size": [48, 64]}}},
+            [
+                "image_size: [64, 64] in the training, [48, 64] here",
+                "preprocessing.1 Resized.size: [64, 64] in the training, [48, 64] here",
+                "preprocessing.2 ScaleIntensityd: present in the training, absent here",
+            ],
+            'with, in a bundle --image_size "[64, 64]", or',
+        ),
+        (
+            {"preprocessing": {**RECORD["preprocessing"], **{str(i): 0 for i in range(5)}}},
+            [
+                "preprocessing.0: absent in the training, 0 here",
+                "preprocessing.1: absent in the training, 0 here",
+                "preprocessing.2: absent in the training, 0 here",
+                "and 2 further differences of it",
+            ],
+            "with, or train",
+        ),
+    ],
+    ids=["classes", "size", "many"],
+)
+def test_another_use_is_refused_with_a_line_for_each_difference(changes, lines, options, recorded):
+    network = torch.nn.Linear(3, 2)
+    before = network.weight.clone()
+    with pytest.raises(ValueError, match="was trained otherwise than it is used here") as caught:
+        load(recorded, network, record={**RECORD, **changes})
+    message = str(caught.value)
+    assert message.startswith(str(recorded))
+    assert [line[2:] for line in message.splitlines() if line.startswith("- ")] == lines
+    assert options in message
+    assert torch.equal(network.weight, before)
+
+
+def test_a_model_of_another_program_is_loaded_with_a_warning(tmp_path, recorded, caplog):
+    network = torch.nn.Linear(3, 2)
+    torch.save(network.state_dict(), tmp_path / "foreign.pt")
+    load(tmp_path / "foreign.pt", torch.nn.Linear(3, 2), record={"class_names": ["A2C", "A4C"], "image_size": [64, 64]})
+    assert "foreign.pt does not say what it was trained with, so that class_names, image_size cannot be" in caplog.text
+    caplog.clear()
+    load(recorded, network, record={"class_names": ["A2C", "A4C"], "modality": "US"})
+    assert "so that modality cannot be checked" in caplog.text
+    caplog.clear()
+    load(tmp_path / "foreign.pt", network)
+    assert caplog.text == ""
+
+
+def test_a_record_has_plain_values():
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        ModelLoader("model.pt", torch.nn.Linear(3, 2), record={"folder": Path()})

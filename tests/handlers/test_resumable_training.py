@@ -24,6 +24,7 @@ from monai.transforms import RandFlipd
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, ReduceLROnPlateau
 
 from monai_debias.handlers import BestModel, ResumableTraining
+from monai_debias.handlers.checkpoint_files import read_record
 from tests.handlers.resumable import BATCHES, Training, assert_same, flip, in_a_child, interrupt, spoil_the_weights
 
 _NETWORK = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}
@@ -340,3 +341,18 @@ def test_bad_arguments_get_a_clear_error(tmp_path):
         SupervisedEvaluator("cpu", [], network, val_handlers=[BestModel(network)])
     with pytest.raises(TypeError, match="not JSON serializable"):
         Training(tmp_path, 1, record={"folder": tmp_path}).run()
+
+
+def test_the_model_has_the_record_of_its_training(tmp_path):
+    """As it was when it was the best, and again after the file has been restored; other programs load the weights."""
+    Training(tmp_path, 3, record={"method": "mixup", "image_size": (4, 4)}).run()
+    record = read_record(tmp_path / "model.pt")
+    assert record is not None
+    assert (record["method"], record["image_size"]) == ("mixup", [4, 4])
+    assert record["best"] == {"metric": "score", "score": 0.9, "epoch": 2}
+    assert record["versions"]["torch"] == torch.__version__
+    (tmp_path / "model.pt").unlink()
+    Training(tmp_path, 4, record={"method": "mixup", "image_size": (4, 4)}).run()
+    assert read_record(tmp_path / "model.pt") == {**record, "best": {"metric": "score", "score": 0.9, "epoch": 4}}
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(16, 2))
+    network.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True, mmap=True))

@@ -2,11 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import ast
+import shlex
+
 import pytest
 
-from monai_debias.overlays import method_name
+from monai_debias.overlays import method_name, training_command
 
-EXAMPLES = {method_name: {"methods": {"isnet": True, "backmix": True}}}
+EXAMPLES = {
+    method_name: {"methods": {"isnet": True, "backmix": True}},
+    training_command: {"method": "isnet+isnet_lds"},
+}
 
 
 def test_what_a_training_is_called():
@@ -30,3 +36,20 @@ def test_what_a_training_is_called():
     ):
         with pytest.raises(ValueError, match=message):
             method_name(methods)
+
+
+@pytest.mark.parametrize(
+    ("methods", "files"),
+    [
+        ({}, ["train"]),
+        ({"backmix": "noise"}, ["train", "backmix"]),
+        ({"isnet": True, "isnet_lds": True, "few_masks": True}, ["train", "few_masks", "isnet", "isnet_lds"]),
+        ({"backmix": True, "my_own": True}, ["train", "backmix", "my_own"]),
+    ],
+)
+def test_the_command_of_a_training_names_its_configs(methods, files):
+    command = training_command(method_name(methods))
+    found = shlex.split(command)
+    assert found[:4] == ["python", "-m", "monai.bundle", "run"]
+    given = found[found.index("--config_file") + 1]
+    assert ([given] if len(files) == 1 else ast.literal_eval(given)) == [f"configs/{name}.json" for name in files]

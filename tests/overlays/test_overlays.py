@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from monai_debias.overlays import NAMES
+from tests.bundles.classifiers import CLASSIFIERS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "monai_debias" / "overlays"
-BUNDLES = sorted((ROOT / "bundles").iterdir())
 # one of which a training can have
 RIVALS = {"mixup", "manifold_mixup", "flow_mixup", "background_consistency"}
 
@@ -43,15 +43,15 @@ def sockets() -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([\w#]+)`", cell)}
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
+@pytest.mark.parametrize("bundle", CLASSIFIERS)
 def test_a_bundle_has_copies_of_the_sources(bundle):
     for name in NAMES:
-        assert (bundle / "configs" / f"{name}.json").read_bytes() == (SOURCES / f"{name}.json").read_bytes(), name
+        assert (CLASSIFIERS[bundle] / f"{name}.json").read_bytes() == (SOURCES / f"{name}.json").read_bytes(), name
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
+@pytest.mark.parametrize("bundle", CLASSIFIERS)
 def test_a_bundle_has_all_sockets(bundle):
-    config = json.loads((bundle / "configs" / "train.json").read_text(encoding="utf-8"))
+    config = json.loads((CLASSIFIERS[bundle] / "train.json").read_text(encoding="utf-8"))
     for socket in sockets():
         found = config
         for key in socket.split("#"):

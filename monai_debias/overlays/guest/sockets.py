@@ -80,6 +80,7 @@ def _names(parts: GuestParts) -> None:
     parts["+imports" if "imports" in graph else "imports"] = [f"$import {name}" for name in _IMPORTS]
     parts.default("seed", 0)
     parts.default("max_epochs", f"@{TRAINER}#max_epochs")
+    parts.default("input_range", None)
     parts.default("method", "$monai_debias.overlays.method_name(@methods)")
     parts["methods"] = {}
     if parts.end("initialize") is not None and isinstance(graph["initialize"], list):

@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-lowest lint bench clean
+.PHONY: demo test test-lowest lint docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -27,6 +27,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# the pages and the reference as a site; a broken link or reference is an error
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . docs/_build
+	@echo "docs/_build/docs/index.html"
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed backmix
@@ -51,4 +56,4 @@ define install
 endef
 
 clean:
-	rm -rf .venv .venv-lowest demo_output
+	rm -rf .venv .venv-lowest demo_output docs/_build

@@ -60,7 +60,7 @@ def background_swap_consistency(
 
     **What is compared.** A softmax makes one decision d for each image, the class of the largest probability; a binary
     or multi-label task one for each output k, d_k = 1[p_k ≥ t_k]. With x̃_ns image n on the background of its s-th
-    donor,
+    donor, ::
 
         consistency = 1/(N S K) Σ_nsk 1[d_k(x_n) = d_k(x̃_ns)],   change = 1/(N S K) Σ_nsk |p_k(x_n) - p_k(x̃_ns)|,
 

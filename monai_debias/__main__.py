@@ -13,6 +13,7 @@ from typing import Any
 from monai.utils import OptionalImportError, optional_import
 
 import monai_debias
+from monai_debias.apps.radiography.cohorts.build import chest_commands
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
 from monai_debias.apps.ultrasound.sector_files.command import sectors
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Any] = {
         "folder": build_folder_datalist,
         "ultrasound": build_ultrasound_datalist,
         "tmed2": build_tmed2_datalist,
+        **chest_commands(),
     },
     "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
     "doctor": doctor,

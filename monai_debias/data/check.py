@@ -19,7 +19,13 @@ from monai.utils import optional_import
 
 from monai_debias.constraints import BOOL, NONE, PATH, Integer
 from monai_debias.data.datalist import read_datalist
-from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths, section_problems
+from monai_debias.data.datalist_items import (
+    DATALIST_NAME,
+    keys_without_path,
+    labels_not_there,
+    resolve_paths,
+    section_problems,
+)
 from monai_debias.data.mask_files import binary_values, fits_image, looks_inverted, read_channel_first
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader
 from monai_debias.data.splits import shared_patients
@@ -161,17 +167,9 @@ def _datalist_defects(sections: Mapping[str, Sequence[Any]], labels: Mapping[str
     for problem in shared_patients(known):
         yield Defect("patient in two splits", "", None, "", problem)
     for section, entries in sections.items():
-        there = {label for entry in entries if isinstance(entry, Mapping) for label in _labels_of(entry.get("label"))}
-        for label, name in labels.items():
-            if entries and label not in there:
-                yield Defect("label missing", section, None, "", f"section {section!r} has no {name} (label {label})")
-
-
-def _labels_of(label: Any) -> list[str]:
-    """The keys, among the file's labels, that an item has: its class, or every label that is 1."""
-    if isinstance(label, list):
-        return [str(number) for number, entry in enumerate(label) if entry == 1]
-    return [str(label)]
+        for label in labels_not_there(entries, labels) if entries else []:
+            detail = f"section {section!r} has no {labels[label]} (label {label})"
+            yield Defect("label missing", section, None, "", detail)
 
 
 class _Look:

@@ -20,6 +20,8 @@ __all__ = [
     "check_files",
     "check_items",
     "keys_without_path",
+    "labels_not_there",
+    "listed_names",
     "resolve_paths",
     "section_problems",
 ]
@@ -64,6 +66,28 @@ def keys_without_path(item: Mapping[str, Any]) -> list[str]:
     return [key for key in PATH_KEYS if item.get(key) is not None and not isinstance(item[key], str | os.PathLike)]
 
 
+def labels_not_there(items: Sequence[Any], labels: Mapping[str, str]) -> list[str]:
+    """The labels, as keys of the file's names, that no item of a section has.
+
+    Args:
+        items: the items of the section, as they are in the file.
+        labels: the file's names of the classes.
+    """
+    there = {label for item in items if isinstance(item, Mapping) for label in _labels_of(item.get("label"))}
+    return [label for label in labels if label not in there]
+
+
+def listed_names(names: str | Sequence[str] | None) -> list[str] | None:
+    """Names as a list, which the command line may give as one string with commas; None stays None.
+
+    Args:
+        names: the names.
+    """
+    if names is None:
+        return None
+    return [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+
+
 def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str) -> Iterator[tuple[int | None, str]]:
     """List what is wrong with a section, apart from its files.
 
@@ -86,7 +110,7 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
     found = {str(item["label"]) for item in sound}
     if len({isinstance(item["label"], list) for item in sound}) > 1:
         yield None, f"{where} has both classes and lists of labels, expected one of the two for all items"
-    elif len(found) == 1 and found <= labels.keys():
+    elif len(found) == 1 and found <= labels.keys() and len(labels) > 1:  # a list of one class is for joining
         only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
         yield None, f"{only}; training and evaluating a classifier take two or more"
 
@@ -127,6 +151,13 @@ def _item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
             f"has the label {label!r}, expected one of {', '.join(labels) or 'the labels, of which the file has none'}"
         )
     return None
+
+
+def _labels_of(label: Any) -> list[str]:
+    """The keys, among the file's labels, that an item has: its class, or every label that is 1."""
+    if isinstance(label, list):
+        return [str(number) for number, entry in enumerate(label) if entry == 1]
+    return [str(label)]
 
 
 def _first(paths: Sequence[str]) -> str:

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai_debias.constraints import BOOL, ITEMS, PATH, STRING, Instance, MappingOf, SequenceOf
+from monai_debias.constraints import BOOL, ITEMS, NONE, PATH, STRING, Instance, MappingOf, SequenceOf
 from monai_debias.data.datalist_items import (
     DATALIST_NAME,
     PATH_KEYS,
     as_written,
     check_files,
     check_items,
+    labels_not_there,
     resolve_paths,
 )
 from monai_debias.data.splits import check_splits
@@ -31,6 +33,7 @@ __all__ = ["refuse_existing", "save_datalist"]
     labels=SequenceOf(STRING) | MappingOf(STRING),
     description=Instance(str, name="a string"),
     overwrite=BOOL,
+    overlaps=NONE | MappingOf(STRING, key=STRING),
 )
 def save_datalist(
     dataset_dir: str | os.PathLike,
@@ -38,6 +41,7 @@ def save_datalist(
     labels: Sequence[str] | Mapping[Any, str],
     description: str,
     overwrite: bool = False,
+    overlaps: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the ``datalist.json`` of a data-set directory, after checking that it can be used.
 
@@ -48,6 +52,7 @@ def save_datalist(
         labels: names of the classes, in the order of their labels, or a dict from label to name.
         description: one line about the data set.
         overwrite: whether an existing ``datalist.json`` may be replaced.
+        overlaps: other cohorts that have some of the same images, and why, for whoever joins the two.
 
     Returns:
         The path of the file.
@@ -75,8 +80,9 @@ def save_datalist(
     names = dict(labels) if isinstance(labels, Mapping) else dict(enumerate(labels))
     names = {str(label): name for label, name in names.items()}
     content: dict[str, Any] = {"description": description, "labels": names}
+    content |= {"overlaps": dict(overlaps)} if overlaps else {}
     for section, items in sections.items():
-        if section in ("description", "labels"):
+        if section in ("description", "labels", "overlaps"):
             raise ValueError(f"a section cannot be named {section!r}, which is another key of the file; rename it.")
         content[section] = [
             {key: _relative(value, directory) if key in PATH_KEYS else value for key, value in as_written(item).items()}
@@ -84,6 +90,9 @@ def save_datalist(
         ]
         check_items(content[section], names, f"section {section!r}")
         check_files([resolve_paths(item, directory) for item in content[section]], f"section {section!r}")
+        absent = [names[label] for label in labels_not_there(content[section], names)]
+        if absent:
+            logging.getLogger(__name__).warning("section %r of %s has no %s", section, target, ", ".join(absent))
     check_splits(sections)
     write_json(target, content)
     return target

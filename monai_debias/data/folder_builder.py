@@ -15,6 +15,7 @@ from monai.data import ImageReader
 
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, STRING, Number, SequenceOf
 from monai_debias.data.class_folders import ClassFile, class_order, files_of, find_class_folders
+from monai_debias.data.datalist_items import listed_names
 from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.dicom.dataset import patient_id
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, read_or_leave_out, refuse_left_out, report_left_out
@@ -115,8 +116,7 @@ def build_folder_datalist(
     pattern = _compile(patient_regex)
 
     folders, left_out = find_class_folders(directory, ours)
-    names = class_names.split(",") if isinstance(class_names, str) else class_names
-    names = None if names is None else [name.strip() for name in names]
+    names = listed_names(class_names)
     searched = [files_of(folder) for folder in folders]
     labels = class_order({folder.path.name for folder in folders}, names, directory)
     files = [file for found, _ in searched for file in found]

@@ -1,0 +1,206 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From the directory of a public cohort of chest radiographs to its ``datalist.json``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from monai_debias.apps.radiography.cohorts.bimcv import BIMCV
+from monai_debias.apps.radiography.cohorts.brixia import BRIXIA
+from monai_debias.apps.radiography.cohorts.chexpert import CHEXPERT
+from monai_debias.apps.radiography.cohorts.covid_chestxray import COVID_CHESTXRAY
+from monai_debias.apps.radiography.cohorts.covid_qu_ex import COVID_QU_EX
+from monai_debias.apps.radiography.cohorts.nih import NIH
+from monai_debias.apps.radiography.cohorts.rsna import RSNA
+from monai_debias.apps.radiography.cohorts.tb_sets import MONTGOMERY, SHENZHEN
+from monai_debias.apps.radiography.cohorts.tbx11k import TBX11K
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, STRING, Number, OneOf, SequenceOf
+from monai_debias.data.cohort import (
+    Cohort,
+    Record,
+    as_items,
+    drop_shared_patients,
+    in_sections,
+    join_masks,
+    require_labels,
+)
+from monai_debias.data.datalist_items import listed_names
+from monai_debias.data.datalist_writer import refuse_existing, save_datalist
+from monai_debias.data.left_out import LeftOut, refuse_left_out, report_left_out
+from monai_debias.parameters import expects
+
+__all__ = ["COHORTS", "build_chest_datalist", "chest_commands"]
+
+COHORTS: dict[str, Cohort] = {
+    "bimcv": BIMCV,
+    "brixia": BRIXIA,
+    "chexpert": CHEXPERT,
+    "covid-chestxray-dataset": COVID_CHESTXRAY,
+    "covid-qu-ex": COVID_QU_EX,
+    "montgomery": MONTGOMERY,
+    "nih": NIH,
+    "rsna": RSNA,
+    "shenzhen": SHENZHEN,
+    "tbx11k": TBX11K,
+}
+_OTHER_VIEW = {"frontal": "lateral", "lateral": "frontal", "any": None}
+
+
+@expects(
+    cohort=OneOf(*COHORTS),
+    dataset_dir=PATH,
+    class_names=NONE | STRING | SequenceOf(STRING),
+    task=NONE | OneOf("softmax", "multi_label"),
+    uncertain=NONE | OneOf("missing", "positive", "negative"),
+    views=OneOf("frontal", "lateral", "any"),
+    out=NONE | PATH,
+    validation_fraction=Number("(0, 1)"),
+    test_fraction=Number("(0, 1)"),
+    seed=SEED,
+    allow_missing=BOOL,
+    overwrite=BOOL,
+)
+def build_chest_datalist(
+    cohort: str,
+    dataset_dir: str,
+    class_names: str | Sequence[str] | None = None,
+    task: str | None = None,
+    uncertain: str | None = None,
+    views: str = "frontal",
+    out: str | None = None,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+) -> str:
+    """Write the ``datalist.json`` of a public cohort of chest radiographs, from its folders as they are published.
+
+    An item has image, label and patient, the mask where the cohort has one, and what else is known of the film:
+    ``cohort``, ``site``, ``view``, ``view_position``, ``sex``, ``age``, ``polarity`` and more. The authors' split is
+    kept; where it has no validation, or there is none, patients are drawn. ``left_out.csv``, next to the datalist,
+    names each film that is not used, with the reason. The layout and the terms of each cohort are in
+    docs/cohorts_chest.md.
+
+    Args:
+        cohort: its name.
+        dataset_dir: its directory.
+        class_names: the labels to be told, in their order, or one string with commas; default: those of the cohort. A
+            cohort may know more labels than it has by default, which the error about an unknown one lists.
+        task: ``"softmax"`` if a film has exactly one of the classes, others being left out, or ``"multi_label"`` if it
+            has any number of them; default: as the cohort is meant.
+        uncertain: what a label counts as that the cohort calls uncertain, ``"positive"``, ``"negative"``, or
+            ``"missing"``, which leaves it out of loss and metrics. By default there must be none.
+        views: ``"frontal"`` leaves out films that are said to be lateral, ``"lateral"`` those said to be frontal.
+        out: existing folder for ``datalist.json`` and joined masks; default: ``dataset_dir``.
+        validation_fraction: share of validation, where the authors have none.
+        test_fraction: share of test, where the authors have no split.
+        seed: seed of the choice of patients.
+        allow_missing: whether films that are listed but missing or damaged are left out; by default they are an error.
+        overwrite: whether an existing ``datalist.json`` may be replaced.
+
+    Returns:
+        The path of the datalist.
+
+    Raises:
+        FileNotFoundError: if the directory, or a table or folder in it, is missing; it says what was expected.
+        FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
+        LeftOutError: if listed films are missing or damaged and ``allow_missing`` is False, or if no film is left.
+        ValueError: if a table lacks a column or has a value that it cannot have, labels are uncertain and ``uncertain``
+            is None, no film has a class, or a section would have a single class.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for folder in ("CXR_png", "ClinicalReadings"):
+        ...         Path(root, folder).mkdir()
+        ...     for number in range(40):
+        ...         _ = Path(root, "CXR_png", f"CHNCXR_{number:04d}_{number % 2}.png").write_bytes(b"")
+        ...     Path(build_chest_datalist("shenzhen", root)).name
+        'datalist.json'
+    """
+    known = COHORTS[cohort]
+    directory = Path(dataset_dir).expanduser().absolute()
+    if not directory.is_dir():
+        raise FileNotFoundError(f"the data-set directory {directory} does not exist.")
+    target = directory if out is None else Path(out).expanduser().absolute()
+    if not target.is_dir():
+        raise FileNotFoundError(f"the folder {target} does not exist.")
+    refuse_existing(target, overwrite)
+    names = listed_names(class_names) or list(known.class_names)
+    for caveat in known.caveats:
+        warnings.warn(caveat, stacklevel=3)
+    described = [_described(record, cohort, known) for record in known.read(directory)]
+    require_labels(described, [name for name in names if name not in known.class_names])
+    present, defects = _present([_of_view(record, views) for record in described])
+    if defects and not allow_missing:
+        refuse_left_out(
+            defects,
+            f"{len(defects)} of {len(described)} films of {known.title} are missing or damaged; allow_missing=True "
+            "(--allow_missing) leaves them out",
+        )
+    usable = join_masks(drop_shared_patients(present), target / "joined_masks")
+    items, left_out = as_items(usable, names, task or known.task, uncertain)
+    report_left_out(target, defects + left_out, len(items), strict=False)
+    _log_counts(defects + left_out)
+    sections = in_sections(items, validation_fraction, test_fraction, seed)
+    n_masks = sum("mask" in item for item, _ in items)
+    n_patients = len({item["patient_id"] for item, _ in items})
+    description = f"{known.title}: {len(items)} films of {n_patients} patients, {n_masks} with a mask"
+    return str(save_datalist(target, sections, names, description, overwrite, known.overlaps))
+
+
+def chest_commands() -> dict[str, Callable[..., str]]:
+    """The builder of each cohort as a command of the command line, by the cohort's name."""
+    return {name: _command(name) for name in COHORTS}
+
+
+def _command(cohort: str) -> Callable[..., str]:
+    @functools.wraps(build_chest_datalist)
+    def command(*args: object, **kwargs: object) -> str:
+        return build_chest_datalist(cohort, *args, **kwargs)  # type: ignore[arg-type]
+
+    # the help is of these
+    command.__signature__ = inspect.signature(functools.partial(build_chest_datalist, cohort))  # type: ignore[attr-defined]
+    text = (build_chest_datalist.__doc__ or "").partition("\n")[2].replace("        cohort: its name.\n", "")
+    command.__doc__ = f"Write the ``datalist.json`` of {COHORTS[cohort].title}.\n{text}"
+    return command
+
+
+def _described(record: Record, name: str, cohort: Cohort) -> Record:
+    return replace(record, attributes={"cohort": name, "site": cohort.site, **record.attributes})
+
+
+def _of_view(record: Record, views: str) -> Record:
+    view = record.attributes.get("view")
+    if record.excluded or view != _OTHER_VIEW[views] or view is None:
+        return record
+    return replace(record, excluded=f"is a {view} film")
+
+
+def _present(records: Sequence[Record]) -> tuple[list[Record], list[LeftOut]]:
+    """The films whose file is there and sound, or that are excluded anyway; and the others, with the reasons."""
+    present, defects = [], []
+    for record in records:
+        defect = "" if record.excluded else record.defect or ("" if record.image.is_file() else "is missing.")
+        if defect:
+            defects.append(LeftOut(str(record.image), "unreadable", defect))
+        else:
+            present.append(record)
+    return present, defects
+
+
+def _log_counts(left_out: Sequence[LeftOut]) -> None:
+    counts = Counter(entry.reason.rstrip(".") for entry in left_out)
+    if counts:
+        logging.getLogger(__name__).warning(
+            "left out: %s", ", ".join(f"{count} {reason!r}" for reason, count in counts.most_common(12))
+        )

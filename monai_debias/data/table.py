@@ -1,0 +1,114 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The table of a data set in a text file, of which columns may go by several names."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["find_one", "read_table"]
+
+Spellings = str | Sequence[str]
+
+
+def read_table(
+    path: str | os.PathLike,
+    columns: Mapping[str, Spellings],
+    optional: Mapping[str, Spellings] | None = None,
+    delimiter: str = ",",
+) -> list[dict[str, str]]:
+    r"""Read some columns of a table, all as text, so that leading zeros stay.
+
+    Other columns are not looked at; empty ones, as after a trailing comma, do no harm.
+
+    Args:
+        path: the file, in UTF-8.
+        columns: the name of each column in the result, and its name in the file, or all names that occur in releases of
+            the data set.
+        optional: the same for columns that a release may lack; their cells are then empty.
+        delimiter: what is between cells.
+
+    Returns:
+        The rows, with spaces around cells removed.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is empty or not text, a column is missing, or a row has fewer or more cells than the first; it
+            names the file, what was found and what was expected.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "films.csv")
+        ...     _ = path.write_text("File,Patient Sex,\n0007.png,F,\n")
+        ...     read_table(path, {"image": "File", "sex": ("Patient Gender", "Patient Sex")})
+        [{'image': '0007.png', 'sex': 'F'}]
+    """
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file, delimiter=delimiter, quotechar='"')
+        try:
+            header = [cell.strip() for cell in next(lines, [])]
+            place = {name: _find(path, header, spellings) for name, spellings in columns.items()}
+            may_lack = {name: _find(path, header, spellings, None) for name, spellings in (optional or {}).items()}
+            return list(_rows(path, lines, len(header), {**place, **may_lack}))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is not a table in UTF-8 text ({error}).") from error
+
+
+def find_one(directory: Path, *names: str) -> Path:
+    """Return the first of some files or folders that is there: a data set may be unpacked in several ways.
+
+    Args:
+        directory: the data-set directory.
+        names: what to look for in it, the usual name first.
+
+    Raises:
+        FileNotFoundError: if none of them is there.
+
+    Example:
+        >>> find_one(Path("no/such/folder"), "train.csv", "labels/train.csv")
+        Traceback (most recent call last):
+        FileNotFoundError: no/such/folder has no train.csv (nor labels/train.csv), expected one; it has nothing.
+    """
+    for name in names:
+        if (directory / name).exists():
+            return directory / name
+    there = sorted(path.name for path in directory.iterdir())[:8] if directory.is_dir() else []
+    others = f" (nor {', '.join(names[1:])})" if len(names) > 1 else ""
+    raise FileNotFoundError(
+        f"{directory} has no {names[0]}{others}, expected one; it has {', '.join(there) or 'nothing'}."
+    )
+
+
+def _find(path: str | os.PathLike, header: Sequence[str], spellings: Spellings, lacking: int | None = -1) -> int | None:
+    """The place of a column; where there is none, an error if ``lacking`` is not None."""
+    names = [spellings] if isinstance(spellings, str) else list(spellings)
+    for name in names:
+        if name in header:
+            return header.index(name)
+    if lacking is None:
+        return None
+    similar = difflib.get_close_matches(names[0], [cell for cell in header if cell], n=1, cutoff=0.5)
+    hint = f" If {similar[0]!r} is that column, rename it." if similar else ""
+    raise ValueError(
+        f"{path} has no column {' or '.join(map(repr, names))}, expected one; its columns are "
+        f"{', '.join(cell for cell in header if cell) or 'none'}.{hint}"
+    )
+
+
+def _rows(
+    path: str | os.PathLike, lines: Iterator[list[str]], width: int, place: Mapping[str, int | None]
+) -> Iterator[dict[str, str]]:
+    for number, cells in enumerate(lines, start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
+            raise ValueError(
+                f"row {number} of {path} has {len(cells)} cells, but the first row has {width} columns: the file may "
+                "be cut short, or have another delimiter."
+            )
+        yield {name: "" if column is None else cells[column].strip() for name, column in place.items()}

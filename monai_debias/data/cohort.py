@@ -85,7 +85,7 @@ def as_items(
 
     Args:
         records: the images.
-        names: the labels to be told, in their order.
+        names: the labels to classify, in their order.
         task: ``"softmax"`` or ``"multi_label"``.
         uncertain: what an uncertain label counts as, ``"positive"``, ``"negative"`` or ``"missing"``; None refuses it.
 

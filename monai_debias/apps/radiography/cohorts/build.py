@@ -93,7 +93,7 @@ def build_chest_datalist(
     Args:
         cohort: its name.
         dataset_dir: its directory.
-        class_names: the labels to be told, in their order, or one string with commas; default: those of the cohort. A
+        class_names: the labels to classify, in their order, or one string with commas; default: those of the cohort. A
             cohort may know more labels than it has by default, which the error about an unknown one lists.
         task: ``"softmax"`` if a film has exactly one of the classes, others being left out, or ``"multi_label"`` if it
             has any number of them; default: as the cohort is meant.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.evidence.testbed import Rows, Testbed, groups, values
 from benchmarks.tables import paired
 
-COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple")
+COLORS = ("tab:blue", "tab:orange", "tab:red", "tab:brown", "tab:green", "tab:purple", "tab:cyan")
 
 
 def draw(testbed: Testbed, rows: Rows) -> Figure:

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.evidence.testbed import Rows, Testbed, groups, values
 from benchmarks.evidence.training import AXES, RULES, prefix
-from benchmarks.tables import markdown, spread
+from benchmarks.tables import interval, markdown, paired, spread
 
 TITLES = {
     "accuracy": "accuracy",
@@ -53,6 +53,16 @@ def selection(testbed: Testbed, rows: Rows) -> str:
         cells = [spread(one.values(), min) for one in found]
         lines.append([f"{float(strength):g}", testbed.title(method), *cells])
     return f"{title}\n\n{markdown(['strength', 'method', *TITLES.values()], lines, texts=2)}"
+
+
+def above_plain(testbed: Testbed, rows: Rows, column: str) -> str:
+    """Markdown: by how much each method is above the plain network on a split that is not the last one."""
+    lines = []
+    for strength, method in groups(testbed, rows):
+        difference = paired(*(values(rows, name, strength, column) for name in (method, "plain")))
+        if method != "plain" and difference is not None:
+            lines.append([f"{float(strength):g}", testbed.title(method), interval(difference)])
+    return markdown(["strength", "method", testbed.splits[column]], lines, texts=2)
 
 
 def ranking(testbed: Testbed, rows: Rows) -> str:

@@ -270,6 +270,7 @@ def _runs(pid):
     [
         ("biased_mnist", lambda quick: (quick.evaluated, quick.explained)),
         ("echo_demo", lambda quick: tuple(4 * patients for patients in quick.patients[1:])),
+        ("chest_xray", lambda quick: tuple(3 * patients for patients in quick.patients[1:])),
         ("corrupted_labels", lambda quick: (quick.validated, quick.evaluated)),
     ],
 )

@@ -5,9 +5,21 @@
 from __future__ import annotations
 
 from benchmarks.evidence.testbed import Testbed
-from benchmarks.evidence.testbeds import biased_mnist, colored_mnist, colour_corner, corrupted_labels, echo_demo
+from benchmarks.evidence.testbeds import (
+    biased_mnist,
+    chest_xray,
+    colored_mnist,
+    colour_corner,
+    corrupted_labels,
+    echo_demo,
+)
 
 _MODULES = (biased_mnist, colored_mnist, corrupted_labels, echo_demo)
 TESTBEDS: dict[str, Testbed] = {
-    testbed.name: testbed for testbed in (*(module.TESTBED for module in _MODULES), *colour_corner.TESTBEDS)
+    testbed.name: testbed
+    for testbed in (
+        *(module.TESTBED for module in _MODULES),
+        *chest_xray.TESTBEDS,
+        *colour_corner.TESTBEDS,
+    )
 }

@@ -1,0 +1,236 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The demo cohort of chest radiographs, whose markers name the class: COVID-19, other pneumonia or none of them.
+
+There are two testbeds, a small residual network with all films, and the papers' DenseNet121 with fewer. The lungs are
+those of the cohort. Networks see films in [0, 1], as the package's reader gives them, and there is no augmentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from monai.networks.nets import DenseNet121, ResNet
+from monai.transforms import Compose, CropForegroundd, LoadImaged, Resized
+from monai.utils import set_determinism
+from torch import nn
+
+from benchmarks.evidence import verdict
+from benchmarks.evidence.cohorts import kept_cohort, kept_tensors
+from benchmarks.evidence.testbed import Row, Rows, Testbed
+from benchmarks.evidence.training import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
+from benchmarks.methods import Method, chosen
+from benchmarks.parts import Parts, Step
+from monai_debias.apps.radiography import RadiographReader
+from monai_debias.data import load_datalist
+from monai_debias.demo import build_cxr_cohort
+
+SPLITS = {
+    "same": "same bias",
+    "random": "random markers",
+    "external": "external hospital",
+    "reversed": "reversed markers",
+}
+N_CLASSES = 3
+MARGIN = 0.04  # of a film, around the lungs when films are cropped
+NATURE = (
+    "The cohort is semi-synthetic: films are projections of one CT, warped into virtual patients, with findings that "
+    "were placed in the lungs. What holds for it need not hold for a hospital's films."
+)
+_REFERENCE = "markers of random hospitals; a reference, no method"
+MAIN = (
+    "plain",
+    "unbiased",
+    "masked",
+    "cropped",
+    "backmix",
+    "wbackmix",
+    "isnet",
+    "isnet_stochastic",
+    "isnet_original",
+    "backmix_isnet",
+    "background_consistency",
+    "spectral_decoupling",
+    "mixup",
+    "manifold_mixup",
+    "flow_mixup",
+    "jtt",
+    "afr",
+)
+METHODS = {
+    **chosen((name for name in MAIN if name != "cropped"), {"unbiased": _REFERENCE}),
+    "cropped": Method("cropped films", "a rectangle around the lungs, also in tests: takes masks for good"),
+    **chosen(
+        ("backmix_spectral_decoupling", "isnet_unblended", "backmix_isnet_unblended", "backmix_background_consistency"),
+        {},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every run of the testbed has, whatever its method."""
+
+    patients: tuple[int, int, int, int] = (400, 60, 100, 60)
+    size: int = 96
+    trained: int = 1_200  # films
+    epochs: int = 16
+    batch: int = 32
+    learning_rate: float = 3e-3
+    judged: int = 60  # images at a time
+
+
+QUICK = Budget(patients=(8, 4, 3, 2), size=64, trained=16, epochs=1, batch=8, judged=5)
+
+
+class Films(NamedTuple):
+    """The films of a section."""
+
+    image: torch.Tensor
+    """(N, 1, size, size), in [0, 1], where 0 is black."""
+    label: torch.Tensor
+    """(N,)."""
+    mask: torch.Tensor
+    """(N, 1, size, size), 1 in the lungs, uint8."""
+
+    def items(self) -> list[dict[str, Any]]:
+        """For a data set."""
+        return [dict(zip(self._fields, sample, strict=True)) for sample in zip(*self, strict=True)]
+
+
+class Network(NamedTuple):
+    """What is trained in a testbed."""
+
+    make: Callable[[], nn.Module]
+    stages: tuple[str, ...]
+    """Modules whose outputs are its hidden states."""
+
+
+NETWORKS = {
+    "chest_xray": Network(
+        partial(
+            ResNet,
+            "basic",
+            layers=[1, 1, 1, 1],
+            block_inplanes=[16, 32, 64, 128],
+            spatial_dims=2,
+            n_input_channels=1,
+            conv1_t_size=7,
+            conv1_t_stride=2,
+            num_classes=N_CLASSES,
+        ),
+        ("layer1", "layer2", "layer3", "layer4"),
+    ),
+    "chest_xray_densenet121": Network(
+        partial(DenseNet121, 2, 1, N_CLASSES), ("features.transition1", "features.transition2", "features.transition3")
+    ),
+}
+
+
+def cohort(bias: float, budget: Budget) -> Path:
+    """The folder of the cohort of a bias."""
+    name = f"cxr_{'_'.join(map(str, budget.patients))}_{budget.size}px_bias{bias:g}"
+    options: dict[str, Any] = {"patients": budget.patients, "size": budget.size, "workers": 1, "progress": False}
+    return kept_cohort(name, lambda folder: build_cxr_cohort(folder, "covid", bias, **options))
+
+
+@cache
+def load(folder: Path, section: str, cropped: bool = False) -> Films:
+    """A section of a cohort, as the package's reader gives it."""
+    file = folder / f"{section}{'_cropped' * cropped}.pt"
+    return Films(*kept_tensors(file, lambda: read_films(folder, section, cropped)))
+
+
+def read_films(folder: Path, section: str, cropped: bool) -> Films:
+    """Read the files of a section."""
+    keys = ("image", "mask")
+    read = LoadImaged(keys, reader=RadiographReader(), image_only=True, ensure_channel_first=True)
+    items = load_datalist(folder, section)
+    samples = [read({key: item[key] for key in keys}) for item in items]
+    if cropped:
+        size = samples[0]["image"].shape[1:]
+        crop = CropForegroundd(keys, source_key="mask", margin=round(MARGIN * size[0]), allow_smaller=True)
+        transform = Compose([crop, Resized(keys, size, mode=("area", "nearest"))])
+        samples = [transform(sample) for sample in samples]
+    image, mask = (torch.stack([sample[key].as_tensor() for sample in samples]) for key in keys)
+    return Films(image.float(), torch.tensor([item["label"] for item in items]), (mask > 0.5).to(torch.uint8))
+
+
+def train(
+    steps: tuple[Step, ...],
+    seed: int,
+    bias: float,
+    strength: float,
+    budget: Budget,
+    network: str = "chest_xray",
+    cropped: bool = False,
+) -> Training:
+    """Train a method once; no test section is loaded.
+
+    Args:
+        steps: of the method.
+        seed: of weights, batches, masks and mixing; the cohort has its own.
+        bias: share of the training films with the markers of the hospital of their class.
+        strength: the same of the validation films.
+        budget: films, epochs and so on.
+        network: which of the networks.
+        cropped: whether films are cropped to the lungs.
+    """
+    set_determinism(seed)
+    made = NETWORKS[network]
+    samples = load(cohort(bias, budget), "training", cropped).items()[: budget.trained]
+    parts = Parts(made.make(), made.stages, N_CLASSES, samples, seed).changed(steps)
+    judge = Judge(parts.network, n_swaps=2, batch=budget.judged, masked=parts.masked)
+    validation = Validation(judge, load(cohort(strength, budget), "validation", cropped))
+    stopwatch = Stopwatch()
+    parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation)
+    return Training(judge, validation, stopwatch.seconds)
+
+
+def run(network: str, name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> Row:
+    """Train and judge one method once; the strength is the share of films with the markers of their class."""
+    bias, cropped = 1 / N_CLASSES if name == "unbiased" else strength, name == "cropped"
+    trained = train(METHODS[name].steps, seed, bias, strength, budget, network, cropped)
+    folder = cohort(strength, budget)
+    return judged(trained, {split: load(folder, f"test_{split}", cropped) for split in SPLITS})
+
+
+def testbed_of(network: str, budget: Budget, main: tuple[str, ...], strengths: tuple[float, ...]) -> Testbed:
+    """The testbed of a network."""
+
+    def remarks(rows: Rows) -> str:
+        """Whether the testbed counts, what another choice of the epoch had given, the external split, the data."""
+        external = (
+            f"Points above plain on “{SPLITS['external']}”, paired by seed, with the 95 % interval:\n\n"
+            f"{verdict.above_plain(testbed, rows, 'external')}"
+        )
+        return f"{verdict.remarks(testbed, rows)}\n\n{external}\n\n{NATURE}"
+
+    testbed = Testbed(
+        name=network,
+        methods=METHODS,
+        main=main,
+        splits=SPLITS,
+        groups=GROUPS,
+        axes=AXES,
+        budget=budget,
+        quick=QUICK,
+        run=partial(run, network),
+        remarks=remarks,
+        strengths=strengths,
+        strength="share of the training films with the markers of the hospital of their class",
+        gap=0.3,
+    )
+    return testbed
+
+
+FEWER = replace(Budget(), trained=600, epochs=12, learning_rate=1e-3)
+TESTBEDS = (
+    testbed_of("chest_xray", Budget(), MAIN, (0.8, 0.95, 1.0)),
+    testbed_of("chest_xray_densenet121", FEWER, ("plain", "backmix", "isnet"), (1.0,)),
+)

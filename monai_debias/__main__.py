@@ -15,7 +15,7 @@ from monai.utils import OptionalImportError, optional_import
 import monai_debias
 from monai_debias.apps.radiography.cohorts.build import chest_commands
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
-from monai_debias.apps.ultrasound.sector_files.command import sectors
+from monai_debias.apps.ultrasound.sectors_command import sectors
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check

@@ -15,10 +15,10 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound import SectorGuessWarning
-from monai_debias.apps.ultrasound.sector_files.command import sectors
-from monai_debias.apps.ultrasound.sector_files.find_all import find_sector_masks
-from monai_debias.apps.ultrasound.sector_files.mask_file import read_mask
+from monai_debias.apps.ultrasound.sectors_command import SectorFinder, sectors
 from monai_debias.data import FileReadWarning, load_datalist, save_datalist
+from monai_debias.data.found_masks.find_all import find_masks
+from monai_debias.data.found_masks.mask_file import read_mask
 
 CLIP, STILL, CT = (get_testdata_file(n) for n in ("examples_ybr_color.dcm", "examples_rgb_color.dcm", "CT_small.dcm"))
 
@@ -39,7 +39,7 @@ def table(out):
 
 
 def run(*arguments, **options):
-    sectors(*map(str, arguments), progress=False, **options)
+    sectors(*map(str, arguments), workers=1, progress=False, **options)
 
 
 def test_masks_table_and_sheet_and_a_mask_that_was_edited_is_kept(data, capsys, caplog):
@@ -104,7 +104,7 @@ def test_an_edited_mask_that_does_not_fit_is_not_trusted_and_not_overwritten(dat
     wrong = data / "out" / "masks" / "b" / "still.dcm.png"
     wrong.parent.mkdir(parents=True)
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(wrong)
-    (row,), _ = find_sector_masks([data / "b" / "still.dcm"], data, data / "out")
+    (row,), _ = find_masks([data / "b" / "still.dcm"], data, data / "out", SectorFinder())
     assert (row.method, row.confidence, row.mask) == ("none", 0.0, None)
     assert "the mask by hand has 20 rows and 20 columns" in row.doubts
     assert read_mask(wrong).shape == (20, 20)

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A contact sheet of sector masks: many images at a glance, each with the outline of its mask."""
+"""A contact sheet of masks: many images at a glance, each with the outline of its mask."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from monai_debias.apps.ultrasound.sector_mask import UNSURE_BELOW
-
-__all__ = ["sector_sheet"]
+__all__ = ["mask_sheet"]
 
 _ACROSS = 5
 _OUTLINE, _UNSURE = "#ff5533", "#c01818"
@@ -22,7 +20,7 @@ _LONGEST = 30  # characters of a path that are shown
 
 
 class _Row(Protocol):
-    """What a tile shows, see :class:`~monai_debias.apps.ultrasound.sector_files.find_all.SectorRow`."""
+    """What a tile shows, see :class:`~monai_debias.data.found_masks.find_all.MaskRow`."""
 
     @property
     def image(self) -> str: ...
@@ -31,18 +29,22 @@ class _Row(Protocol):
     @property
     def confidence(self) -> float: ...
     @property
+    def usable(self) -> bool: ...
+    @property
     def picture(self) -> NDArray[np.floating] | None: ...
     @property
     def outline(self) -> NDArray[np.bool_] | None: ...
 
 
-def sector_sheet(rows: Sequence[_Row], first: int = 1) -> Figure:
+def mask_sheet(rows: Sequence[_Row], first: int = 1) -> Figure:
     """Draw a tile for each mask: the image, brightened, the outline, its number, path, method and confidence.
 
+    The title is red if the mask is not usable without a look.
+
     Args:
-        rows: with ``image`` (a path), ``method``, ``confidence``, ``picture`` (rows, columns) in [0, 1] or None, and
-            ``outline``, a mask of the same size or None, as
-            :class:`~monai_debias.apps.ultrasound.sector_files.find_all.SectorRow` has them.
+        rows: with ``image`` (a path), ``method``, ``confidence``, ``usable``, ``picture`` (rows, columns) in [0, 1] or
+            None, and ``outline``, a mask of the same size or None, as
+            :class:`~monai_debias.data.found_masks.find_all.MaskRow` has them.
         first: number of the first tile.
 
     Returns:
@@ -51,8 +53,10 @@ def sector_sheet(rows: Sequence[_Row], first: int = 1) -> Figure:
     Example:
         >>> from types import SimpleNamespace
         >>> picture = np.linspace(0, 1, 24 * 32).reshape(24, 32)
-        >>> row = SimpleNamespace(image="a.dcm", method="clip", confidence=0.9, picture=picture, outline=picture > 0.5)
-        >>> len(sector_sheet([row]).axes)
+        >>> row = SimpleNamespace(
+        ...     image="a.dcm", method="clip", confidence=0.9, usable=True, picture=picture, outline=picture > 0.5
+        ... )
+        >>> len(mask_sheet([row]).axes)
         1
     """
     down = max(1, -(-len(rows) // _ACROSS))
@@ -66,7 +70,7 @@ def _draw(axes: Axes, row: _Row, number: int) -> None:
     axes.set_axis_off()
     name = row.image if len(row.image) <= _LONGEST else "…" + row.image[1 - _LONGEST :]
     title = f"{number}  {name}\n{row.method}, {row.confidence:.2f}"
-    axes.set_title(title, fontsize=7.5, color=_UNSURE if row.confidence < UNSURE_BELOW else "black")
+    axes.set_title(title, fontsize=7.5, color="black" if row.usable else _UNSURE)
     if row.picture is None:
         axes.text(0.5, 0.5, "not readable", ha="center", transform=axes.transAxes, color=_UNSURE)
         return

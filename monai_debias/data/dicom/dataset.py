@@ -53,7 +53,7 @@ def open_dicom(path: Path) -> FileDataset:
         dataset = pydicom.dcmread(path)
     except InvalidDicomError:
         dataset = _open_without_preamble(path)
-    if not any(name in dataset for name in ("PixelData", *_FLOATS)):
+    if not any(name in dataset for name in ("PixelData", "WaveformSequence", *_FLOATS)):
         # of a compressed file that was cut short, pydicom returns the header only if asked for it alone
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -119,16 +119,17 @@ def patient_id(path: Path) -> str:
 def _open_without_preamble(path: Path) -> FileDataset:
     """Open what may be a data set without the preamble that tells DICOM files from others.
 
-    If forced, pydicom reads any bytes as elements, so only what has the elements of an image counts as DICOM.
+    If forced, pydicom reads any bytes as elements, so only what has the elements of an image or waveform counts.
     """
     import pydicom
 
     try:
         dataset = pydicom.dcmread(path, force=True)
-        is_image = "PixelData" in dataset and text(dataset, "SOPClassUID") is not None
+        has_content = "PixelData" in dataset or "WaveformSequence" in dataset
+        is_known = has_content and text(dataset, "SOPClassUID") is not None
     except Exception as error:  # other formats may raise anything
         raise UnrelatedFileError(_NOT_DICOM) from error
-    if not is_image:
+    if not is_known:
         raise UnrelatedFileError(_NOT_DICOM)
     return dataset
 

@@ -12,7 +12,7 @@ import numpy as np
 from monai_debias.data.formats.clip import ArrayClip
 from monai_debias.data.reading import FileReadError
 
-__all__ = ["read_npy"]
+__all__ = ["load_array", "read_npy"]
 
 _STILL, _COLOR_STILL = "(rows, columns)", "(rows, columns, 3)"
 _CLIP, _CLEAR_CLIP = "(frames, rows, columns)", "(frames, rows, columns, 1)"
@@ -36,6 +36,22 @@ def read_npy(path: Path) -> ArrayClip:
     Raises:
         FileReadError: if it is cut short, a pickle, or of another shape.
     """
+    array = load_array(path)
+    return ArrayClip(_frames(array.view(np.uint8) if array.dtype == np.bool_ else array))
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Open an array of numbers; its values stay on the disk until they are asked for.
+
+    Args:
+        path: the file; a pickle in it is never loaded.
+
+    Returns:
+        The array, of any shape.
+
+    Raises:
+        FileReadError: if it is cut short, a pickle, an archive of several arrays, or not of numbers.
+    """
     try:
         with _ONE_AT_A_TIME:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -46,7 +62,7 @@ def read_npy(path: Path) -> ArrayClip:
         raise FileReadError("is an archive of several arrays (.npz), expected one array; save it with numpy.save.")
     if array.dtype.kind not in "buif":
         raise FileReadError(f"has values of type {array.dtype}, expected numbers.")
-    return ArrayClip(_frames(array.view(np.uint8) if array.dtype == np.bool_ else array))
+    return array
 
 
 def _frames(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,114 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The leads that are asked for, in their order: those of the record, those computed from them, and those missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from monai_debias.apps.ecg.leads import LIMB_LEADS, derive_lead, lead_name
+from monai_debias.apps.ecg.record import Record
+from monai_debias.data.reading import FileReadError, warn
+
+__all__ = ["choose_leads", "warn_of_leads"]
+
+_ALMOST_EQUAL = 0.05  # of the root mean square
+
+
+def choose_leads(record: Record, leads: Sequence[str] | None, missing: str) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return the leads that are asked for.
+
+    Args:
+        record: the record.
+        leads: their names in the order of the result; None for all leads of the record.
+        missing: ``"error"`` or ``"nan"``, what becomes of a lead that the record neither has nor gives.
+
+    Returns:
+        The signals, (leads, samples), their names, and the names of those that are missing.
+
+    Raises:
+        FileReadError: if a lead is missing and that is an error, all are missing, or, where no leads are asked for, a
+            channel is no lead.
+    """
+    if leads is None:
+        if record.unusable:
+            reasons = "; ".join(f"{name} {reason}" for name, reason in record.unusable.items())
+            raise FileReadError(f"has channels that are no leads: {reasons}. Ask for the others by leads=[...].")
+        return np.stack([*record.signals.values()]), [*record.signals], []
+    names = [lead_name(name) for name in leads]
+    found = {name: record.signals.get(name, derive_lead(name, record.signals)) for name in names}
+    lacking = [name for name, signal in found.items() if signal is None]
+    if lacking and (missing == "error" or len(lacking) == len(found)):
+        raise FileReadError(_what_is_missing(record, lacking))
+    empty = np.full(len(next(iter(record.signals.values()))), np.nan)
+    chosen = [empty if signal is None else signal for signal in found.values()]
+    return np.stack(chosen), names, lacking
+
+
+def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
+    """Warn of leads without a signal, and of limb leads that look exchanged.
+
+    - A lead whose values are all equal, or all NaN.
+    - Limb leads that contradict Einthoven's II = I + III, where a lead with the opposite sign would obey it.
+    - I that runs against V6 while aVR runs with it: the electrodes of the arms may be exchanged (or the heart lies on
+      the right).
+
+    Args:
+        signals: the leads of the record as it is stored, (leads, samples).
+        names: their names.
+
+    Raises:
+        FileReadError: if no lead has a signal.
+    """
+    empty = [name for name, signal in zip(names, signals, strict=True) if np.isnan(signal).all()]
+    of_lead = {name: signal for name, signal in zip(names, signals, strict=True) if name not in empty}
+    flat = [name for name, signal in of_lead.items() if np.nanmin(signal) == np.nanmax(signal)]
+    if len(empty) + len(flat) == len(names):
+        raise FileReadError("has no lead with a signal: all values of each are equal, or missing.")
+    for found, what in ((flat, "is flat: all its values are equal"), (empty, "has no values")):
+        if found:
+            warn(f"lead {', '.join(found)} {what}.")
+    limbs = {name: signal for name, signal in of_lead.items() if name not in flat}
+    turned = _turned_lead(limbs)
+    if turned:
+        warn(f"leads I, II and III contradict II = I + III; they agree if {turned} is inverted. It is left as it is.")
+    elif _arms_exchanged(limbs):
+        warn("lead I runs against V6, and aVR with it: the electrodes of the arms may have been exchanged.")
+
+
+def _what_is_missing(record: Record, lacking: Sequence[str]) -> str:
+    reasons = [f"{name} {record.unusable[name]}" for name in lacking if name in record.unusable]
+    found = ", ".join(record.signals)
+    limbs = " (two limb leads give the other four)" if set(lacking) & set(LIMB_LEADS) else ""
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f'lacks lead {", ".join(lacking)}{why}; it has {found}{limbs}. missing="nan" reads it with NaN instead.'
+
+
+def _turned_lead(signals: dict[str, np.ndarray]) -> str | None:
+    """The one of I, II and III whose sign contradicts the others."""
+    if not {"I", "II", "III"} <= signals.keys():
+        return None
+    first, second, third = (signals[name] for name in ("I", "II", "III"))
+
+    def off(i: int, ii: int, iii: int) -> float:
+        size = np.sqrt(np.nanmean(first**2 + second**2 + third**2))
+        return float(np.sqrt(np.nanmean((i * first + iii * third - ii * second) ** 2)) / size)
+
+    if not off(1, 1, 1) > 0.5:
+        return None
+    turned = {"I": off(-1, 1, 1), "II": off(1, -1, 1), "III": off(1, 1, -1)}
+    best = min(turned, key=lambda name: turned[name])
+    return best if turned[best] < _ALMOST_EQUAL else None
+
+
+def _arms_exchanged(signals: dict[str, np.ndarray]) -> bool:
+    right = signals.get("aVR", derive_lead("aVR", signals))
+    if right is None or not {"I", "V6"} <= signals.keys():
+        return False
+    valid = np.isfinite(right) & np.isfinite(signals["I"]) & np.isfinite(signals["V6"])
+    if valid.sum() < 2 or min(np.std(x[valid]) for x in (right, signals["I"], signals["V6"])) == 0:
+        return False
+    with_lateral = np.corrcoef([signals["V6"][valid], signals["I"][valid], right[valid]])[0]
+    return bool(with_lateral[1] < -0.5 and with_lateral[2] > 0.5)

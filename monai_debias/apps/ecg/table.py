@@ -1,0 +1,114 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ECGs as tables of numbers, in text, CSV and NPY files, which say neither their rate nor their unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from monai_debias.apps.ecg.record import Channel, Record, make_record
+from monai_debias.data.formats.npy import load_array
+from monai_debias.data.reading import FileReadError
+
+__all__ = ["TABLE_SUFFIXES", "TableLayout", "read_table"]
+
+TABLE_SUFFIXES = (".txt", ".csv", ".tsv", ".npy")
+_TIMES = ("", "time", "t", "sample", "index")  # headings of columns that are no leads
+
+
+class TableLayout(NamedTuple):
+    """What the user knows about such files.
+
+    Attributes:
+        rate: samples per second.
+        unit: what a 1 is, in mV.
+        columns: the leads, where the file has no row of their names.
+    """
+
+    rate: float | None
+    unit: float
+    columns: Sequence[str] | None
+
+
+def read_table(path: Path, layout: TableLayout, max_bytes: int) -> Record:
+    """Read a table with a row for each sample and a column for each lead, or an array of either orientation.
+
+    Text is separated by commas, semicolons, tabs or spaces; its first row may have the names of the leads, as in the
+    data of the Tianchi competition. An empty cell is NaN.
+
+    Args:
+        path: the file.
+        layout: what it does not say.
+        max_bytes: largest size of the file.
+
+    Raises:
+        FileReadError: if the rate is not given, the names of the leads are in neither the file nor the layout, a cell
+            is no number, or rows have different lengths.
+    """
+    if layout.rate is None:
+        raise FileReadError("does not say its sampling rate: pass it to the reader, as sampling_rate=500.")
+    if path.stat().st_size > max_bytes:
+        raise FileReadError(f"has {path.stat().st_size} bytes, more than the {max_bytes} of max_bytes.")
+    read = _read_npy if path.suffix.lower() == ".npy" else _read_text
+    names, values = read(path, layout.columns)
+    return make_record(
+        [
+            Channel(name, values[:, i] * layout.unit, "mV", layout.rate)
+            for i, name in enumerate(names)
+            if name.strip().casefold() not in _TIMES
+        ]
+    )
+
+
+def _read_npy(path: Path, columns: Sequence[str] | None) -> tuple[Sequence[str], np.ndarray]:
+    array = load_array(path)
+    if array.ndim != 2 or columns is None or len(columns) not in array.shape or array.shape[0] == array.shape[1]:
+        expected = "(samples, leads) or (leads, samples) with more samples than leads"
+        told = "no columns" if columns is None else f"{len(columns)} columns"
+        raise FileReadError(
+            f"has shape {array.shape}, and the reader was told of {told}; expected {expected}, and the names of the "
+            "leads, as columns=['I', 'II']."
+        )
+    return columns, np.asarray(array if array.shape[1] == len(columns) else array.T, dtype=float)
+
+
+def _read_text(path: Path, columns: Sequence[str] | None) -> tuple[Sequence[str], np.ndarray]:
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline().rstrip("\r\n")
+        separator = next((mark for mark in (";", "\t", ",") if mark in first), None)
+        cells = [cell.strip().strip('"') for cell in first.split(separator)]
+        has_names = not all(_is_number(cell) for cell in cells)
+        if not has_names:
+            file.seek(0)
+        rows = [line for line in file if line.strip()]
+        if not rows:
+            raise FileReadError("has no numbers.")
+        try:
+            values = np.loadtxt(rows, delimiter=separator, ndmin=2, dtype=float, converters=_number)
+        except ValueError as error:
+            place = re.search(r"row \d+(?:, column \d+)?", str(error))  # and not what is written there
+            where = f" ({place[0]} below the names)" if place else ""
+            raise FileReadError(f"has a cell that is no number, or rows of different lengths{where}.") from None
+    names = cells if has_names else columns
+    if names is None:
+        raise FileReadError("has no row with the names of the leads: pass them to the reader, as columns=['I', 'II'].")
+    if values.shape[1] != len(names):
+        raise FileReadError(f"has {values.shape[1]} columns, and {len(names)} names of leads.")
+    return names, values
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell.strip() else float("nan")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ECG records in the WFDB format of PhysioNet: a header and the files with the signals that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.utils import OptionalImportError
+
+from monai_debias.apps.ecg.record import Channel, Record, make_record
+from monai_debias.data.reading import FileReadError, UnrelatedFileError
+
+__all__ = ["HEADER_SUFFIX", "header_path", "read_wfdb", "signal_files"]
+
+HEADER_SUFFIX = ".hea"
+_EXPECTED = "expected one that begins with the record, its signals, rate and samples, such as 'a 12 500 5000'"
+
+
+def header_path(path: Path) -> Path | None:
+    """The header that a path names, None if it names another kind of file.
+
+    Args:
+        path: a header, or a record as PhysioNet's tables name it, without the suffix.
+    """
+    if path.suffix.lower() == HEADER_SUFFIX:
+        return path
+    header = path.with_name(f"{path.name}{HEADER_SUFFIX}")
+    return header if not path.exists() and header.exists() else None
+
+
+def read_wfdb(header: Path, max_bytes: int) -> Record:
+    """Read a record with wfdb, in physical units.
+
+    Signals with several samples in each frame keep their own rate. Segments are put one after the other; what lies
+    between them is NaN, as are the samples that the format marks as invalid.
+
+    Args:
+        header: path of the header.
+        max_bytes: largest size of the record in memory.
+
+    Raises:
+        FileReadError: if the header makes no sense, or a file that it names is missing or cut short.
+        UnrelatedFileError: if the header has no signals.
+        OptionalImportError: if wfdb is not installed.
+    """
+    wfdb = _import_wfdb()
+    name = str(header.with_suffix(""))
+    described = _described(wfdb, name)
+    _check_header(described, header, max_bytes)
+    if hasattr(described, "seg_name"):
+        record = wfdb.rdrecord(name, m2s=False, physical=True)
+        return make_record(_joined(record))
+    record = wfdb.rdrecord(name, smooth_frames=False, physical=True)
+    frames = record.samps_per_frame
+    return make_record(
+        [
+            Channel(record.sig_name[i] or f"channel {i + 1}", signal, record.units[i] or "mV", record.fs * frames[i])
+            for i, signal in enumerate(record.e_p_signal)
+        ]
+    )
+
+
+def signal_files(header: Path) -> set[str]:
+    """The names of the files that belong to a record: of its signals, and of the headers of its segments.
+
+    Args:
+        header: path of the header; one that makes no sense names none.
+
+    Raises:
+        OptionalImportError: if wfdb is not installed.
+    """
+    try:
+        described = _described(_import_wfdb(), str(header.with_suffix("")))
+    except FileReadError:
+        return set()
+    segments = [name for name in getattr(described, "seg_name", None) or () if name != "~"]
+    return {*(getattr(described, "file_name", None) or ()), *(f"{name}{HEADER_SUFFIX}" for name in segments)}
+
+
+def _import_wfdb() -> Any:
+    try:
+        import wfdb
+    except ModuleNotFoundError as error:
+        raise OptionalImportError('needs wfdb; pip install "monai-debias[ecg]".') from error
+    return wfdb
+
+
+def _described(wfdb: Any, name: str) -> Any:
+    try:
+        return wfdb.rdheader(name)
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileReadError(f"has no WFDB header that can be read ({type(error).__name__}); {_EXPECTED}.") from error
+
+
+def _check_header(described: Any, header: Path, max_bytes: int) -> None:
+    """Refuse what the header says before anything of that size is read."""
+    if not described.n_sig:
+        raise UnrelatedFileError("is a WFDB header without signals.")
+    if not described.fs or described.fs <= 0:
+        raise FileReadError(f"has a sampling rate of {described.fs} Hz, expected one above 0.")
+    if not hasattr(described, "seg_name") and len(described.file_name or ()) != described.n_sig:
+        raise FileReadError(f"declares {described.n_sig} signals, but describes {len(described.file_name or ())}.")
+    samples = sum(getattr(described, "samps_per_frame", None) or [1] * described.n_sig)
+    size = (described.sig_len or 0) * samples * np.dtype(float).itemsize
+    if size > max_bytes:
+        raise FileReadError(
+            f"takes {size / 2**30:.3g} GiB ({described.sig_len} samples of {described.n_sig} signals), more than the "
+            f"{max_bytes / 2**30:.3g} GiB of max_bytes; raise it, or split the record."
+        )
+    gone = [name for name in sorted(signal_files(header)) if name != "~" and not header.with_name(name).exists()]
+    if gone:
+        raise FileReadError(f"names {', '.join(gone[:3])}, which is not in the same folder.")
+
+
+def _joined(record: Any) -> list[Channel]:
+    """The channels of a record of several segments, each in the unit of the first segment that has it."""
+    parts = [part for part in zip(record.segments, record.seg_len, strict=True) if part[1]]
+    length = int(sum(n for _, n in parts))
+    units: dict[str, str] = {}
+    values: dict[str, np.ndarray] = {}
+    begin = 0
+    for segment, n in parts:
+        for i, name in enumerate(segment.sig_name if segment is not None else ()):
+            unit = segment.units[i] or "mV"
+            if units.setdefault(name, unit) != unit:
+                raise FileReadError(f"lead {name} has the units {units[name]} and {unit} in different segments.")
+            values.setdefault(name, np.full(length, np.nan))[begin : begin + n] = segment.p_signal[:, i]
+        begin += int(n)
+    return [Channel(name, signal, units[name], record.fs) for name, signal in values.items()]

@@ -1,0 +1,74 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Text, CSV and NPY files of the cohorts, and tables that make no sense."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from monai_debias.data import FileReadError
+from tests.apps.ecg.records import load, real_leads
+
+LEADS = ["I", "II", "V1", "V2", "V3", "V4", "V5", "V6"]
+STORED = np.round(real_leads(1)[[0, 1, *range(6, 12)]] / 0.00488).astype(int)
+
+
+def test_the_layout_of_the_tianchi_competition(tmp_path):
+    rows = [" ".join(LEADS), *(" ".join(map(str, sample)) for sample in STORED.T)]
+    (tmp_path / "1221.txt").write_text("\n".join(rows) + "\n")
+    signals, meta = load(tmp_path / "1221.txt", sampling_rate=500, unit=0.00488, leads=["I", "aVF", "V6"])
+    second = STORED[1] - STORED[0] / 2
+    np.testing.assert_allclose(signals, np.stack([STORED[0], second, STORED[7]]) * 0.00488, atol=1e-6)
+    assert meta["sampling_rate"] == 500
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+@pytest.mark.parametrize("names", [False, True])
+def test_separators_gaps_and_names(tmp_path, separator, names):
+    rows = [[0.5, 1], [1.5, 2], [2.5, 1]]
+    lines = [separator.join(map(str, row)) for row in rows] + ([] if separator == " " else [f"{separator}3"])
+    (tmp_path / "a.csv").write_text("\n".join(([separator.join(["time", "v1"])] if names else []) + lines))
+    signals, meta = load(tmp_path / "a.csv", sampling_rate=250, **({} if names else {"columns": ["I", "V1"]}))
+    expected = np.array([*rows, *([] if separator == " " else [[np.nan, 3]])]).T
+    np.testing.assert_array_equal(signals, expected[1:] if names else expected)
+    assert meta["leads"] == ("V1" if names else "I,V1")
+
+
+@pytest.mark.parametrize("array", [STORED, STORED.T, STORED.astype(">i2")])
+def test_npy_of_either_orientation(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    signals, _ = load(tmp_path / "a.npy", sampling_rate=500, unit=0.00488, columns=LEADS)
+    np.testing.assert_allclose(signals, STORED * 0.00488, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("I,II\n1,2\n3,Doe\n", r"no number, or rows of different lengths \(row 1, column 2 below"),
+        ("I,II\n1,2\n3\n", "rows of different lengths"),
+        ("I,II\n1,2,3\n", "has 3 columns, and 2 names"),
+        ("1,2\n3,4\n", "has no row with the names of the leads"),
+        ("I,II\n", "has no numbers"),
+        ("I,II\n1,inf\n2,3\n", "lead II has infinite values"),
+        ("I,I\n1,2\n", "several leads with the name I"),
+    ],
+)
+def test_tables_that_make_no_sense(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(FileReadError, match=rf"a\.csv: .*{message}") as caught:
+        load(tmp_path / "a.csv", sampling_rate=500)
+    assert "Doe" not in str(caught.value)
+
+
+def test_what_a_file_does_not_say_must_be_given(tmp_path):
+    np.save(tmp_path / "a.npy", STORED)
+    with pytest.raises(FileReadError, match=r"a\.npy: does not say its sampling rate: pass it to the reader"):
+        load(tmp_path / "a.npy", columns=LEADS)
+    with pytest.raises(FileReadError, match=r"shape \(8, 500\), and the reader was told of no columns"):
+        load(tmp_path / "a.npy", sampling_rate=500)
+    with pytest.raises(FileReadError, match="told of 7 columns"):
+        load(tmp_path / "a.npy", sampling_rate=500, columns=LEADS[:7])
+    np.save(tmp_path / "square.npy", STORED[:, :8])
+    with pytest.raises(FileReadError, match=r"square\.npy: has shape \(8, 8\)"):
+        load(tmp_path / "square.npy", sampling_rate=500, columns=LEADS)

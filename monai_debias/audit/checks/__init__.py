@@ -1,0 +1,40 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of an audit, one file each; `check.py` says what a check is.
+
+=========================  ===========================================================  =====================
+check                      question                                                     level
+=========================  ===========================================================  =====================
+``AttributeUsed``          do answers follow an attribute within a class?               used
+``BackgroundUsed``         do they follow the class of an exchanged background?         used
+``PatchUsed``              do they follow the class of an exchanged patch?              used
+``AttributeEncoded``       do the features tell the attribute?                          encoded
+``RegionFilled``           is the class still recognised without the region?            encoded
+``RelevanceOutside``       where is the relevance?                                      described
+``GlobalCues``             what do blur, contrast, noise … change?                      described
+=========================  ===========================================================  =====================
+"""
+
+from __future__ import annotations
+
+from monai_debias.audit.checks.attribute import AttributeUsed
+from monai_debias.audit.checks.background import BackgroundUsed
+from monai_debias.audit.checks.check import Check
+from monai_debias.audit.checks.encoded import AttributeEncoded
+from monai_debias.audit.checks.global_cues import GlobalCues
+from monai_debias.audit.checks.patch import PatchUsed
+from monai_debias.audit.checks.region import RegionFilled
+from monai_debias.audit.checks.relevance import RelevanceOutside
+
+
+def default_checks() -> list[Check]:
+    """All checks with their default settings, the cheap ones first."""
+    return [
+        AttributeUsed(),
+        AttributeEncoded(),
+        BackgroundUsed(),
+        RegionFilled(),
+        PatchUsed(),
+        RelevanceOutside(),
+        GlobalCues(),
+    ]

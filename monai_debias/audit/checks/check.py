@@ -1,0 +1,39 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a check of an audit is, so that you can add your own.
+
+A check is an object with a name that says what it lacks, what it costs, and what it finds. Its settings are its
+attributes, from which the audit knows whether a result on the disk is still that of the same check.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from monai_debias.audit.finding import Finding
+from monai_debias.audit.subject import Subject
+
+__all__ = ["Check", "NotCheckableError"]
+
+
+class NotCheckableError(Exception):
+    """A check has found out that it cannot be done here; the message says why, as the end of a sentence."""
+
+
+class Check(Protocol):
+    """One thing that an audit looks at."""
+
+    name: str
+
+    def lacks(self, subject: Subject) -> str:
+        """Why the check cannot be done with what is there; an empty string if it can."""
+
+    def cost(self, subject: Subject) -> int:
+        """How many images the network has to judge."""
+
+    def __call__(self, subject: Subject) -> list[Finding]:
+        """What the check finds.
+
+        Raises:
+            NotCheckableError: when it turns out that it cannot be done.
+        """

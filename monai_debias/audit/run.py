@@ -1,0 +1,233 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An audit: all checks of a network, one after the other, and what follows from all of them together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_debias.audit.checks import default_checks
+from monai_debias.audit.checks.check import Check, NotCheckableError
+from monai_debias.audit.finding import Finding, decide
+from monai_debias.audit.subject import Network, Normalize, Subject
+from monai_debias.constraints import (
+    FUNCTION,
+    KEY,
+    NONE,
+    PATH,
+    SEED,
+    STRING,
+    Having,
+    Integer,
+    Number,
+    SequenceOf,
+)
+from monai_debias.files import write_json
+from monai_debias.labels import IGNORE_VALUE
+from monai_debias.parameters import expects
+from monai_debias.tasks import TASK, THRESHOLDS
+
+__all__ = ["Audit", "audit"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of an audit.
+
+    Args:
+        findings: what all checks found, with their verdicts.
+        not_checked: why a check could not be done, by its name.
+        notes: what limits the whole audit.
+        alpha: α of the verdicts.
+        subject: the network and its images.
+    """
+
+    findings: tuple[Finding, ...]
+    not_checked: dict[str, str]
+    notes: tuple[str, ...]
+    alpha: float
+    subject: Subject = field(compare=False)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no used shortcut was found, 3 if one was."""
+        return 3 if any(one.level == "used" and one.verdict == "found" for one in self.findings) else 0
+
+
+@expects(
+    network=FUNCTION,
+    dataset=Having("__len__", "__getitem__"),
+    task=TASK,
+    class_names=NONE | SequenceOf(STRING, least=1),
+    attributes=SequenceOf(KEY),
+    normalize=NONE | FUNCTION,
+    thresholds=THRESHOLDS,
+    checks=NONE | SequenceOf(FUNCTION, least=1),
+    alpha=Number("(0, 1)"),
+    ignore_value=IGNORE_VALUE,
+    batch_size=Integer("[1, inf)"),
+    seed=SEED,
+    folder=NONE | PATH,
+    image_key=KEY,
+    label_key=KEY,
+    mask_key=KEY,
+    patient_key=KEY,
+)
+def audit(
+    network: Network,
+    dataset: Sequence[Any],
+    task: str = "softmax",
+    class_names: Sequence[str] | None = None,
+    attributes: Sequence[str] = (),
+    normalize: Normalize | None = None,
+    thresholds: float | Sequence[float] | None = None,
+    checks: Sequence[Check] | None = None,
+    alpha: float = 0.01,
+    ignore_value: float | Sequence[float] | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    image_key: str = "image",
+    label_key: str = "label",
+    mask_key: str = "mask",
+    patient_key: str = "patient_id",
+) -> Audit:
+    """Ask whether a trained classifier uses a shortcut, how much that matters, and which images show it.
+
+    The network only runs forward (and back for heatmaps), in evaluation mode; nothing of it is changed. What is checked
+    follows from what the items have: exchanges of backgrounds take masks, and attributes are only tested if they are
+    named. The result says what was not checked. It depends on the arguments alone, not on the order of the checks.
+
+    Args:
+        network: maps images (B, C, spatial...) to logits (B, K): a module, or any function.
+        dataset: items by number, each a mapping with an image (C, spatial...), all of one size, and its label; better
+            also with a mask (1, spatial...), 1 = region of interest, a patient, and attributes such as the scanner. Use
+            images that the network was not trained with. An item that cannot be read is left out.
+        task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
+        class_names: names of the classes, in the order of the labels; by default numbers.
+        attributes: keys of attributes in the items, names or numbers.
+        normalize: what is done to a batch of images before the network; takes and returns (B, C, spatial...). Exchanges
+            need images in which 0 is black: give a z-score here instead of in the data set.
+        thresholds: the probability from which the answer is yes, of a binary or multi-label task; by default 0.5.
+        checks: the checks to do, see :mod:`monai_debias.audit.checks`; by default all.
+        alpha: the chance that a network without a shortcut is accused of one, over all checks together.
+        ignore_value: the value of a missing label.
+        batch_size: images at a time.
+        seed: seed of all that is drawn.
+        folder: where the results of finished checks are kept, so that an interrupted audit goes on.
+        image_key: key of the images.
+        label_key: key of the labels.
+        mask_key: key of the masks.
+        patient_key: key of the patients; without them each image counts as a patient.
+
+    Returns:
+        The findings with their verdicts, see :mod:`monai_debias.audit.finding`, and what was not checked.
+
+    Raises:
+        ValueError: when no image can be read, images differ in size, labels or class names do not fit the network, the
+            network returns NaN or the same answer for all images, or nothing can be checked.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> items = [{"image": torch.rand(1, 8, 8), "label": i % 2, "patient_id": i} for i in range(200)]
+        >>> for item in items:
+        ...     item["mask"] = torch.zeros(1, 8, 8)
+        ...     item["mask"][:, 2:6, 2:6] = 1
+        ...     item["image"][:, 0, 0] = item["label"]  # a mark in the corner
+        >>> network = lambda x: torch.stack([0.5 - x[:, 0, 0, 0], x[:, 0, 0, 0] - 0.5], 1)
+        >>> found = audit(network, items)
+        >>> [(one.check, one.tested, one.effect) for one in found.findings if one.verdict == "found"][0]
+        ('background', 'background', 1.0)
+        >>> found.exit_code
+        3
+    """
+    keys = (image_key, label_key, mask_key, patient_key)
+    subject = Subject(
+        network, dataset, task, class_names, attributes, normalize, thresholds, keys, ignore_value, batch_size, seed
+    )
+    chosen = list(checks or default_checks())
+    not_checked = {check.name: why for check in chosen if (why := check.lacks(subject))}
+    to_do = [check for check in chosen if check.name not in not_checked]
+    if not to_do:
+        raise ValueError("nothing can be checked: " + "; ".join(f"{k}: {why}" for k, why in not_checked.items()) + ".")
+    _announce(subject, to_do, not_checked)
+    found: list[Finding] = []
+    for check in to_do:
+        start = time.perf_counter()
+        try:
+            found += _done(check, subject, None if folder is None else Path(folder))
+        except NotCheckableError as error:
+            not_checked[check.name] = str(error)
+        logger.info("%s: %.0f s", check.name, time.perf_counter() - start)
+    return Audit(tuple(decide(found, alpha)), not_checked, tuple(_notes(subject)), alpha, subject)
+
+
+def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:
+    seconds = subject.seconds * sum(check.cost(subject) for check in to_do)
+    logger.info(
+        "%d images of %d patients, to be checked: %s; about %.0f minutes",
+        len(subject),
+        subject.n_patients,
+        ", ".join(check.name for check in to_do),
+        max(1, seconds / 60),
+    )
+    for name, why in not_checked.items():
+        logger.info("not checked: %s: %s", name, why)
+    for note in _notes(subject):
+        logger.warning(note)
+
+
+def _notes(subject: Subject) -> list[str]:
+    """What limits the audit as a whole."""
+    notes = []
+    if not subject.has_patients:
+        notes.append(
+            f"There is no {subject.patient_key!r} in some items, so each image counts as a patient: if patients have "
+            "several images, intervals are too narrow and p-values too small."
+        )
+    without = int((~subject.has_mask).sum())
+    if without:
+        notes.append(f"{without} of {len(subject)} images have no mask, or one that leaves no background.")
+    if subject.left_out:
+        notes.append(f"{len(subject.left_out)} images could not be read and are left out.")
+    for question in subject.questions:
+        decided = set(question.decided(subject.odds).tolist())
+        if len(decided) == 1:
+            name = question.class_names[decided.pop()]
+            notes.append(f"The network decides for {name!r} in every image: effects on its accuracy cannot be seen.")
+        if len(set(question.classes[question.classes >= 0].tolist())) < 2:
+            notes.append(f"All labels{question} are of one class: exchanges between classes cannot be done.")
+    return notes
+
+
+def _done(check: Check, subject: Subject, folder: Path | None) -> list[Finding]:
+    """The findings of a check, from the disk if it was done before with the same answers, labels and settings."""
+    if folder is None:
+        return check(subject)
+    file = folder / "checks" / f"{check.name.replace(' ', '_')}_{_fingerprint(check, subject)}.json"
+    if file.exists():
+        return [Finding.from_json(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+    found = check(subject)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, [one.to_json() for one in found])
+    return found
+
+
+def _fingerprint(check: Check, subject: Subject) -> str:
+    """A digest of all that the findings of a check depend on; the answers stand for network and images."""
+    state = hashlib.sha256(repr((type(check).__qualname__, vars(check), subject.seed, subject.thresholds)).encode())
+    arrays = [subject.odds.round(4), subject.targets, subject.patients, subject.has_mask, *subject.attributes.values()]
+    for array in arrays:
+        state.update(array.tobytes() if array.dtype.kind != "U" else repr(array.tolist()).encode())
+    state.update(repr(sorted(subject.attributes)).encode())
+    return state.hexdigest()[:16]

@@ -1,0 +1,273 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is audited: a network, the images that it judges, and what is known about them.
+
+The images are read once, and what the network answers to them is kept; changed images are made of the data set's items
+when a check asks for them, so that memory grows with the numbers and not with the images.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import NdarrayOrTensor
+from monai.utils import ImageMetaKey, convert_to_tensor
+from numpy.typing import NDArray
+
+from monai_debias.audit.features import Features
+from monai_debias.audit.question import log_odds, questions_of
+from monai_debias.data.left_out import LeftOut
+from monai_debias.labels import ignored_values
+from monai_debias.networks import evaluating, unwrapped
+from monai_debias.tasks import TASKS
+
+__all__ = ["Network", "Normalize", "Subject"]
+
+Network = Callable[[torch.Tensor], Any]
+Normalize = Callable[[torch.Tensor], torch.Tensor]
+Rows = NDArray[np.int64]
+
+
+class Subject:
+    """A network and its images, as all checks see them.
+
+    Args:
+        network: maps a batch (B, C, spatial...) to logits (B, K).
+        dataset: items by number, mappings with an image, a label, and what else there is.
+        task: "softmax", "binary" or "multi_label".
+        class_names: names of the classes; None for numbers.
+        attributes: keys of attributes.
+        normalize: what is done to a batch of images before the network.
+        thresholds: probability from which the answer is yes.
+        keys: keys of image, label, mask and patient.
+        ignore_value: the value of a missing label.
+        batch_size: images at a time.
+        seed: seed of everything that is drawn.
+
+    Raises:
+        ValueError: when no image can be read, labels do not fit, or the network does not return finite logits (N, K)
+            that differ between images.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        dataset: Sequence[Mapping[str, Any]],
+        task: str,
+        class_names: Sequence[str] | None,
+        attributes: Sequence[str],
+        normalize: Normalize | None,
+        thresholds: float | Sequence[float] | None,
+        keys: tuple[str, str, str, str],
+        ignore_value: float | Sequence[float] | None,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.network, self.dataset, self.task, self.normalize = network, dataset, task, normalize
+        self.image_key, self.label_key, self.mask_key, self.patient_key = keys
+        self.batch_size, self.seed = batch_size, seed
+        self.left_out: list[LeftOut] = []
+        self.numbers: list[int] = []
+        """Number of each image that could be read in the data set; all arrays below are in this order."""
+        self.has_mask: NDArray[np.bool_]
+        self.size: tuple[int, ...] = ()
+        self._read(class_names, attributes, thresholds, ignore_value)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def is_module(self) -> bool:
+        """Whether the network is a module of PyTorch whose layers can be seen."""
+        return isinstance(self.network, torch.nn.Module) and not isinstance(self.network, torch.jit.ScriptModule)
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return len(np.unique(self.patients))
+
+    def rng(self, name: str) -> np.random.Generator:
+        """A random generator that depends on the seed and the name of a check alone."""
+        return np.random.default_rng([self.seed, *name.encode()])
+
+    def batches(self, rows: Rows) -> Iterator[Rows]:
+        """Parts of some rows that are judged at a time."""
+        return (rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size))
+
+    def images(self, rows: Rows) -> torch.Tensor:
+        """Images (B, C, spatial...) before ``normalize``."""
+        return torch.stack([_image(self.dataset[self.numbers[row]], self.image_key) for row in rows])
+
+    def images_and_masks(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images, and their regions of interest of the same shape, boolean; all True for an image without a mask."""
+        items = [self.dataset[self.numbers[row]] for row in rows]
+        images = [_image(item, self.image_key) for item in items]
+        masks = [
+            _region(item.get(self.mask_key), image) if self.has_mask[row] else torch.ones_like(image, dtype=torch.bool)
+            for row, item, image in zip(rows, items, images, strict=True)
+        ]
+        return torch.stack(images), torch.stack([mask.expand(self.size) for mask in masks])
+
+    def answer(self, images: torch.Tensor) -> NDArray[np.float64]:
+        """The network's log-odds (B, K) for images before ``normalize``.
+
+        Raises:
+            ValueError: when it does not return finite logits (B, K).
+        """
+        return log_odds(self.logits(images), self.task)
+
+    def prepared(self, images: torch.Tensor) -> torch.Tensor:
+        """The images as the network gets them."""
+        batch = images.clone()  # the network or ``normalize`` may work in place
+        if self.normalize is not None:
+            batch = convert_to_tensor(self.normalize(batch), track_meta=False)
+        parameter = next(self.network.parameters(), None) if isinstance(self.network, torch.nn.Module) else None
+        return batch if parameter is None else batch.to(parameter.device)
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """The network's logits for images before ``normalize``, in evaluation mode; see :meth:`answer`."""
+        inner = unwrapped(self.network) if isinstance(self.network, torch.nn.Module) else self.network
+        with torch.no_grad(), evaluating(inner) if isinstance(inner, torch.nn.Module) else nullcontext():
+            logits = torch.as_tensor(inner(self.prepared(images)))
+        if logits.ndim != 2 or len(logits) != len(images) or not logits.numel():
+            raise ValueError(f"the network must return logits of shape ({len(images)}, K), got {tuple(logits.shape)}.")
+        return logits.float().cpu()
+
+    def _read(
+        self,
+        class_names: Sequence[str] | None,
+        attributes: Sequence[str],
+        thresholds: float | Sequence[float] | None,
+        ignore_value: float | Sequence[float] | None,
+    ) -> None:
+        labels, patients, found, masks = [], [], [], []
+        logits: list[torch.Tensor] = []
+        waiting: list[torch.Tensor] = []
+        start, n_items = time.perf_counter(), len(self.dataset)
+        with Features(self.network if self.is_module else None) as features:
+            for number in range(n_items):
+                read = self._item(number)
+                if read is not None:
+                    item, image, has_mask = read
+                    self.numbers.append(number)
+                    waiting.append(image)
+                    labels.append(item[self.label_key])
+                    patients.append(item.get(self.patient_key))
+                    masks.append(has_mask)
+                    found.append([item.get(name) for name in attributes])
+                if waiting and (len(waiting) == self.batch_size or number == n_items - 1):
+                    logits.append(self.logits(torch.stack(waiting)))
+                    waiting = []
+        if not self.numbers:
+            reasons = "; ".join(sorted({one.reason for one in self.left_out})[:3])
+            raise ValueError(f"none of the {n_items} images can be used: {reasons or 'the data set is empty'}.")
+        self.features = features.of(logits)
+        self.seconds = (time.perf_counter() - start) / len(self)
+        self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
+        self.has_mask = np.array(masks)
+        self.has_patients = all(patient not in (None, "") for patient in patients)
+        names = [str(patient) for patient in patients] if self.has_patients else [str(n) for n in self.numbers]
+        self.patients: Rows = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self.attributes = {name: _column([row[i] for row in found]) for i, name in enumerate(attributes)}
+
+    def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, bool] | None:
+        """An item, its image, and whether it has a mask; None if it is left out."""
+        try:
+            item = self.dataset[number]
+            image = _image(item, self.image_key)
+            if self.label_key not in item:
+                raise KeyError(f"has no {self.label_key!r}, it has {sorted(map(str, item))}")
+            mask = item.get(self.mask_key)
+            has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(_region(mask, image))
+        except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
+            reason = str(error.__cause__ or error).strip("'\"")
+            self.left_out.append(LeftOut(f"item {number}", "unreadable", reason))
+            return None
+        self.size = self.size or tuple(image.shape)
+        if tuple(image.shape) != self.size:
+            raise ValueError(
+                f"the image of item {number} is {tuple(image.shape)}, the first one {self.size}: bring all to one "
+                "size, e.g. with Resized."
+            )
+        return item, image, has_mask
+
+    def _can_exchange(self, region: torch.Tensor) -> bool:
+        """Whether there is a region of interest and a background."""
+        return bool(region.any()) and not bool(region.all())
+
+    def _interpret(
+        self,
+        logits: torch.Tensor,
+        labels: Sequence[Any],
+        class_names: Sequence[str] | None,
+        thresholds: float | Sequence[float] | None,
+        ignore_value: float | Sequence[float] | None,
+    ) -> None:
+        """Scores, targets and questions of the original images."""
+        kind, n_outputs = TASKS[self.task], logits.shape[1]
+        wrong = (~logits.isfinite().all(1)).nonzero().flatten().tolist()
+        if wrong:
+            raise ValueError(
+                f"the network returned NaN or infinite logits for {len(wrong)} of {len(logits)} images, such as item "
+                f"{self.numbers[wrong[0]]}: check its weights, and the values of these images."
+            )
+        kind.check_outputs(n_outputs)
+        if len(logits) > 1 and bool((logits - logits[0]).abs().max() < 1e-6 * logits.abs().max().clamp_min(1e-6)):
+            raise ValueError(
+                f"the network gives the same answer for all {len(logits)} images: check that its weights are loaded, "
+                "and that the images are preprocessed as in its training."
+            )
+        default = [str(k) for k in range(2 if self.task == "binary" else n_outputs)]
+        self.class_names = list(class_names or default)
+        self.outputs = kind.output_names(self.class_names)
+        if len(self.outputs) != n_outputs:
+            raise ValueError(f"the network has {n_outputs} outputs, but class_names gives {self.outputs}.")
+        label = torch.stack([torch.as_tensor(np.asarray(one)) for one in labels])
+        if self.task == "softmax" and label.ndim == 2 and label.shape[1] == 1:
+            label = label[:, 0]
+        self.targets = kind.targets(label, n_outputs, ignored_values(ignore_value)).double().numpy()
+        self.odds = log_odds(logits, self.task)
+        self.thresholds = kind.thresholds(thresholds, n_outputs).tolist()
+        self.questions = questions_of(self.targets, self.task, self.class_names, self.thresholds)
+
+    def file(self, row: int) -> str:
+        """The file of an image, or an empty string."""
+        image = self.dataset[self.numbers[row]][self.image_key]
+        return str(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, "")) if hasattr(image, "meta") else ""
+
+
+def _image(item: Mapping[str, Any], key: str) -> torch.Tensor:
+    if not isinstance(item, Mapping):
+        raise TypeError(f"the data set must give mappings with {key!r}, got {type(item).__name__}.")
+    if key not in item:
+        raise KeyError(f"has no {key!r}, it has {sorted(map(str, item))}")
+    image = convert_to_tensor(item[key], track_meta=False, device="cpu")
+    if not isinstance(image, torch.Tensor) or image.ndim < 2 or not image.numel():
+        got = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
+        raise ValueError(f"expected an image (C, spatial...), got {got}: load it in the transforms of the data set")
+    image = image.detach().float()
+    if not bool(image.isfinite().all()):
+        raise ValueError("the image has NaN or infinite values")
+    return image
+
+
+def _region(mask: NdarrayOrTensor, image: torch.Tensor) -> torch.Tensor:
+    region = convert_to_tensor(mask, track_meta=False, device="cpu") != 0
+    if region.shape[1:] != image.shape[1:] or len(region) not in (1, len(image)):
+        raise ValueError(
+            f"the mask is {tuple(region.shape)} for an image {tuple(image.shape)}: apply the same spatial transforms"
+        )
+    return region
+
+
+def _column(values: Sequence[Any]) -> NDArray:
+    """An attribute as an array of numbers, or of names in which a missing value is empty."""
+    plain = [value.item() if isinstance(value, torch.Tensor | np.generic) else value for value in values]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in plain):
+        return np.asarray(plain, dtype=np.float64)
+    return np.asarray(["" if value is None else str(value) for value in plain])

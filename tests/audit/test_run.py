@@ -1,0 +1,164 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from monai_debias.audit import audit
+from monai_debias.audit.checks import AttributeEncoded, AttributeUsed, BackgroundUsed, PatchUsed, RegionFilled
+from tests.audit.subjects import looks_at, make_items
+
+EXAMPLES = {
+    audit: {
+        "network": looks_at(10, 5),
+        "dataset": make_items(40),
+        "attributes": ["scanner"],
+        "checks": [AttributeUsed(), BackgroundUsed()],
+        "class_names": ["no finding", "finding"],
+    }
+}
+TESTED = [AttributeUsed(), BackgroundUsed(), RegionFilled(), PatchUsed()]
+
+
+def verdicts(found) -> dict[str, str]:
+    return {f"{one.check} {one.tested}": one.verdict for one in found.findings}
+
+
+def test_a_network_that_reads_the_mark_is_found_by_all_checks_and_one_that_does_not_by_none():
+    items = make_items(300)
+    used = audit(looks_at(10, 8), items, attributes=["scanner"], checks=TESTED)
+    assert {one.check: one.verdict for one in used.findings if one.level == "used"} == {
+        "attribute": "found",
+        "background": "found",
+        "patch": "found",
+    }
+    assert used.exit_code == 3
+    clean = audit(looks_at(10, 0), items, attributes=["scanner"], checks=TESTED)
+    assert [one.tested for one in clean.findings if one.verdict == "found"] == []
+    assert clean.exit_code == 0
+    background = next(one for one in clean.findings if one.check == "background")
+    assert (background.effect, background.verdict) == (0.0, "not found")
+
+
+def test_the_effect_is_what_an_exchange_of_all_backgrounds_costs():
+    """With the mark of another class in each image, which the data have in bias 1 by construction."""
+    items, network = make_items(300, bias=1.0), looks_at(10, 8)
+    reversed_items = [{**item, "image": item["image"].clone()} for item in items]
+    for item in reversed_items:
+        item["image"][:, 14:, 14:] = 0.2 + 0.6 * (1 - item["label"])
+    accuracy = [
+        np.mean([int(network(item["image"][None]).argmax()) == item["label"] for item in some])
+        for some in (items, reversed_items)
+    ]
+    (finding,) = audit(network, items, checks=[BackgroundUsed()]).findings
+    assert finding.effect == pytest.approx(accuracy[0] - accuracy[1], abs=1e-9)
+    assert finding.low <= finding.effect <= finding.high
+
+
+def test_what_a_perfect_attribute_says_cannot_be_told():
+    found = audit(looks_at(10, 8), make_items(100, bias=1.0), attributes=["scanner"], checks=TESTED)
+    assert "goes with the class in every image" in found.not_checked["attribute"]
+
+
+def test_features_tell_an_attribute_that_is_not_used():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.AvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    network[2].weight.data.zero_()
+    network[2].weight.data[1].reshape(8, 8)[2:6, 2:6] = 1.0
+    found = audit(network, make_items(200), attributes=["scanner"], checks=[AttributeEncoded(), AttributeUsed()])
+    assert [(one.level, one.verdict == "found") for one in found.findings] == [("encoded", True), ("used", False)]
+    assert found.exit_code == 0
+
+
+def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, caplog):
+    items = [{key: item[key] for key in ("image", "label")} for item in make_items(60)]
+    items[3]["image"] = torch.full((1, 16, 16), torch.nan)
+    del items[4]["label"]
+    with caplog.at_level(logging.INFO):
+        found = audit(looks_at(10, 8), items, checks=TESTED, folder=tmp_path)
+    assert "about 1 minutes" in caplog.text
+    assert "masks" in found.not_checked["background"]
+    assert "attributes" in found.not_checked["attribute"]
+    assert [(one.file, one.reason) for one in found.subject.left_out] == [
+        ("item 3", "the image has NaN or infinite values"),
+        ("item 4", "has no 'label', it has ['image']"),
+    ]
+    assert any("each image counts as a patient" in note for note in found.notes)
+    (kept,) = (tmp_path / "checks").iterdir()
+    before = kept.stat().st_mtime_ns
+    again = audit(looks_at(10, 8), items, checks=TESTED, folder=tmp_path)
+    assert again == found
+    assert kept.stat().st_mtime_ns == before
+    audit(looks_at(10, 4), items, checks=TESTED, folder=tmp_path)
+    assert len(list((tmp_path / "checks").iterdir())) == 2  # other answers, another audit
+
+
+@pytest.mark.parametrize(
+    ("network", "change", "message"),
+    [
+        (lambda x: torch.zeros(len(x), 2), {}, "the same answer for all 20 images"),
+        (
+            lambda x: torch.full((len(x), 2), torch.nan),
+            {},
+            "NaN or infinite logits for 20 of 20 images",
+        ),
+        (lambda x: torch.rand(len(x), 3), {"class_names": ["a", "b"]}, "has 3 outputs, but class_names gives"),
+        (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\)"),
+        (looks_at(1, 1), {"task": "binary"}, "2 outputs, but the task 'binary' has 1"),
+        (looks_at(1, 1), {"checks": [AttributeUsed()]}, "nothing can be checked: attribute: it takes attributes"),
+        (looks_at(1, 1), {"image_key": "scan"}, "none of the 20 images can be used: has no 'scan'"),
+    ],
+)
+def test_unusable(network, change, message):
+    with pytest.raises(ValueError, match=message):
+        audit(network, make_items(20), **{"checks": [PatchUsed()], **change})
+
+
+def test_labels_and_sizes_that_do_not_fit():
+    items = make_items(20)
+    with pytest.raises(ValueError, match="is none of the 2 classes"):
+        audit(looks_at(1, 1), [*items, {**items[0], "label": 2}])
+    with pytest.raises(ValueError, match="the image of item 20 is"):
+        audit(looks_at(1, 1), [*items, {"image": torch.zeros(1, 8, 8), "label": 0}])
+
+
+def test_masks_that_cover_everything_count_as_none():
+    items = make_items(40)
+    for item in items[:10]:
+        item["mask"] = torch.ones(1, 16, 16)
+    found = audit(looks_at(10, 8), items, checks=[BackgroundUsed()])
+    assert found.findings[0].details["images"] <= 30
+    assert any("10 of 40 images have no mask" in note for note in found.notes)
+    with pytest.raises(ValueError, match="nothing can be checked: background: it takes masks"):
+        audit(looks_at(10, 8), items[:10], checks=[BackgroundUsed()])
+
+
+def test_one_class():
+    items = [{**item, "label": 0} for item in make_items(40)]
+    found = audit(looks_at(10, 8), items, checks=[BackgroundUsed()])
+    assert "two classes" in found.not_checked["background"]
+    assert any("one class" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("spatial", [(32,), (8, 8, 8)])
+def test_signals_and_volumes_of_binary_and_multi_label_tasks(spatial):
+    rng = np.random.default_rng(0)
+    items = []
+    for i in range(40):
+        image, mask = rng.normal(0, 0.1, (1, *spatial)).astype(np.float32), np.ones((1, *spatial), np.uint8)
+        image[:, :2] += i % 2
+        mask[:, :4] = 0
+        label = torch.tensor([i % 2, i // 2 % 2])
+        items.append({"image": torch.from_numpy(image), "mask": torch.from_numpy(mask), "label": label})
+    found = audit(lambda x: (4 * x[:, 0, :2].flatten(1).mean(1, keepdim=True) - 2).expand(-1, 2), items, "multi_label")
+    by_name = {one.tested: one for one in found.findings if one.check == "background"}
+    assert by_name["background (0)"].effect == 1.0
+    assert abs(by_name["background (1)"].effect) < 0.3
+    binary = [{**item, "label": item["label"][0]} for item in items]
+    found = audit(lambda x: 4 * x[:, 0, :2].flatten(1).mean(1, keepdim=True) - 2, binary, "binary")
+    assert {one.check for one in found.findings} >= {"background", "patch", "global cues", "region filled"}
+    assert found.exit_code == 3

@@ -14,13 +14,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import monai
 import numpy as np
 import torch
 from monai.transforms import Compose, Transform
 
+import monai_debias
 from monai_debias.networks import unwrapped
 
-__all__ = ["architecture", "differences", "plain_values", "preprocessing_steps"]
+__all__ = ["architecture", "differences", "package_versions", "plain_values", "preprocessing_steps"]
 
 _NOT_VALUES = ("keys", "allow_missing_keys", "R", "training", "backend", "device", "num_workers")
 
@@ -52,25 +54,34 @@ def preprocessing_steps(transforms: Transform | Sequence[Transform], key: str = 
     return {f"{i} {type(t).__name__}": _settings(t, key) for i, t in enumerate(used, start=1)}
 
 
-def architecture(network: torch.nn.Module) -> dict[str, str]:
+def architecture(network: torch.nn.Module) -> dict[str, dict[str, Any]]:
     """The layers of a network by name, with settings such as strides, which the shapes of the weights do not tell.
 
     Args:
         network: a network, which may be wrapped.
 
     Returns:
-        ``{"conv1": "Conv2d(1, 64, kernel_size=(7, 7), ...)", ...}``; ``""`` is the network itself.
+        ``{"conv1": {"type": "Conv2d", "stride": (2, 2), ...}, ...}``; ``""`` is the network itself. What is not set
+        (None, False) is left out.
 
     Example:
-        >>> architecture(torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU()))["0"]
-        'Linear(in_features=4, out_features=2, bias=True)'
+        >>> architecture(torch.nn.Sequential(torch.nn.Linear(4, 2, bias=False), torch.nn.Softplus(beta=2.0)))["1"]
+        {'type': 'Softplus', 'beta': 2.0, 'threshold': 20.0}
     """
-    parts = {}
-    for name, module in unwrapped(network).named_modules():
-        is_layer = not any(True for _ in module.children()) and type(module).__module__.startswith("torch.")
-        values = ", ".join(f"{k}={v}" for k, v in vars(module).items() if _is_setting(k, v))
-        parts[name] = repr(module) if is_layer else f"{type(module).__name__}({values})"
-    return parts
+    return {
+        name: {"type": type(module).__name__, **{k: v for k, v in vars(module).items() if _is_setting(k, v)}}
+        for name, module in unwrapped(network).named_modules()
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of what determines the settings of transforms and layers: a new version may have new ones.
+
+    Example:
+        >>> sorted(package_versions())
+        ['monai', 'monai_debias', 'torch']
+    """
+    return {package.__name__: str(package.__version__) for package in (monai, monai_debias, torch)}
 
 
 def plain_values(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,4 +175,5 @@ def _without_trailing(values: list[Any]) -> list[Any]:
 
 
 def _is_setting(name: str, value: Any) -> bool:
-    return not name.startswith("_") and name not in _NOT_VALUES and isinstance(value, bool | int | float | str | tuple)
+    kept = isinstance(value, bool | int | float | str | tuple) and value is not False
+    return kept and not name.startswith("_") and name not in _NOT_VALUES

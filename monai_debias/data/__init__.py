@@ -11,6 +11,7 @@ from monai_debias.data.folder_builder import build_folder_datalist
 from monai_debias.data.folder_search import find_files
 from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.left_out import LeftOutError
+from monai_debias.data.mask_folder import with_masks
 from monai_debias.data.mnist import load_mnist
 from monai_debias.data.reader import ImageFileReader
 from monai_debias.data.reading import FileReadError, FileReadWarning, UnrelatedFileError
@@ -34,4 +35,5 @@ __all__ = [
     "save_datalist",
     "split_by_patient",
     "test_sections",
+    "with_masks",
 ]

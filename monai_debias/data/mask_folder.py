@@ -7,16 +7,20 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 
 from monai.data import ImageReader
 
+from monai_debias.constraints import NONE, PATH, SequenceOf
 from monai_debias.data.folder_search import find_files
 from monai_debias.data.left_out import LeftOut
+from monai_debias.data.reader import ImageFileReader
 from monai_debias.data.reading import UnrelatedFileError
+from monai_debias.parameters import expects
 
-__all__ = ["match_masks"]
+__all__ = ["match_masks", "with_masks"]
 
 _SUFFIX = re.compile(r"(\.nii)?\.[A-Za-z]\w*$")  # not the last number of a DICOM file that is named by its UID
 _SHOWN = 3
@@ -67,6 +71,36 @@ def match_masks(
         *_unrelated(others, "does not have the suffix of a mask."),
         *_unrelated(superfluous, "is a mask without an image."),
     ]
+
+
+@expects(files=SequenceOf(PATH), path=PATH, masks=NONE | PATH)
+def with_masks(
+    files: Sequence[str | PathLike], path: str | PathLike, masks: str | PathLike | None = None
+) -> list[dict[str, str]]:
+    """The items of images that are to be judged, with their masks where a folder has them.
+
+    Args:
+        files: the images, such as those of :func:`~monai_debias.data.find_files`.
+        path: the folder of the images, or the only image.
+        masks: a folder with masks of some of them, see :func:`match_masks`; None for no masks.
+
+    Returns:
+        ``[{"image": file, "mask": its mask}, ...]``, the latter for images that have one.
+
+    Raises:
+        FileNotFoundError: if the folder of masks does not exist or is empty.
+        ValueError: if two masks have the name of one image, or no mask has the name of an image.
+
+    Example:
+        >>> with_masks(["in/a.dcm"], "in")
+        [{'image': 'in/a.dcm'}]
+    """
+    if masks is None:
+        return [{"image": str(file)} for file in files]
+    folder = Path(path).expanduser()
+    images = [Path(file) for file in files]
+    found, _ = match_masks(images, folder if folder.is_dir() else folder.parent, Path(masks), ImageFileReader())
+    return [{"image": str(i), **({"mask": str(found[i])} if i in found else {})} for i in images]
 
 
 def _unrelated(files: Iterable[Path], reason: str) -> list[LeftOut]:

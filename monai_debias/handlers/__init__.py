@@ -11,6 +11,7 @@ from monai_debias.handlers.classification_report import ClassificationReport
 from monai_debias.handlers.finite_loss import FiniteLoss
 from monai_debias.handlers.gradient_clipping import GradientClipping
 from monai_debias.handlers.guard_swap_consistency import GuardSwapConsistency
+from monai_debias.handlers.heatmap_saver import HeatmapSaver
 from monai_debias.handlers.loss_terms import LossTerms
 from monai_debias.handlers.model_loader import ModelLoader
 from monai_debias.handlers.predictions import PredictionSaver
@@ -27,6 +28,7 @@ __all__ = [
     "FiniteLoss",
     "GradientClipping",
     "GuardSwapConsistency",
+    "HeatmapSaver",
     "LossTerms",
     "ModelLoader",
     "PredictionSaver",

@@ -17,7 +17,7 @@ from ignite.handlers import Checkpoint
 from monai_debias.constraints import ANY, MODULE, NONE, PATH, STRING, MappingOf
 from monai_debias.handlers.checkpoint_files import read_checkpoint, read_record
 from monai_debias.parameters import expects
-from monai_debias.recipe import differences, plain_values
+from monai_debias.recipe import differences, package_versions, plain_values
 
 __all__ = ["ModelLoader"]
 
@@ -103,6 +103,8 @@ class ModelLoader:
             )
         known = {name: value for name, value in self.record.items() if name not in unknown}
         found = list(differences({name: (trained or {})[name] for name in known}, known))
+        if (trained or {}).get("versions") != package_versions():  # of which one may have settings that the other lacks
+            found = [(n, a, b) for n, a, b in found if None not in (a, b) or isinstance(a or b, dict)]
         if found:
             raise ValueError(
                 f"{self.path} was trained otherwise than it is used here:\n{_told(found)}\nUse what it was trained "

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-import monai
 import torch
 from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
@@ -26,7 +24,7 @@ from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
 from monai_debias.networks import unwrapped
 from monai_debias.parameters import expects
-from monai_debias.recipe import plain_values
+from monai_debias.recipe import package_versions, plain_values
 
 __all__ = ["ResumableTraining"]
 
@@ -159,8 +157,9 @@ class ResumableTraining:
     def _write_model(self, weights: Mapping[str, Any]) -> None:
         if weights and self.best_model is not None:  # nothing has been validated yet otherwise
             best = {name: value for name, value in self.best_model.state_dict().items() if name != "weights"}
-            versions = {"monai_debias": version("monai-debias"), "monai": monai.__version__, "torch": torch.__version__}
-            write_checkpoint(weights, self.model, {**plain_values(self.record), "best": best, "versions": versions})
+            write_checkpoint(
+                weights, self.model, {**plain_values(self.record), "best": best, "versions": package_versions()}
+            )
         self._written = weights
 
     def _start(self, engine: Engine) -> None:

@@ -12,6 +12,7 @@ from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
 from monai_debias.transforms.mix_batch import MixBatch
 from monai_debias.transforms.mix_batch_dictionary import MixBatchD, MixBatchd, MixBatchDict
 from monai_debias.transforms.rand_backmix import RandBackMix, RandBackMixD, RandBackMixd, RandBackMixDict
+from monai_debias.transforms.try_mask import TryMaskD, TryMaskd, TryMaskDict
 from monai_debias.transforms.wbackmix import BackMixWeightD, BackMixWeightd, BackMixWeightDict, backmix_weight
 
 __all__ = [
@@ -35,6 +36,9 @@ __all__ = [
     "RandBackMixD",
     "RandBackMixDict",
     "RandBackMixd",
+    "TryMaskD",
+    "TryMaskDict",
+    "TryMaskd",
     "backmix",
     "backmix_weight",
     "blend_backgrounds",

@@ -17,6 +17,7 @@ from matplotlib.patheffects import withStroke
 from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from monai_debias.constraints import ARRAY, NONE, STRING, MappingOf, Number, SequenceOf
 from monai_debias.metrics.relevance_share import background_relevance
@@ -37,6 +38,7 @@ _PANEL = {1: (7.0, 1.2), 2: (2.8, 2.8), 3: (2.2, 2.2)}  # inches, by the number 
     mask=NONE | ARRAY,
     titles=NONE | SequenceOf(STRING),
     percentile=Number("(0, 100]"),
+    smoothing=Number("[0, 1]"),
 )
 def heatmap_overlay(
     image: NdarrayOrTensor,
@@ -44,6 +46,7 @@ def heatmap_overlay(
     mask: NdarrayOrTensor | None = None,
     titles: Sequence[str] | None = None,
     percentile: float = 99.0,
+    smoothing: float = 0.0,
 ) -> Figure:
     """Draw relevance over the images that it explains: a row for each image, a column for each model and map.
 
@@ -67,6 +70,8 @@ def heatmap_overlay(
             background are shown.
         titles: a text for each image, such as its true and predicted class.
         percentile: percentile of a map's absolute relevance that gets the strongest colour, in (0, 100].
+        smoothing: standard deviation of a Gaussian that what is drawn is smoothed by, as a share of the longest side;
+            the relevance of single pixels is speckle to the eye. The number below a map is not of the smoothed map.
 
     Returns:
         The figure; nothing is shown or saved.
@@ -112,7 +117,7 @@ def heatmap_overlay(
         fractions = None if mask is None else background_relevance(heat, mask)
         for i, row in enumerate(grid[:, first + c * per_map :][:, :per_map]):
             region = None if regions is None else regions[i]
-            values = (heat[i] if n_dims == 1 else heat[i].sum(0)).numpy()
+            values = _smooth(heat[i] if n_dims == 1 else heat[i].sum(0), n_dims, smoothing)
             norm = _symmetric(values, percentile, f"relevance of {name!r}, row {i},")
             draw(row, images[i].numpy(), values, region, norm)
             if fractions is not None:
@@ -160,6 +165,11 @@ def _finite(value: NdarrayOrTensor, name: str) -> torch.Tensor:
 
 def _shape(value: NdarrayOrTensor) -> tuple[int, ...]:
     return tuple(value.shape)
+
+
+def _smooth(values: torch.Tensor, n_dims: int, share: float) -> NDArray:
+    sigma = share * max(values.shape[-n_dims:])
+    return gaussian_filter(values.numpy(), sigma, axes=tuple(range(-n_dims, 0))) if sigma else values.numpy()
 
 
 def _symmetric(values: NDArray, percentile: float, name: str) -> Normalize:

@@ -8,9 +8,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from ignite.engine import Engine
+from matplotlib.image import imread
 from monai.bundle import ConfigWorkflow
+from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
@@ -119,6 +123,43 @@ def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
         expected = network(clip.movedim(-1, 0)).softmax(1).mean(0)
     row = json.loads((tmp_path / "clip" / "predictions.json").read_text())[0]
     assert [row[f"p_{view}"] for view in ("PLAX", "PSAX", "A2C", "A4C")] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_another_use_than_that_of_the_training_is_refused(trained, cohort, tmp_path):
+    output = infer(trained, cohort / "test_random", tmp_path, "--image_size", "[64,48]", fails=True)
+    assert f"{trained / 'model.pt'} was trained otherwise than it is used here" in output
+    assert "- image_size: [48, 48] in the training, [64, 48] here" in output
+    assert "- preprocessing.1 Resized.resizer.spatial_size: [48, 48] in the training, [64, 48] here" in output
+    assert '--image_size "[48, 48]"' in output
+    assert not list(tmp_path.glob("predictions.*"))
+    for names in (("train", "evaluate"), ("inference",)):
+        files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
+        options = {"dataset_dir": str(cohort), "image_size": [48, 48], "output_dir": str(tmp_path)}
+        other = {"class_names": ["A2C", "A4C", "PLAX", "PSAX"], "checkpoint": str(trained / "model.pt")}
+        workflow = ConfigWorkflow(files, workflow_type="infer", logging_file=None, **options, **other)
+        workflow.initialize()
+        loader = workflow.parser.get_parsed_content("validate#handlers#0" if "train" in names else "handlers#0")
+        with pytest.raises(ValueError, match=r"class_names: \['PLAX', .* in the training, \['A2C', .* here"):
+            loader(Engine(lambda engine, batch: None))
+
+
+def test_heatmaps_of_clips_with_and_without_a_mask(trained, cohort, tmp_path):
+    item = load_datalist(cohort, "validation")[0]
+    name = Path(item["image"]).with_suffix("").name
+    source = tmp_path / "in"
+    source.mkdir()
+    shutil.copy(item["image"], source / f"{name}.dcm")
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(source / "black.png")  # in which nothing looks like a sector
+    (tmp_path / "masks").mkdir()
+    shutil.copy(item["mask"], tmp_path / "masks" / f"{name}{Path(item['mask']).suffix}")
+    output = infer(trained, source, tmp_path / "out", "--masks", tmp_path / "masks")
+    assert f"no mask for the image ({source / 'black.png'})" in output
+    black, clip = read(tmp_path / "out" / "predictions.csv")
+    assert clip["heatmap"] == f"heatmaps/{name}.dcm.png"
+    assert 0 < float(clip["relevance_outside"]) < 1
+    assert np.ptp(imread(tmp_path / "out" / clip["heatmap"])) > 0.5
+    assert black["relevance_outside"] == ""
+    assert float(black["p_PLAX"]) > 0
 
 
 def test_inference_leaves_out_what_it_cannot_read_unless_it_is_strict(trained, cohort, tmp_path):

@@ -20,7 +20,7 @@ MAY_DIFFER = {
     "train": IN_BOTH
     | MASKS
     | {"max_epochs", "batch_size", "learning_rate", "stages", "random_transforms", "normalize_batch", "input_range"},
-    "inference": IN_BOTH | {"inferer"},
+    "inference": IN_BOTH | {"region_transforms", "inferer", "input_range", "spatial_dims", "shown", "draw_heatmap"},
     "evaluate": set(),
     "multi_gpu_train": set(),
 }

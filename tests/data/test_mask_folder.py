@@ -15,10 +15,11 @@ from monai.data import DataLoader, Dataset, NibabelReader
 from monai.transforms import Compose, LoadImaged
 from PIL import Image
 
-from monai_debias.data import ImageFileReader, build_folder_datalist, check_datalist, load_datalist
+from monai_debias.data import ImageFileReader, build_folder_datalist, check_datalist, load_datalist, with_masks
 from monai_debias.transforms import LoadMaskd
 
 SHAPE = (24, 32)
+EXAMPLES = {with_masks: {"files": ["in/a.png", "in/b.png"], "path": "in"}}
 
 
 def save_png(path: Path, values: np.ndarray) -> None:
@@ -125,3 +126,24 @@ def test_files_named_by_a_uid_keep_their_numbers(tmp_path, write_dicom):
     build_folder_datalist(str(tmp_path), masks=str(tmp_path / "masks"))
     for item in load_datalist(tmp_path, "training"):
         assert Path(item["mask"]).name == f"{Path(item['image']).name}.png"
+
+
+def test_masks_of_images_that_are_judged(tmp_path, caplog):
+    """By the name of the image, apart from the suffix; an image without one stays."""
+    images = [tmp_path / "in" / name for name in ("a.png", "ward/b.npy", "ward/c.png")]
+    for image in images:
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.touch()
+    (tmp_path / "masks" / "ward").mkdir(parents=True)
+    for name in ("a", "ward/b"):
+        save_png(tmp_path / "masks" / name, np.ones(SHAPE, np.uint8))
+    files = [str(image) for image in images]
+    items = with_masks(files, tmp_path / "in", tmp_path / "masks")
+    masks = {"a.png": str(tmp_path / "masks" / "a.png"), "b.npy": str(tmp_path / "masks" / "ward" / "b.png")}
+    assert [(item["image"], item.get("mask")) for item in items] == [(f, masks.get(Path(f).name)) for f in files]
+    assert f"1 of 3 images have no mask in {tmp_path / 'masks'}, such as {files[2]}" in caplog.text
+    single = with_masks([files[0]], files[0], tmp_path / "masks")
+    assert single == [{"image": files[0], "mask": masks["a.png"]}]
+    assert with_masks(files, tmp_path / "in") == [{"image": file} for file in files]
+    with pytest.raises(FileNotFoundError, match=r"the folder of masks .*gone does not exist"):
+        with_masks(files, tmp_path / "in", tmp_path / "gone")

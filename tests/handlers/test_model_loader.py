@@ -14,7 +14,7 @@ from ignite.engine import Engine
 
 from monai_debias.handlers import ModelLoader
 from monai_debias.handlers.checkpoint_files import write_checkpoint
-from monai_debias.recipe import plain_values
+from monai_debias.recipe import package_versions, plain_values
 from tests.samples import NETWORK, make_network
 
 
@@ -37,6 +37,7 @@ RECORD = {
     "image_size": (64, 64),
     "preprocessing": {"1 Resized": {"size": [64, 64]}, "2 ScaleIntensityd": {"maxv": 1.0}},
     "method": "isnet",
+    "versions": package_versions(),
     "best": {"metric": "accuracy", "score": 0.875, "epoch": 3},
 }
 
@@ -168,6 +169,22 @@ def test_a_model_of_another_program_is_loaded_with_a_warning(tmp_path, recorded,
     caplog.clear()
     load(tmp_path / "foreign.pt", network)
     assert caplog.text == ""
+
+
+def test_a_setting_that_only_another_version_has_does_not_count(tmp_path):
+    """But another value of a setting does, and so does a step that one of them lacks."""
+    path = tmp_path / "model.pt"
+    record = {**RECORD, "versions": {**package_versions(), "torch": "1.0"}}
+    write_checkpoint(torch.nn.Linear(3, 2).state_dict(), path, plain_values(record))
+    size, scale = ({"size": [64, 64], "antialias": True}, RECORD["preprocessing"]["2 ScaleIntensityd"])
+    steps = {"1 Resized": size, "2 ScaleIntensityd": scale}
+    load(path, torch.nn.Linear(3, 2), record={"preprocessing": steps})
+    for wrong, told in (
+        ({**steps, "2 ScaleIntensityd": {"maxv": 2.0}}, "2 ScaleIntensityd.maxv: 1.0 in the training, 2.0 here"),
+        ({"1 Resized": size}, "2 ScaleIntensityd: present in the training, absent here"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            load(path, torch.nn.Linear(3, 2), record={"preprocessing": wrong})
 
 
 def test_a_record_has_plain_values():

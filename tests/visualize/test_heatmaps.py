@@ -175,6 +175,24 @@ def test_real_files_draw_no_text_of_theirs():
     assert {axes.get_title() for axes in figure.axes} == {"image", "text", "sector", ""}
 
 
+def test_smoothing_is_for_the_eye_only():
+    """A single pixel becomes a Gaussian of the same sum; a trace is not smoothed into another; the number stays."""
+    relevance = torch.zeros(1, 1, 31, 31)
+    relevance[..., 15, 15] = 2
+    mask = relevance / 2
+    panel = heatmap_overlay(torch.ones(1, 1, 31, 31), relevance, mask, smoothing=2 / 31).axes[1]
+    drawn = panel.images[1].get_array()
+    distance = np.hypot(*(np.mgrid[:31, :31] - 15))
+    gauss = np.exp(-(distance**2) / (2 * 2.0**2))
+    np.testing.assert_allclose(drawn, 2 * gauss / gauss.sum(), atol=1e-4)
+    assert printed(panel) == 0
+    signal = torch.zeros(1, 2, 40)
+    signal[0, 0, 20] = 1
+    traces = heatmap_overlay(signal, signal, smoothing=0.05).axes[0].collections
+    assert traces[0].get_array().sum() == pytest.approx(1, abs=1e-3)
+    assert not traces[1].get_array().any()
+
+
 def test_arrays_tensors_and_gradients_give_the_same_picture():
     image, relevance, mask = example(12, 16)
     expected = picture(heatmap_overlay(image, relevance, mask))

@@ -89,7 +89,9 @@ def is_handler(thing: Any) -> bool:
 
 
 def kind_for(cls: type, kind: str) -> str:
-    """The kind of samples that a transform takes: a batch of them, if it is meant for one."""
+    """The kind of samples that a transform takes: a batch of them, if it is meant for one, or ECGs."""
+    if cls.__module__.startswith("monai_debias.apps.ecg."):
+        return "ecg"
     return f"batch of {kind}s" if cls.__name__ in BATCH_LEVEL else kind
 
 

@@ -51,9 +51,11 @@ def make_samples(kind: str, n: int) -> list[dict[str, Any]]:
 
     Args:
         kind: ``"still"``, image and mask (1, 96, 128); ``"clip"``, both (1, 96, 128, 6); or ``"batch of stills"``,
-            ``"batch of clips"``, four of them collated.
+            ``"batch of clips"``, four of them collated; ``"ecg"``, both (3, 1500), 500 samples per second.
         n: how many.
     """
+    if kind == "ecg":
+        return [copy.deepcopy(_make_ecg(i)) for i in range(n)]
     if kind.startswith("batch of "):
         return [list_data_collate(make_samples(kind[9:-1], 4)) for _ in range(n)]
     return [copy.deepcopy(_make_sample(kind, i)) for i in range(n)]
@@ -72,6 +74,19 @@ def _make_sample(kind: str, i: int) -> dict[str, Any]:
         pixels = torch.from_numpy(np.ascontiguousarray(array[None] if kind == "clip" else array[None, ..., 0]))
         sample[key] = MetaTensor(pixels, meta={"filename_or_obj": f"{key}{i}"})
     return sample
+
+
+@cache
+def _make_ecg(i: int) -> dict[str, Any]:
+    """Three seconds of beats in three leads; they end with padding."""
+    phase = (np.arange(1500) / 500 * (1 + i / 10) + 0.5) % 1
+    beats = np.exp(-0.5 * ((phase - 0.4) / 0.01) ** 2) + 0.2 * np.exp(-0.5 * ((phase - 0.7) / 0.05) ** 2)
+    leads = beats * [[0.6], [1.0], [0.4]] + np.random.default_rng(i).normal(0, 0.01, (3, 1500))
+    leads[:, 1400:] = 0
+    meta = {"filename_or_obj": f"image{i}", "sampling_rate": 500.0}
+    image = MetaTensor(torch.from_numpy(leads.astype(np.float32)), meta=meta)
+    mask = MetaTensor((leads != 0).astype(np.uint8), meta={**meta, "filename_or_obj": f"mask{i}"})
+    return {"image": image, "mask": mask, "label": i % 2, "patient_id": f"p{i // 2}", "split": "test"}
 
 
 def make_items(n: int) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import io
 
+from pydicom.data import get_testdata_file
+
 from tests.docs.guides import block, read_guide
 
 GUIDE = read_guide("ecg")
@@ -17,3 +19,12 @@ def test_the_real_record_is_read():
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(code, {})  # noqa: S102
     assert f"# {printed.getvalue().strip()}\n" in code
+
+
+def test_records_of_any_rate_become_samples_of_one_shape():
+    scope: dict = {}
+    exec(block(GUIDE, "python", "prepare ="), scope)  # noqa: S102
+    sample = scope["prepare"]({"image": get_testdata_file("waveform_ecg.dcm")})
+    assert sample["image"].shape == (12, 1000)
+    assert sample["mask"].shape == (1, 1000)
+    assert sample["mask"].all()

@@ -16,6 +16,7 @@ import monai_debias
 from monai_debias.apps.radiography.cohorts.build import chest_commands
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
 from monai_debias.apps.ultrasound.sectors_command import sectors
+from monai_debias.audit.command import audit_model
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.data import build_folder_datalist
 from monai_debias.data.check_command import check
@@ -24,6 +25,7 @@ from monai_debias.overlays import overlays
 
 # a command is a function, or a dictionary of them; where one is a list, the first word alone is enough
 COMMANDS: dict[str, Any] = {
+    "audit": audit_model,
     "bundles": {"list": list_bundles, "copy": copy_bundle},
     "check": check,
     "datalist": {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import NdarrayOrTensor
-from monai.utils import ImageMetaKey, convert_to_tensor
+from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
 from monai_debias.audit.features import Features
@@ -24,6 +24,7 @@ from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.data.left_out import LeftOut
 from monai_debias.labels import ignored_values
 from monai_debias.networks import evaluating, unwrapped
+from monai_debias.origin import file_names
 from monai_debias.tasks import TASKS
 
 __all__ = ["Network", "Normalize", "Subject"]
@@ -146,6 +147,7 @@ class Subject:
         ignore_value: float | Sequence[float] | None,
     ) -> None:
         labels, patients, found, masks = [], [], [], []
+        self.files: list[str] = []
         logits: list[torch.Tensor] = []
         waiting: list[torch.Tensor] = []
         start, n_items = time.perf_counter(), len(self.dataset)
@@ -159,6 +161,7 @@ class Subject:
                     labels.append(item[self.label_key])
                     patients.append(item.get(self.patient_key))
                     masks.append(has_mask)
+                    self.files += file_names(item[self.image_key]) or [""]
                     found.append([item.get(name) for name in attributes])
                 if waiting and (len(waiting) == self.batch_size or number == n_items - 1):
                     logits.append(self.logits(torch.stack(waiting)))
@@ -186,7 +189,9 @@ class Subject:
             has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(_region(mask, image))
         except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
             reason = str(error.__cause__ or error).strip("'\"")
-            self.left_out.append(LeftOut(f"item {number}", "unreadable", reason))
+            items = getattr(self.dataset, "data", None)  # what MONAI's data sets are made of
+            file = items[number].get(self.image_key) if isinstance(items, Sequence) else None
+            self.left_out.append(LeftOut(file if isinstance(file, str) else f"item {number}", "unreadable", reason))
             return None
         self.size = self.size or tuple(image.shape)
         if tuple(image.shape) != self.size:
@@ -234,11 +239,6 @@ class Subject:
         self.odds = log_odds(logits, self.task)
         self.thresholds = kind.thresholds(thresholds, n_outputs).tolist()
         self.questions = questions_of(self.targets, self.task, self.class_names, self.thresholds)
-
-    def file(self, row: int) -> str:
-        """The file of an image, or an empty string."""
-        image = self.dataset[self.numbers[row]][self.image_key]
-        return str(image.meta.get(ImageMetaKey.FILENAME_OR_OBJ, "")) if hasattr(image, "meta") else ""
 
 
 def _image(item: Mapping[str, Any], key: str) -> torch.Tensor:

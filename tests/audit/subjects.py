@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from monai_debias.data import save_datalist
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -53,3 +57,65 @@ def looks_at(middle: float, corner: float) -> Network:
         return torch.stack([-z / 2, z / 2], 1)
 
     return network
+
+
+class LooksAt(torch.nn.Module):
+    """The same as a module: one dense layer whose weights are 0 but in the middle and in the corner."""
+
+    def __init__(self, middle: float = 10.0, corner: float = 8.0) -> None:
+        super().__init__()
+        self.dense = torch.nn.Linear(256, 2)
+        weight = torch.zeros(16, 16)
+        weight[4:12, 4:12] = middle / 64
+        weight[14:, 14:] = corner / 4
+        with torch.no_grad():
+            self.dense.weight.copy_(torch.stack([-weight.flatten(), weight.flatten()]) / 2)
+            self.dense.bias.copy_(torch.tensor([middle + corner, -middle - corner]) / 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(x.flatten(1))
+
+
+def write_data(folder: Path, n: int) -> Path:
+    """The images as a data-set directory with one section, ``test``."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    items = []
+    for i, item in enumerate(make_items(n)):
+        np.save(folder / "images" / f"{i}.npy", (item["image"][0].numpy() * 100 + 100).clip(0, 255).astype(np.uint8))
+        np.save(folder / "masks" / f"{i}.npy", item["mask"][0].numpy())
+        paths = {"image": f"images/{i}.npy", "mask": f"masks/{i}.npy"}
+        items.append({**paths, **{key: item[key] for key in ("label", "patient_id", "scanner")}})
+    save_datalist(folder, {"test": items}, CLASSES, "semi-synthetic")
+    return folder
+
+
+CLASSES = ["no finding", "finding"]
+TRANSFORMS = [
+    {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
+    {"_target_": "ScaleIntensityRanged", "keys": "image", "a_min": 100, "a_max": 200, "b_min": 0, "b_max": 1},
+]
+
+
+def write_bundle(folder: Path, network: torch.nn.Module) -> Path:
+    """A bundle that knows nothing of this package, with its weights."""
+    dataset = {"_target_": "Dataset", "data": [], "transform": {"_target_": "Compose", "transforms": TRANSFORMS}}
+    loader = {"_target_": "DataLoader", "dataset": dataset, "batch_size": 4}
+    config = {
+        "network": {"_target_": "tests.audit.subjects.LooksAt"},
+        "class_names": CLASSES,
+        "train": {
+            "trainer": {
+                "_target_": "SupervisedTrainer",
+                "network": "@network",
+                "loss_function": {"_target_": "torch.nn.CrossEntropyLoss"},
+                "train_data_loader": loader,
+            }
+        },
+        "validate": {"evaluator": {"_target_": "SupervisedEvaluator", "val_data_loader": loader}},
+    }
+    for name in ("configs", "models"):
+        (folder / name).mkdir(parents=True)
+    (folder / "configs" / "train.json").write_text(json.dumps(config))
+    torch.save(network.state_dict(), folder / "models" / "model.pt")
+    return folder

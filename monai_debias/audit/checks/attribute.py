@@ -97,7 +97,7 @@ class AttributeUsed:
             check=self.name,
             tested=f"{attribute}{question}",
             level="used",
-            measure=f"accuracy lost where {attribute} speaks against the class",
+            measure=f"of accuracy lost where {attribute} speaks against the class",
             effect=None if np.isnan(effects[0]) else float(effects[0]),
             low=low,
             high=high,

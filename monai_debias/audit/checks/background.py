@@ -71,7 +71,7 @@ class BackgroundUsed:
             check=self.name,
             tested=f"background{question}",
             level="used",
-            measure="accuracy lost when the background is that of another class instead of the own class",
+            measure="of accuracy lost when the background is that of another class instead of the own class",
             effect=float(result.lost.mean()),
             low=low,
             high=high,

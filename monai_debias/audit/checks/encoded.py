@@ -88,7 +88,7 @@ class AttributeEncoded:
             check=self.name,
             tested=attribute,
             level="encoded",
-            measure=f"AUC above 0.5 with which the features tell {attribute} = {names[test.value]} within classes",
+            measure=f"with which the features tell {attribute} = {names[test.value]} within classes",
             effect=float(auc[0]),
             low=low,
             high=high,

@@ -70,7 +70,7 @@ class GlobalCues:
             check=self.name,
             tested=what,
             level="described",
-            measure="decisions changed",
+            measure="of the decisions changed",
             effect=float(changed.mean()),
             low=low,
             high=high,

@@ -137,14 +137,14 @@ class PatchUsed:
         if not masked:
             p = max(p, (1 + int((resampled <= delta).sum())) / (1 + len(resampled)))
         share = box_mask(chosen, subject.size[1:]).float().mean().item()
-        where = f"{len(chosen)} patch{'es' * (len(chosen) > 1)} with {100 * share:.0f} % of the image"
+        where = f"small patches ({len(chosen)}, with {100 * share:.0f} % of the image)"
         return Finding(
             check=self.name,
             tested=f"{where}{question}",
             level="used",
-            measure="accuracy lost when these patches are those of another class instead of the own class"
+            measure="of accuracy lost when these patches are those of another class instead of the own class"
             if masked
-            else "decisions that follow the patches of another class",
+            else "of the decisions follow the patches of another class",
             effect=float(effect.mean()),
             low=low,
             high=high,

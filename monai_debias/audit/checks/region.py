@@ -102,9 +102,9 @@ class RegionFilled:
         low, high = interval(auc[1:])
         return Finding(
             check=self.name,
-            tested=f"{what}{question}",
+            tested=f"class with {what} filled{question}",
             level="encoded",
-            measure=f"AUC above 0.5 for the class with {what} filled",
+            measure="of the scores for the classes",
             effect=float(auc[0]),
             low=low,
             high=high,

@@ -73,7 +73,7 @@ class RelevanceOutside:
             check=self.name,
             tested="heatmaps",
             level="described",
-            measure="share of the relevance in the background, minus the share of its area",
+            measure="more of the relevance in the background than its share of the area",
             effect=None,
             low=None,
             high=None,

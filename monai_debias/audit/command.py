@@ -1,0 +1,104 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``python -m monai_debias audit``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_debias.audit.items import AuditItems, attribute_names, with_dicom_tags
+from monai_debias.audit.models import load_model
+from monai_debias.audit.results import FILES, write_results
+from monai_debias.audit.run import audit
+from monai_debias.audit.sentences import headline, sentence, what_to_do
+from monai_debias.data import load_datalist, test_sections
+
+__all__ = ["audit_model"]
+
+
+def audit_model(
+    model: str,
+    datalist: str,
+    out: str,
+    section: str | None = None,
+    checkpoint: str | None = None,
+    preprocessing: str | None = None,
+    task: str | None = None,
+    attributes: str | Sequence[str] | None = None,
+    dicom_tags: str | Sequence[str] = (),
+    thresholds: float | Sequence[float] | None = None,
+    alpha: float = 0.01,
+    batch_size: int = 32,
+    seed: int = 0,
+    title: str | None = None,
+    hash_names: bool = False,
+    overwrite: bool = False,
+    **options: Any,
+) -> None:
+    """Ask whether a trained classifier uses a shortcut, how much it matters, and which images show it.
+
+    It writes audit.html to read, audit.json with every number and images.csv with every image. It says at the start
+    what can be checked with the masks and attributes that are there, and how long that takes; an audit that was
+    interrupted goes on when the same command runs again. The exit code is 0 if no used shortcut was found, 3 if one
+    was, 2 if the audit could not run.
+
+    Args:
+        model: the folder of a MONAI bundle, or a network as TorchScript (.ts), torch.export (.pt2) or ONNX (.onnx).
+        datalist: the data-set directory; use images that the network has not been trained with.
+        out: folder for the results.
+        section: section of the datalist; by default the first whose name begins with "test".
+        checkpoint: weights of a bundle, by default the only ones in its folder models.
+        preprocessing: JSON file with the transforms of an exported network.
+        task: softmax, binary or multi_label; by default what the model says, or softmax.
+        attributes: names of attributes, by default all keys of the items that have a few values, or numbers.
+        dicom_tags: keywords of DICOM tags that are attributes, such as Manufacturer.
+        thresholds: probability from which the answer is yes, of a binary or multi-label task.
+        alpha: the chance that a network without a shortcut is accused of one.
+        batch_size: images at a time.
+        seed: seed of all that is drawn.
+        title: what the page calls the network, by default the name of its folder or file.
+        hash_names: whether the table has a digest of each file name instead of the name.
+        overwrite: whether results in the folder may be replaced.
+        options: entries of the bundle's config to replace, such as --find_sectors False.
+    """
+    folder = Path(out).expanduser()
+    there = [name for name in FILES if (folder / name).exists()]
+    if there and not overwrite:
+        raise FileExistsError(f"{folder / there[0]} exists already; pass --overwrite to replace it.")
+    loaded = load_model(model, checkpoint, preprocessing, options)
+    chosen = section or test_sections(datalist)[0]
+    items: list[dict[str, Any]] = load_datalist(datalist, chosen, loaded.class_names)
+    tags = _names(dicom_tags)
+    items = with_dicom_tags(items, tags) if tags else items
+    names = attribute_names(items) if attributes is None else [*_names(attributes), *tags]
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    found = audit(
+        loaded.network,
+        AuditItems(items, loaded.transform),
+        task or loaded.task or "softmax",
+        loaded.class_names,
+        names,
+        loaded.normalize,
+        thresholds,
+        alpha=alpha,
+        ignore_value=-1,
+        batch_size=batch_size,
+        seed=seed,
+        folder=folder,
+    )
+    write_results(found, folder, title or f"{Path(model).expanduser().resolve().name}, {chosen}", hash_names)
+    for one in found.findings:
+        if one.level != "described":
+            print(" ".join(filter(None, [f"{headline(one)}:", sentence(one), what_to_do(one)])))
+    print(f"wrote {folder / FILES[0]}")
+    if found.exit_code:
+        raise SystemExit(found.exit_code)
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    """Names from the command line, where one alone is a string, and several may be joined by commas."""
+    return [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else list(given)

@@ -1,0 +1,149 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Networks to audit, as they lie on a disk, with the preprocessing of their images.
+
+=====================  =======================  =================================================================
+what                   file                     where the preprocessing comes from
+=====================  =======================  =================================================================
+bundle of MONAI        folder with ``configs``  its ``train.json``; what is exchanged, and what comes after that,
+                                                as for the overlays (docs/guests.md)
+TorchScript            ``.ts``, ``.pt``         a JSON file
+``torch.export``       ``.pt2``                 a JSON file
+ONNX                   ``.onnx``                a JSON file
+=====================  =======================  =================================================================
+
+The JSON file is a config of MONAI with ``transforms``, a list of dictionary transforms with the keys "image" and "mask"
+that make images in which 0 is black; and, if they are needed, ``normalize``, what is done to a batch after it, ``task``
+and ``class_names``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from ignite.engine import Engine
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
+from monai.utils import optional_import
+
+from monai_debias.audit.subject import Network, Normalize
+from monai_debias.handlers import ModelLoader
+from monai_debias.overlays.guest.sockets import guest_sockets
+
+__all__ = ["Model", "load_model"]
+
+
+class Model(NamedTuple):
+    """A network with all that is needed to use it."""
+
+    network: Network
+    transform: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    """Makes image and mask of an item with their files."""
+    normalize: Normalize | None
+    task: str | None
+    class_names: list[str] | None
+
+
+def load_model(
+    path: str | os.PathLike,
+    checkpoint: str | os.PathLike | None = None,
+    preprocessing: str | os.PathLike | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Model:
+    """Load a network and its preprocessing.
+
+    Args:
+        path: the folder of a bundle, or the file of an exported network.
+        checkpoint: weights of a bundle; by default the only ``.pt`` below its folder ``models``.
+        preprocessing: the JSON file of an exported network.
+        options: entries of the config that are to be replaced, by their ids.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the folder is no bundle, there are several checkpoints, the weights do not fit the network, or
+            an exported network comes without preprocessing.
+    """
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist: give the folder of a bundle, or a .ts, .pt2 or .onnx file.")
+    if file.is_dir():
+        return _bundle(file, checkpoint, options or {})
+    if preprocessing is None:
+        raise ValueError(
+            f"{file} has no preprocessing: give a JSON file with the transforms of its images, --preprocessing FILE."
+        )
+    parser = _parser([Path(preprocessing).expanduser()], options or {})
+    transform = Compose(parser.get_parsed_content("transforms"))
+    return Model(_program(file), transform, *(_entry(parser, name) for name in ("normalize", "task", "class_names")))
+
+
+def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping[str, Any]) -> Model:
+    training = next((folder / "configs" / f"train.{kind}" for kind in ("json", "yaml", "yml")), None)
+    if training is None or not training.exists():
+        raise ValueError(f"{folder} is no bundle that can be audited: it has no configs/train.json.")
+    parser = _parser([training], {})
+    if "loss_parts" not in parser:
+        own = training.with_name("sockets.json")
+        found = ConfigParser.load_config_file(str(own)) if own.exists() else guest_sockets(parser.get()).sockets
+        parser.update({name.removeprefix("+"): value for name, value in found.items() if name != "+imports"})
+        parser["imports"] = [*(parser.get().get("imports") or []), *found.get("+imports", [])]
+    parser.update({"bundle_root": str(folder), "with_masks": True, **options})
+    network = parser.get_parsed_content("network")
+    ModelLoader(_checkpoint(folder, checkpoint), network)(Engine(lambda *_: None))
+    transform = parser.get_parsed_content("validate#masked_dataset#transform")
+    return Model(network, transform, *(_entry(parser, name) for name in ("validate#normalize", "task", "class_names")))
+
+
+def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:
+    if given is not None:
+        return Path(given).expanduser()
+    found = sorted((folder / "models").rglob("*.pt"))
+    models = [path for path in found if path.name == "model.pt"] or found
+    if len(models) != 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in models) or "none"
+        raise ValueError(f"the weights of {folder} may be {names}: say which with --checkpoint FILE.")
+    return models[0]
+
+
+def _program(file: Path) -> Network:
+    """The function that an exported network is."""
+    if file.suffix == ".onnx":
+        return _onnx(file)
+    try:
+        if file.suffix == ".pt2":
+            return torch.export.load(str(file)).module()
+        return torch.jit.load(str(file), map_location="cpu").eval()
+    except Exception as error:
+        raise ValueError(
+            f"{file} is no exported network ({type(error).__name__}): expected TorchScript, a .pt2 of torch.export or "
+            "ONNX; weights alone need their bundle, --checkpoint FILE."
+        ) from error
+
+
+def _onnx(file: Path) -> Network:
+    onnxruntime, has_it = optional_import("onnxruntime")
+    if not has_it:
+        raise ValueError(f"{file} needs the package onnxruntime: pip install 'monai-debias[onnx]'.")
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (entry,) = session.get_inputs()
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        size = entry.shape[0] if isinstance(entry.shape[0], int) else len(x)
+        return torch.cat([torch.from_numpy(session.run(None, {entry.name: part.numpy()})[0]) for part in x.split(size)])
+
+    return network
+
+
+def _parser(files: Sequence[Path], options: Mapping[str, Any]) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    parser.update(dict(options))
+    return parser
+
+
+def _entry(parser: ConfigParser, name: str) -> Any:
+    return parser.get_parsed_content(name) if name in parser else None

@@ -1,0 +1,59 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from monai_debias.audit.models import load_model
+from tests.audit.subjects import CLASSES, TRANSFORMS, LooksAt, make_items, write_bundle, write_data
+
+IMAGES = torch.stack([item["image"] for item in make_items(3)])
+
+
+@pytest.mark.parametrize("kind", ["ts", "pt2", "onnx"])
+def test_an_exported_network_answers_as_before(kind, tmp_path):
+    network, file = LooksAt().eval(), tmp_path / f"network.{kind}"
+    batch = torch.export.Dim("batch")
+    if kind == "ts":
+        torch.jit.save(torch.jit.trace(network, IMAGES), file)
+    elif kind == "pt2":
+        torch.export.save(torch.export.export(network, (IMAGES,), dynamic_shapes=({0: batch},)), file)
+    else:
+        pytest.importorskip("onnxscript")
+        torch.onnx.export(network, (IMAGES,), str(file), dynamo=True, verbose=False)  # with a batch of three only
+    (tmp_path / "preprocessing.json").write_text(json.dumps({"transforms": TRANSFORMS, "class_names": CLASSES}))
+    model = load_model(file, preprocessing=tmp_path / "preprocessing.json")
+    assert torch.allclose(torch.as_tensor(model.network(IMAGES)), network(IMAGES), atol=1e-5)
+    assert (model.class_names, model.task, model.normalize) == (CLASSES, None, None)
+
+
+def test_a_bundle_of_others_with_its_masks(tmp_path):
+    data = write_data(tmp_path / "data", 4)
+    model = load_model(write_bundle(tmp_path / "bundle", LooksAt(middle=3.0)))
+    loaded = model.transform({"image": str(data / "images" / "1.npy"), "mask": str(data / "masks" / "1.npy")})
+    assert loaded["image"].shape == loaded["mask"].shape == (1, 16, 16)
+    assert loaded["image"].max() <= 1
+    assert (model.task, model.class_names, model.normalize) == ("softmax", CLASSES, None)
+    assert torch.allclose(model.network(IMAGES), LooksAt(middle=3.0)(IMAGES))
+
+
+def test_what_cannot_be_loaded(tmp_path):
+    with pytest.raises(FileNotFoundError, match="give the folder of a bundle"):
+        load_model(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"no configs/train\.json"):
+        load_model(tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"no network")
+    with pytest.raises(ValueError, match="has no preprocessing"):
+        load_model(tmp_path / "a.pt")
+    (tmp_path / "p.json").write_text(json.dumps({"transforms": []}))
+    with pytest.raises(ValueError, match="is no exported network"):
+        load_model(tmp_path / "a.pt", preprocessing=tmp_path / "p.json")
+    bundle = write_bundle(tmp_path / "bundle", torch.nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="is not a model of this network"):
+        load_model(bundle)
+    (bundle / "models" / "model.pt").unlink()
+    with pytest.raises(ValueError, match="may be none: say which with --checkpoint"):
+        load_model(bundle)

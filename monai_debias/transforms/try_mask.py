@@ -34,6 +34,7 @@ class TryMaskd(Transform):
 
     Raises:
         TypeError: when something else than a transform is given.
+        RuntimeError: on calling, for any other error than that of a file or of values, such as a key that is missing.
 
     Example:
         >>> import torch
@@ -60,11 +61,12 @@ class TryMaskd(Transform):
         sample = dict(data)
         try:
             return dict(Compose(self.transforms)(sample))
-        except (OSError, ValueError, RuntimeError) as error:  # MONAI raises a RuntimeError from the transform's own
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = error.__cause__ or error  # MONAI raises a RuntimeError from the transform's own
+            if not isinstance(reason, OSError | ValueError):
+                raise
             file = from_files(file_names(sample.get(self.image_key)))
-            logging.getLogger(type(self).__name__).warning(
-                "no mask for the image%s: %s", file, error.__cause__ or error
-            )
+            logging.getLogger(type(self).__name__).warning("no mask for the image%s: %s", file, reason)
             return {key: value for key, value in sample.items() if key != self.mask_key}
 
 

@@ -61,3 +61,5 @@ def test_a_sample_that_names_no_mask_is_no_reason_for_a_warning(caplog):
 def test_a_mistake_in_a_transform_is_not_taken_for_a_missing_mask():
     with pytest.raises(TypeError, match="is 'LoadMaskd', expected a Transform"):
         TryMaskd(["LoadMaskd"])
+    with pytest.raises(RuntimeError, match="applying transform"):
+        TryMaskd([UltrasoundSectorMaskd("clip")])({"image": image(torch.zeros(1, 8, 8))})

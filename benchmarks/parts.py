@@ -20,7 +20,7 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
 from monai.inferers import Inferer, SimpleInferer
-from monai.transforms import Compose, CopyItemsd, MaskIntensityd, SelectItemsd
+from monai.transforms import Compose, CopyItemsd, Lambdad, MaskIntensityd, SelectItemsd
 from torch import nn
 
 from monai_debias.data import keep_mask_fraction, mask_fraction
@@ -52,6 +52,7 @@ class Parts:
         classification_loss: returns a value for each sample.
         loss_parts: the losses around it, as :func:`monai_debias.losses.nested_loss` takes it.
         transforms: what is done to a sample, in this order.
+        normalize: what is done to its image, or to a batch of images, after that; None for nothing.
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
         swap: what exchanges the backgrounds of a batch.
@@ -71,6 +72,7 @@ class Parts:
     classification_loss: nn.Module = field(default_factory=lambda: nn.CrossEntropyLoss(reduction="none"))
     loss_parts: Mapping[str, Callable[..., nn.Module]] = field(default_factory=dict)
     transforms: tuple[Callable, ...] = ()
+    normalize: Callable[[torch.Tensor], torch.Tensor] | None = None
     keys: tuple[str, ...] = ("image", "label")
     mixup: MixBatchd | None = None
     swap: SwapBackgrounds | None = None
@@ -119,7 +121,8 @@ class Parts:
             second = self.first_stage(replace(self, first_stage=None), batch, epochs, learning_rate)
             return second.fit(batch, epochs, learning_rate, *handlers, generator=generator)
         size = min(batch, len(self.samples))
-        transforms = Compose([*self.transforms, SelectItemsd(list(self.keys))])
+        last = [] if self.normalize is None else [Lambdad("image", self.normalize)]
+        transforms = Compose([*self.transforms, *last, SelectItemsd(list(self.keys))])
         loader = DataLoader(
             Dataset(self.samples, transforms), batch_size=size, shuffle=True, drop_last=True, generator=generator
         )
@@ -229,7 +232,7 @@ def with_papers_isnet(inferer: Mapping[str, Any] | None = None, **loss: Any) -> 
 
 
 def with_background_consistency(weight: float = 5.0) -> Step:
-    """A penalty on what another image's background changes in a prediction; the images here need no z-score."""
+    """A penalty on what another image's background changes in a prediction."""
 
     def step(parts: Parts) -> Parts:
         keys = ("swap_image", "swap_mask", "has_swap_mask")
@@ -238,7 +241,10 @@ def with_background_consistency(weight: float = 5.0) -> Step:
             FillMaskd(*keys[1::-1], keys[2]),
         )
         parts = replace(
-            parts, transforms=(*copies, *parts.transforms), keys=(*parts.keys, *keys), swap=SwapBackgrounds()
+            parts,
+            transforms=(*copies, *parts.transforms),
+            keys=(*parts.keys, *keys),
+            swap=SwapBackgrounds(parts.normalize),
         )
         return _with_loss(parts, consistency=partial(BackgroundConsistencyLoss, consistency_weight=weight))
 

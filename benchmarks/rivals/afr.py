@@ -39,7 +39,7 @@ def with_feature_reweighting(gamma: float = 1.0, distance_weight: float = 0.1, h
         samples, others = ([parts.samples[n] for n in some] for some in (order[:for_head], order[for_head:]))
         replace(parts, samples=others).fit(batch, epochs, learning_rate)
         body, head = split(parts.network)
-        features = outputs(body, samples)
+        features = outputs(body, samples, parts.normalize)
         with torch.no_grad():
             found = weights(head(features), labels(samples), gamma)
         seen = [
@@ -48,7 +48,8 @@ def with_feature_reweighting(gamma: float = 1.0, distance_weight: float = 0.1, h
         ]
         loss = WeightedNearStart(head, distance_weight)
         keys = ("image", "label", "weight")
-        return replace(parts, samples=seen, transforms=(), keys=keys, part=head, classification_loss=loss)
+        parts = replace(parts, samples=seen, transforms=(), normalize=None, keys=keys)
+        return replace(parts, part=head, classification_loss=loss)
 
     return lambda parts: replace(parts, first_stage=first_stage)
 

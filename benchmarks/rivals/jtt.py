@@ -35,7 +35,7 @@ def with_second_training(error_weight: float = 5.0, first_epochs: int = 1) -> St
     def first_stage(parts: Parts, batch: int, epochs: int, learning_rate: float) -> Parts:
         first = replace(parts, network=deepcopy(parts.network))
         first.fit(batch, first_epochs, learning_rate)
-        wrong = outputs(first.network, parts.samples).argmax(1) != labels(parts.samples)
+        wrong = outputs(first.network, parts.samples, parts.normalize).argmax(1) != labels(parts.samples)
         found = weights(wrong, error_weight).tolist()
         return replace(
             parts,

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -35,11 +35,16 @@ def split(network: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
 
 @torch.no_grad()
-def outputs(network: nn.Module, samples: Sequence[dict[str, Any]], batch: int = 100) -> torch.Tensor:
-    """What a network returns for the images of samples in evaluation, (N, K); it stays in evaluation."""
+def outputs(
+    network: nn.Module,
+    samples: Sequence[dict[str, Any]],
+    normalize: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    batch: int = 100,
+) -> torch.Tensor:
+    """What a network returns for the normalized images of samples in evaluation, (N, K); it stays in evaluation."""
     network.eval()
     images = (torch.stack([s["image"] for s in samples[n : n + batch]]) for n in range(0, len(samples), batch))
-    return torch.cat([network(some) for some in images])
+    return torch.cat([network(some if normalize is None else normalize(some)) for some in images])
 
 
 def labels(samples: Sequence[dict[str, Any]]) -> torch.Tensor:

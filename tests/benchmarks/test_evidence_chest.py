@@ -12,7 +12,8 @@ from benchmarks.evidence import cohorts
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbeds import TESTBEDS, chest_xray
 from benchmarks.evidence.testbeds.chest_xray import NETWORKS, QUICK, SPLITS
-from benchmarks.evidence.training import AXES
+from benchmarks.evidence.training import AXES, Judge
+from benchmarks.parts import Parts
 from monai_debias.data import load_datalist
 
 SHARES = (*SPLITS, "worst_group", *AXES, "validation_accuracy", "consistency_rule_reversed", "attention_rule_external")
@@ -49,6 +50,35 @@ def test_cropped_films_show_all_of_the_lungs_and_little_else(folder):
         for places in (rows, columns):
             assert 1 <= places.min() <= 5
             assert 58 <= places.max() <= 62
+
+
+def test_images_are_normalized_alone_and_in_batches():
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    together = chest_xray.normalize(images)
+    torch.testing.assert_close(together, torch.stack([chest_xray.normalize(image) for image in images]))
+    torch.testing.assert_close(together.flatten(1).mean(1), torch.zeros(4))
+    torch.testing.assert_close(together.flatten(1).std(1), torch.ones(4))
+
+
+def test_the_network_sees_normalized_images_in_training_and_in_tests(folder):
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool, self.head = torch.nn.AdaptiveAvgPool2d(4), torch.nn.Linear(16, 3)
+
+        def forward(self, x):
+            seen.append(x.detach())
+            return self.head(self.pool(x).flatten(1))
+
+    samples = chest_xray.load(folder, "training").items()
+    for name in ("plain", "backmix", "jtt", "afr", "background_consistency"):
+        parts = Parts(Spy(), (), 3, samples, 0, normalize=chest_xray.normalize).changed(chest_xray.METHODS[name].steps)
+        parts.fit(8, 1, 1e-3)
+    Judge(parts.network, chest_xray.normalize).accuracy(chest_xray.load(folder, "validation"))
+    assert len(seen) > 10
+    torch.testing.assert_close(torch.cat(seen).flatten(1).std(1), torch.ones(sum(map(len, seen))))
 
 
 def test_only_masked_and_cropped_images_take_masks_for_good(folder, monkeypatch):

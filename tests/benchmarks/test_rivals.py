@@ -57,7 +57,9 @@ def test_masked_images_are_masked_in_tests_too(parts):
 
 
 def test_a_first_training_without_errors_makes_the_second_a_plain_one(parts, monkeypatch):
-    monkeypatch.setattr(jtt, "outputs", lambda network, samples: nn.functional.one_hot(jtt.labels(samples), N_CLASSES))
+    monkeypatch.setattr(
+        jtt, "outputs", lambda network, samples, _: nn.functional.one_hot(jtt.labels(samples), N_CLASSES)
+    )
     before = state(parts.network)
     second = jtt.with_second_training(50.0)(parts).first_stage(parts, 20, 1, 1e-3)
     assert all(sample["weight"] == 1 for sample in second.samples)

@@ -3,7 +3,7 @@
 """The demo cohort of chest radiographs, whose markers name the class: COVID-19, other pneumonia or none of them.
 
 There are two testbeds, a small residual network with all films, and the papers' DenseNet121 with fewer. The lungs are
-those of the cohort. Networks see films in [0, 1], as the package's reader gives them, and there is no augmentation.
+those of the cohort. Networks see the z-score of each film, as the bundle's do, and there is no augmentation.
 """
 
 from __future__ import annotations
@@ -161,6 +161,12 @@ def read_films(folder: Path, section: str, cropped: bool) -> Films:
     return Films(image.float(), torch.tensor([item["label"] for item in items]), (mask > 0.5).to(torch.uint8))
 
 
+def normalize(images: torch.Tensor) -> torch.Tensor:
+    """The z-score of an image (1, rows, columns), or of each of a batch."""
+    deviation, mean = torch.std_mean(images, dim=(-3, -2, -1), keepdim=True)
+    return (images - mean) / deviation
+
+
 def train(
     steps: tuple[Step, ...],
     seed: int,
@@ -184,8 +190,8 @@ def train(
     set_determinism(seed)
     made = NETWORKS[network]
     samples = load(cohort(bias, budget), "training", cropped).items()[: budget.trained]
-    parts = Parts(made.make(), made.stages, N_CLASSES, samples, seed).changed(steps)
-    judge = Judge(parts.network, n_swaps=2, batch=budget.judged, masked=parts.masked)
+    parts = Parts(made.make(), made.stages, N_CLASSES, samples, seed, normalize=normalize).changed(steps)
+    judge = Judge(parts.network, normalize, n_swaps=2, batch=budget.judged, masked=parts.masked)
     validation = Validation(judge, load(cohort(strength, budget), "validation", cropped))
     stopwatch = Stopwatch()
     parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation)

@@ -273,18 +273,29 @@ def with_manifold_mixup(alpha: float = 1.0, images: bool = True) -> Step:
     return step
 
 
-def with_flow_mixup(alpha: float = 1.0, flow: str = "append") -> Step:
-    """Mixed states of the first two stages, whose rows are appended to those that are there, or replace them."""
+def with_flow_mixup(
+    alpha: float = 1.0, flow: str = "append", states: slice = slice(2), weights: Sequence[float] | None = None
+) -> Step:
+    """Mixed states, whose rows are appended to those that are there, or replace them.
+
+    Args:
+        alpha: of the Beta distribution.
+        flow: ``"append"`` or ``"replace"``.
+        states: which of the stages are mixed.
+        weights: of the un-mixed rows and of those of each state in the loss; None for equal ones.
+    """
 
     def step(parts: Parts) -> Parts:
         options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes, "flow": flow}
-        return _mixed(parts, MixBatchd("image", network=parts.network, layers=parts.stages[:2], **options))
+        mixup = MixBatchd("image", network=parts.network, layers=parts.stages[states], **options)
+        return _mixed(parts, mixup, weights=weights)
 
     return step
 
 
-def _mixed(parts: Parts, mixup: MixBatchd) -> Parts:
-    return _with_loss(replace(parts, mixup=mixup), mixup=partial(MixupLoss, groups=mixup.groups))
+def _mixed(parts: Parts, mixup: MixBatchd, **options: Any) -> Parts:
+    loss = partial(MixupLoss, groups=mixup.groups, **options)
+    return _with_loss(replace(parts, mixup=mixup), mixup=loss)
 
 
 def _with_loss(parts: Parts, **more: Callable[..., nn.Module]) -> Parts:

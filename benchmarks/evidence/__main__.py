@@ -8,6 +8,8 @@
     python -m benchmarks.evidence colored_mnist --seeds 5
     python -m benchmarks.evidence corrupted_labels --seeds 5
     python -m benchmarks.evidence echo_demo --seeds 3
+    python -m benchmarks.evidence ecg_noise --seeds 5
+    python -m benchmarks.evidence ecg_device --seeds 3
     python -m benchmarks.evidence chest_xray --seeds 3
     python -m benchmarks.evidence colour_corner_resnet --seeds 5
     python -m benchmarks.evidence biased_mnist --quick

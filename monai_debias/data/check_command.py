@@ -33,7 +33,8 @@ def check(
     Args:
         datalist: the data-set directory, or its JSON file.
         out: CSV file to write all defects to, with the columns kind, section, item, file and detail.
-        reader: dotted name of the image reader, of this package, of MONAI (monai.data.NibabelReader) or of your own.
+        reader: dotted name of the image reader, of this package, of MONAI (monai.data.NibabelReader) or of your own,
+            with arguments if it needs any: "monai_debias.apps.radiography.RadiographReader(body_part='CHEST')".
         num_workers: number of threads that read files.
         progress: whether to show a progress bar.
         overwrite: whether an existing CSV file may be replaced.

@@ -77,8 +77,10 @@ def build_folder_datalist(
             alphabetical order.
         masks: folder of the masks; default: no masks.
         reader: the reader of the files, an image reader of MONAI, of this package or your own, or its dotted name, such
-            as ``"monai.data.NibabelReader"``; default: :class:`~monai_debias.data.reader.ImageFileReader`, which
-            decodes the last frame to make sure that the file is complete.
+            as ``"monai.data.NibabelReader"``, with arguments if it needs any, as in
+            ``"monai_debias.apps.radiography.RadiographReader(body_part='CHEST')"``; default:
+            :class:`~monai_debias.data.reader.ImageFileReader`, which decodes the last frame to make sure that the file
+            is complete.
         validation_fraction: share of validation, if there are no split folders.
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.

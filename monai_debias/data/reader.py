@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -189,23 +190,42 @@ def find_reader(reader: ImageReader | str) -> ImageReader:
     """Find a reader by its name.
 
     Args:
-        reader: the reader itself, or the dotted name of its class, which is constructed without arguments.
+        reader: the reader itself, or the dotted name of its class, with arguments in parentheses if it needs any, such
+            as ``"monai_debias.apps.radiography.RadiographReader(body_part='CHEST')"``.
 
     Raises:
-        ValueError: if there is no such class, or it is not a ``monai.data.ImageReader``.
+        ValueError: if there is no such class, it is not a ``monai.data.ImageReader``, or it does not take the
+            arguments.
 
     Example:
         >>> type(find_reader("monai.data.NibabelReader")).__name__
         'NibabelReader'
+        >>> find_reader("monai.data.NumpyReader(npz_keys=['image'])").npz_keys
+        ('image',)
     """
     if isinstance(reader, ImageReader):
         return reader
-    found = locate(reader)
+    name, arguments = _parts_of_call(reader)
+    found = locate(name)
     if not (isinstance(found, type) and issubclass(found, ImageReader)):
         raise ValueError(
             f"reader is {reader!r}, expected the dotted name of an image reader, such as monai.data.NibabelReader."
         )
-    return found()
+    try:
+        return found(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"reader is {reader!r}, but {name} does not take these arguments: {error}") from error
+
+
+def _parts_of_call(text: str) -> tuple[str, dict[str, Any]]:
+    """The dotted name and the arguments of ``a.b.Reader(size=3)``; a text of another form is a name."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            return text, {}
+        return ast.unparse(call.func), {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        return text, {}
 
 
 def looks_like_dicom(path: Path) -> bool:

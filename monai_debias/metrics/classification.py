@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from monai_debias.constraints import KEY, NONE, NUMBERS, SEED, STRING, Integer, Number, SequenceOf
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.answers import Answers, collect_answers
+from monai_debias.metrics.auc_interval import auc_interval
 from monai_debias.metrics.label_scores import LABEL_METRICS, label_scores, mean_of_defined, ratio
 from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS, THRESHOLDS
@@ -77,7 +78,10 @@ def classification_metrics(
     **Intervals.** Whole groups are drawn with replacement, since the images of one patient are not independent of each
     other; samples without any known label are left out first. A resample in which a metric is not defined does not
     count for it. If it is undefined in half of the resamples or more, or a single group has all samples, there is no
-    interval.
+    interval. ``roc_auc_delong`` of each output is its ROC AUC once more, with the interval of
+    :func:`~monai_debias.metrics.auc_interval.auc_interval`: DeLong's where each group is one sample, else Obuchowski's,
+    since DeLong's takes the images of one patient for independent ones. The bootstrap is the one to report; the other
+    is there to compare with papers, and as a check, since it needs no resamples.
 
     Args:
         labels: true labels, NaN only if ``ignore_value`` says so: class indices (N,) of a softmax, 0 and 1 of shape
@@ -90,7 +94,7 @@ def classification_metrics(
         ignore_value: the value of a missing label, e.g. -1 or NaN.
         groups: the group of each sample, length N, usually its patient, which is resampled as a whole; by default each
             sample is its own group.
-        n_resamples: how many resamples are drawn; 0 for no intervals.
+        n_resamples: how many resamples are drawn; 0 for no intervals, and no ``roc_auc_delong``.
         confidence: coverage of the intervals, in (0, 1).
         seed: seed of the resampling.
 
@@ -103,7 +107,8 @@ def classification_metrics(
             probability is NaN or not in [0, 1], or names or thresholds do not fit the outputs.
 
     Reference:
-        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals); DeLong et al.,
+        Biometrics 1988; Obuchowski, Biometrics 1997.
 
     Example:
         >>> labels, p = [[1, 0], [0, 0], [1, -1]], [[0.9, 0.2], [0.3, 0.6], [0.2, 0.5]]
@@ -125,6 +130,9 @@ def classification_metrics(
         name: {m: _estimate(scores[:, k, i], tail, _why(answers, k, m)) for i, m in enumerate(LABEL_METRICS)}
         for k, name in enumerate(answers.names)
     }
+    if n_resamples:
+        for k, name in enumerate(answers.names):
+            by_label[name]["roc_auc_delong"] = _delong(answers, k, names, by_label[name]["roc_auc"], confidence)
     return ClassificationMetrics(overall, by_label)
 
 
@@ -161,6 +169,23 @@ def _averaged(scores: NDArray[np.float64], task: str) -> dict[str, NDArray[np.fl
     sensitivity, specificity, f1, auc, precision = np.moveaxis(scores, -1, 0)
     balanced = (sensitivity + specificity) / 2 if TASKS[task].has_thresholds else sensitivity
     return {"balanced_accuracy": balanced, "f1_macro": f1, "roc_auc": auc, "average_precision": precision}
+
+
+def _delong(answers: Answers, k: int, groups: NDArray, area: Estimate, confidence: float) -> Estimate:
+    """The area of an output as it is, with the interval that needs no resamples."""
+    if area.value is None:
+        return area
+    known = answers.known[:, k]
+    of = groups[known]
+    interval = auc_interval(answers.truth[known, k], answers.probabilities[known, k], of, confidence)
+    if interval is None:
+        why = "the area is 0 or 1" if area.value in (0, 1) else "all positives or all negatives are of one patient"
+        return Estimate(area.value, None, None, f"no interval: {why}")
+    n_groups = len(np.unique(of))
+    note = (
+        "" if n_groups == len(of) else f"Obuchowski's interval, of {len(of)} samples of {n_groups} patients or groups"
+    )
+    return Estimate(area.value, *interval, note)
 
 
 def _estimate(values: NDArray[np.float64], tail: float | None, note: str) -> Estimate:

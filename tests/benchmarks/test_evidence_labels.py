@@ -9,6 +9,7 @@ import torch
 from monai.utils import set_determinism
 
 from benchmarks.csv_file import made_by
+from benchmarks.evidence import label_noise
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbeds import corrupted_labels
 from monai_debias.data import load_mnist
@@ -40,20 +41,18 @@ def test_images_are_made_of_the_digits_that_their_labels_name():
 
 def test_labels_are_as_wrong_as_they_should_be():
     _, clean = corrupted_labels.compose("validation", 1000)
-    assert torch.equal(corrupted_labels.corrupt(clean, 0.0, seed=0), clean)
-    few, many = (corrupted_labels.corrupt(clean, rate, seed=1) != clean for rate in (0.1, 0.4))
+    assert torch.equal(label_noise.corrupt(clean, 0.0, seed=0), clean)
+    few, many = (label_noise.corrupt(clean, rate, seed=1) != clean for rate in (0.1, 0.4))
     assert few.float().mean().item() == pytest.approx(0.1, abs=0.01)
     assert many.float().mean().item() == pytest.approx(0.4, abs=0.015)
     assert bool(many[few].all())
-    assert not torch.equal(corrupted_labels.corrupt(clean, 0.1, seed=2) != clean, few)
+    assert not torch.equal(label_noise.corrupt(clean, 0.1, seed=2) != clean, few)
 
 
 @pytest.mark.parametrize("method", list(corrupted_labels.METHODS))
 def test_every_method_trains_and_is_judged(method):
     row = corrupted_labels.run(method, 0, 0.2, BUDGET)
-    assert all(
-        0 <= row[column] <= 1 for column in (*corrupted_labels.SPLITS, *corrupted_labels.TESTBED.axes, "validation_auc")
-    )
+    assert all(0 <= row[column] <= 1 for column in (*label_noise.SPLITS, *label_noise.AXES, "validation_auc"))
     assert row["auc"] == pytest.approx(sum(row[f"auc_{k}"] for k in range(10)) / 10)
     assert row["f1"] == pytest.approx(sum(row[f"f1_{k}"] for k in range(10)) / 10)
     assert row["epoch"] in (1, 2)
@@ -83,12 +82,12 @@ def test_predictions_are_measured():
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 2 * labels - 1 + torch.tensor([0.0] * 9 + [2.0])  # all are said to have a nine
 
-    found = corrupted_labels.measure(Oracle(), images, labels, 60)
+    found = label_noise.measure(Oracle(), images, labels, 60)
     assert found["auc"].tolist() == [1.0] * 10
     nines = labels[:, 9].mean().item()
     assert found["f1"].tolist() == pytest.approx([1.0] * 9 + [2 * nines / (1 + nines)])
     with pytest.raises(ValueError, match="some label has only one value"):
-        corrupted_labels.measure(corrupted_labels.make_network(), images[:3], labels[:3], 2)
+        label_noise.measure(corrupted_labels.make_network(), images[:3], labels[:3], 2)
 
 
 def test_a_rate_that_is_none_is_refused():
@@ -117,17 +116,17 @@ def make_rows(seeds: int) -> list[dict[str, str]]:
 
 
 def test_remarks_say_what_noise_does_and_what_helps(tmp_path):
-    lines = corrupted_labels.remarks(make_rows(5)).splitlines()
+    lines = corrupted_labels.TESTBED.remarks(make_rows(5)).splitlines()
     assert lines[2] == "- Noise 0%, plain: macro AUC of the last epoch -10.0 [-10.0, -10.0] against the chosen one."
     assert "above plain" not in lines[3]
     assert "below plain: Mixup -3.0 [-3.0, -3.0]" in lines[3]
     assert "not told apart: Flow-Mixup +0.0 [0.0, 0.0]" in lines[3]
     assert "macro F1 -20.0 [-20.0, -20.0] against clean labels; macro AUC -20.0 [-20.0, -20.0]" in lines[4]
     assert "above plain: Flow-Mixup +2.0 [2.0, 2.0], in the last epoch +2.0 [2.0, 2.0]. below plain: Mixup" in lines[5]
-    few = corrupted_labels.remarks(make_rows(3))
+    few = corrupted_labels.TESTBED.remarks(make_rows(3))
     assert "too few seeds: Mixup -3.0" in few
     assert "below plain" not in few
-    assert "- Noise" not in corrupted_labels.remarks(make_rows(1))
+    assert "- Noise" not in corrupted_labels.TESTBED.remarks(make_rows(1))
     page = report(corrupted_labels.TESTBED, make_rows(5), tmp_path / "corrupted_labels")
     assert page.count("| Flow-Mixup | alpha 1, the first two stages | 5 |") == 2
     assert "+2.0 [2.0, 2.0] | 1.00 |" in page

@@ -1,31 +1,36 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A small cohort, and a network that was trained on it by the bundle's command."""
+"""Small cohorts, and an echo network that was trained by the bundle's command."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from monai_debias.demo import build_echo_cohort
+from tests.bundles.classifiers import SMALL_BUNDLES
 from tests.bundles.echo_view import train
+from tests.bundles.small_bundle import SmallBundle
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six patients to train with, two for validation and three in each test; a clip of each view.
+def cohort_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SmallBundle], Path]:
+    """Where the small cohort of a bundle is; it is written when it is first asked for."""
 
-    Masks are the true sectors, since a search for them takes longer than a training.
-    """
-    folder = tmp_path_factory.mktemp("echo") / "cohort"
-    build_echo_cohort(folder, patients=(6, 2, 3), frames=4, progress=False)
-    datalist = json.loads((folder / "datalist.json").read_text(encoding="utf-8"))
-    for item in datalist["training"] + datalist["validation"]:
-        item["mask"] = item["sector"]
-    (folder / "datalist.json").write_text(json.dumps(datalist), encoding="utf-8")
-    return folder
+    @cache
+    def build(name: str) -> Path:
+        bundle = SMALL_BUNDLES[name]
+        return bundle.build(tmp_path_factory.mktemp(name) / "data" / bundle.demo)
+
+    return lambda bundle: build(bundle.name)
+
+
+@pytest.fixture(scope="session")
+def cohort(cohort_of: Callable[[SmallBundle], Path]) -> Path:
+    """The small echo cohort."""
+    return cohort_of(SMALL_BUNDLES["echo_view"])
 
 
 @pytest.fixture(scope="session")

@@ -183,31 +183,3 @@ def test_inference_leaves_out_what_it_cannot_read_unless_it_is_strict(trained, c
     assert "c.dcm: " in output
     assert [Path(row["file"]).name for row in read(tmp_path / "strict" / "predictions.csv")] == ["a.dcm", "b.dcm"]
     assert [Path(row["file"]).name for row in read(tmp_path / "strict" / "left_out.csv")] == ["c.dcm"]
-
-
-def test_metadata_network_and_export(trained, tmp_path):
-    schema = tmp_path / "schema.json"
-    shutil.copy(Path(__file__).with_name("meta_schema.json"), schema)
-    run("verify_metadata", "--meta_file", "configs/metadata.json", "--filepath", schema)
-    common = ["--net_id", "network_def", "--meta_file", "configs/metadata.json", "--config_file", configs("inference")]
-    output = run("verify_net_in_out", *common)
-    assert "verified" in output
-    exported = tmp_path / "model.ts"
-    run(
-        "ckpt_export",
-        *common,
-        "--filepath",
-        exported,
-        "--ckpt_file",
-        trained / "model.pt",
-        "--input_shape",
-        "[1,1,112,112]",
-    )
-    x = torch.rand(2, 1, 112, 112, generator=torch.Generator().manual_seed(0))
-    workflow = ConfigWorkflow(
-        str(BUNDLE / "configs" / "inference.json"), str(BUNDLE / "configs" / "metadata.json"), workflow_type="infer"
-    )
-    workflow.initialize()
-    network = workflow.network_def.eval()
-    network.load_state_dict(torch.load(trained / "model.pt", weights_only=True))
-    assert torch.allclose(torch.jit.load(exported).eval()(x), network(x), atol=1e-5)

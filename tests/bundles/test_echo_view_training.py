@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
 
 from tests import processes
 from tests.bundles.echo_view import (
@@ -109,19 +108,6 @@ def test_a_loss_that_is_nan_ends_the_plain_training_with_an_error(tmp_path, coho
     assert isinstance(caught.value.__cause__, FloatingPointError)
     assert re.search(r" is (nan|-?inf) in iteration [23] \(epoch 1\)", str(caught.value.__cause__))
     assert not (tmp_path / "model.pt").exists()
-
-
-@pytest.mark.parametrize(
-    ("names", "kind"),
-    [(["train"], "train"), (["inference"], "infer"), (["train", "backmix"], "train"), (["train", "isnet"], "train")],
-)
-def test_no_property_is_missing(names, kind, cohort, tmp_path):
-    files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
-    places = {"dataset_dir": str(cohort), "bundle_root": str(tmp_path)}
-    options = {**places, "batch_size": 8} if kind == "train" else places  # the cohort has fewer images than a batch
-    workflow = ConfigWorkflow(files, str(BUNDLE / "configs" / "metadata.json"), workflow_type=kind, **options)
-    workflow.initialize()
-    assert workflow.check_properties() == []
 
 
 def test_tracking_with_mlflow(tmp_path, cohort):

@@ -7,25 +7,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests import processes
-from tests.bundles.echo_view import BUNDLE, KEY_METRICS, SMALL, configs, logged, losses, places, run
+from tests.bundles.echo_view import BUNDLE, ECHO, KEY_METRICS, SMALL, configs, logged, losses, places, run
 
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 
 
 def json_blocks(markdown: str) -> list[str]:
     return re.findall(r"```json\n(.*?)```", markdown, re.DOTALL)
-
-
-def in_two_processes(*arguments: object, folder: Path) -> None:
-    log = folder / "log.txt"
-    codes = processes.run_two(["monai.bundle", "run", *arguments], BUNDLE, log)
-    assert codes == [0, 0], log.read_text(encoding="utf-8", errors="replace")[-6000:]
 
 
 def test_two_processes_train_one_model(tmp_path, cohort):
@@ -44,7 +36,7 @@ def test_two_processes_train_one_model(tmp_path, cohort):
 
 def test_flow_mixup_in_two_processes_and_its_groups(tmp_path, cohort):
     files = configs("train", "flow_mixup", "multi_gpu_train")
-    in_two_processes("--config_file", files, *places(cohort, tmp_path), *SMALL, folder=tmp_path)
+    ECHO.run_two("run", "--config_file", files, *places(cohort, tmp_path), *SMALL, folder=tmp_path)
     groups = ("unmixed", "layer2", "layer3")
     means = [logged(tmp_path).Scalars(f"{group}_loss")[-1].value for group in groups]
     assert sum(means) / 3 == pytest.approx(losses(tmp_path)[-1], rel=1e-5)  # one batch in the epoch
@@ -58,7 +50,7 @@ def test_isnet_with_deep_supervision_few_masks_and_tuned_cuts_in_two_processes(t
     files = ["train", "backmix", "isnet", "isnet_lds", "few_masks", tmp_path / "tuning"]
     options = [*places(cohort, tmp_path), *SMALL]
     options += ["--train#method_handlers#cut_tuning#epochs", "1", "--requested_mask_fraction", "0.3"]
-    in_two_processes("--config_file", configs(*files, "multi_gpu_train"), *options, folder=tmp_path)
+    ECHO.run_two("run", "--config_file", configs(*files, "multi_gpu_train"), *options, folder=tmp_path)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     assert state["cut_tuning"] == {"tuned": True}
     assert state["loss"].keys() == {f"layer_cuts.of:{layer}" for layer in ("input", *LAYERS)}

@@ -15,6 +15,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.data import ImageFileReader
+from monai_debias.data.reader import find_reader
 from tests.data.image_files import GREY, load
 
 CLIP = get_testdata_file("examples_ybr_color.dcm")
@@ -87,3 +88,22 @@ def test_what_is_black_and_white(tmp_path):
     files = (CLIP, *(tmp_path / name for name in ("a.png", "b.nii", "a.nii", "a.npy")))
     found = [reader.get_data(reader.read(file))[1].get("display_range") for file in files]
     assert [None if ends is None else ends.tolist() for ends in found] == [[0, 255], [0, 255], [-5, 40], None, None]
+
+
+def test_a_reader_by_its_name_with_or_without_arguments():
+    assert find_reader("monai_debias.data.ImageFileReader").frames == "all"
+    reader = find_reader("monai_debias.data.ImageFileReader(frames='middle', max_bytes=100)")
+    assert (reader.frames, reader.max_bytes) == ("middle", 100)
+    assert find_reader(reader) is reader
+    for wrong in (
+        "monai.data.Gone",
+        "monai.data.Dataset",
+        "monai_debias.data.ImageFileReader('middle')",
+        "a reader",
+        "",
+    ):
+        with pytest.raises(ValueError, match="expected the dotted name of an image reader"):
+            find_reader(wrong)
+    for arguments in ("frame=1", "frames='some'"):
+        with pytest.raises(ValueError, match=r"ImageFileReader does not take these arguments: .*frame"):
+            find_reader(f"monai_debias.data.ImageFileReader({arguments})")

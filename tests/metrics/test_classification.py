@@ -186,9 +186,9 @@ def test_what_is_not_defined_has_a_reason_and_no_number():
     no_positives = "undefined: no positives among 3 known labels"
     assert notes == {
         "a": {},
-        "b": dict.fromkeys(("sensitivity", "f1", "roc_auc", "average_precision"), no_positives),
+        "b": dict.fromkeys(("sensitivity", "f1", "roc_auc", "average_precision", "roc_auc_delong"), no_positives),
         "c": dict.fromkeys(("sensitivity", "specificity", "f1"), "undefined: no threshold"),
-        "d": dict.fromkeys(LABEL_METRICS, "undefined: no known labels"),
+        "d": dict.fromkeys((*LABEL_METRICS, "roc_auc_delong"), "undefined: no known labels"),
     }
     undefined = [e for metrics in found.labels.values() for e in metrics.values() if e.value is None]
     assert {e[:3] for e in undefined} == {(None, None, None)}

@@ -11,15 +11,18 @@ from benchmarks.evidence.testbeds import (
     colored_mnist,
     colour_corner,
     corrupted_labels,
+    ecg_device,
+    ecg_noise,
     echo_demo,
 )
 
-_MODULES = (biased_mnist, colored_mnist, corrupted_labels, echo_demo)
+_MODULES = (biased_mnist, colored_mnist, corrupted_labels, ecg_device, echo_demo)
 TESTBEDS: dict[str, Testbed] = {
     testbed.name: testbed
     for testbed in (
         *(module.TESTBED for module in _MODULES),
         *chest_xray.TESTBEDS,
         *colour_corner.TESTBEDS,
+        *ecg_noise.TESTBEDS,
     )
 }

@@ -35,14 +35,15 @@ class RadiographClip(DicomClip):
 
     Args:
         dataset: a pydicom data set with PixelData.
+        window: which of several windows or VOI LUTs of a grey film, from 0.
 
     Attributes:
         projection: what the header says of the projection.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, window: int = 0) -> None:
         is_grey = (text(dataset, "PhotometricInterpretation") or "").startswith("MONOCHROME")
-        super().__init__(dataset, FilmPixels(dataset) if is_grey else None)
+        super().__init__(dataset, FilmPixels(dataset, window) if is_grey else None)
         self.projection = read_projection(dataset)
         self._spacing_source = ""
 
@@ -61,11 +62,12 @@ class RadiographClip(DicomClip):
         return {**meta, **self.projection.meta(), "spacing_source": self._spacing_source}
 
 
-def read_radiograph(path: Path) -> RadiographClip:
+def read_radiograph(path: Path, window: int = 0) -> RadiographClip:
     """Read a DICOM file and check that it is a radiograph; the pixels are not decoded.
 
     Args:
         path: the file.
+        window: which of several windows or VOI LUTs, from 0.
 
     Returns:
         The radiograph.
@@ -83,4 +85,4 @@ def read_radiograph(path: Path) -> RadiographClip:
     if content.sop_class == _RAW or intent == "FOR PROCESSING":
         raise UnrelatedFileError("has the raw values of the detector (for processing), expected an image to look at.")
     require_pixels(dataset, content)
-    return RadiographClip(dataset)
+    return RadiographClip(dataset, window)

@@ -15,7 +15,7 @@ from monai.utils import ensure_tuple
 from monai_debias.apps.radiography.dicom import RadiographClip, read_radiograph
 from monai_debias.apps.radiography.projection import Projection
 from monai_debias.apps.radiography.unit_range import to_unit_range
-from monai_debias.constraints import NONE, STRING, OneOf
+from monai_debias.constraints import NONE, STRING, Integer, OneOf
 from monai_debias.data.formats.clip import display_range
 from monai_debias.data.reader import ImageFileReader
 from monai_debias.data.reading import UnrelatedFileError, reading
@@ -27,8 +27,8 @@ __all__ = ["RadiographReader"]
 class RadiographReader(ImageFileReader):
     """Read radiographs as a radiologist sees them: float32 in [0, 1], 0 = black = where the beam met only air.
 
-    - DICOM of the modalities CR, DX and RG, and secondary captures: modality LUT or rescale, VOI LUT or window (the
-      first, if there are several) and MONOCHROME1, which is inverted, see
+    - DICOM of the modalities CR, DX and RG, and secondary captures: modality LUT or rescale, VOI LUT or window (of
+      several the first, or ``window``) and MONOCHROME1, which is inverted, see
       :class:`~monai_debias.apps.radiography.grey_scale.FilmPixels`. Colours become grey. Overlay planes are left out,
       and pixels that pad the film are black. Raw detector values (DX "for processing") are refused.
     - PNG, JPEG and BMP: 8 bits are divided by 255, 16 bits by 65535.
@@ -58,6 +58,8 @@ class RadiographReader(ImageFileReader):
             frontal; ``"any"`` takes all.
         body_part: refuses films of another Body Part Examined, e.g. ``"CHEST"``; None takes all. A film without it is
             taken.
+        window: which of the VOI LUTs of a film, or without such of its windows, by its place in the header, from 0;
+            where there are several, they are different views of the same film.
         max_bytes: largest size of the decoded film in bytes, 4 GiB by default.
 
     Raises:
@@ -80,12 +82,16 @@ class RadiographReader(ImageFileReader):
     @expects(
         views=OneOf("frontal", "lateral", "any"),
         body_part=NONE | STRING,
+        window=Integer("[0, inf)"),
         max_bytes=constraints_of(ImageFileReader)["max_bytes"],
     )
-    def __init__(self, views: str = "frontal", body_part: str | None = None, max_bytes: int = 2**32) -> None:
+    def __init__(
+        self, views: str = "frontal", body_part: str | None = None, window: int = 0, max_bytes: int = 2**32
+    ) -> None:
         super().__init__(max_bytes=max_bytes)
         self.views = views
         self.body_part = body_part
+        self.window = window
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> tuple[PathLike, ...]:
         """Take the name of a file, which :meth:`get_data` opens.
@@ -120,7 +126,7 @@ class RadiographReader(ImageFileReader):
         Args:
             path: the file.
         """
-        clip = read_radiograph(path)
+        clip = read_radiograph(path, self.window)
         found = clip.projection
         if self.views != "any" and found.view not in ("", self.views):
             raise UnrelatedFileError(

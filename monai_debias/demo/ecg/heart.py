@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,8 @@ from monai_debias.demo.ecg.waves import ST, T_CHANGES, Segment, Wave, add_segmen
 __all__ = ["heart_dipole"]
 
 _USUAL = 0.8  # s, the RR interval of the table of T waves
-_LEVEL = 0.012  # mV, how much an ST segment that counts as level still differs from zero
+_LEVEL = 0.04  # mV, how much an ST segment that counts as level still differs from zero
+_INCOMPLETE = 0.25  # share of the hearts with a trace of a right bundle branch block, which no label names
 _FIBRILLATION = np.array([0.010, 0.022, -0.030])  # mV, the atria seen from V1 and the inferior leads
 
 
@@ -42,33 +45,42 @@ def heart_dipole(
         dipole += _fibrillation(len(dipole), rate, rng)
     else:
         add_waves(dipole, _atria(patient, findings, beats, rng), own, usual[: len(own)], rate)
-    qrs, t_wave, injury = _ventricles(patient, findings, rng)
+    qrs, t_waves, injury = _ventricles(patient, findings, rng)
     add_waves(dipole, qrs, own, usual[: len(own)], rate)
-    add_waves(dipole, [t_wave], own, recovery[~beats.premature], rate)
-    add_segment(dipole, injury, own, recovery[~beats.premature] * t_wave.time / 1000, rate)
-    add_waves(dipole, patient.premature, beats.times[beats.premature], usual[beats.premature], rate)
+    add_waves(dipole, t_waves, own, recovery[~beats.premature], rate)
+    add_segment(dipole, injury, own, recovery[~beats.premature] * t_waves[0].time / 1000, rate)
+    foreign = _scaled(patient.premature, rng.uniform(0.5, 1.0))
+    add_waves(dipole, foreign, beats.times[beats.premature], usual[beats.premature], rate)
     return dipole, beats
 
 
 def _atria(patient: Patient, findings: Findings, beats: Beats, rng: np.random.Generator) -> list[Wave]:
     """The P wave; in a fast rhythm it is nearer to the R peak, in a first-degree block further away."""
     nearer = 25 * np.clip(1 - np.median(beats.intervals) / _USUAL, 0, 1)
-    earlier = rng.uniform(65, 140) if findings.first_degree else rng.uniform(-6, 12)
+    earlier = rng.uniform(42, 110) if findings.first_degree else rng.uniform(-25, 32)
     return [wave._replace(time=wave.time + nearer - earlier) for wave in patient.atria]
 
 
 def _ventricles(
     patient: Patient, findings: Findings, rng: np.random.Generator
-) -> tuple[tuple[Wave, ...], Wave, Segment]:
-    """The QRS, the T wave and the ST segment."""
-    qrs, t_wave = patient.qrs[findings.conduction], patient.t_wave[findings.conduction]
+) -> tuple[list[Wave], list[Wave], Segment]:
+    """The QRS, the T wave and the ST segment; a block is more or less complete."""
+    block, share = findings.conduction, rng.uniform(0.25, 1.0)
+    if block == "normal conduction":
+        block, share = "right bundle branch block", rng.uniform(0, 0.2) if rng.random() < _INCOMPLETE else 0.0
+    qrs = _scaled(patient.qrs["normal conduction"], 1 - share) + _scaled(patient.qrs[block], share)
+    t_waves = _scaled([patient.t_wave["normal conduction"]], 1 - share) + _scaled([patient.t_wave[block]], share)
     vector = rng.normal(0, _LEVEL, 3)
     if findings.st in ST:
-        size = rng.uniform(0.75, 1.4)
-        vector += size * np.array(ST[findings.st]) * np.exp(rng.normal(0, 0.12, 3))
-        t_wave = t_wave._replace(vector=tuple(np.array(t_wave.vector) + size * np.array(T_CHANGES[findings.st])))
-    last = qrs[-1]
-    return qrs, t_wave, Segment(last.time + 1.2 * last.fall, tuple(vector))
+        size = rng.uniform(0.2, 1.0)
+        vector += size * np.array(ST[findings.st]) * np.exp(rng.normal(0, 0.25, 3))
+        t_waves.append(t_waves[0]._replace(vector=tuple(size * np.array(T_CHANGES[findings.st]))))
+    last = patient.qrs[findings.conduction][-1]
+    return qrs, t_waves, Segment(last.time + 1.2 * last.fall, tuple(vector))
+
+
+def _scaled(waves: Iterable[Wave], factor: float) -> list[Wave]:
+    return [wave._replace(vector=tuple(factor * np.array(wave.vector))) for wave in waves]
 
 
 def _fibrillation(samples: int, rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -81,4 +93,4 @@ def _fibrillation(samples: int, rate: int, rng: np.random.Generator) -> NDArray[
     phase = 2 * np.pi * rng.uniform(5.0, 8.0) * t + rng.uniform(0.5, 1.2) * np.sin(2 * np.pi * 0.6 * t + starts[0])
     wave = sum(np.sin(k * phase + starts[k]) / k for k in (1, 2, 3))
     size = 1 + 0.4 * np.sin(2 * np.pi * 0.23 * t + starts[4])
-    return (size * wave)[:, None] * _FIBRILLATION * rng.uniform(0.6, 1.5) * np.exp(rng.normal(0, 0.3, 3))
+    return (size * wave)[:, None] * _FIBRILLATION * rng.uniform(0.2, 1.3) * np.exp(rng.normal(0, 0.3, 3))

@@ -30,10 +30,10 @@ def draw_interference(leads: int, samples: int, rate: int, rng: np.random.Genera
     """
     t = np.arange(samples) / rate
     phases = rng.uniform(0, 2 * np.pi, (leads, len(_DRIFTS), 1))
-    sizes = rng.normal(0, 0.035 * np.exp(rng.normal(0, 0.5)), (leads, len(_DRIFTS), 1))
+    sizes = rng.normal(0, 0.05 * np.exp(rng.normal(0, 0.5)), (leads, len(_DRIFTS), 1))
     drift = (sizes * np.sin(2 * np.pi * _DRIFTS[:, None] * t + phases)).sum(1)
     band = signal.butter(2, _MUSCLES, "bandpass", fs=rate, output="sos")
-    tension = rng.uniform(0.004, 0.022) * np.exp(rng.normal(0, 0.4, (leads, 1)))
+    tension = np.exp(rng.uniform(np.log(0.005), np.log(0.07))) * np.exp(rng.normal(0, 0.4, (leads, 1)))
     muscles = tension * signal.sosfilt(band, rng.standard_normal((leads, samples)))
     mains = rng.uniform(0, 0.005) * rng.normal(1, 0.4, (leads, 1)) * np.sin(2 * np.pi * 50 * t + rng.uniform(0, 6))
     return drift + muscles + mains

@@ -19,9 +19,9 @@ from monai_debias.demo.ecg.waves import ATRIA, PREMATURE, QRS, T_WAVES, Wave
 
 __all__ = ["Patient", "draw_patient", "place_electrodes"]
 
-_TURN = 9.0  # degrees, standard deviation about each axis
+_TURN = 10.0  # degrees, standard deviation about each axis
 _SIZE = 0.2  # of the logarithm of all amplitudes: walls of the heart, fat over it
-_CHEST, _PLACEMENT = 0.05, 0.03  # of the entries of Dower's matrix: of chests, and of the same electrodes another time
+_CHEST, _PLACEMENT = 0.06, 0.04  # of the entries of Dower's matrix: of chests, and of the same electrodes another time
 
 
 class Patient(NamedTuple):
@@ -53,7 +53,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
         leads=chest @ turn * np.exp(rng.normal(0, _SIZE)),
         atria=_vary(ATRIA, rng),
         qrs={name: _vary(waves, rng) for name, waves in QRS.items()},
-        t_wave={name: _vary([wave], rng, 0.25)[0] for name, wave in T_WAVES.items()},
+        t_wave={name: _vary([wave], rng, 0.35)[0] for name, wave in T_WAVES.items()},
         premature=tuple(premature),
     )
 

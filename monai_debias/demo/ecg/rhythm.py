@@ -20,14 +20,15 @@ __all__ = ["Beats", "draw_beats"]
 
 BREATH = 0.25  # Hz
 _PRESSURE = 0.1  # Hz
-_RATES = {  # beats a minute: those of the labels' definitions, with a gap of some beats
-    "sinus rhythm": (62, 96),
+_RATES = {  # beats a minute, by the definitions of the labels
+    "sinus rhythm": (60, 100),
     "atrial fibrillation": (60, 130),
-    "bradycardia": (40, 57),
-    "tachycardia": (103, 140),
+    "bradycardia": (42, 60),
+    "tachycardia": (100, 135),
 }
 _SHORTEST = 0.33  # s, what the atrioventricular node lets through
-_PREMATURE_SHARE = 0.2  # of the beats
+_PREMATURE_SHARE = 0.15  # of the beats
+_EARLY_ATRIA = 0.15  # share of the records with an early beat from the atria, which no label names
 
 
 class Beats(NamedTuple):
@@ -56,13 +57,16 @@ def draw_beats(findings: Findings, duration: float, rng: np.random.Generator) ->
     start = rng.uniform(-mean, 0)
     n = int((duration + 3 * mean) / (0.7 * mean)) + 4
     if findings.rhythm == "atrial fibrillation":
-        spread = rng.uniform(0.16, 0.26)
+        spread = rng.uniform(0.08, 0.24)
         steps = np.maximum(_SHORTEST, mean * rng.gamma(spread**-2, spread**2, n))
     else:
         t, phases = start + mean * np.arange(n), rng.uniform(0, 2 * np.pi, 2)
-        swing = rng.uniform(0.01, 0.04) * np.sin(2 * np.pi * BREATH * t + phases[0])
+        swing = rng.uniform(0.01, 0.08) * np.sin(2 * np.pi * BREATH * t + phases[0])
         swing += rng.uniform(0.005, 0.02) * np.sin(2 * np.pi * _PRESSURE * t + phases[1])
         steps = mean * (1 + swing + rng.normal(0, 0.008, n))
+        if rng.random() < _EARLY_ATRIA:
+            early = rng.integers(2, n // 2)
+            steps[early : early + 2] *= rng.uniform(0.65, 0.8), rng.uniform(1.1, 1.25)
     times = start + np.concatenate([[0.0], np.cumsum(steps)])
     times = times[: np.searchsorted(times, duration) + 2]
     premature = _draw_premature(times, duration, rng) if findings.premature else np.zeros(len(times), bool)

@@ -80,9 +80,35 @@ def test_the_other_functions_of_a_window(tmp_path, write_film):
     assert_film(sigmoid, 1 / (1 + np.exp(-4 * (STORED - 2000.0) / 1000)))
 
 
-def test_of_several_windows_the_first(tmp_path, write_film):
+def test_of_several_windows_the_first_or_the_one_asked_for(tmp_path, write_film):
     path = write_film(tmp_path / "a.dcm", STORED, bits=12, WindowCenter=[1000, 2000], WindowWidth=[500, 4000])
     assert_film(silently(path), window(STORED.astype(float), 1000, 500))
+    assert_film(films.load_silently(path, window=1)[0], window(STORED.astype(float), 2000, 4000))
+    with pytest.raises(FileReadError, match=r"a\.dcm: WindowWidth has 2 entries, and window=2 asks for the one at"):
+        films.load(path, window=2)
+
+
+def test_of_several_voi_tables_the_first_or_the_one_asked_for(tmp_path, write_film, table):
+    curves = [np.arange(4096), np.arange(4096)[::-1] // 16]
+    tables = [table(curves[0], bits=12), table(curves[1], bits=8)]
+    path = write_film(tmp_path / "a.dcm", STORED, bits=12, VOILUTSequence=tables)
+    assert_film(silently(path), BLACK_TO_WHITE)
+    assert_film(films.load_silently(path, window=1)[0], (curves[1] / 255).reshape(64, 64))
+    with pytest.raises(FileReadError, match=r"a\.dcm: VOILUTSequence has 2 entries, and window=2 asks"):
+        films.load(path, window=2)
+
+
+@pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
+def test_the_presentation_lut_shape_is_not_a_second_inversion(tmp_path, write_film, photometric, shape):
+    path = write_film(tmp_path / "a.dcm", STORED, photometric, bits=12, PresentationLUTShape=shape)
+    assert_film(silently(path), BLACK_TO_WHITE if shape == "IDENTITY" else 1 - BLACK_TO_WHITE)
+
+
+@pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")])
+def test_a_presentation_lut_shape_that_contradicts_the_type_is_told(tmp_path, write_film, photometric, shape):
+    path = write_film(tmp_path / "a.dcm", STORED, photometric, bits=12, PresentationLUTShape=shape)
+    with pytest.warns(FileReadWarning, match=rf"a\.dcm: PresentationLUTShape is {shape}, .* {photometric}: the latter"):
+        assert_film(load(path), BLACK_TO_WHITE if photometric == "MONOCHROME2" else 1 - BLACK_TO_WHITE)
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(2, -1000), (0.5, 0), (-1, 4095)])

@@ -111,3 +111,14 @@ def test_training_batch(films):
             assert 0.8 <= image[mask == 0].mean() < 0.92
     mixed = RandBackMixd("image", mask_key="mask", donors=cached, prob=1.0)(cached[0])["image"]
     assert 0 <= mixed.min() <= mixed.max() <= 1
+
+
+def test_a_folder_of_one_part_of_the_body(films, write_film):
+    """As on the command line, where the reader is a name with arguments."""
+    write_film(films / "normal" / "hand.dcm", np.full((48, 40), 9, np.uint16), bits=12, BodyPartExamined="HAND")
+    build_folder_datalist(str(films), masks=str(films / "masks"), reader=f"{READER}(body_part='CHEST')")
+    items = [item for section in ("training", "validation", "test") for item in load_datalist(films, section)]
+    assert len(items) == 2 * PATIENTS
+    with (films / "left_out.csv").open(newline="") as file:
+        reasons = {row["file"].rpartition("/")[2]: row["reason"] for row in csv.DictReader(file)}
+    assert reasons["hand.dcm"] == "shows HAND (BodyPartExamined), expected CHEST."

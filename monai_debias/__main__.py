@@ -14,6 +14,7 @@ from monai.utils import OptionalImportError, optional_import
 
 import monai_debias
 from monai_debias.apps.radiography.cohorts.build import chest_commands
+from monai_debias.apps.radiography.lung_masks.command import masks
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
 from monai_debias.apps.ultrasound.sectors_command import sectors
 from monai_debias.audit.command import audit_model
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Any] = {
     },
     "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
     "doctor": doctor,
+    "masks": masks,
     "overlays": overlays,
     "sectors": sectors,
 }

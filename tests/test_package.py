@@ -174,8 +174,8 @@ def test_everything_is_shipped(tmp_path):
     (wheel,) = (tmp_path / "dist").iterdir()
     names = [Path(name) for name in zipfile.ZipFile(wheel).namelist()]
     data = f"monai_debias-{monai_debias.__version__}.data/data/share/monai-debias"
-    more = (*PACKAGE.glob("overlays/*.json"), *PACKAGE.glob("audit/*.json"), *PACKAGE.glob("audit/*.css"))
-    sources = (*PACKAGE.rglob("*.py"), *more, PACKAGE / "py.typed")
+    kinds = ("*.py", "overlays/*.json", "audit/*.json", "audit/*.css", "lung_masks/*.pt", "py.typed")
+    sources = [file for kind in kinds for file in PACKAGE.rglob(kind)]
     expected = {file.relative_to(ROOT) for file in sources} | {Path(data, file.relative_to(ROOT)) for file in bundles}
     assert {name for name in names if "dist-info" not in str(name)} == expected
 

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from monai_debias.constraints import PATH, SEED, Number, OneOf
+from monai_debias.constraints import PATH, SEED, MappingOf, Number, OneOf
 from monai_debias.demo.cxr.cohort import build_cxr_cohort
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.default_cohort import generate_once
@@ -16,9 +17,9 @@ from monai_debias.parameters import expects
 __all__ = ["cxr_demo_cohort"]
 
 
-@expects(directory=PATH, task=OneOf(*TASKS), bias=Number("[0, 1]"), seed=SEED)
+@expects(directory=PATH, task=OneOf(*TASKS), bias=Number("[0, 1]") | MappingOf(Number("[0, 1]")), seed=SEED)
 def cxr_demo_cohort(
-    directory: str | Path, task: str = "covid", bias: float = 0.95, seed: int = 0, **options: Any
+    directory: str | Path, task: str = "covid", bias: float | Mapping[str, float] = 0.95, seed: int = 0, **options: Any
 ) -> str:
     """Return the directory of the demo cohort of chest radiographs, after generating it there if it does not exist.
 
@@ -27,7 +28,7 @@ def cxr_demo_cohort(
     Args:
         directory: where the cohort is, or will be written.
         task: that of a new cohort, see :func:`build_cxr_cohort`.
-        bias: strength of the shortcut of a new cohort.
+        bias: strength of the shortcuts of a new cohort.
         seed: seed of a new cohort.
         options: further arguments of :func:`build_cxr_cohort` for a new cohort.
 

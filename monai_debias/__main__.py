@@ -19,8 +19,8 @@ from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_
 from monai_debias.apps.ultrasound.sectors_command import sectors
 from monai_debias.audit.command import audit_model
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
+from monai_debias.command_line.data_check import check
 from monai_debias.data import build_folder_datalist
-from monai_debias.data.check_command import check
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
 from monai_debias.overlays import overlays
 

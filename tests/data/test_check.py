@@ -1,12 +1,10 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A data set with a defect of each kind, and one without any; through the command as a user types it."""
+"""A data set with a defect of each kind, and one without any."""
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 from monai.data import NibabelReader, NumpyReader
 from PIL import Image
 
-from monai_debias.__main__ import main
 from monai_debias.data import check_datalist
 from tests.samples import make_class_folders
 
@@ -130,40 +127,19 @@ def test_the_datalist_itself(cohort):
     assert not any("a5" in defect.detail for defect in check_datalist(cohort.folder, progress=False))
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Any:
-    """Type ``python -m monai_debias check …``; returns what it exits with, None for success."""
-    monkeypatch.setattr(sys, "argv", ["monai_debias", "check", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as end:
-        return end.code
-    return None
-
-
-def test_the_command(cohort, monkeypatch, capsys):
-    assert cohort.check() == []
-    assert run(monkeypatch, cohort.folder) is None
-    printed = capsys.readouterr()
-    assert "no defects found" in printed.out
-    assert "14/14" in printed.err  # the progress bar
-    for n in range(8):
-        cohort.mask(n, 0 * _MASK)
-    cohort.check()
-    table = cohort.folder / "defects.csv"
-    assert run(monkeypatch, cohort.folder / "datalist.json", "--out", table, "--noprogress") == 1
-    assert "8 defects in all: empty 8" in capsys.readouterr().out
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["kind"], row["section"], row["item"]) for row in rows] == [
-        ("empty", "training", str(n)) for n in range(8)
+def test_near_duplicates(cohort):
+    """Among few images, what is the same but for the size of a step of grey."""
+    image = np.load(cohort.folder / cohort.training[4]["image"])
+    np.save(cohort.folder / "validation0.npy", 255 - image)
+    np.save(cohort.folder / "validation1.npy", (image * 100.0).astype(np.uint16))
+    np.save(cohort.folder / "test_same1.npy", np.load(cohort.folder / "test_same0.npy") // 2)  # in one section
+    assert cohort.check() == [
+        ("near duplicate", "validation", 0, "validation0.npy"),
+        ("near duplicate", "validation", 1, "validation1.npy"),
     ]
-    assert run(monkeypatch, cohort.folder, "--out", table, "--overwrite") == 1
-    assert run(monkeypatch, cohort.folder, "--out", table) == 2
-    assert "exists already; pass --overwrite" in capsys.readouterr().err
-    assert run(monkeypatch, cohort.folder / "gone") == 2
-    assert "does not exist" in capsys.readouterr().err
-    assert run(monkeypatch, cohort.folder, "--reader", "numpy.load") == 2
-    assert "dotted name of an image reader" in capsys.readouterr().err
+    one, two = check_datalist(cohort.folder, progress=False)
+    assert one.detail.startswith("is nearly the same as a negative of training 4 (")
+    assert two.detail.endswith(", cosine 1.000, and the labels 0 and 1")
 
 
 def test_any_reader(tmp_path):

@@ -16,8 +16,8 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from monai_debias.apps.radiography import RadiographReader
+from monai_debias.command_line.data_check import check
 from monai_debias.data import LeftOutError, build_folder_datalist, check_datalist, load_datalist
-from monai_debias.data.check_command import check
 from monai_debias.transforms import LoadMaskd, RandBackMixd
 
 READER = "monai_debias.apps.radiography.RadiographReader"
@@ -33,7 +33,8 @@ def films(tmp_path, write_film):
         (tmp_path / name).mkdir()
         (tmp_path / "masks" / name).mkdir(parents=True)
         for patient in range(PATIENTS):
-            film = np.where(lungs, 0.3 + 0.1 * label, 0.8) + 0.01 * patient + ROWS / 1000
+            own = np.random.RandomState(10 * label + patient).uniform(-0.13, 0.13, ROWS.shape)
+            film = np.where(lungs, 0.3 + 0.1 * label, 0.82) + ROWS / 1000 + own
             stored = (film * 4095).astype(np.uint16)
             file, header = tmp_path / name / f"IM{patient:03d}", {"PatientID": f"MRN-{name}-{patient}"}
             if patient % 2:

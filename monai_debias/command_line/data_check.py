@@ -1,51 +1,73 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``python -m monai_debias check``: the defects of a data set as a table, a CSV file and an exit code."""
+"""The command ``monai-debias check``: what is wrong with a data set, and what goes with its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_debias.data.check import Defect, check_datalist
+from monai_debias.audit.confounding.confounder import Confounder
+from monai_debias.audit.confounding.picture import survey_figure
+from monai_debias.audit.confounding.survey import survey_section
+from monai_debias.audit.confounding.table import survey_lines
+from monai_debias.data.check import find_defects
+from monai_debias.data.inspection import Defect, inspect_datalist
 from monai_debias.files import write_csv
 
 __all__ = ["check", "defect_table"]
 
+_FILES = ("defects.csv", "confounding.csv", "confounding.png")
 _SHOWN = 20  # defects of one kind; the CSV file has all
 
 
 def check(
     datalist: str,
     out: str | None = None,
+    section: str | None = None,
     reader: str = "monai_debias.data.ImageFileReader",
     num_workers: int = 2,
     progress: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Read all images and masks of a datalist once and print what is wrong, file by file.
+    """Read all images and masks of a datalist once and print what is wrong, and what goes with the label.
 
-    It finds files that cannot be read; masks that do not fit their image, or that are not binary, empty, full, inverted
-    or of an unusual area; duplicates; patients in two splits; labels that a split lacks; items without label or
-    patient. See monai_debias.data.check_datalist for the rules. The exit code is 0 if nothing was found, 1 if something
-    was, 2 if there is no such datalist.
+    What is wrong: files that cannot be read; masks that do not fit their image, or that are not binary, empty, full,
+    inverted or of an unusual area; duplicates and near duplicates; patients in two splits; labels that a split lacks;
+    items without label or patient. See monai_debias.data.check_datalist for the rules.
+
+    What goes with the label in the training section: attributes, which are the other keys of the items, such as the
+    hospital; and properties of the files, such as their size, bits, polarity, brightness, sharpness and borders. A
+    network can use each of these in place of the finding. p-values are of permutations of whole patients, corrected for
+    the number of lines; docs/data_check.md has the details.
+
+    The exit code is 0 if nothing is wrong, 1 if something is, 2 if there is no such datalist. What goes with the label
+    does not change it.
 
     Args:
         datalist: the data-set directory, or its JSON file.
-        out: CSV file to write all defects to, with the columns kind, section, item, file and detail.
+        out: folder for defects.csv, confounding.csv and confounding.png; it is made if it is not there.
+        section: the section whose labels are looked at; default: training.
         reader: dotted name of the image reader, of this package, of MONAI (monai.data.NibabelReader) or of your own,
             with arguments if it needs any: "monai_debias.apps.radiography.RadiographReader(body_part='CHEST')".
         num_workers: number of threads that read files.
         progress: whether to show a progress bar.
-        overwrite: whether an existing CSV file may be replaced.
+        overwrite: whether existing files in the folder may be replaced.
     """
     target = None if out is None else Path(out).expanduser()
-    if target is not None and target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists already; pass --overwrite to replace it.")
-    defects = check_datalist(datalist, reader, num_workers, progress)
+    there = [] if target is None else [name for name in _FILES if (target / name).exists()]
+    if there and not overwrite:
+        raise FileExistsError(f"{target} has {', '.join(there)} already; pass --overwrite to replace it.")
+    inspection = inspect_datalist(datalist, reader, num_workers, progress)
+    defects = find_defects(inspection)
     print(defect_table(defects))
+    survey = survey_section(inspection, section)
+    print("", *survey_lines(survey), sep="\n")
     if target is not None:
-        write_csv(target, Defect._fields, defects)
+        target.mkdir(parents=True, exist_ok=True)
+        write_csv(target / _FILES[0], Defect._fields, defects)
+        write_csv(target / _FILES[1], Confounder._fields, [*survey.attributes, *survey.properties])
+        survey_figure(survey).savefig(target / _FILES[2], dpi=150)
     if defects:
         raise SystemExit(1)
 

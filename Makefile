@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-lowest lint docs bench clean
+.PHONY: demo test test-lowest lint docs tutorials bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -33,6 +33,10 @@ docs: $(INSTALLED)
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . docs/_build
 	@echo "docs/_build/docs/index.html"
 
+# executes the notebooks and keeps their outputs in them
+tutorials: $(INSTALLED)
+	cd tutorials && ../$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb
+
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed backmix
 
@@ -56,4 +60,4 @@ define install
 endef
 
 clean:
-	rm -rf .venv .venv-lowest demo_output docs/_build
+	rm -rf .venv .venv-lowest demo_output docs/_build tutorials/scratch

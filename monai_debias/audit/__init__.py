@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
+from monai_debias.audit.figure import audit_figure
 from monai_debias.audit.judge import attention, decisions, robustness
 from monai_debias.audit.run import audit
 
-__all__ = ["attention", "audit", "decisions", "robustness"]
+__all__ = ["attention", "audit", "audit_figure", "decisions", "robustness"]

@@ -21,6 +21,7 @@ from monai_debias.tasks import TASK, TASKS, THRESHOLDS
 __all__ = ["ClassificationMetrics", "Estimate", "classification_metrics"]
 
 _N_OF_DECISIONS = 3  # of the metrics of a label, the first ones: without a threshold they are not defined
+_AREA = LABEL_METRICS.index("roc_auc")
 _CHUNK = 2_000_000  # weights of resamples at a time
 
 
@@ -69,7 +70,8 @@ def classification_metrics(
     For each output (in a softmax: each class against the others): sensitivity, specificity, F1, ROC AUC and average
     precision. Overall: ``accuracy``, the share of correct decisions; ``balanced_accuracy``, the mean sensitivity of the
     classes of a softmax, else the mean of sensitivity and specificity; ``f1_macro``, ``roc_auc`` and
-    ``average_precision``, means over the outputs. A missing label is left out of the metrics of its output only.
+    ``average_precision``, means over the outputs; ``roc_auc_micro``, the ROC AUC of all pairs of a sample and an output
+    together. A missing label is left out of the metrics of its output only.
 
     **Undefined metrics** are None and have a note: F1 and sensitivity without positives, specificity without negatives,
     ROC AUC and average precision without one of the two, and metrics of decisions without a threshold. A mean is taken
@@ -121,11 +123,12 @@ def classification_metrics(
     if len(names) != len(answers.truth):
         raise ValueError(f"groups has {len(names)} entries for {len(answers.truth)} samples; give one for each.")
     parts = [_measured(answers, weights, task) for weights in _weights(names, answers.known, n_resamples, seed)]
-    accuracy, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    accuracy, scores, pooled = (np.concatenate(part) for part in zip(*parts, strict=True))
     tail = (1 - confidence) / 2 if n_resamples else None
     means = _averaged(scores, task).items()
     overall = {"accuracy": _estimate(accuracy, tail, _note_of_accuracy(answers))}
     overall |= {m: _estimate(mean_of_defined(values), tail, _left_out(values[0], answers.names)) for m, values in means}
+    overall["roc_auc_micro"] = _estimate(pooled, tail, "")
     by_label = {
         name: {m: _estimate(scores[:, k, i], tail, _why(answers, k, m)) for i, m in enumerate(LABEL_METRICS)}
         for k, name in enumerate(answers.names)
@@ -143,7 +146,7 @@ def _weights(groups: NDArray, known: NDArray[np.bool_], n_resamples: int, seed: 
     names, group = np.unique(groups[used], return_inverse=True)
     if len(names) < 2:
         return
-    rng, n_at_once = np.random.default_rng(seed), max(1, _CHUNK // len(known))
+    rng, n_at_once = np.random.default_rng(seed), max(1, _CHUNK // known.size)
     for start in range(0, n_resamples, n_at_once):
         n = min(n_at_once, n_resamples - start)
         weights = np.zeros((n, len(known)))
@@ -153,15 +156,18 @@ def _weights(groups: NDArray, known: NDArray[np.bool_], n_resamples: int, seed: 
 
 def _measured(
     answers: Answers, weights: NDArray[np.float64], task: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracy, (R,), and the metrics of each output, (R, K, 5); NaN where they are not defined."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy, (R,), the metrics of each output, (R, K, 5), and the area of all together, (R,); NaN if undefined."""
     columns = zip(answers.truth.T, answers.probabilities.T, answers.decisions.T, answers.known.T, strict=True)
     scores = np.stack([label_scores(y, p, d, weights * known) for y, p, d, known in columns], axis=1)
     scores[:, ~answers.decided, :_N_OF_DECISIONS] = np.nan
     counted, right = answers.known & answers.decided, answers.truth == answers.decisions
     if not TASKS[task].has_thresholds:  # a sample is one decision
         counted, right = counted[:, :1], right.all(1, keepdims=True)
-    return ratio(weights @ (counted & right).sum(1), weights @ counted.sum(1)), scores
+    truth, probabilities, decisions = (a.T.ravel() for a in (answers.truth, answers.probabilities, answers.decisions))
+    of_all = np.hstack([weights * known for known in answers.known.T])
+    pooled = label_scores(truth, probabilities, decisions, of_all)[:, _AREA]
+    return ratio(weights @ (counted & right).sum(1), weights @ counted.sum(1)), scores, pooled
 
 
 def _averaged(scores: NDArray[np.float64], task: str) -> dict[str, NDArray[np.float64]]:

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from monai.config import NdarrayOrTensor
@@ -22,12 +21,10 @@ from scipy.ndimage import gaussian_filter
 from monai_debias.constraints import ARRAY, NONE, STRING, MappingOf, Number, SequenceOf
 from monai_debias.metrics.relevance_share import background_relevance
 from monai_debias.parameters import expects
+from monai_debias.visualize.relevance_colors import RELEVANCE_COLORS, relevance_line, symmetric_norm
 
 __all__ = ["heatmap_overlay"]
 
-# Bright ends, since the strongest relevance must be visible on the black of an image; grey, the colour of weak
-# relevance, is readable as a line on white, too. Blue and vermilion can be told apart with any kind of colour vision.
-_COLORS = LinearSegmentedColormap.from_list("relevance", ["#1aa7ff", "#808080", "#ff4a1c"])
 _OUTLINE = "#e8ff3a"
 _PANEL = {1: (7.0, 1.2), 2: (2.8, 2.8), 3: (2.2, 2.2)}  # inches, by the number of spatial dimensions
 
@@ -118,7 +115,7 @@ def heatmap_overlay(
         for i, row in enumerate(grid[:, first + c * per_map :][:, :per_map]):
             region = None if regions is None else regions[i]
             values = _smooth(heat[i] if n_dims == 1 else heat[i].sum(0), n_dims, smoothing)
-            norm = _symmetric(values, percentile, f"relevance of {name!r}, row {i},")
+            norm = symmetric_norm(values, percentile, f"relevance of {name!r}, row {i},")
             draw(row, images[i].numpy(), values, region, norm)
             if fractions is not None:
                 label = row[per_map // 2].get_xlabel()
@@ -131,7 +128,9 @@ def heatmap_overlay(
             axes.set_ylabel(titles[i])
     if n_dims == 2:
         grid[0, 0].set_title("image", fontsize=10)
-    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), _COLORS), ax=grid, ticks=[-1, 0, 1], aspect=25, pad=0.01)
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(-1, 1), RELEVANCE_COLORS), ax=grid, ticks=[-1, 0, 1], aspect=25, pad=0.01
+    )
     bar.set_label(f"relevance\n(1 = {percentile:g}th percentile of a map)", fontsize=8)
     return figure
 
@@ -172,14 +171,6 @@ def _smooth(values: torch.Tensor, n_dims: int, share: float) -> NDArray:
     return gaussian_filter(values.numpy(), sigma, axes=tuple(range(-n_dims, 0))) if sigma else values.numpy()
 
 
-def _symmetric(values: NDArray, percentile: float, name: str) -> Normalize:
-    strength = np.abs(values[values != 0])
-    if not strength.size:
-        raise ValueError(f"{name} is 0 everywhere: there is nothing to draw; leave the row out.")
-    limit = float(np.percentile(strength, percentile))
-    return Normalize(-limit, limit)
-
-
 def _grey(axes: Axes, image: NDArray, region: NDArray | None, grey: Normalize | None = None) -> None:
     axes.imshow(image, cmap="gray", norm=grey)
     axes.set_xticks([])
@@ -201,7 +192,7 @@ def _overlay(
     axes: Axes, image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize, grey: Normalize | None = None
 ) -> None:
     _grey(axes, image, region, grey)
-    axes.imshow(values, cmap=_COLORS, norm=norm, alpha=np.minimum(np.abs(values) / norm.vmax, 1))
+    axes.imshow(values, cmap=RELEVANCE_COLORS, norm=norm, alpha=np.minimum(np.abs(values) / norm.vmax, 1))
 
 
 def _draw_slices(row: Sequence[Axes], image: NDArray, values: NDArray, region: NDArray | None, norm: Normalize) -> None:
@@ -227,14 +218,7 @@ def _draw_traces(row: Sequence[Axes], image: NDArray, values: NDArray, region: N
     centered = image - np.median(image, 1, keepdims=True)
     at = -np.arange(n_channels) * (np.ptp(centered, 1).max() or 1.0)  # the first channel on top
     for y, channel in zip(centered + at[:, None], values, strict=True):
-        points = np.stack([np.arange(length), y], 1)
-        segments = np.stack([points[:-1], points[1:]], 1)
-        of_segment = (channel[:-1] + channel[1:]) / 2
-        order = np.abs(of_segment).argsort()  # the strongest is drawn last, on top
-        widths = 0.6 + 2.0 * np.minimum(np.abs(of_segment) / norm.vmax, 1)
-        axes.add_collection(
-            LineCollection(segments[order], array=of_segment[order], cmap=_COLORS, norm=norm, linewidths=widths[order])
-        )
+        axes.add_collection(relevance_line(np.arange(length), y, channel, norm))
     axes.autoscale_view()
     axes.set(xlim=(0, length - 1), xlabel="sample")
     axes.set_yticks(at, [str(c) for c in range(n_channels)])

@@ -52,7 +52,7 @@ def test_thresholds_are_chosen_on_validation_and_used_in_the_report_and_in_infer
         assert result["notes"]["f1_macro"] == "mean without stone, where it is undefined"
         assert result["confusion"] is None
     table = read(tmp_path / "metrics.csv")
-    assert len(table) == 2 * (5 + 3 * 6)
+    assert len(table) == 2 * (6 + 3 * 6)
     undefined = [row for row in table if (row["label"], row["metric"]) == ("stone", "f1")]
     assert [row["value"] + row["low"] + row["high"] for row in undefined] == ["", ""]
     assert {row["note"] for row in undefined} == {"undefined: no threshold"}
@@ -152,7 +152,7 @@ def test_the_report_holds_what_the_metrics_say(tmp_path):
             assert result["labels"][view]["threshold"] is None
         assert result["confusion"] == confusion_matrix(labels, p.argmax(1)).tolist()
     table = read(tmp_path / "metrics.csv")
-    assert len(table) == 2 * (5 + 3 * 6)
+    assert len(table) == 2 * (6 + 3 * 6)
     assert float(table[0]["value"]) == pytest.approx(results["test_same"]["metrics"]["accuracy"][0], abs=1e-4)
     assert imread(tmp_path / "confusion_matrix.png").std() > 0.05
 

@@ -61,6 +61,7 @@ def test_softmax_worked_by_hand():
         "f1_macro": pytest.approx((0.8 + 2 / 3) / 2),  # A2C: precision 1, recall 2/3; A4C: precision 1/2, recall 1
         "roc_auc": 1.0,
         "average_precision": 1.0,
+        "roc_auc_micro": 15 / 16,  # true classes at 0.9, 0.8, 0.3 and 0.8, others at 0.1, 0.2, 0.7 and 0.2
     }
     assert values(found.labels["A2C"]) == {
         "sensitivity": pytest.approx(2 / 3),
@@ -84,6 +85,7 @@ def test_binary_worked_by_hand():
         "f1_macro": 0.5,
         "roc_auc": 0.75,
         "average_precision": pytest.approx(precision),
+        "roc_auc_micro": 0.75,
     }
     stricter = classification_metrics([1, 1, 0, 0], [0.9, 0.4, 0.5, 0.1], "binary", thresholds=0.6, n_resamples=0)
     assert values(stricter.labels["1"])["specificity"] == 1.0
@@ -117,6 +119,7 @@ def test_softmax_agrees_with_scikit_learn():
             "f1_macro": f1_score(labels, decided, average="macro"),
             "roc_auc": roc_auc_score(labels, p, multi_class="ovr", average="macro"),
             "average_precision": average_precision_score(np.eye(4)[labels], p, average="macro"),
+            "roc_auc_micro": roc_auc_score(np.eye(4)[labels], p, average="micro"),
         }
     )
     assert classification_metrics(np.eye(4)[labels], p, n_resamples=0) == found
@@ -153,6 +156,11 @@ def test_several_labels_agree_with_scikit_learn(missing):
     known = labels >= 0
     right = ((p >= thresholds) == (labels == 1))[known].mean()
     assert found.overall["accuracy"].value == pytest.approx(right)
+    assert found.overall["roc_auc_micro"].value == pytest.approx(roc_auc_score(labels[known] == 1, p[known]))
+    complete = (labels == 1).astype(int)
+    micro = classification_metrics(complete, p, "multi_label", n_resamples=50).overall["roc_auc_micro"]
+    assert micro.value == pytest.approx(roc_auc_score(complete, p, average="micro"))
+    assert micro.low < micro.value < micro.high
 
 
 def test_weights_are_those_of_scikit_learn():

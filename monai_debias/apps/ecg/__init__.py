@@ -22,6 +22,7 @@ from monai_debias.apps.ecg.mains_hum import RandMainsHum, RandMainsHumD, RandMai
 from monai_debias.apps.ecg.noise import RandSignalNoise, RandSignalNoiseD, RandSignalNoised, RandSignalNoiseDict
 from monai_debias.apps.ecg.normalize import NormalizeSignal, NormalizeSignalD, NormalizeSignald, NormalizeSignalDict
 from monai_debias.apps.ecg.notch import NotchSignal, NotchSignalD, NotchSignald, NotchSignalDict
+from monai_debias.apps.ecg.paper import draw_ecg_heatmap
 from monai_debias.apps.ecg.reader import ECGReader
 from monai_debias.apps.ecg.resample import ResampleSignal, ResampleSignalD, ResampleSignald, ResampleSignalDict
 from monai_debias.apps.ecg.signal_mask import SignalMask, SignalMaskD, SignalMaskd, SignalMaskDict
@@ -80,5 +81,6 @@ __all__ = [
     "SignalMaskDict",
     "SignalMaskd",
     "WFDBReader",
+    "draw_ecg_heatmap",
     "find_ecgs",
 ]

@@ -73,9 +73,12 @@ def signal_files(header: Path) -> set[str]:
         OptionalImportError: if wfdb is not installed.
     """
     try:
-        described = _described(_import_wfdb(), str(header.with_suffix("")))
+        return _parts(_described(_import_wfdb(), str(header.with_suffix(""))))
     except FileReadError:
         return set()
+
+
+def _parts(described: Any) -> set[str]:
     segments = [name for name in getattr(described, "seg_name", None) or () if name != "~"]
     return {*(getattr(described, "file_name", None) or ()), *(f"{name}{HEADER_SUFFIX}" for name in segments)}
 
@@ -110,7 +113,7 @@ def _check_header(described: Any, header: Path, max_bytes: int) -> None:
             f"takes {size / 2**30:.3g} GiB ({described.sig_len} samples of {described.n_sig} signals), more than the "
             f"{max_bytes / 2**30:.3g} GiB of max_bytes; raise it, or split the record."
         )
-    gone = [name for name in sorted(signal_files(header)) if name != "~" and not header.with_name(name).exists()]
+    gone = [name for name in sorted(_parts(described)) if name != "~" and not header.with_name(name).exists()]
     if gone:
         raise FileReadError(f"names {', '.join(gone[:3])}, which is not in the same folder.")
 

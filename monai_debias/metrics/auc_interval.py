@@ -88,7 +88,7 @@ def auc_interval(
     Example:
         >>> truth, scores = np.array([True, True, False, False]), np.array([9.0, 4, 5, 1])
         >>> [round(end, 3) for end in auc_interval(truth, scores, np.arange(4), 0.95)]
-        [0.07, 0.992]
+        [0.069, 0.992]
     """
     area, variance = auc_variance(truth, scores, groups)
     if not 0 < area < 1 or math.isnan(variance):

@@ -14,18 +14,14 @@ import torch
 from filelock import FileLock
 
 from benchmarks.csv_file import ROOT
+from monai_debias.demo.default_cohort import generate_once
 
 COHORTS = ROOT / "benchmarks" / "cohorts"
 
 
-def kept_cohort(name: str, build: Callable[[Path], object]) -> Path:
+def kept_cohort(name: str, build: Callable[[Path], Path]) -> Path:
     """The folder of a cohort, which is written by a function of its path if it is not there."""
-    folder = COHORTS / name
-    COHORTS.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            build(folder)
-    return folder
+    return Path(generate_once(COHORTS / name, build))
 
 
 def kept_tensors(file: Path, make: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:

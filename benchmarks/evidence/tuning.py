@@ -81,7 +81,8 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "chest_xray": [
         *((name, {}) for name in ("plain", "backmix", "backmix_isnet")),
-        *(("isnet", {"relevance_weight": p}) for p in (0.3, 0.5, 0.7)),
+        *(("isnet", {"ramp": ramp, "relevance_weight": p}) for ramp, p in product((0.0, 0.5), (0.1, 0.3, 0.5))),
+        ("isnet", {"ramp": 0.0, "rank_decay": 0.5}),
         *(("isnet_original", {"relevance_weight": p}) for p in (0.5, 0.7, 0.9)),
         *(("isnet_stochastic", {"relevance_weight": p}) for p in (0.5, 0.7, 0.9)),
         *(("background_consistency", {"weight": weight}) for weight in (1.0, 5.0, 20.0)),

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from benchmarks.csv_file import append, made_by, read
-from benchmarks.evidence import cohorts
+from benchmarks.evidence import cohorts, learnability
 from benchmarks.evidence.report import report
 from benchmarks.evidence.testbeds import TESTBEDS, chest_xray
 from benchmarks.evidence.testbeds.chest_xray import NETWORKS, QUICK, SPLITS
@@ -83,7 +85,7 @@ def test_the_network_sees_normalized_images_in_training_and_in_tests(folder):
 
 def test_only_masked_and_cropped_images_take_masks_for_good(folder, monkeypatch):
     seen = []
-    monkeypatch.setattr(chest_xray, "judged", lambda trained, tests: seen.append((trained.judge, tests)) or {})
+    monkeypatch.setattr(chest_xray, "judged", lambda trained, tests, _: seen.append((trained.judge, tests)) or {})
     for name in ("plain", "masked", "cropped"):
         chest_xray.run("chest_xray", name, 0, 1.0, QUICK)
     (plain, whole), (masked, _), (_, cropped) = seen
@@ -103,17 +105,25 @@ def test_methods_train_and_are_judged(method):
 
 def test_the_reference_trains_without_bias(monkeypatch):
     asked, cohort = [], chest_xray.cohort
-    monkeypatch.setattr(chest_xray, "cohort", lambda bias, budget: asked.append(bias) or cohort(1.0, budget))
+    monkeypatch.setattr(chest_xray, "cohort", lambda bias, *more: asked.append(bias) or cohort(1.0, *more))
     TESTBEDS["chest_xray"].run("unbiased", 0, 0.95, QUICK)
     assert asked == [1 / 3, 0.95, 0.95]  # training; validation and test
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_have_their_stages(name):
-    network = NETWORKS[name].make().eval()
-    assert network(torch.rand(2, 1, 64, 64)).shape == (2, chest_xray.N_CLASSES)
+    network = NETWORKS[name].make(2).eval()
+    assert network(torch.rand(2, 1, 64, 64)).shape == (2, 2)
     for stage in NETWORKS[name].stages:
         network.get_submodule(stage)
+
+
+def test_what_can_be_learned_is_measured_without_bias(monkeypatch):
+    few = replace(QUICK, patients=(3, 1, 1, 1), size=32, batch=2)
+    monkeypatch.setattr(learnability, "QUICK", few)
+    row = learnability.one_run("tb", 0, quick=True)
+    assert (chest_xray.cohort(0.5, few, "tb") / "datalist.json").exists()
+    assert all(0 <= row[column] <= 1 for column in ("validation", *learnability.SECTIONS.values()))
 
 
 def test_results_are_reported(tmp_path):

@@ -29,6 +29,7 @@ from benchmarks.parts import Parts, Step
 from monai_debias.apps.radiography import RadiographReader
 from monai_debias.data import load_datalist
 from monai_debias.demo import build_cxr_cohort
+from monai_debias.demo.cxr.findings import TASKS
 
 SPLITS = {
     "same": "same bias",
@@ -36,7 +37,7 @@ SPLITS = {
     "external": "external hospital",
     "reversed": "reversed markers",
 }
-N_CLASSES = 3
+CHANCE = 1 / len(TASKS["covid"])
 MARGIN = 0.04  # of a film, around the lungs when films are cropped
 NATURE = (
     "The cohort is semi-synthetic: films are projections of one CT, warped into virtual patients, with findings that "
@@ -83,6 +84,7 @@ class Budget:
     batch: int = 32
     learning_rate: float = 3e-3
     judged: int = 60  # images at a time
+    explained: int | None = None  # images whose relevance is measured; None for all
 
 
 QUICK = Budget(patients=(8, 4, 3, 2), size=64, trained=16, epochs=1, batch=8, judged=5)
@@ -106,15 +108,15 @@ class Films(NamedTuple):
 class Network(NamedTuple):
     """What is trained in a testbed."""
 
-    make: Callable[[], nn.Module]
+    make: Callable[[int], nn.Module]
+    """From the number of classes."""
     stages: tuple[str, ...]
     """Modules whose outputs are its hidden states."""
 
 
 NETWORKS = {
     "chest_xray": Network(
-        partial(
-            ResNet,
+        lambda n_classes: ResNet(
             "basic",
             layers=[1, 1, 1, 1],
             block_inplanes=[16, 32, 64, 128],
@@ -122,21 +124,21 @@ NETWORKS = {
             n_input_channels=1,
             conv1_t_size=7,
             conv1_t_stride=2,
-            num_classes=N_CLASSES,
+            num_classes=n_classes,
         ),
         ("layer1", "layer2", "layer3", "layer4"),
     ),
     "chest_xray_densenet121": Network(
-        partial(DenseNet121, 2, 1, N_CLASSES), ("features.transition1", "features.transition2", "features.transition3")
+        partial(DenseNet121, 2, 1), ("features.transition1", "features.transition2", "features.transition3")
     ),
 }
 
 
-def cohort(bias: float, budget: Budget) -> Path:
+def cohort(bias: float, budget: Budget, task: str = "covid") -> Path:
     """The folder of the cohort of a bias."""
-    name = f"cxr_{'_'.join(map(str, budget.patients))}_{budget.size}px_bias{bias:g}"
+    name = f"cxr_{task}_{'_'.join(map(str, budget.patients))}_{budget.size}px_bias{bias:g}"
     options: dict[str, Any] = {"patients": budget.patients, "size": budget.size, "workers": 1, "progress": False}
-    return kept_cohort(name, lambda folder: build_cxr_cohort(folder, "covid", bias, **options))
+    return kept_cohort(name, lambda folder: build_cxr_cohort(folder, task, bias, **options))
 
 
 @cache
@@ -175,6 +177,7 @@ def train(
     budget: Budget,
     network: str = "chest_xray",
     cropped: bool = False,
+    task: str = "covid",
 ) -> Training:
     """Train a method once; no test section is loaded.
 
@@ -186,13 +189,14 @@ def train(
         budget: films, epochs and so on.
         network: which of the networks.
         cropped: whether films are cropped to the lungs.
+        task: that of the cohort.
     """
     set_determinism(seed)
-    made = NETWORKS[network]
-    samples = load(cohort(bias, budget), "training", cropped).items()[: budget.trained]
-    parts = Parts(made.make(), made.stages, N_CLASSES, samples, seed, normalize=normalize).changed(steps)
+    made, n_classes = NETWORKS[network], len(TASKS[task])
+    samples = load(cohort(bias, budget, task), "training", cropped).items()[: budget.trained]
+    parts = Parts(made.make(n_classes), made.stages, n_classes, samples, seed, normalize=normalize).changed(steps)
     judge = Judge(parts.network, normalize, n_swaps=2, batch=budget.judged, masked=parts.masked)
-    validation = Validation(judge, load(cohort(strength, budget), "validation", cropped))
+    validation = Validation(judge, load(cohort(strength, budget, task), "validation", cropped), budget.explained)
     stopwatch = Stopwatch()
     parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation)
     return Training(judge, validation, stopwatch.seconds)
@@ -200,10 +204,10 @@ def train(
 
 def run(network: str, name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> Row:
     """Train and judge one method once; the strength is the share of films with the markers of their class."""
-    bias, cropped = 1 / N_CLASSES if name == "unbiased" else strength, name == "cropped"
+    bias, cropped = CHANCE if name == "unbiased" else strength, name == "cropped"
     trained = train(METHODS[name].steps, seed, bias, strength, budget, network, cropped)
     folder = cohort(strength, budget)
-    return judged(trained, {split: load(folder, f"test_{split}", cropped) for split in SPLITS})
+    return judged(trained, {split: load(folder, f"test_{split}", cropped) for split in SPLITS}, budget.explained)
 
 
 def testbed_of(network: str, budget: Budget, main: tuple[str, ...], strengths: tuple[float, ...]) -> Testbed:
@@ -235,7 +239,7 @@ def testbed_of(network: str, budget: Budget, main: tuple[str, ...], strengths: t
     return testbed
 
 
-FEWER = replace(Budget(), trained=600, epochs=12, learning_rate=1e-3)
+FEWER = replace(Budget(), trained=600, epochs=12, learning_rate=1e-3, explained=60)
 TESTBEDS = (
     testbed_of("chest_xray", Budget(), MAIN, (0.8, 0.95, 1.0)),
     testbed_of("chest_xray_densenet121", FEWER, ("plain", "backmix", "isnet"), (1.0,)),

@@ -119,7 +119,7 @@ def test_networks_have_their_stages(name):
 
 
 def test_what_can_be_learned_is_measured_without_bias(monkeypatch):
-    few = replace(QUICK, patients=(3, 1, 1, 1), size=32, batch=2)
+    few = replace(QUICK, patients=(3, 2, 1, 1), size=32, batch=2)
     monkeypatch.setattr(learnability, "QUICK", few)
     row = learnability.one_run("tb", 0, quick=True)
     assert (chest_xray.cohort(0.5, few, "tb") / "datalist.json").exists()

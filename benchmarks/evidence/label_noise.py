@@ -109,6 +109,7 @@ def run_with_noise(
     load: Callable[[str], Labelled],
     make_parts: Callable[[list[dict[str, Any]], int], Parts],
     mode: str = "flip",
+    also: Callable[[nn.Module], Row] | None = None,
 ) -> Row:
     """Train and evaluate one method once.
 
@@ -121,6 +122,7 @@ def run_with_noise(
         load: the clean samples of ``"training"``, ``"validation"`` and ``"test"``.
         make_parts: the plain training of samples with a seed.
         mode: of the noise, as for :func:`monai_debias.data.corrupt_labels`.
+        also: measures something more of the network of the last epoch.
 
     Returns:
         What stands in a line of the results: macro AUC and F1 on clean test labels for the network of the best
@@ -148,7 +150,8 @@ def run_with_noise(
     row |= {
         f"{column}_{k}": float(value) for column in ("auc", "f1") for k, value in enumerate(found["chosen"][column])
     }
-    return {**row, "seconds": stopwatch.seconds}
+    more = {} if also is None else also(parts.network)
+    return {**row, **more, "seconds": stopwatch.seconds}
 
 
 def remarks(rows: Rows, methods: Mapping[str, Method]) -> str:

@@ -54,13 +54,14 @@ def test_external_records_come_to_the_same_rate(folder):
 @pytest.mark.parametrize("method", ["plain", "flow_mixup_late_mixed_loss", "label_smoothing", "elr"])
 def test_methods_train_with_wrong_labels(method):
     row = ecg_noise.run("swap", method, 0, 0.2, NOISE)
+    assert all(0 < row[f"r2_{stage}"] < 1 for stage in ecg_records.STAGES)
     assert all(0 <= row[column] <= 1 for column in (*label_noise.SPLITS, *label_noise.AXES))
     assert {f"auc_{k}" for k in range(11)} <= row.keys()
 
 
 def test_the_mode_is_that_of_the_testbed(monkeypatch):
     modes = []
-    monkeypatch.setattr(ecg_noise, "run_with_noise", lambda *arguments: modes.append(arguments[-1]) or {})
+    monkeypatch.setattr(ecg_noise, "run_with_noise", lambda *arguments: modes.append(arguments[-2]) or {})
     for name in ("ecg_noise", "ecg_swapped"):
         TESTBEDS[name].run("plain", 0, 0.2, NOISE)
     assert modes == ["flip", "swap"]
@@ -108,6 +109,12 @@ def test_remarks_say_what_the_devices_cost_and_what_helps(tmp_path):
     assert "the plain network loses 74.0 points of AUC; trained without bias it has 91.0" in text
     assert "Above plain: BackMix +60.0 [60.0, 60.0]." in text
     assert ecg_records.NATURE in report(ecg_device.TESTBED, rows, tmp_path / "ecg_device")
+
+
+def test_remarks_show_the_clusters_of_hidden_states():
+    row = {**ecg_noise.run("flip", "plain", 0, 0.2, NOISE), **made_by(), "method": "plain", "seed": 0, "strength": 0.2}
+    text = ecg_noise.all_remarks([{key: str(value) for key, value in row.items()}])
+    assert f"| 0.2 | plain |  | {100 * row['r2_layer1']:.1f}" in text
 
 
 def test_early_learning_pulls_towards_what_was_predicted_before():

@@ -11,13 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.evidence.ecg_records import CHANCE, NATURE, cohort, load, make_parts
+from torch import nn
+
+from benchmarks.evidence.ecg_records import CHANCE, NATURE, STAGES, cohort, load, make_parts
 from benchmarks.evidence.label_noise import AXES, SPLITS, STRENGTHS, Labelled, remarks, run_with_noise
-from benchmarks.evidence.testbed import Row, Rows, Testbed
+from benchmarks.evidence.testbed import Row, Rows, Testbed, values
 from benchmarks.methods import Method, chosen
 from benchmarks.parts import with_flow_mixup
 from benchmarks.rivals.elr import with_early_learning
 from benchmarks.rivals.label_smoothing import with_label_smoothing
+from benchmarks.tables import markdown, spread
+from monai_debias.demo.ecg.findings import LABELS
+from monai_debias.metrics import cluster_separation
+
+CLUSTERED = 300  # records, for the clusters of hidden states
 
 MAIN = (
     "plain",
@@ -80,12 +87,31 @@ def run(mode: str, name: str, seed: int, strength: float = 0.2, budget: Budget =
         records = load(folder, sections[section])
         return Labelled(records.image, records.label)
 
-    return run_with_noise(METHODS[name], seed, strength, budget, load_section, make_parts, mode)
+    def separation(network: nn.Module) -> Row:
+        images = load_section("test").image[:CLUSTERED].split(budget.judged)
+        found = cluster_separation(network, [{"image": batch} for batch in images], STAGES, len(LABELS))
+        return {f"r2_{stage}": r2 for stage, r2 in found.items()}
+
+    return run_with_noise(METHODS[name], seed, strength, budget, load_section, make_parts, mode, separation)
 
 
 def all_remarks(rows: Rows) -> str:
-    """What the noise costs, what helps, and what the data are."""
-    return f"{remarks(rows, METHODS)}\n\n{NATURE}"
+    """What the noise costs, what helps, how sharp the clusters of hidden states are, and what the data are."""
+    lines = []
+    for strength in sorted({row["strength"] for row in rows}, key=float):
+        for method in METHODS:
+            found = [values(rows, method, strength, f"r2_{stage}").values() for stage in STAGES]
+            if found[0]:
+                settings = METHODS[method].settings
+                lines.append(
+                    [f"{float(strength):g}", METHODS[method].title, settings, *(spread(r2, min) for r2 in found)]
+                )
+    note = (
+        f"The analysis of Flow-Mixup's paper: R² of k-means with {len(LABELS)} clusters after each stage, in percent, "
+        f"of {CLUSTERED} test records and the network of the last epoch."
+    )
+    table = markdown(["noise", "method", "settings", *STAGES], lines, texts=3)
+    return f"{remarks(rows, METHODS)}\n\n{note}\n\n{table}\n\n{NATURE}"
 
 
 TESTBEDS = tuple(

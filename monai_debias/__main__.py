@@ -20,7 +20,7 @@ from monai_debias.apps.ultrasound.sectors_command import sectors
 from monai_debias.audit.command import audit_model
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.command_line.data_check import check
-from monai_debias.data import build_folder_datalist
+from monai_debias.data import build_folder_datalist, merge_datalists
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
 from monai_debias.overlays import overlays
 
@@ -38,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
     "doctor": doctor,
     "masks": masks,
+    "merge": merge_datalists,
     "overlays": overlays,
     "sectors": sectors,
 }

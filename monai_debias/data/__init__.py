@@ -12,6 +12,7 @@ from monai_debias.data.folder_search import find_files
 from monai_debias.data.label_noise import corrupt_labels
 from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mask_folder import with_masks
+from monai_debias.data.merge import merge_datalists
 from monai_debias.data.mnist import load_mnist
 from monai_debias.data.reader import ImageFileReader
 from monai_debias.data.reading import FileReadError, FileReadWarning, UnrelatedFileError
@@ -32,6 +33,7 @@ __all__ = [
     "load_datalist",
     "load_mnist",
     "mask_fraction",
+    "merge_datalists",
     "save_datalist",
     "split_by_patient",
     "test_sections",

@@ -20,7 +20,7 @@ NAMES = {"No Finding": "normal", "Pneumonia": "pneumonia", "COVID-19": "COVID-19
 
 def write(folder, cohort, labels, sections=("training", "validation", "test"), n=20, **content):
     """A datalist of n patients in each section."""
-    (folder / cohort).mkdir(exist_ok=True)
+    (folder / cohort).mkdir(parents=True, exist_ok=True)
     items = {}
     for section in sections:
         items[section] = []
@@ -48,7 +48,7 @@ def cohorts(folder):
 def example(folder):
     for cohort in ("alder", "birch"):
         write(folder, cohort, CLASSES[cohort])
-    return {"datalists": [folder / "alder", folder / "birch"], "out": folder, "overwrite": True}
+    return {"datalists": [folder / "alder", folder / "birch"], "out": folder, "split_by": "patient", "overwrite": True}
 
 
 EXAMPLES = {merge_datalists: example}

@@ -15,6 +15,7 @@ from monai_debias.data.reading import FileReadError, warn
 __all__ = ["choose_leads", "warn_of_leads"]
 
 _ALMOST_EQUAL = 0.05  # of the root mean square
+_LEAST, _MOST = 0.02, 50.0  # mV, the largest value of a record: from a very quiet one to a lead at its rail
 
 
 def choose_leads(record: Record, leads: Sequence[str] | None, missing: str) -> tuple[np.ndarray, list[str], list[str]]:
@@ -48,8 +49,9 @@ def choose_leads(record: Record, leads: Sequence[str] | None, missing: str) -> t
 
 
 def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
-    """Warn of leads without a signal, and of limb leads that look exchanged.
+    """Warn of leads without a signal, of a unit that looks wrong, and of limb leads that look exchanged.
 
+    - Values that are all below 0.02 mV, or that reach 50 mV.
     - A lead whose values are all equal, or all NaN.
     - Limb leads that contradict Einthoven's II = I + III, where a lead with the opposite sign would obey it.
     - I that runs against V6 while aVR runs with it: the electrodes of the arms may be exchanged (or the heart lies on
@@ -60,7 +62,7 @@ def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
         names: their names.
 
     Raises:
-        FileReadError: if no lead has a signal.
+        FileReadError: if no lead has a signal, or a value is absurd.
     """
     empty = [name for name, signal in zip(names, signals, strict=True) if np.isnan(signal).all()]
     of_lead = {name: signal for name, signal in zip(names, signals, strict=True) if name not in empty}
@@ -70,6 +72,11 @@ def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
     for found, what in ((flat, "is flat: all its values are equal"), (empty, "has no values")):
         if found:
             warn(f"lead {', '.join(found)} {what}.")
+    largest = max(np.nanmax(np.abs(signal)) for signal in of_lead.values())
+    if largest > np.finfo(np.float32).max:
+        raise FileReadError(f"has a value of {largest:g} mV: the file is damaged.")
+    if not _LEAST <= largest <= _MOST:
+        warn(f"the largest value is {largest:.3g} mV, that of an ECG is about 1 mV: is the unit right?")
     limbs = {name: signal for name, signal in of_lead.items() if name not in flat}
     turned = _turned_lead(limbs)
     if turned:

@@ -104,8 +104,9 @@ def _check_header(described: Any, header: Path, max_bytes: int) -> None:
         raise UnrelatedFileError("is a WFDB header without signals.")
     if not described.fs or described.fs <= 0:
         raise FileReadError(f"has a sampling rate of {described.fs} Hz, expected one above 0.")
-    if not hasattr(described, "seg_name") and len(described.file_name or ()) != described.n_sig:
-        raise FileReadError(f"declares {described.n_sig} signals, but describes {len(described.file_name or ())}.")
+    n_described = len(getattr(described, "file_name", None) or ())
+    if not hasattr(described, "seg_name") and n_described != described.n_sig:
+        raise FileReadError(f"declares {described.n_sig} signals, but describes {n_described}.")
     samples = sum(getattr(described, "samps_per_frame", None) or [1] * described.n_sig)
     size = (described.sig_len or 0) * samples * np.dtype(float).itemsize
     if size > max_bytes:

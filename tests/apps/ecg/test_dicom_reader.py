@@ -56,7 +56,8 @@ def test_scale(tmp_path, dataset):
     second.ChannelSensitivityUnitsSequence[0].CodeValue = "mV"
     stored = dataset.WaveformSequence[0].WaveformData
     values = np.frombuffer(stored, "<i2").reshape(-1, 12).T.astype(float)
-    signals, _ = load(changed(tmp_path, dataset), leads=["I", "II"])
+    with pytest.warns(FileReadWarning, match="is the unit right"):
+        signals, _ = load_loudly(changed(tmp_path, dataset), leads=["I", "II"])
     np.testing.assert_allclose(signals[0], (values[0] * 2.5 * 1.1 - 40) / 1000, rtol=1e-5)
     np.testing.assert_allclose(signals[1], values[1] * 1.25, rtol=1e-5)
 

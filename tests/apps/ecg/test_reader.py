@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import pickle
+import random
 import shutil
+import warnings
 
 import numpy as np
+import pydicom
 import pytest
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose, LoadImage, LoadImaged
@@ -82,6 +85,51 @@ def test_leads_that_look_exchanged(tmp_path):
     arms[0] *= -1
     with pytest.warns(FileReadWarning, match=r"arms\.hea: lead I runs against V6"):
         load_loudly(write_wfdb(tmp_path, "arms", arms))
+
+
+@pytest.mark.parametrize("factor", [1e-3, 100])
+def test_a_unit_that_looks_wrong(tmp_path, factor):
+    path = write_wfdb(tmp_path, "a", SIGNALS * factor)
+    with pytest.warns(FileReadWarning, match=r"a\.hea: the largest value is .* mV, that of an ECG is about 1 mV"):
+        load_loudly(path)
+    np.save(tmp_path / "a.npy", SIGNALS[:2] * 1e300)
+    with pytest.raises(FileReadError, match=r"a\.npy: has a value of .*e\+300 mV: the file is damaged"):
+        load(tmp_path / "a.npy", sampling_rate=500, columns=["I", "II"])
+
+
+def test_damaged_files_are_read_or_named(tmp_path):
+    write_wfdb(tmp_path, "a", SIGNALS[:, :300])
+    for name in ("s1", "s2"):
+        write_wfdb(tmp_path, name, SIGNALS[:2, :300], ["I", "II"])
+    (tmp_path / "m.hea").write_text("m/3 2 500 700\ns1 300\n~ 100\ns2 300\n")
+    dataset = pydicom.dcmread(REAL)
+    for group in dataset.WaveformSequence:
+        group.NumberOfWaveformSamples, group.WaveformData = 300, group.WaveformData[: 300 * 24]
+    dataset.save_as(tmp_path / "d.dcm")
+    (tmp_path / "t.csv").write_text("I,II\n" + "\n".join("{:.3f},{:.3f}".format(*row) for row in SIGNALS[:2].T))
+    np.save(tmp_path / "n.npy", SIGNALS[:2])
+    options = {"t.csv": {"sampling_rate": 500}, "n.npy": {"sampling_rate": 500, "columns": ["I", "II"]}}
+    whole = {name: (tmp_path / name).read_bytes() for name in ("a.hea", "m.hea", "d.dcm", "t.csv", "n.npy")}
+    rng, refused, read = random.Random(0), 0, 0
+    for name in rng.choices(sorted(whole), k=120):
+        damaged = bytearray(whole[name])
+        place = rng.randrange(min(len(damaged), 6000))
+        damaged[place : place + rng.choice((1, 2, 4))] = rng.randbytes(rng.choice((0, 1, 4)))
+        (tmp_path / name).write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                signals, _ = load_loudly(tmp_path / name, **options.get(name, {}))
+            except FileReadError as error:
+                assert str(error).startswith(f"{tmp_path / name}: ")  # noqa: PT017
+                refused += 1
+            else:
+                assert signals.dtype == np.float32
+                assert not np.isinf(signals).any()
+                read += 1
+        (tmp_path / name).write_bytes(whole[name])
+    assert refused > 20
+    assert read > 20
 
 
 def test_monais_loader_shows_the_errors_and_keeps_the_meta(tmp_path):

@@ -39,7 +39,7 @@ def fixture_root(bundle, cohort_of) -> Path:
     root = cohort_of(bundle).parents[1]
     for names, options in (
         (["train"], bundle.small),
-        (["train", "evaluate"], bundle.size),
+        (["train", "evaluate"], [*bundle.size, "--n_resamples", "50"]),
         (["inference"], bundle.size),
     ):
         bundle.run("run", "--config_file", configs(*names), "--bundle_root", root, *options)

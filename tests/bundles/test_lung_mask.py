@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import Compose
 
+from monai_debias.apps.radiography.cohorts.build import build_chest_datalist
 from monai_debias.apps.radiography.lung_masks.finder import DEMO_WEIGHTS, LungFinder
 from monai_debias.apps.radiography.lung_masks.network import lung_network, prepare_film
 from monai_debias.data import load_datalist
 from monai_debias.demo import build_cxr_cohort
 from tests import processes
+from tests.apps.radiography.cohorts import layouts
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "lung_mask"
 SPLITS = ["test_same", "test_random", "test_reversed", "test_external"]
@@ -87,6 +89,21 @@ def test_training_sees_films_as_the_finder_does(films):
     film = LungFinder().load(Path(load_datalist(films, "training")[0]["image"]))
     assert torch.equal(sample["image"].as_tensor(), prepare_film(160)(film).as_tensor())
     assert sample["label"].unique().tolist() == [0, 1]
+
+
+def test_a_public_cohort_with_masks_trains_by_the_same_command(tmp_path):
+    """Montgomery, whose ten films have a mask but for one that lacks a lung."""
+    path = build_chest_datalist(
+        "montgomery", layouts.montgomery(tmp_path), validation_fraction=0.25, test_fraction=0.25
+    )
+    options = {"dataset_dir": str(Path(path).parent), "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    options |= {"batch_size": 1, "max_epochs": 1, "image_size": [32, 32], "show_progress": False}
+    for names in (["train"], ["train", "evaluate"]):
+        files = [str(BUNDLE / "configs" / f"{name}.json") for name in names]
+        workflow = ConfigWorkflow(files, workflow_type="train", logging_file=None, **options)
+        workflow.initialize()
+        workflow.run()
+    assert list(json.loads((tmp_path / "eval" / "metrics.json").read_text())) == ["test"]
 
 
 def test_metadata_and_network(tmp_path):

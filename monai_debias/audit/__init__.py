@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from monai_debias.audit.allowed import allowed_region
 from monai_debias.audit.figure import audit_figure
+from monai_debias.audit.handler import AuditHandler
 from monai_debias.audit.judge import attention, decisions, robustness
 from monai_debias.audit.run import audit
 
-__all__ = ["attention", "audit", "audit_figure", "decisions", "robustness"]
+__all__ = ["AuditHandler", "allowed_region", "attention", "audit", "audit_figure", "decisions", "robustness"]

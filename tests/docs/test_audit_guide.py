@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from monai_debias.audit import audit, audit_figure
+from monai_debias.audit import allowed_region, audit, audit_figure
 from monai_debias.audit.checks import default_checks
 from tests.audit.subjects import looks_at, make_items
 from tests.docs.guides import block, read_guide
@@ -15,11 +15,15 @@ GUIDE = read_guide("audit")
 
 
 def test_the_example_finds_the_shortcut(capsys):
-    names = {"audit": audit, "audit_figure": audit_figure, "network": looks_at(10, 8), "test_set": make_items(100)}
-    exec(compile(block(GUIDE, "python"), "audit.md", "exec"), names)  # noqa: S102
+    items = [{key: value for key, value in item.items() if key != "mask"} for item in make_items(200, bias=1.0)]
+    names = {"audit": audit, "audit_figure": audit_figure, "allowed_region": allowed_region}
+    names |= {"network": looks_at(1, 20), "test_set": items, "training_set": items}
+    exec(compile(block(GUIDE, "python", "exit_code"), "audit.md", "exec"), names)  # noqa: S102
     *findings, code = capsys.readouterr().out.splitlines()
     assert code == "3"
     assert len(findings) == len(names["found"].findings)
+    exec(compile(block(GUIDE, "python", "allowed_region"), "audit.md", "exec"), names)  # noqa: S102
+    assert not names["masked"][0]["mask"][:, 14:, 14:].any()
 
 
 def test_the_table_has_all_checks():

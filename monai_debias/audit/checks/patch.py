@@ -24,6 +24,7 @@ __all__ = ["PatchUsed"]
 
 _OUTSIDE = 0.5  # share of a box that must be background where there are masks
 _CLEARLY = 1.5  # standard errors by which the exchange of a box that is proposed lowers the score
+_OF_THE_STRONGEST = 0.1  # share of the strongest fall that it has to reach
 _MOST_OF_THE_IMAGE = 1 / 8
 
 
@@ -112,10 +113,11 @@ class PatchUsed:
     ) -> list[Box]:
         """The boxes whose exchange lowers the score of the true class most clearly; at least one."""
         results = (exchange_parts(subject, question, pairs, paste_boxes([box], subject, masked)) for box in boxes)
-        falls = np.array([_fall(result) for result in results])
+        falls, errors = np.array([_fall(result) for result in results]).T
         most = max(1, int(_MOST_OF_THE_IMAGE * GRID[len(subject.size) - 1] ** (len(subject.size) - 1)))
-        best = np.argsort(-falls, kind="stable")[:most]
-        return [boxes[k] for rank, k in enumerate(best) if rank == 0 or falls[k] > _CLEARLY]
+        best = np.argsort(-falls / errors, kind="stable")[:most]
+        least = np.maximum(_CLEARLY * errors, _OF_THE_STRONGEST * falls[best].max())
+        return [boxes[k] for rank, k in enumerate(best) if rank == 0 or falls[k] > least[k]]
 
     def _decide(
         self,
@@ -194,7 +196,7 @@ def _some(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
     return Pairs(*(part[rows] for part in pairs))
 
 
-def _fall(result: Exchanged) -> float:
-    """How clearly the score of the true class falls: the mean in standard errors."""
+def _fall(result: Exchanged) -> tuple[float, float]:
+    """By how much the score of the true class falls: the mean and its standard error."""
     fall = result.own[:, 0] - result.own[:, 1]
-    return float(fall.mean() / (fall.std() / math.sqrt(len(fall)) + 1e-3))
+    return float(fall.mean()), float(fall.std() / math.sqrt(len(fall)) + 1e-3)

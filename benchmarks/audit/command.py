@@ -1,0 +1,110 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The command ``python -m benchmarks.audit``: audits of networks whose shortcut is known, and how right they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from benchmarks.audit.cases import CASES, STRENGTHS, Case
+from benchmarks.csv_file import RESULTS, append, made_by, read
+from monai_debias.audit import audit
+from monai_debias.audit.checks import AttributeUsed, BackgroundUsed, PatchUsed
+
+KEY = ("testbed", "method", "strength", "seed", "audit")
+USED = ("attribute", "background", "patch")
+METHODS = ("plain", "unbiased", "backmix")  # with the shortcut; without; present in the data, and not used
+FIRST = 1000  # seed of the audits: those of another number were used while thresholds were chosen
+
+
+def main(
+    testbed: str,
+    methods: str | Sequence[str] = METHODS,
+    strengths: float | Sequence[float] | None = None,
+    seeds: int = 2,
+    audits: int = 10,
+    first: int = FIRST,
+    out: str = str(RESULTS / "audit.csv"),
+) -> None:
+    """Train what is missing, audit each network many times on random patients, and print how right the audits were.
+
+    Args:
+        testbed: biased_mnist, echo_demo or chest_xray.
+        methods: names of methods, separated by commas.
+        strengths: of the bias; the unbiased networks are audited on images with each of them.
+        seeds: trainings of each; 0 is the first.
+        audits: of each network.
+        first: seed of the first audit.
+        out: the CSV, a line for each audit.
+    """
+    torch.set_num_threads(1)
+    file = Path(out).resolve()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    origin, done = made_by(), {tuple(str(row[column]) for column in KEY) for row in read(file)}
+    asked = STRENGTHS[testbed] if strengths is None else strengths
+    for method in methods.split(",") if isinstance(methods, str) else methods:
+        for strength in asked if isinstance(asked, Sequence) else [asked]:
+            for seed in range(seeds):
+                names = [(testbed, method, strength, seed, first + k) for k in range(audits)]
+                left = [name for name in names if tuple(map(str, name)) not in done]
+                case = CASES[testbed](method, float(strength), seed) if left else None
+                for name in left:
+                    append(file, {**dict(zip(KEY, name, strict=True)), **one_audit(case, name[-1]), **origin}, KEY)
+                print(f"{method}, strength {strength}, seed {seed}: {len(left)} audits", flush=True)
+    print(table(read(file)))
+
+
+def one_audit(case: Case, seed: int) -> dict[str, Any]:
+    """What an audit on some of the patients says, as columns."""
+    rng, start = np.random.default_rng(seed), time.process_time()
+    names = sorted({item["patient_id"] for item in case.items})
+    chosen = set(rng.choice(names, min(case.audited, len(names)), replace=False).tolist())
+    items = [item for item in case.items if item["patient_id"] in chosen]
+    checks = [AttributeUsed(), BackgroundUsed(), PatchUsed()]
+    found = audit(
+        case.judge.network, items, attributes=["mark"], normalize=case.judge.normalize, checks=checks, seed=seed
+    )
+    row: dict[str, Any] = {"fall": f"{case.fall:.4f}", "images": len(items), "alarm": int(found.exit_code == 3)}
+    for check in USED:
+        finding = next((dataclasses.asdict(one) for one in found.findings if one.check == check), {})
+        row |= {f"{check}_{key}": finding.get(key) for key in ("effect", "low", "high", "p", "verdict")}
+    return {**row, "audit_seconds": f"{time.process_time() - start:.1f}"}
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """Alarms by what the shortcut costs, and the rank correlation of effect and cost, in Markdown."""
+    lines = [
+        "| testbed | networks that lose | audits | alarms | attribute | background | patch |",
+        "|---|---|" + "---:|" * 5,
+    ]
+    for testbed in sorted({row["testbed"] for row in rows}):
+        of_it = [row for row in rows if row["testbed"] == testbed]
+        for title, low, high in BANDS:
+            some = [row for row in of_it if low <= float(row["fall"]) < high]
+            if some:
+                found = [sum(row[f"{check}_verdict"] == "found" for row in some) for check in USED]
+                cells = [str(len(some)), str(sum(row["alarm"] == "1" for row in some)), *map(str, found)]
+                lines.append(f"| {testbed} | {title} | {' | '.join(cells)} |")
+        for check in ("attribute", "background"):
+            pairs = [(float(row[f"{check}_effect"]), float(row["fall"])) for row in of_it if row[f"{check}_effect"]]
+            if len(pairs) > 2:
+                lines.append(
+                    f"| {testbed} | rank correlation, {check} | | {spearmanr(*zip(*pairs, strict=True))[0]:.2f} | | | |"
+                )
+    return "\n".join(lines)
+
+
+BANDS = (
+    ("less than 1 point", -1.0, 0.01),
+    ("1 to 5 points", 0.01, 0.05),
+    ("5 to 10 points", 0.05, 0.1),
+    ("10 points or more", 0.1, 2.0),
+)

@@ -1,0 +1,55 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a finding to its mend without annotations: the patches that were found make a mask of the rest."""
+
+from __future__ import annotations
+
+import torch
+
+from monai_debias.audit.boxes import box_mask
+from monai_debias.audit.run import Audit
+from monai_debias.constraints import Instance
+from monai_debias.parameters import expects
+
+__all__ = ["allowed_region"]
+
+
+@expects(audit=Instance(Audit))
+def allowed_region(audit: Audit) -> torch.Tensor | None:
+    """A mask of what may be looked at: everything but the patches that the network was found to use.
+
+    It takes the place of a mask of the region of interest, in BackMix, background consistency and an ISNet, for images
+    in the size in which they were audited.
+
+    Args:
+        audit: the result of an audit.
+
+    Returns:
+        A mask (1, spatial...) of uint8, 1 = may be looked at; None if no patch was found.
+
+    Raises:
+        TypeError: when ``audit`` is something else.
+
+    Example:
+        >>> import torch
+        >>> from monai_debias.audit import audit
+        >>> from monai_debias.audit.checks import PatchUsed
+        >>> items = [{"image": torch.full((1, 16, 16), 0.5), "label": i % 2} for i in range(120)]
+        >>> for item in items:
+        ...     item["image"][:, :2, :2] = item["label"]
+        >>> found = audit(lambda x: 20 * x[:, 0, 0, :1] - 10, items, "binary", checks=[PatchUsed()])
+        >>> allowed_region(found)[0, :4, :4]
+        tensor([[0, 0, 1, 1],
+                [0, 0, 1, 1],
+                [1, 1, 1, 1],
+                [1, 1, 1, 1]], dtype=torch.uint8)
+    """
+    boxes = [
+        tuple((int(start), int(end)) for start, end in box)
+        for one in audit.findings
+        if one.check == "patch" and one.verdict == "found"
+        for box in one.details["boxes"]
+    ]
+    if not boxes:
+        return None
+    return (~box_mask(boxes, audit.subject.size[1:])).to(torch.uint8)[None]

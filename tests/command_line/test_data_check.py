@@ -102,5 +102,5 @@ def test_one_class_and_no_attributes(tmp_path, monkeypatch, capsys, labels):
     (tmp_path / "datalist.json").write_text(json.dumps({"labels": {"0": "cyst", "1": "stone"}, "training": items}))
     assert run(monkeypatch, tmp_path, "--noprogress") == 1  # the check of labels
     printed = capsys.readouterr().out
-    assert "the items have no attributes" in printed
+    assert "no attribute has more than one value" in printed
     assert "nothing here goes with the label" in printed

@@ -12,7 +12,7 @@ from monai_debias.audit.confounding.survey import Survey
 
 __all__ = ["survey_lines"]
 
-_SHOWN = 12
+_SHOWN, _NAMED = 12, 8
 
 
 def survey_lines(survey: Survey) -> list[str]:
@@ -23,7 +23,9 @@ def survey_lines(survey: Survey) -> list[str]:
     """
     note = f" ({survey.note})" if survey.note else ""
     looked = f"{survey.images} images of {survey.patients} patients{note}"
-    attributes = _table("attribute", "tells of the label", survey.attributes, "{:.0%}", "the items have no attributes")
+    attributes = _table(
+        "attribute", "tells of the label", survey.attributes, "{:.0%}", "no attribute has more than one value"
+    )
     properties = _table(
         "property of the files", "AUC for the label", survey.properties, "{:.2f}", "no two files differ"
     )
@@ -39,7 +41,7 @@ def survey_lines(survey: Survey) -> list[str]:
 def _table(title: str, measure: str, found: Sequence[Confounder], number: str, without: str) -> list[str]:
     if not found:
         return ["", f"  {without}"]
-    ordered = sorted(found, key=lambda one: (one.adjusted_p, -one.effect))[:_SHOWN]
+    ordered = _strongest_first(found)[:_SHOWN]
     width = max(len(title), *(len(one.title) for one in ordered))
     lines = ["", f"  {title:{width}}  {measure:18}  {'95 % interval':16}  p, corrected"]
     for one in ordered:
@@ -49,13 +51,18 @@ def _table(title: str, measure: str, found: Sequence[Confounder], number: str, w
     return lines + ([f"  … and {len(found) - _SHOWN} more; --out writes all"] if len(found) > _SHOWN else [])
 
 
+def _strongest_first(found: Sequence[Confounder]) -> list[Confounder]:
+    return sorted(found, key=lambda one: (one.adjusted_p, -one.effect))
+
+
 def _verdict(survey: Survey) -> list[str]:
-    more = [one.name for one in (*survey.attributes, *survey.properties) if one.is_more_than_chance]
-    found = [name for name in dict.fromkeys(more) if name != ALL]
+    ordered = [*_strongest_first(survey.attributes), *_strongest_first(survey.properties)]
+    more = [one.name for one in ordered if one.is_more_than_chance]
     if not more:
         return ["  nothing here goes with the label more than chance would have it, at the 5 % level"]
-    names = ", ".join(found[:6]) + (", …" if len(found) > 6 else "") if found else "the properties together"
+    found = [name for name in dict.fromkeys(more) if name != ALL] or ["the properties together"]
     return [
-        f"  {names}: a network can use this in place of the finding. Whether it does is seen on data",
-        "  where it says nothing: balance it, test on another hospital, or audit the trained network.",
+        f"  with a star: {', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''}.",
+        "  A network can use these in place of the finding. Whether it does is seen on data where they say nothing:",
+        "  balance them, test on another hospital, or audit the trained network.",
     ]

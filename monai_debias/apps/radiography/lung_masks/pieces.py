@@ -19,7 +19,7 @@ _RATIO = 3.0  # of the larger lung to the smaller one
 _STRAY, _HOLES = 0.1, 0.05  # of the lungs
 _LEVEL = 0.2  # of the film: how far the middle of one lung may be above that of the other
 _APART = 0.15  # of the film: how far the middles are from each other at least
-_AGREEMENT = 0.9
+_AGREEMENT = 0.94
 
 
 class Pieces(NamedTuple):

@@ -44,7 +44,12 @@ def read(directory: Path) -> Iterator[Record]:
         columns = {"path": "Path", "sex": "Sex", "age": "Age", "view": "Frontal/Lateral", "position": "AP/PA"}
         for row in read_table(table, {**columns, **{finding: finding for finding in FINDINGS}}):
             values = {finding: _value(table, finding, row[finding]) for finding in FINDINGS}
-            path = Path(row["path"])  # CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg
+            path = Path(row["path"])
+            if len(path.parts) != 5 or not path.parts[2].startswith("patient"):
+                raise ValueError(
+                    f"{table} has the Path {row['path']!r}, expected one such as "
+                    "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg, which names the patient."
+                )
             yield Record(
                 table.parent / Path(*path.parts[1:]),
                 frozenset(finding for finding, value in values.items() if value == 1),

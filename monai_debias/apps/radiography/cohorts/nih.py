@@ -59,7 +59,7 @@ def read(directory: Path) -> Iterator[Record]:
                 "view_position": row["view"],
                 "sex": row["sex"],
                 "age": years(row["age"]),
-                "follow_up": int(row["follow_up"] or 0),
+                "follow_up": int(row["follow_up"]) if row["follow_up"].isdecimal() else None,
             },
         )
 

@@ -66,8 +66,8 @@ def _patients(directory: Path) -> dict[str, str]:
             stacklevel=2,
         )
         return {}
-    mappings = json.loads(path.read_text(encoding="utf-8"))
     try:
+        mappings = json.loads(path.read_text(encoding="utf-8"))
         return {entry["subset_img_id"]: str(int(entry["img_id"].partition("_")[0])) for entry in mappings}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(

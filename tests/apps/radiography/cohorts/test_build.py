@@ -161,7 +161,11 @@ def test_chexpert(tmp_path):
     path = build_chest_datalist("chexpert", root, names, "softmax", "missing", overwrite=True, validation_fraction=0.4)
     assert left_out(root)["may be Edema."] == 1
     table = tmp_path / "CheXpert-v1.0-small" / "train.csv"
-    table.write_text(table.read_text().replace("-1.0", "yes"))
+    text = table.read_text()
+    table.write_text(text.replace("train/patient", "patient"))
+    with pytest.raises(ValueError, match=r"train\.csv has the Path 'CheXpert-v1\.0-small/patient00001/.*, expected"):
+        build_chest_datalist("chexpert", tmp_path, overwrite=True)
+    table.write_text(text.replace("-1.0", "yes"))
     with pytest.raises(ValueError, match=r"train\.csv has the value 'yes' for 'Edema', expected 1, 0, -1 or nothing"):
         build_chest_datalist("chexpert", tmp_path, overwrite=True)
 
@@ -194,9 +198,10 @@ def test_rsna_without_the_extra_files(tmp_path, write_film):
         build_chest_datalist("rsna", tmp_path, overwrite=True)
     with pytest.warns(UserWarning, match="RSNA"), pytest.raises(ValueError, match="no image has the label 'normal'"):
         build_chest_datalist("rsna", tmp_path, "normal,pneumonia", overwrite=True, allow_missing=True)
-    (tmp_path / "pneumonia-challenge-dataset-mappings_2018.json").write_text('[{"img": 1}]')
-    with pytest.raises(ValueError, match=r"mappings_2018\.json must be a list of objects with subset_img_id"):
-        build_chest_datalist("rsna", tmp_path, overwrite=True)
+    for text in ('[{"img": 1}]', "cut sh"):
+        (tmp_path / "pneumonia-challenge-dataset-mappings_2018.json").write_text(text)
+        with pytest.raises(ValueError, match=r"mappings_2018\.json must be a list of objects with subset_img_id"):
+            build_chest_datalist("rsna", tmp_path, overwrite=True)
 
 
 def test_covid_chestxray_dataset(tmp_path):

@@ -9,7 +9,7 @@ finding against the network. A finding that is **described** makes no claim; it 
 ===================  ================================================  ============================================
 verdict              rule                                              meaning
 ===================  ================================================  ============================================
-``found``            adjusted p ≤ α, and high ≥ δ                      the claim of the level holds
+``found``            adjusted p ≤ α, and effect ≥ δ                    the claim of the level holds
 ``not found``        high < δ                                          if there is an effect, it is smaller than δ
 ``too little data``  neither                                           more patients are needed
 ``described``        of findings without a test                        look at it
@@ -26,6 +26,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -168,14 +169,22 @@ def _decided(finding: Finding, adjusted_p: float | None, alpha: float) -> Findin
     elif finding.high < finding.delta:
         verdict = "not found"
     else:
-        verdict = "found" if adjusted_p <= alpha else "too little data"
-    needed = _patients_needed(finding) if verdict == "too little data" else None
+        found = adjusted_p <= alpha and (finding.effect or 0.0) >= finding.delta
+        verdict = "found" if found else "too little data"
+    needed = _patients_needed(finding, adjusted_p, alpha) if verdict == "too little data" else None
     return dataclasses.replace(finding, adjusted_p=adjusted_p, verdict=verdict, patients_needed=needed)
 
 
-def _patients_needed(finding: Finding) -> int | None:
-    """How many patients make the interval so narrow that it tells 0 from δ: its width shrinks as the root of them."""
-    if finding.low is None or finding.high is None or finding.high == finding.low:
+def _patients_needed(finding: Finding, p: float | None, alpha: float) -> int | None:
+    """How many patients would do if the effect is what it seems: errors shrink as the root of their number.
+
+    Those that make an effect of δ or more significant; otherwise those with which the interval would end at δ.
+    """
+    if finding.effect is None or finding.low is None or finding.high is None or p is None:
         return None
-    half_width = (finding.high - finding.low) / 2
-    return math.ceil(finding.patients * max(1.0, (half_width / finding.delta) ** 2))
+    if finding.effect >= finding.delta:
+        z = NormalDist().inv_cdf
+        ratio = z(1 - alpha) / z(1 - min(p, 0.4))
+    else:
+        ratio = (finding.high - finding.low) / 2 / max(finding.delta - finding.effect, finding.delta / 4)
+    return math.ceil(finding.patients * max(1.0, ratio**2))

@@ -176,8 +176,9 @@ def _methods(audit: Audit) -> str:
         "the same class and of one of another class. What pasting does to an image is the same in both and cancels in "
         "the difference; what is left is that the network reads the class in that part. Dots are effects, bars 95 % "
         "intervals over patients, and the grey field what is too small to matter (δ). "
-        f"Found: p, adjusted by Holm's method over all findings of the level, is at most {audit.alpha:g}, and δ is not "
-        "excluded. Not found: the interval ends below δ. Images are shown before and after the exchange with another "
-        "class. A shortcut that is in every image, inside the region of interest, or in no attribute is not found.</p>"
+        f"Found: p, adjusted by Holm's method over all findings of the level, is at most {audit.alpha:g}, and the "
+        "effect is δ or more. Not found: the interval ends below δ. Images are shown before and after the exchange "
+        "with another class. A shortcut that is in every image, inside the region of interest, or in no attribute is "
+        "not found.</p>"
         "<p>Research software, not for clinical use.</p></section>"
     )

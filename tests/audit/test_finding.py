@@ -16,7 +16,9 @@ FINDING = Finding("background", "background", "used", "accuracy lost", 0.2, 0.1,
     ("change", "verdict", "needed"),
     [
         ({}, "found", None),
-        ({"p": 0.02}, "too little data", 160),  # twice as narrow, so four times as many
+        ({"p": 0.02}, "too little data", 52),  # 40 times the square of the normal quantiles 2.3263 / 2.0537
+        ({"effect": 0.0, "low": -0.1, "high": 0.1, "p": 0.6}, "too little data", 160),  # twice as narrow
+        ({"effect": 0.03, "low": 0.0, "high": 0.06, "p": 1e-9}, "too little data", 90),  # 1.5 times as narrow
         ({"low": -0.01, "high": 0.04}, "not found", None),
         ({"low": 0.01, "high": 0.04, "p": 1e-9}, "not found", None),  # there is an effect, and it does not matter
         ({"effect": None, "low": None, "high": None, "p": None}, "too little data", None),

@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import OptionalImportError, TransformBackends
 
+from monai_debias.apps.ecg.map_signals import MaskSignals
 from monai_debias.apps.ecg.signal import as_leads, bridge_gaps, rate_of
 from monai_debias.apps.ecg.signal_mask import heart_is_seen, in_all_leads, to_mask
 from monai_debias.constraints import BOOL, KEY, KEYS, NONE, Integer, Number, SequenceOf
@@ -93,7 +93,7 @@ class BeatMask(Transform):
         return to_mask(beats & valid, img)
 
 
-class BeatMaskd(MapTransform):
+class BeatMaskd(MaskSignals):
     """Dictionary version of :class:`BeatMask`.
 
     Args:
@@ -115,8 +115,6 @@ class BeatMaskd(MapTransform):
         (1, 5000)
     """
 
-    backend = BeatMask.backend
-
     @expects(keys=KEYS, mask_key=KEY, **constraints_of(BeatMask), allow_missing_keys=BOOL)
     def __init__(
         self,
@@ -127,16 +125,7 @@ class BeatMaskd(MapTransform):
         sampling_rate: float | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.mask_key = mask_key
-        self.transform = BeatMask(around, lead, sampling_rate)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a shallow copy of the sample ``data`` with a mask."""
-        sample = dict(data)
-        for key in self.key_iterator(sample):
-            sample[self.mask_key] = self.transform(sample[key])
-        return sample
+        super().__init__(keys, mask_key, BeatMask(around, lead, sampling_rate), allow_missing_keys)
 
 
 BeatMaskD = BeatMaskDict = BeatMaskd

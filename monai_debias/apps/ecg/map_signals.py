@@ -41,6 +41,33 @@ class MapSignals(MapTransform):
         return sample
 
 
+class MaskSignals(MapTransform):
+    """Add the mask that a transform finds in the signal under a key.
+
+    Args:
+        keys: key of the signal.
+        mask_key: key of the mask.
+        transform: what makes a mask of a signal.
+        allow_missing_keys: do not raise when the signal is missing from a sample.
+    """
+
+    backend = [TransformBackends.NUMPY]
+
+    def __init__(
+        self, keys: KeysCollection, mask_key: Hashable, transform: Transform, allow_missing_keys: bool
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.mask_key = mask_key
+        self.transform: Any = transform
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a shallow copy of the sample ``data`` with a mask."""
+        sample = dict(data)
+        for key in self.key_iterator(sample):
+            sample[self.mask_key] = self.transform(sample[key])
+        return sample
+
+
 class RandSignal(RandomizableTransform, ABC):
     """A random change of a signal: ``draw`` decides what it is, ``change`` does it.
 

@@ -21,7 +21,7 @@ __all__ = ["Channel", "Filters", "Record", "make_record"]
 
 _MILLIVOLTS = {
     **dict.fromkeys(("mv", "millivolt", "millivolts"), 1.0),
-    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "microvolt", "microvolts"), 1e-3),  # micro sign, and Greek mu
+    **dict.fromkeys(("uv", "\u03bcv", "microvolt", "microvolts"), 1e-3),  # Greek mu, to which the micro sign folds
     **dict.fromkeys(("nv", "nanovolt", "nanovolts"), 1e-6),
     **dict.fromkeys(("v", "volt", "volts"), 1e3),
 }
@@ -122,4 +122,4 @@ def make_record(channels: Sequence[Channel], filters: Filters | None = None) -> 
 
 
 def _factor(unit: str) -> float | None:
-    return _MILLIVOLTS.get(unit.strip().casefold().replace("\u00b5", "\u03bc")) or _MILLIVOLTS.get(unit.strip().lower())
+    return _MILLIVOLTS.get(unit.strip().casefold())

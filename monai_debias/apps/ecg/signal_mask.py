@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
+from collections.abc import Hashable
 
 import numpy as np
 import torch
 from monai.config import KeysCollection, NdarrayOrTensor
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from monai.utils import TransformBackends
 
+from monai_debias.apps.ecg.map_signals import MaskSignals
 from monai_debias.apps.ecg.signal import as_leads, rate_of
 from monai_debias.constraints import BOOL, KEY, KEYS, NONE, Number
 from monai_debias.origin import file_names, from_files
@@ -78,7 +78,7 @@ class SignalMask(Transform):
         return to_mask(seen if self.per_lead else in_all_leads(seen), img)
 
 
-class SignalMaskd(MapTransform):
+class SignalMaskd(MaskSignals):
     """Dictionary version of :class:`SignalMask`.
 
     Args:
@@ -98,8 +98,6 @@ class SignalMaskd(MapTransform):
         (1, 1000)
     """
 
-    backend = SignalMask.backend
-
     @expects(keys=KEYS, mask_key=KEY, **constraints_of(SignalMask), allow_missing_keys=BOOL)
     def __init__(
         self,
@@ -110,16 +108,7 @@ class SignalMaskd(MapTransform):
         sampling_rate: float | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.mask_key = mask_key
-        self.transform = SignalMask(flat_seconds, per_lead, sampling_rate)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a shallow copy of the sample ``data`` with a mask."""
-        sample = dict(data)
-        for key in self.key_iterator(sample):
-            sample[self.mask_key] = self.transform(sample[key])
-        return sample
+        super().__init__(keys, mask_key, SignalMask(flat_seconds, per_lead, sampling_rate), allow_missing_keys)
 
 
 SignalMaskD = SignalMaskDict = SignalMaskd

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,30 +81,33 @@ def one_audit(case: Case, seed: int) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """Alarms by what the shortcut costs, and the rank correlation of effect and cost, in Markdown."""
-    lines = [
-        "| testbed | networks that lose | audits | alarms | attribute | background | patch |",
-        "|---|---|" + "---:|" * 5,
-    ]
+    head = "| testbed | networks | audits | alarms | attribute | background | patch |"
+    lines = [head, "|---|---|" + "---:|" * 5]
     for testbed in sorted({row["testbed"] for row in rows}):
         of_it = [row for row in rows if row["testbed"] == testbed]
-        for title, low, high in BANDS:
-            some = [row for row in of_it if low <= float(row["fall"]) < high]
+        for title, belongs in GROUPS.items():
+            some = [row for row in of_it if belongs(row)]
             if some:
                 found = [sum(row[f"{check}_verdict"] == "found" for row in some) for check in USED]
-                cells = [str(len(some)), str(sum(row["alarm"] == "1" for row in some)), *map(str, found)]
-                lines.append(f"| {testbed} | {title} | {' | '.join(cells)} |")
+                cells = [len(some), sum(row["alarm"] == "1" for row in some), *found]
+                lines.append(f"| {testbed} | {title} | {' | '.join(map(str, cells))} |")
         for check in ("attribute", "background"):
             pairs = [(float(row[f"{check}_effect"]), float(row["fall"])) for row in of_it if row[f"{check}_effect"]]
-            if len(pairs) > 2:
-                lines.append(
-                    f"| {testbed} | rank correlation, {check} | | {spearmanr(*zip(*pairs, strict=True))[0]:.2f} | | | |"
-                )
+            if len({fall for _, fall in pairs}) > 2:
+                rho = spearmanr(*zip(*pairs, strict=True))[0]
+                lines.append(f"| {testbed} | rank correlation of fall and effect, {check}: {rho:.2f} | | | | | |")
     return "\n".join(lines)
 
 
-BANDS = (
-    ("less than 1 point", -1.0, 0.01),
-    ("1 to 5 points", 0.01, 0.05),
-    ("5 to 10 points", 0.05, 0.1),
-    ("10 points or more", 0.1, 2.0),
-)
+def _plain(low: float, high: float) -> Callable[[dict[str, str]], bool]:
+    return lambda row: row["method"] == "plain" and low <= float(row["fall"]) < high
+
+
+GROUPS: dict[str, Callable[[dict[str, str]], bool]] = {
+    "trained without the mark": lambda row: row["method"] == "unbiased",
+    "BackMix on biased data": lambda row: row["method"] == "backmix",
+    "plain, loses less than 1 point": _plain(-1.0, 0.01),
+    "plain, loses 1 to 5 points": _plain(0.01, 0.05),
+    "plain, loses 5 to 10 points": _plain(0.05, 0.1),
+    "plain, loses 10 points or more": _plain(0.1, 2.0),
+}

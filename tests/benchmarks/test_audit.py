@@ -1,0 +1,37 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Lines and table of the benchmark of the audit, with networks whose shortcut is known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.audit.cases import Case
+from benchmarks.audit.command import one_audit, table
+from benchmarks.audit.null_rates import SIMULATIONS
+from benchmarks.evidence.training import Judge
+from tests.audit.subjects import LooksAt, make_items
+
+
+def line(method: str, corner: float, fall: float) -> dict[str, str]:
+    items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
+    found = one_audit(Case(Judge(LooksAt(corner=corner).eval()), items, fall, 150), 1)
+    columns = {"testbed": "toy", "method": method, **found}
+    return {key: "" if value is None else str(value) for key, value in columns.items()}
+
+
+def test_lines_and_table():
+    used, clean = line("plain", 8.0, 0.3), line("unbiased", 0.0, 0.0)
+    assert (used["alarm"], used["images"], used["background_verdict"]) == ("1", "150", "found")
+    assert clean["alarm"] == "0"
+    found = table([used, clean])
+    assert "| toy | plain, loses 10 points or more | 1 | 1 |" in found
+    assert "| toy | trained without the mark | 1 | 0 | 0 | 0 | 0 |" in found
+
+
+@pytest.mark.parametrize("name", SIMULATIONS)
+def test_simulations(name):
+    rng = np.random.default_rng(0)
+    assert 0 < SIMULATIONS[name](rng, 0.0) <= 1
+    assert SIMULATIONS[name](rng, 20.0) <= 0.05

@@ -13,6 +13,7 @@ from typing import Any
 from monai.utils import OptionalImportError, optional_import
 
 import monai_debias
+from monai_debias.apps.ecg.cohorts.build import ecg_commands
 from monai_debias.apps.radiography.cohorts.build import chest_commands
 from monai_debias.apps.radiography.lung_masks.command import masks
 from monai_debias.apps.ultrasound import build_tmed2_datalist, build_ultrasound_datalist
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Any] = {
         "ultrasound": build_ultrasound_datalist,
         "tmed2": build_tmed2_datalist,
         **chest_commands(),
+        **ecg_commands(),
     },
     "demo-data": {"cxr": build_cxr_cohort, "ecg": build_ecg_cohort, "echo": build_echo_cohort},
     "doctor": doctor,

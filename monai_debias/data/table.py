@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["find_one", "read_table"]
+__all__ = ["files_by_name", "find_one", "read_table"]
 
 Spellings = str | Sequence[str]
 
@@ -82,6 +82,16 @@ def find_one(directory: Path, *names: str) -> Path:
     raise FileNotFoundError(
         f"{directory} has no {names[0]}{others}, expected one; it has {', '.join(there) or 'nothing'}."
     )
+
+
+def files_by_name(directory: Path, suffix: str) -> dict[str, Path]:
+    """The files below a directory by name, of whichever sub-folder.
+
+    Args:
+        directory: where to look.
+        suffix: of the files, such as ``".png"``.
+    """
+    return {path.name: path for path in sorted(directory.rglob(f"*{suffix}"))}
 
 
 def _find(path: str | os.PathLike, header: Sequence[str], spellings: Spellings, lacking: int | None = -1) -> int | None:

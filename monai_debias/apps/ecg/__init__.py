@@ -12,6 +12,7 @@ from monai_debias.apps.ecg.baseline_wander import (
     RandBaselineWanderDict,
 )
 from monai_debias.apps.ecg.beat_mask import BeatMask, BeatMaskD, BeatMaskd, BeatMaskDict
+from monai_debias.apps.ecg.cohorts.build import build_ecg_datalist, build_ptbxl_datalist
 from monai_debias.apps.ecg.dicom_reader import DICOMWaveformReader
 from monai_debias.apps.ecg.duration import FitDuration, FitDurationD, FitDurationd, FitDurationDict
 from monai_debias.apps.ecg.ecg_files import find_ecgs
@@ -81,6 +82,8 @@ __all__ = [
     "SignalMaskDict",
     "SignalMaskd",
     "WFDBReader",
+    "build_ecg_datalist",
+    "build_ptbxl_datalist",
     "draw_ecg_heatmap",
     "find_ecgs",
 ]

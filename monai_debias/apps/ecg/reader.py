@@ -30,6 +30,7 @@ __all__ = ["LEADS", "RATE", "ECGReader"]
 RATE = "sampling_rate"  # keys in the meta
 LEADS = "leads"
 _DICOM_SUFFIXES = ("", ".dcm", ".dicom")
+_STAND_ALONE = (*_DICOM_SUFFIXES, *(suffix for suffix in TABLE_SUFFIXES if suffix != ".mat"))  # WFDB's signals may be
 
 
 class ECGReader(ImageReader):
@@ -39,8 +40,8 @@ class ECGReader(ImageReader):
       see :func:`~monai_debias.apps.ecg.wfdb_record.read_wfdb`. The CinC challenges store the signals as ``.mat``.
     - DICOM waveforms, see :func:`~monai_debias.apps.ecg.dicom_waveform.read_dicom_waveform`; files with any other
       suffix are taken for DICOM.
-    - Text, CSV and NPY, see :func:`~monai_debias.apps.ecg.table.read_table`, whose rate you have to give. For the data
-      of the Tianchi competition: ``sampling_rate=500, unit=0.00488``.
+    - Text, CSV, NPY and MATLAB, see :func:`~monai_debias.apps.ecg.table.read_table`, whose rate you have to give. For
+      the Tianchi competition: ``sampling_rate=500, unit=0.00488``; for CPSC2018: ``sampling_rate=500`` and ``columns``.
 
     Leads are spelt as usual: aVR, V1. A limb lead that the file lacks is computed from two others. There are warnings
     of leads that are flat or empty, that contradict Einthoven's law, and of electrodes that look exchanged.
@@ -61,7 +62,7 @@ class ECGReader(ImageReader):
         leads: names of the leads in the order of the result, such as
             :data:`~monai_debias.apps.ecg.leads.STANDARD_LEADS`; None for the leads of each file.
         missing: what becomes of a lead that a file neither has nor gives: ``"error"``, or ``"nan"`` for NaN values.
-        sampling_rate: samples per second of text, CSV and NPY files.
+        sampling_rate: samples per second of text, CSV, NPY and MATLAB files.
         unit: what a 1 in these files is, in mV.
         columns: the leads of such files, where they have no row with the names.
         max_bytes: largest size of a record in memory, 1 GiB by default, compared with what the header says.
@@ -150,10 +151,10 @@ class ECGReader(ImageReader):
         suffix, header = path.suffix.lower(), header_path(path)
         if header is not None:
             return read_wfdb(header, self.max_bytes)
+        if suffix not in _STAND_ALONE and path.with_suffix(HEADER_SUFFIX).exists():
+            raise UnrelatedFileError(f"belongs to the WFDB record {path.stem}{HEADER_SUFFIX}; read that instead.")
         if suffix in TABLE_SUFFIXES:
             return read_table(path, self.layout, self.max_bytes)
-        if suffix not in _DICOM_SUFFIXES and path.with_suffix(HEADER_SUFFIX).exists():
-            raise UnrelatedFileError(f"belongs to the WFDB record {path.stem}{HEADER_SUFFIX}; read that instead.")
         return read_dicom_waveform(path, self.max_bytes)
 
     def _meta(self, record: Record, names: Sequence[str], lacking: Sequence[str], length: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""ECGs as tables of numbers, in text, CSV and NPY files, which say neither their rate nor their unit."""
+"""ECGs as tables of numbers, in text, CSV, NPY and MATLAB files, which say neither their rate nor their unit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
 
 from monai_debias.apps.ecg.record import Channel, Record, make_record
 from monai_debias.data.formats.npy import load_array
@@ -17,7 +18,7 @@ from monai_debias.data.reading import FileReadError
 
 __all__ = ["TABLE_SUFFIXES", "TableLayout", "read_table"]
 
-TABLE_SUFFIXES = (".txt", ".csv", ".tsv", ".npy")
+TABLE_SUFFIXES = (".txt", ".csv", ".tsv", ".npy", ".mat")
 _TIMES = ("", "time", "t", "sample", "index")  # headings of columns that are no leads
 
 
@@ -39,7 +40,7 @@ def read_table(path: Path, layout: TableLayout, max_bytes: int) -> Record:
     """Read a table with a row for each sample and a column for each lead, or an array of either orientation.
 
     Text is separated by commas, semicolons, tabs or spaces; its first row may have the names of the leads, as in the
-    data of the Tianchi competition. An empty cell is NaN.
+    data of the Tianchi competition. An empty cell is NaN. Of a MATLAB file, the array is ``ECG.data``, as in CPSC2018.
 
     Args:
         path: the file.
@@ -54,7 +55,7 @@ def read_table(path: Path, layout: TableLayout, max_bytes: int) -> Record:
         raise FileReadError("does not say its sampling rate: pass it to the reader, as sampling_rate=500.")
     if path.stat().st_size > max_bytes:
         raise FileReadError(f"has {path.stat().st_size} bytes, more than the {max_bytes} of max_bytes.")
-    read = _read_npy if path.suffix.lower() == ".npy" else _read_text
+    read = {".npy": _read_npy, ".mat": _read_mat}.get(path.suffix.lower(), _read_text)
     names, values = read(path, layout.columns)
     return make_record(
         [
@@ -66,7 +67,20 @@ def read_table(path: Path, layout: TableLayout, max_bytes: int) -> Record:
 
 
 def _read_npy(path: Path, columns: Sequence[str] | None) -> tuple[Sequence[str], np.ndarray]:
-    array = load_array(path)
+    return _columns_of(load_array(path), columns)
+
+
+def _read_mat(path: Path, columns: Sequence[str] | None) -> tuple[Sequence[str], np.ndarray]:
+    try:
+        array = loadmat(path, variable_names="ECG")["ECG"]["data"][0, 0]
+    except KeyError:
+        raise FileReadError("has no variable ECG, expected that with a field 'data', as in CPSC2018.") from None
+    except (ValueError, IndexError) as error:
+        raise FileReadError(f"is no MATLAB file with a structure ECG that has a field 'data' ({error}).") from error
+    return _columns_of(array, columns)
+
+
+def _columns_of(array: np.ndarray, columns: Sequence[str] | None) -> tuple[Sequence[str], np.ndarray]:
     if array.ndim != 2 or columns is None or len(columns) not in array.shape or array.shape[0] == array.shape[1]:
         expected = "(samples, leads) or (leads, samples) with more samples than leads"
         told = "no columns" if columns is None else f"{len(columns)} columns"

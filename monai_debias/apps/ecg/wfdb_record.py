@@ -13,7 +13,7 @@ from monai.utils import OptionalImportError
 from monai_debias.apps.ecg.record import Channel, Record, make_record
 from monai_debias.data.reading import FileReadError, UnrelatedFileError
 
-__all__ = ["HEADER_SUFFIX", "header_path", "read_wfdb", "signal_files"]
+__all__ = ["HEADER_SUFFIX", "header_path", "read_header", "read_wfdb", "signal_files"]
 
 HEADER_SUFFIX = ".hea"
 _EXPECTED = "expected one that begins with the record, its signals, rate and samples, such as 'a 12 500 5000'"
@@ -48,8 +48,7 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
     """
     wfdb = _import_wfdb()
     name = str(header.with_suffix(""))
-    described = _described(wfdb, name)
-    _check_header(described, header, max_bytes)
+    described = read_header(header, max_bytes)
     if hasattr(described, "seg_name"):
         record = wfdb.rdrecord(name, m2s=False, physical=True)
         return make_record(_joined(record))
@@ -61,6 +60,26 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
             for i, signal in enumerate(record.e_p_signal)
         ]
     )
+
+
+def read_header(header: Path, max_bytes: int) -> Any:
+    """Read what a header says, without the signals; what is wrong with it is an error, as in :func:`read_wfdb`.
+
+    Args:
+        header: path of the header.
+        max_bytes: largest size of the record in memory.
+
+    Returns:
+        wfdb's record without signals, with ``fs``, ``sig_len`` and ``comments``.
+
+    Raises:
+        FileReadError: if the header makes no sense, or a file that it names is missing.
+        UnrelatedFileError: if the header has no signals.
+        OptionalImportError: if wfdb is not installed.
+    """
+    described = _described(_import_wfdb(), str(header.with_suffix("")))
+    _check_header(described, header, max_bytes)
+    return described
 
 
 def signal_files(header: Path) -> set[str]:

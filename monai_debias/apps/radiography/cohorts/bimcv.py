@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from monai_debias.apps.radiography.cohorts.header import years
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.demographics import years
 from monai_debias.data.table import find_one, read_table
 
 __all__ = ["BIMCV"]

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monai_debias.apps.radiography.cohorts.header import film_attributes, years
+from monai_debias.apps.radiography.cohorts.header import film_attributes
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.demographics import years
 from monai_debias.data.table import find_one, read_table
 
 __all__ = ["BRIXIA"]

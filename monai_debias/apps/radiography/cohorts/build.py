@@ -4,14 +4,8 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import logging
-import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from monai_debias.apps.radiography.cohorts.bimcv import BIMCV
 from monai_debias.apps.radiography.cohorts.brixia import BRIXIA
@@ -22,19 +16,15 @@ from monai_debias.apps.radiography.cohorts.nih import NIH
 from monai_debias.apps.radiography.cohorts.rsna import RSNA
 from monai_debias.apps.radiography.cohorts.tb_sets import MONTGOMERY, SHENZHEN
 from monai_debias.apps.radiography.cohorts.tbx11k import TBX11K
-from monai_debias.constraints import BOOL, NONE, PATH, SEED, STRING, Number, OneOf, SequenceOf
-from monai_debias.data.cohort import (
-    Cohort,
-    Record,
-    as_items,
-    drop_shared_patients,
-    in_sections,
-    join_masks,
-    require_labels,
+from monai_debias.constraints import NONE, OneOf
+from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_builder import (
+    COMMON_OPTIONS,
+    BuildOptions,
+    cohort_commands,
+    existing_directory,
+    write_cohort,
 )
-from monai_debias.data.datalist_items import listed_names
-from monai_debias.data.datalist_writer import refuse_existing, save_datalist
-from monai_debias.data.left_out import LeftOut, refuse_left_out, report_left_out
 from monai_debias.parameters import expects
 
 __all__ = ["COHORTS", "build_chest_datalist", "chest_commands"]
@@ -56,17 +46,9 @@ _OTHER_VIEW = {"frontal": "lateral", "lateral": "frontal", "any": None}
 
 @expects(
     cohort=OneOf(*COHORTS),
-    dataset_dir=PATH,
-    class_names=NONE | STRING | SequenceOf(STRING),
-    task=NONE | OneOf("softmax", "multi_label"),
     uncertain=NONE | OneOf("missing", "positive", "negative"),
     views=OneOf("frontal", "lateral", "any"),
-    out=NONE | PATH,
-    validation_fraction=Number("(0, 1)"),
-    test_fraction=Number("(0, 1)"),
-    seed=SEED,
-    allow_missing=BOOL,
-    overwrite=BOOL,
+    **COMMON_OPTIONS,
 )
 def build_chest_datalist(
     cohort: str,
@@ -127,56 +109,16 @@ def build_chest_datalist(
         ...     Path(build_chest_datalist("shenzhen", root)).name
         'datalist.json'
     """
-    known = COHORTS[cohort]
-    directory = Path(dataset_dir).expanduser().absolute()
-    if not directory.is_dir():
-        raise FileNotFoundError(f"the data-set directory {directory} does not exist.")
-    target = directory if out is None else Path(out).expanduser().absolute()
-    if not target.is_dir():
-        raise FileNotFoundError(f"the folder {target} does not exist.")
-    refuse_existing(target, overwrite)
-    names = listed_names(class_names) or list(known.class_names)
-    for caveat in known.caveats:
-        warnings.warn(caveat, stacklevel=3)
-    described = [_described(record, cohort, known) for record in known.read(directory)]
-    require_labels(described, [name for name in names if name not in known.class_names])
-    present, defects = _present([_of_view(record, views) for record in described])
-    if defects and not allow_missing:
-        refuse_left_out(
-            defects,
-            f"{len(defects)} of {len(described)} films of {known.title} are missing or damaged; allow_missing=True "
-            "(--allow_missing) leaves them out",
-        )
-    usable = join_masks(drop_shared_patients(present), target / "joined_masks")
-    items, left_out = as_items(usable, names, task or known.task, uncertain)
-    report_left_out(target, defects + left_out, len(items), strict=False)
-    _log_counts(defects + left_out)
-    sections = in_sections(items, validation_fraction, test_fraction, seed)
-    n_masks = sum("mask" in item for item, _ in items)
-    n_patients = len({item["patient_id"] for item, _ in items})
-    description = f"{known.title}: {len(items)} films of {n_patients} patients, {n_masks} with a mask"
-    return str(save_datalist(target, sections, names, description, overwrite, known.overlaps))
+    options = BuildOptions(
+        class_names, task, out, validation_fraction, test_fraction, seed, allow_missing, overwrite, uncertain
+    )
+    directory = existing_directory(dataset_dir)
+    return write_cohort(cohort, COHORTS[cohort], directory, options, "films", lambda record: _of_view(record, views))
 
 
 def chest_commands() -> dict[str, Callable[..., str]]:
     """The builder of each cohort as a command of the command line, by the cohort's name."""
-    return {name: _command(name) for name in COHORTS}
-
-
-def _command(cohort: str) -> Callable[..., str]:
-    @functools.wraps(build_chest_datalist)
-    def command(*args: object, **kwargs: object) -> str:
-        return build_chest_datalist(cohort, *args, **kwargs)  # type: ignore[arg-type]
-
-    # the help is of these
-    command.__signature__ = inspect.signature(functools.partial(build_chest_datalist, cohort))  # type: ignore[attr-defined]
-    text = (build_chest_datalist.__doc__ or "").partition("\n")[2].replace("        cohort: its name.\n", "")
-    command.__doc__ = f"Write the ``datalist.json`` of {COHORTS[cohort].title}.\n{text}"
-    return command
-
-
-def _described(record: Record, name: str, cohort: Cohort) -> Record:
-    return replace(record, attributes={"cohort": name, "site": cohort.site, **record.attributes})
+    return cohort_commands(build_chest_datalist, {name: cohort.title for name, cohort in COHORTS.items()})
 
 
 def _of_view(record: Record, views: str) -> Record:
@@ -184,23 +126,3 @@ def _of_view(record: Record, views: str) -> Record:
     if record.excluded or view != _OTHER_VIEW[views] or view is None:
         return record
     return replace(record, excluded=f"is a {view} film")
-
-
-def _present(records: Sequence[Record]) -> tuple[list[Record], list[LeftOut]]:
-    """The films whose file is there and sound, or that are excluded anyway; and the others, with the reasons."""
-    present, defects = [], []
-    for record in records:
-        defect = "" if record.excluded else record.defect or ("" if record.image.is_file() else "is missing.")
-        if defect:
-            defects.append(LeftOut(str(record.image), "unreadable", defect))
-        else:
-            present.append(record)
-    return present, defects
-
-
-def _log_counts(left_out: Sequence[LeftOut]) -> None:
-    counts = Counter(entry.reason.rstrip(".") for entry in left_out)
-    if counts:
-        logging.getLogger(__name__).warning(
-            "left out: %s", ", ".join(f"{count} {reason!r}" for reason, count in counts.most_common(12))
-        )

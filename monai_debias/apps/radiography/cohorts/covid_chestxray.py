@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monai_debias.apps.radiography.cohorts.header import years
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.demographics import years
 from monai_debias.data.table import find_one, read_table
 
 __all__ = ["COVID_CHESTXRAY"]

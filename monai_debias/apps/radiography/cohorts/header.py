@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from monai_debias.apps.radiography.projection import read_projection
+from monai_debias.data.demographics import years
 from monai_debias.data.dicom.values import optional, text
 from monai_debias.data.reading import FileReadError, reading
 
-__all__ = ["film_attributes", "years"]
+__all__ = ["film_attributes"]
 
 _KEYWORDS = {
     "sex": "PatientSex",
@@ -37,20 +37,6 @@ def film_attributes(path: Path) -> tuple[dict[str, Any], str]:
         return _film_header(path), ""
     except FileReadError as error:
         return {}, str(error).removeprefix(f"{path}: ")
-
-
-def years(age: str) -> int | None:
-    """The age in years; None where it is unknown or given in months or days.
-
-    Args:
-        age: as data sets write it.
-
-    Example:
-        >>> years("058Y"), years("45yrs"), years("60"), years("60.0"), years("8 months"), years("")
-        (58, 45, 60, 60, None, None)
-    """
-    match = re.fullmatch(r"0*(\d{1,3})(?:\.0*)?\s*(?:y|yr|yrs|years?)?", age.strip(), flags=re.IGNORECASE)
-    return int(match[1]) if match and int(match[1]) < 130 else None
 
 
 def _film_header(path: Path) -> dict[str, Any]:

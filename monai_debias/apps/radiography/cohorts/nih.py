@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from monai_debias.apps.radiography.cohorts.header import years
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.demographics import years
+from monai_debias.data.table import files_by_name, find_one, read_table
 
-__all__ = ["NIH", "find_images"]
+__all__ = ["NIH"]
 
 FINDINGS = (
     "Atelectasis",
@@ -46,7 +46,7 @@ def read(directory: Path) -> Iterator[Record]:
             "follow_up": "Follow-up #",
         },
     )
-    images = find_images(directory, ".png")
+    images = files_by_name(directory, ".png")
     section = _official_split(directory)
     for row in rows:
         yield Record(
@@ -62,16 +62,6 @@ def read(directory: Path) -> Iterator[Record]:
                 "follow_up": int(row["follow_up"]) if row["follow_up"].isdecimal() else None,
             },
         )
-
-
-def find_images(directory: Path, suffix: str) -> dict[str, Path]:
-    """The files below a directory by name, of whichever sub-folder.
-
-    Args:
-        directory: where to look.
-        suffix: of the files, such as ``".png"``.
-    """
-    return {path.name: path for path in sorted(directory.rglob(f"*{suffix}"))}
 
 
 def _official_split(directory: Path) -> dict[str, str]:

@@ -8,14 +8,13 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from monai_debias.apps.radiography.cohorts.header import years
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.demographics import sex_letter, years
 from monai_debias.data.table import find_one
 
 __all__ = ["MONTGOMERY", "SHENZHEN"]
 
 _CLASSES = ("normal", "tuberculosis")
-_SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
 def read_shenzhen(directory: Path) -> Iterator[Record]:
@@ -62,7 +61,7 @@ def _reading(path: Path) -> tuple[str, int | None]:
     text = path.read_text(encoding="utf-8", errors="replace").lower() if path.is_file() else ""
     sex = re.search(r"\b(female|male|[mf])\b", text.replace("patient's", ""))
     age = re.search(r"\b(\d{1,3})\s*(y|yr|yrs|years?)\b", text)
-    return _SEX[sex[1]] if sex else "", years(age[1]) if age else None
+    return sex_letter(sex[1]) if sex else "", years(age[1]) if age else None
 
 
 _IN_TBX11K = {"tbx11k": "the download of TBX11K has the films of Montgomery and Shenzhen in imgs/extra"}

@@ -185,6 +185,8 @@ MAIN = (
     "unbiased",
     "backmix",
     "wbackmix",
+    "background_consistency",
+    "background_consistency_few_masks",
     "isnet",
     "spectral_decoupling",
     "mixup",

@@ -21,7 +21,7 @@ from monai_debias.parameters import expects
 
 __all__ = ["audit_figure"]
 
-_COLORS = {"found": "#c0392b", "not found": "#2e7d32", "too little data": "#8a8f98"}
+_COLORS = {"used": "#c0392b", "found": "#c9902b", "not found": "#2e7d32", "too little data": "#8a8f98"}
 
 
 @expects(audit=Instance(Audit), n_images=Integer("[0, inf)"))
@@ -29,7 +29,8 @@ def audit_figure(audit: Audit, n_images: int = 3) -> Figure:
     """Draw the findings of an audit that make a claim, and the images that show the largest one that was found.
 
     Each finding is a dot, its effect, with its 95 % interval as a bar, in units of its own δ, the smallest effect that
-    matters: red where the claim holds, green where the interval ends below δ, grey where there is too little data.
+    matters: red where a shortcut is used, yellow where it is only encoded or present, green where the interval ends
+    below δ, grey where there is too little data.
     Images are shown before and after the exchange.
 
     Args:
@@ -75,7 +76,7 @@ def _weight(finding: Finding) -> tuple[bool, bool, float]:
 
 def _draw_findings(axes: Axes, findings: list[Finding]) -> None:
     for y, one in enumerate(findings):
-        color = _COLORS[one.verdict]
+        color = _COLORS["used" if (one.verdict, one.level) == ("found", "used") else one.verdict]
         low, effect, high = (one.effect if end is None else end for end in (one.low, one.effect, one.high))
         axes.plot([low / one.delta, high / one.delta], [y, y], color=color, lw=3, alpha=0.5, solid_capstyle="butt")  # type: ignore[operator]
         axes.plot(effect / one.delta, y, "o", color=color)  # type: ignore[operator]

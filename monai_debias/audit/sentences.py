@@ -92,7 +92,7 @@ def what_to_do(finding: Finding) -> str:
 
 
 def _named(finding: Finding) -> str:
-    return f"attribute {finding.tested}" if finding.check in ("attribute", "encoded") else finding.tested
+    return f"attribute {finding.tested}" if finding.check in ("attribute", "encoded", "present") else finding.tested
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from monai_debias.audit import audit
-from monai_debias.audit.checks import AttributeEncoded, AttributeUsed, BackgroundUsed, PatchUsed, RegionFilled
+from monai_debias.audit.checks import (
+    AttributeEncoded,
+    AttributePresent,
+    AttributeUsed,
+    BackgroundUsed,
+    PatchUsed,
+    RegionFilled,
+)
 from tests.audit.subjects import looks_at, make_items
 
 EXAMPLES = {
@@ -71,6 +78,17 @@ def test_features_tell_an_attribute_that_is_not_used():
     network[2].weight.data[1].reshape(8, 8)[2:6, 2:6] = 1.0
     found = audit(network, make_items(200), attributes=["scanner"], checks=[AttributeEncoded(), AttributeUsed()])
     assert [(one.level, one.verdict == "found") for one in found.findings] == [("encoded", True), ("used", False)]
+    assert found.exit_code == 0
+
+
+def test_what_is_present_in_the_data_is_no_finding_against_the_network():
+    """The mark is the class in 9 of 10 patients, so that it tells 1 - H(0.1) = 0.53 of the label."""
+    items = [{**item, "room": str(i % 3)} for i, item in enumerate(make_items(300))]
+    found = audit(looks_at(10, 0), items, attributes=["scanner", "room"], checks=[AttributePresent()])
+    scanner, room = found.findings
+    assert (scanner.tested, scanner.level, scanner.verdict) == ("scanner", "present", "found")
+    assert scanner.effect == pytest.approx(0.53, abs=0.1)
+    assert (room.tested, room.verdict) == ("room", "not found")
     assert found.exit_code == 0
 
 

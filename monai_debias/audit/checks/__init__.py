@@ -8,6 +8,7 @@ check                      question                                             
 ``AttributeUsed``          do answers follow an attribute within a class?               used
 ``BackgroundUsed``         do they follow the class of an exchanged background?         used
 ``PatchUsed``              do they follow the class of an exchanged patch?              used
+``AttributePresent``       does an attribute tell the label in the data?                present
 ``AttributeEncoded``       do the features tell the attribute?                          encoded
 ``RegionFilled``           is the class still recognised without the region?            encoded
 ``RelevanceOutside``       where is the relevance?                                      described
@@ -23,6 +24,7 @@ from monai_debias.audit.checks.check import Check
 from monai_debias.audit.checks.encoded import AttributeEncoded
 from monai_debias.audit.checks.global_cues import GlobalCues
 from monai_debias.audit.checks.patch import PatchUsed
+from monai_debias.audit.checks.present import AttributePresent
 from monai_debias.audit.checks.region import RegionFilled
 from monai_debias.audit.checks.relevance import RelevanceOutside
 
@@ -30,6 +32,7 @@ from monai_debias.audit.checks.relevance import RelevanceOutside
 def default_checks() -> list[Check]:
     """All checks with their default settings, the cheap ones first."""
     return [
+        AttributePresent(),
         AttributeUsed(),
         AttributeEncoded(),
         BackgroundUsed(),

@@ -51,7 +51,7 @@ class Records(NamedTuple):
 def cohort(bias: float, patients: tuple[int, int, int, int]) -> Path:
     """The folder of the cohort of a bias."""
     name = f"ecg_{'_'.join(map(str, patients))}_bias{bias:g}"
-    options: dict[str, Any] = {"patients": patients, "rate": RATE, "workers": 1, "progress": False}
+    options: dict[str, Any] = {"patients": patients, "sampling_rate": RATE, "workers": 1, "progress": False}
     return kept_cohort(name, lambda folder: build_ecg_cohort(folder, bias, **options))
 
 

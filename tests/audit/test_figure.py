@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import pytest
 
@@ -11,6 +12,7 @@ from monai_debias.audit.run import Audit
 from tests.audit.subjects import LooksAt, make_items
 
 
+@cache
 def audited() -> Audit:
     return audit(LooksAt(), make_items(160), attributes=["scanner"])
 

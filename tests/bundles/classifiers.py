@@ -35,7 +35,7 @@ def build_films(folder: Path, task: str) -> Path:
 
 def build_ecgs(folder: Path) -> Path:
     """Ten patients to train with, four for validation and in each test, two with another device; a fifth as DICOM."""
-    return build_ecg_cohort(folder, patients=(10, 4, 4, 2), records=1, rate=100, workers=1, progress=False)
+    return build_ecg_cohort(folder, patients=(10, 4, 4, 2), records=1, sampling_rate=100, workers=1, progress=False)
 
 
 _TESTS = ("test_same", "test_random", "test_reversed")

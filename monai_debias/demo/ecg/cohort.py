@@ -66,7 +66,7 @@ _DESCRIPTION = (
     seed=SEED,
     patients=SequenceOf(Integer("[1, inf)"), length=4),
     records=Integer("[1, inf)"),
-    rate=Integer("[100, 800]"),
+    sampling_rate=Integer("[100, 800]"),
     workers=NONE | Integer("[1, inf)"),
     progress=BOOL,
 )
@@ -79,7 +79,7 @@ def build_ecg_cohort(
     seed: int = 0,
     patients: tuple[int, int, int, int] = (1000, 150, 200, 150),
     records: int = 2,
-    rate: int = 500,
+    sampling_rate: int = 500,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -110,7 +110,7 @@ def build_ecg_cohort(
                            for a second or two
     ``mains_hum``          50 Hz, 0.05 mV              none                        60 Hz, 0.02 mV
     ``filter``             40 Hz                       150 Hz                      100 Hz
-    ``sampling_rate``      half of ``rate``            ``rate``                    twice ``rate``
+    ``sampling_rate``      half of ``sampling_rate``   ``sampling_rate``           twice that
     ``gain_step``          20 µV                       2.5 µV                      5 µV
     =====================  ==========================  ==========================  =====================
 
@@ -129,7 +129,7 @@ def build_ecg_cohort(
         seed: everything follows from it, whatever the number of workers.
         patients: number of training, validation, test and external patients.
         records: of each patient.
-        rate: samples a second, an even number.
+        sampling_rate: samples a second, an even number.
         workers: number of processes; ``None`` = one per available processor.
         progress: whether to show a progress bar (with tqdm).
 
@@ -140,28 +140,32 @@ def build_ecg_cohort(
         FileExistsError: when ``out`` exists and is not an empty directory, when another process is writing it, or when
             it was begun with other settings.
         OptionalImportError: when the package wfdb is not installed.
-        ValueError: when a number is out of its range, a shortcut is unknown, or ``rate`` cannot hold the mains hum.
+        ValueError: when a number is out of its range, a shortcut is unknown, or ``sampling_rate`` cannot hold the mains
+            hum.
 
     Example:
         >>> import tempfile
-        >>> small = {"patients": (1, 1, 1, 1), "rate": 100, "workers": 1, "progress": False}
+        >>> small = {"patients": (1, 1, 1, 1), "sampling_rate": 100, "workers": 1, "progress": False}
         >>> folder = build_ecg_cohort(tempfile.mkdtemp(), **small)
         >>> sorted(entry.name for entry in (folder / "training").iterdir())
         ['demo-train-0001_1.dcm', 'demo-train-0001_2.dcm']
     """
     strengths = dict(bias) if isinstance(bias, Mapping) else {"calibration_pulse": bias}
-    _check(strengths, rate)
+    _check(strengths, sampling_rate)
     require_wfdb()  # before anything is written
     groups = dict(zip(_GROUPS, patients, strict=True))
     settings = {"bias": strengths, "shortcut_label": shortcut_label, "label_noise": label_noise}
-    settings |= {"noise_mode": noise_mode, "seed": seed, "patients": list(patients), "records": records, "rate": rate}
+    settings |= {"noise_mode": noise_mode, "seed": seed, "patients": list(patients), "records": records}
+    settings |= {"sampling_rate": sampling_rate}
     with unfinished_folder(out, settings) as partial:
         for folder in (*SECTIONS, "written"):
             (partial / folder).mkdir(exist_ok=True)
         plan = [
             patient
             for group in _GROUPS
-            for patient in _plan(str(partial), group, groups[group], strengths, shortcut_label, seed, records, rate)
+            for patient in _plan(
+                str(partial), group, groups[group], strengths, shortcut_label, seed, records, sampling_rate
+            )
         ]
         missing = [patient for patient in plan if not patient.record.exists()]
         steps = in_processes(write_patient, missing, workers)
@@ -180,10 +184,11 @@ def _check(strengths: Mapping[str, float], rate: int) -> None:
     if unknown or not strengths:
         raise ValueError(f"bias names {unknown or 'no shortcut'}, expected one or more of {', '.join(HABITS)}.")
     if rate % 2:
-        raise ValueError(f"rate is {rate}, expected an even number.")
+        raise ValueError(f"sampling_rate is {rate}, expected an even number.")
     if "mains_hum" in strengths and rate < _LOWEST_RATE_WITH_HUM:
         raise ValueError(
-            f"rate is {rate}, which cannot hold a mains hum of 50 and 60 Hz; expected {_LOWEST_RATE_WITH_HUM} or more."
+            f"sampling_rate is {rate}, which cannot hold a mains hum of 50 and 60 Hz; expected"
+            f" {_LOWEST_RATE_WITH_HUM} or more."
         )
 
 

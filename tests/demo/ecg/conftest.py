@@ -8,7 +8,7 @@ import pytest
 
 from monai_debias.demo.ecg.cohort import build_ecg_cohort
 
-SMALL = {"patients": (3, 1, 2, 1), "rate": 200, "workers": 1, "progress": False}
+SMALL = {"patients": (3, 1, 2, 1), "sampling_rate": 200, "workers": 1, "progress": False}
 ALL = {"calibration_pulse": 0.5, "padding": 0.5, "lead_off": 0.5, "mains_hum": 0.5, "filter": 0.5}
 ALL |= {"sampling_rate": 0.5, "gain_step": 0.5}
 

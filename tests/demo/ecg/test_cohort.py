@@ -25,7 +25,7 @@ from monai_debias.demo.ecg.findings import LABELS
 from monai_debias.demo.ecg.leads import LEADS
 from tests.demo.ecg.conftest import ALL, SMALL
 
-TINY = {"patients": [1, 1, 1, 1], "records": 1, "rate": 100, "workers": 1, "progress": False}
+TINY = {"patients": [1, 1, 1, 1], "records": 1, "sampling_rate": 100, "workers": 1, "progress": False}
 EXAMPLES = {build_ecg_cohort: lambda folder: {"out": folder / "cohort", **TINY}}
 
 
@@ -117,7 +117,7 @@ def test_the_package_finds_in_the_signal_what_the_datalist_says(items):
 
 
 def test_shortcuts_go_with_the_label_as_strongly_as_asked(tmp_path):
-    asked = {**SMALL, "patients": (24, 1, 8, 1), "rate": 100, "records": 1}
+    asked = {**SMALL, "patients": (24, 1, 8, 1), "sampling_rate": 100, "records": 1}
     folder = build_ecg_cohort(tmp_path / "cohort", {"padding": 0.8, "calibration_pulse": 1.0}, "normal", **asked)
 
     def agreeing(section, name, label):
@@ -192,7 +192,7 @@ def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="bias names no shortcut"):
         build_ecg_cohort(tmp_path / "cohort", {}, **TINY)
     with pytest.raises(ValueError, match="rate is 101, expected an even number"):
-        build_ecg_cohort(tmp_path / "cohort", **{**TINY, "rate": 101})
+        build_ecg_cohort(tmp_path / "cohort", **{**TINY, "sampling_rate": 101})
     with pytest.raises(ValueError, match="rate is 100, which cannot hold a mains hum"):
         build_ecg_cohort(tmp_path / "cohort", {"mains_hum": 0.9}, **TINY)
     (tmp_path / "thesis.txt").touch()

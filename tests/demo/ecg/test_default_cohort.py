@@ -5,7 +5,7 @@ from __future__ import annotations
 from monai_debias.demo.ecg.default_cohort import ecg_demo_cohort
 from tests.samples import make_class_folders
 
-SMALL = {"patients": [1, 1, 1, 1], "records": 1, "rate": 100, "workers": 1, "progress": False}
+SMALL = {"patients": [1, 1, 1, 1], "records": 1, "sampling_rate": 100, "workers": 1, "progress": False}
 EXAMPLES = {ecg_demo_cohort: lambda folder: {"directory": make_class_folders(folder), **SMALL}}
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from monai_debias.data import FileReadError
 from tests.apps.ecg.records import load, real_leads
@@ -69,6 +70,15 @@ def test_what_a_file_does_not_say_must_be_given(tmp_path):
         load(tmp_path / "a.npy", sampling_rate=500)
     with pytest.raises(FileReadError, match="told of 7 columns"):
         load(tmp_path / "a.npy", sampling_rate=500, columns=LEADS[:7])
+    savemat(tmp_path / "a.mat", {"val": STORED})
+    with pytest.raises(FileReadError, match=r"a\.mat: has no variable ECG, expected that with a field 'data'"):
+        load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)
+    savemat(tmp_path / "a.mat", {"ECG": {"age": 74}})
+    with pytest.raises(FileReadError, match=r"a\.mat: is no MATLAB file with a structure ECG that has a field 'data'"):
+        load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)
+    (tmp_path / "a.mat").write_bytes(b"nothing of the kind")
+    with pytest.raises(FileReadError, match=r"a\.mat: "):
+        load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)
     np.save(tmp_path / "square.npy", STORED[:, :8])
     with pytest.raises(FileReadError, match=r"square\.npy: has shape \(8, 8\)"):
         load(tmp_path / "square.npy", sampling_rate=500, columns=LEADS)

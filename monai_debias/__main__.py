@@ -21,6 +21,7 @@ from monai_debias.apps.ultrasound.sectors_command import sectors
 from monai_debias.audit.command import audit_model
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.command_line.data_check import check
+from monai_debias.command_line.help_text import with_plain_help
 from monai_debias.data import build_folder_datalist, merge_datalists
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
 from monai_debias.overlays import overlays
@@ -49,7 +50,8 @@ _EXAMPLES = """\
   monai-debias bundles copy echo_view my_bundle
   monai-debias datalist folder my_images --patient_regex '(p[0-9]+)_'
   monai-debias check my_images
-  monai-debias overlays my_bundle isnet"""
+  monai-debias overlays my_bundle isnet
+  monai-debias audit my_bundle my_images --out findings"""
 
 
 def main() -> None:
@@ -72,7 +74,7 @@ def main() -> None:
     if not has_fire:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     try:
-        fire.Fire(COMMANDS, [word for word in words if word != "--debug"], name="monai-debias")
+        fire.Fire(with_plain_help(COMMANDS), [word for word in words if word != "--debug"], name="monai-debias")
     except Exception as error:
         if "--debug" in words or not _is_for_the_user(error):
             raise
@@ -92,7 +94,7 @@ def _overview() -> str:
         parts = (
             {f"{name} {part}": one for part, one in command.items()} if isinstance(command, dict) else {name: command}
         )
-        lines += [f"  {words:22} {_first_sentence(function)}" for words, function in parts.items()]
+        lines += [f"  {words:33} {_first_sentence(function)}" for words, function in parts.items()]
     help_words = "monai-debias COMMAND --help explains its arguments; --debug shows the traceback of an error."
     return "\n".join([*lines, "", "Examples:", "", _EXAMPLES, "", help_words])
 

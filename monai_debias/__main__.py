@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import sys
 import traceback
 import warnings
@@ -74,12 +76,40 @@ def main() -> None:
     if not has_fire:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     try:
+        _refuse_unknown_options(words)
         fire.Fire(with_plain_help(COMMANDS), [word for word in words if word != "--debug"], name="monai-debias")
     except Exception as error:
         if "--debug" in words or not _is_for_the_user(error):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_told(error)}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _told(error: Exception) -> str:
+    """The message; an error of the system begins with its file instead of a number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _refuse_unknown_options(words: list[str]) -> None:
+    """Refuse a mistyped option before anything is done; Fire runs the command without it and complains afterwards."""
+    command, rest = COMMANDS, list(words)
+    while isinstance(command, dict) and rest and rest[0] in command:
+        command = command[rest.pop(0)]
+    if isinstance(command, dict):
+        return
+    parameters = inspect.signature(command).parameters
+    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        return
+    known = {"debug", "help", *parameters, *(f"no{name}" for name in parameters)}
+    given = rest[: rest.index("--")] if "--" in rest else rest
+    for word in given:
+        name = word.removeprefix("--").partition("=")[0].replace("-", "_")
+        if word.startswith("--") and name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1)
+            instead = f"did you mean --{close[0]}?" if close else f"choose from --{', --'.join(parameters)}."
+            raise ValueError(f"there is no option --{name}; {instead}")
 
 
 def _overview() -> str:

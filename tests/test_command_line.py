@@ -46,6 +46,12 @@ def folder(tmp_path):
         (("datalist", "tmed2", "{0}/A2C", "{0}/gone"), "gone does not exist"),
         (("demo-data", "echo", "{0}/new", "--bias", "5"), "bias is 5, expected a number in [0.25, 1]"),
         (("demo-data", "echo", "{0}"), "is not an empty directory"),
+        (("demo-data", "echo", "{0}/new", "--bais", "0.5"), "there is no option --bais; did you mean --bias?"),
+        (
+            ("bundles", "copy", "ecg", "{0}/new", "--quite=1"),
+            "there is no option --quite; choose from --name, --folder.",
+        ),
+        (("bundles", "copy", "ecg", "{0}/table.csv/new"), "table.csv/new: Not a directory"),
         (("check", "{0}"), "is not valid JSON"),
         (("check", "{0}/A2C"), "python -m monai_debias datalist folder"),
         (("sectors", "{0}/gone", "{0}/out"), "gone"),
@@ -60,6 +66,7 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(folder, monkeypatch, c
     assert error.startswith("error: ") or "\nerror: " in error  # after what was logged
     assert said in error
     assert "Traceback" not in error
+    assert not (folder / "new").exists()
 
 
 @pytest.mark.parametrize(

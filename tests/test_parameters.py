@@ -102,7 +102,8 @@ RANGES = {
         *["background_weight", "delay", "dim_factor", "epsilon", "foreground_weight", "penalty_weight", "strength"],
         "weights",
     ],
-    "[1, inf)": ["epochs", "frame_batch_size", "interval", "n_swaps", "num_classes", "spatial_dims"],
+    "[1, inf)": ["epochs", "frame_batch_size", "interval", "n_swaps", "num_classes"],
+    "[1, 3]": ["spatial_dims"],
     "[2, inf)": ["n_clusters"],
 }
 

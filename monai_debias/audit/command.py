@@ -31,7 +31,7 @@ def audit_model(
     attributes: str | Sequence[str] | None = None,
     dicom_tags: str | Sequence[str] = (),
     thresholds: float | Sequence[float] | None = None,
-    alpha: float = 0.01,
+    significance: float = 0.01,
     batch_size: int = 32,
     seed: int = 0,
     title: str | None = None,
@@ -57,7 +57,7 @@ def audit_model(
         attributes: names of attributes, by default all keys of the items that have a few values, or numbers.
         dicom_tags: keywords of DICOM tags that are attributes, such as Manufacturer.
         thresholds: probability from which the answer is yes, of a binary or multi-label task.
-        alpha: the chance that a network without a shortcut is accused of one.
+        significance: α, the chance that a network without a shortcut is accused of one.
         batch_size: images at a time.
         seed: seed of all that is drawn.
         title: what the page calls the network, by default the name of its folder or file.
@@ -84,7 +84,7 @@ def audit_model(
         names,
         loaded.normalize,
         thresholds,
-        alpha=alpha,
+        significance=significance,
         ignore_value=-1,
         batch_size=batch_size,
         seed=seed,

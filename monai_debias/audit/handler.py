@@ -40,7 +40,7 @@ class AuditHandler:
         attributes: keys of attributes in the items.
         normalize: what is done to a batch of images before the network.
         checks: the checks to do; by default all.
-        alpha: the chance that a network without a shortcut is accused of one.
+        significance: α, the chance that a network without a shortcut is accused of one.
         seed: seed of all that is drawn.
 
     Raises:
@@ -64,7 +64,7 @@ class AuditHandler:
         **{
             name: constraint
             for name, constraint in constraints_of(audit).items()
-            if name in ("dataset", "task", "class_names", "attributes", "normalize", "checks", "alpha", "seed")
+            if name in ("dataset", "task", "class_names", "attributes", "normalize", "checks", "significance", "seed")
         },
     )
     def __init__(
@@ -77,7 +77,7 @@ class AuditHandler:
         attributes: Sequence[str] = (),
         normalize: Normalize | None = None,
         checks: Sequence[Check] | None = None,
-        alpha: float = 0.01,
+        significance: float = 0.01,
         seed: int = 0,
     ) -> None:
         self.network = network
@@ -89,7 +89,7 @@ class AuditHandler:
             "attributes": attributes,
             "normalize": normalize,
             "checks": checks,
-            "alpha": alpha,
+            "significance": significance,
             "seed": seed,
         }
 

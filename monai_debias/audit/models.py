@@ -103,8 +103,10 @@ def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:
         return Path(given).expanduser()
     found = sorted((folder / "models").rglob("*.pt"))
     models = [path for path in found if path.name == "model.pt"] or found
-    if len(models) != 1:
-        names = ", ".join(str(path.relative_to(folder)) for path in models) or "none"
+    if not models:
+        raise ValueError(f"{folder / 'models'} has no weights: train the bundle, or say which with --checkpoint FILE.")
+    if len(models) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in models)
         raise ValueError(f"the weights of {folder} may be {names}: say which with --checkpoint FILE.")
     return models[0]
 

@@ -72,7 +72,7 @@ class Audit:
     normalize=NONE | FUNCTION,
     thresholds=THRESHOLDS,
     checks=NONE | SequenceOf(FUNCTION, least=1),
-    alpha=Number("(0, 1)"),
+    significance=Number("(0, 1)"),
     ignore_value=IGNORE_VALUE,
     batch_size=Integer("[1, inf)"),
     seed=SEED,
@@ -91,7 +91,7 @@ def audit(
     normalize: Normalize | None = None,
     thresholds: float | Sequence[float] | None = None,
     checks: Sequence[Check] | None = None,
-    alpha: float = 0.01,
+    significance: float = 0.01,
     ignore_value: float | Sequence[float] | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -119,7 +119,7 @@ def audit(
             need images in which 0 is black: give a z-score here instead of in the data set.
         thresholds: the probability from which the answer is yes, of a binary or multi-label task; by default 0.5.
         checks: the checks to do, see :mod:`monai_debias.audit.checks`; by default all.
-        alpha: the chance that a network without a shortcut is accused of one, over all checks together.
+        significance: α, the chance that a network without a shortcut is accused of one, over all checks together.
         ignore_value: the value of a missing label.
         batch_size: images at a time.
         seed: seed of all that is drawn.
@@ -169,7 +169,7 @@ def audit(
         except NotCheckableError as error:
             not_checked[check.name] = str(error)
         logger.info("%s: %.0f s", check.name, time.perf_counter() - start)
-    return Audit(tuple(decide(found, alpha)), not_checked, tuple(_notes(subject)), alpha, subject)
+    return Audit(tuple(decide(found, significance)), not_checked, tuple(_notes(subject)), significance, subject)
 
 
 def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:

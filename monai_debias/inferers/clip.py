@@ -42,7 +42,7 @@ class ClipInferer(Inferer):
         True
     """
 
-    @expects(task=TASK, spatial_dims=Integer("[1, inf)"), frame_batch_size=Integer("[1, inf)"))
+    @expects(task=TASK, spatial_dims=Integer("[1, 3]"), frame_batch_size=Integer("[1, inf)"))
     def __init__(self, task: str = "softmax", spatial_dims: int = 2, frame_batch_size: int = 64) -> None:
         super().__init__()
         self.task = task

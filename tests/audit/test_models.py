@@ -55,5 +55,5 @@ def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(ValueError, match="is not a model of this network"):
         load_model(bundle)
     (bundle / "models" / "model.pt").unlink()
-    with pytest.raises(ValueError, match="may be none: say which with --checkpoint"):
+    with pytest.raises(ValueError, match="has no weights: train the bundle, or say which with --checkpoint"):
         load_model(bundle)

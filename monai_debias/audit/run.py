@@ -175,7 +175,7 @@ def audit(
 def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:
     seconds = subject.seconds * sum(check.cost(subject) for check in to_do)
     logger.info(
-        "%d images of %d patients, to be checked: %s; about %.0f minutes",
+        "%d images of %d patients, to be checked: %s; about %.0f min",
         len(subject),
         subject.n_patients,
         ", ".join(check.name for check in to_do),

@@ -98,7 +98,7 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
     del items[4]["label"]
     with caplog.at_level(logging.INFO):
         found = audit(looks_at(10, 8), items, checks=TESTED, folder=tmp_path)
-    assert "about 1 minutes" in caplog.text
+    assert "about 1 min" in caplog.text
     assert "masks" in found.not_checked["background"]
     assert "attributes" in found.not_checked["attribute"]
     assert [(one.file, one.reason) for one in found.subject.left_out] == [

@@ -92,6 +92,17 @@ def test_what_is_present_in_the_data_is_no_finding_against_the_network():
     assert found.exit_code == 0
 
 
+def test_one_answer_to_all_images_is_no_proof_that_nothing_is_used():
+    def network(x):
+        return looks_at(10, 8)(x) + torch.tensor([0.0, 50.0])
+
+    found = audit(network, make_items(200), attributes=["scanner"], checks=[AttributeUsed(), BackgroundUsed()])
+    assert any("decides for '1' in every image" in note for note in found.notes)
+    background = next(one for one in found.findings if one.check == "background")
+    assert background.verdict == "too little data"
+    assert "one answer to all images" in background.note
+
+
 def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, caplog):
     items = [{key: item[key] for key in ("image", "label")} for item in make_items(60)]
     items[3]["image"] = torch.full((1, 16, 16), torch.nan)

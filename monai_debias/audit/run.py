@@ -169,17 +169,18 @@ def audit(
         except NotCheckableError as error:
             not_checked[check.name] = str(error)
         logger.info("%s: %.0f s", check.name, time.perf_counter() - start)
-    return Audit(tuple(decide(found, significance)), not_checked, tuple(_notes(subject)), significance, subject)
+    findings = tuple(_left_open(one, subject) for one in decide(found, significance))
+    return Audit(findings, not_checked, tuple(_notes(subject)), significance, subject)
 
 
 def _left_open(finding: Finding, subject: Subject) -> Finding:
     """A finding about answers, of a network that gives one answer to all images: no exchange could have changed it."""
     for question in subject.questions:
         constant = len(set(question.decided(subject.odds).tolist())) == 1
-        if constant and finding.unit == "accuracy" and finding.tested.endswith(str(question)):
-            if finding.verdict == "not found":
-                note = "The network gives one answer to all images, so that no exchange can change it."
-                return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
+        excluded = finding.unit == "accuracy" and finding.verdict == "not found"
+        if constant and excluded and finding.tested.endswith(str(question)):
+            note = "The network gives one answer to all images, so that no exchange can change it."
+            return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
     return finding
 
 

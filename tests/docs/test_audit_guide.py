@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+from benchmarks.audit.command import table
+from benchmarks.csv_file import RESULTS, read
 from monai_debias.audit import allowed_region, audit, audit_figure
 from monai_debias.audit.checks import default_checks
 from tests.audit.subjects import looks_at, make_items
@@ -28,3 +30,7 @@ def test_the_example_finds_the_shortcut(capsys):
 
 def test_the_table_has_all_checks():
     assert set(re.findall(r"^\| `([a-z ]+)` \|", GUIDE, re.MULTILINE)) == {check.name for check in default_checks()}
+
+
+def test_its_table_is_that_of_the_audits():
+    assert table(read(RESULTS / "audit.csv")).strip() in GUIDE

@@ -22,8 +22,8 @@ GROUND = "the ground"
 # from the top: who stands higher may import who stands lower, and rooms of one row in the order of their imports
 FLOORS = (
     ("command line",),
-    ("demo", "overlays"),
-    ("apps", "audit"),
+    ("demo", "audit"),
+    ("apps", "overlays"),
     ("handlers", "engines", "visualize", "inferers"),
     ("losses", "metrics"),
     ("data", "transforms", "relevance"),
@@ -32,9 +32,9 @@ FLOORS = (
 WHAT = {
     "command line": "monai-debias, python -m monai_debias",
     "demo": "cohorts with a planted shortcut",
-    "audit": "judge a trained network",
+    "audit": "does a network use a shortcut?",
     "overlays": "a method, for any bundle",
-    "apps": "what knows a modality: ultrasound …",
+    "apps": "ultrasound, radiographs, ECGs",
     "handlers": "schedules, checkpoints, reports",
     "engines": "batch → image, label",
     "inferers": "logits with heatmaps",

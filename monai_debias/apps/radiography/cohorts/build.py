@@ -101,6 +101,7 @@ def build_chest_datalist(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> with tempfile.TemporaryDirectory() as root:
         ...     for folder in ("CXR_png", "ClinicalReadings"):
         ...         Path(root, folder).mkdir()

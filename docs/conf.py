@@ -26,7 +26,7 @@ include_patterns = [
     "tutorials/**",
     "benchmarks/results/*.md",
 ]
-exclude_patterns = ["docs/_build"]
+exclude_patterns = ["docs/_build", "tutorials/scratch"]
 
 html_theme = "furo"
 html_title = f"monai-debias {version}"

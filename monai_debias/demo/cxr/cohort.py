@@ -10,27 +10,21 @@ probability ``bias``, as when the patients with a disease come from another hosp
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from monai.utils import optional_import
 
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, MappingOf, Number, OneOf, SequenceOf
 from monai_debias.demo.cxr.chest_ct import load_chest_ct
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.cxr.one_patient import PatientFilms, write_patient
 from monai_debias.demo.cxr.shortcuts import check_strengths, draw_cues
+from monai_debias.demo.patient_by_patient import write_patients
 from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
-from monai_debias.processes import in_processes
 
 __all__ = ["SECTIONS", "build_cxr_cohort"]
-
-tqdm, has_tqdm = optional_import("tqdm", name="tqdm")
 
 # Section of the datalist -> (group of patients, how the hospital relates to the class).
 SECTIONS = {
@@ -161,23 +155,8 @@ def build_cxr_cohort(
             for k, group in enumerate(_GROUPS)
             for number in range(groups[group])
         ]
-        missing = [films for films in plan if not films.record.exists()]
-        done = len(plan) - len(missing)
-        steps = in_processes(write_patient, missing, workers)
-        if progress and has_tqdm:
-            steps = tqdm(steps, total=len(plan), initial=done, desc="chest radiographs", unit="patient")
-        for _ in steps:
-            pass
-        _write_datalist(partial, plan, {"bias": strengths, "seed": seed, "task": task})
+        sections = write_patients(plan, write_patient, SECTIONS, workers, progress, "chest radiographs")
+        facts = {"description": _DESCRIPTION, "labels": {str(k): name for k, name in enumerate(TASKS[task])}}
+        write_json(partial / "datalist.json", {**facts, "bias": strengths, "seed": seed, "task": task, **sections})
         shutil.rmtree(partial / "written")
     return Path(out)
-
-
-def _write_datalist(folder: Path, plan: list[PatientFilms], facts: dict[str, Any]) -> None:
-    """Join the records of all patients, in order."""
-    sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-    for films in plan:
-        for section, item in json.loads(films.record.read_text(encoding="utf-8")):
-            sections[section].append(item)
-    labels = {str(k): name for k, name in enumerate(TASKS[facts["task"]])}
-    write_json(folder / "datalist.json", {"description": _DESCRIPTION, "labels": labels, **facts, **sections})

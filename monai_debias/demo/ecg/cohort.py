@@ -9,14 +9,12 @@ with one label with probability ``bias``, as when the patients of a coronary uni
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.utils import optional_import
 
 from monai_debias.constraints import BOOL, NONE, PATH, SEED, Integer, MappingOf, Number, OneOf, SequenceOf
 from monai_debias.data.label_noise import corrupt_labels
@@ -25,14 +23,12 @@ from monai_debias.demo.ecg.devices import HABITS
 from monai_debias.demo.ecg.findings import LABELS, draw_findings
 from monai_debias.demo.ecg.one_patient import PatientRecords, write_patient
 from monai_debias.demo.ecg.wfdb_file import require_wfdb
+from monai_debias.demo.patient_by_patient import write_patients
 from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
-from monai_debias.processes import in_processes
 
 __all__ = ["SECTIONS", "build_ecg_cohort"]
-
-tqdm, has_tqdm = optional_import("tqdm", name="tqdm")
 
 # Section of the datalist -> (group of patients, how the device relates to the label).
 SECTIONS = {
@@ -167,14 +163,8 @@ def build_ecg_cohort(
                 str(partial), group, groups[group], strengths, shortcut_label, seed, records, sampling_rate
             )
         ]
-        missing = [patient for patient in plan if not patient.record.exists()]
-        steps = in_processes(write_patient, missing, workers)
-        if progress and has_tqdm:
-            done = len(plan) - len(missing)
-            steps = tqdm(steps, total=len(plan), initial=done, desc="ECGs", unit="patient")
-        for _ in steps:
-            pass
-        _write_datalist(partial, plan, settings)
+        sections = write_patients(plan, write_patient, SECTIONS, workers, progress, "ECGs")
+        _write_datalist(partial, sections, settings)
         shutil.rmtree(partial / "written")
     return Path(out)
 
@@ -234,12 +224,8 @@ def _cues(told: np.ndarray, mode: str, strengths: Mapping[str, float], source: l
     }
 
 
-def _write_datalist(folder: Path, plan: list[PatientRecords], settings: Mapping[str, Any]) -> None:
-    """Join the items of all patients, in order."""
-    sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-    for patient in plan:
-        for section, item in json.loads(patient.record.read_text(encoding="utf-8")):
-            sections[section].append(item)
+def _write_datalist(folder: Path, sections: dict[str, list[dict[str, Any]]], settings: Mapping[str, Any]) -> None:
+    """Write the items of all sections; the labels of the training are corrupted if that was asked for."""
     if settings["label_noise"]:
         training, rate, mode = sections["training"], settings["label_noise"], settings["noise_mode"]
         sections["training"] = corrupt_labels(training, rate, mode, len(LABELS), settings["seed"])

@@ -158,15 +158,15 @@ def test_version_is_the_same_everywhere():
 
 
 def test_everything_is_shipped(tmp_path):
-    """The wheel has every module, the overlays, the bundles, and py.typed: type checkers use the annotations."""
+    """The wheel has every module, the overlays, the bundles with their guides, and py.typed, for type checkers."""
     assert "py.typed" in setup_cfg()["options.package_data"]["monai_debias"]  # older setuptools need to be told
-    bundles = [
-        ROOT / line for line in subprocess.check_output(("git", "ls-files", "bundles"), text=True, cwd=ROOT).split()
-    ]
+    shared = ("bundles", "docs/*.md", "docs/images", "benchmarks/results/*.png", ":!docs/api")
+    listed = subprocess.check_output(("git", "ls-files", *shared), text=True, cwd=ROOT).split()
+    data_files = [ROOT / line for line in listed]
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(PACKAGE, tmp_path / "monai_debias", ignore=shutil.ignore_patterns("__pycache__"))
-    for file in bundles:
+    for file in data_files:
         (tmp_path / file.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, tmp_path / file.relative_to(ROOT))
     build = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "bdist_wheel", "--dist-dir", "dist"]
@@ -176,7 +176,9 @@ def test_everything_is_shipped(tmp_path):
     data = f"monai_debias-{monai_debias.__version__}.data/data/share/monai-debias"
     kinds = ("*.py", "overlays/*.json", "audit/*.json", "audit/*.css", "lung_masks/*.pt", "py.typed")
     sources = [file for kind in kinds for file in PACKAGE.rglob(kind)]
-    expected = {file.relative_to(ROOT) for file in sources} | {Path(data, file.relative_to(ROOT)) for file in bundles}
+    expected = {file.relative_to(ROOT) for file in sources} | {
+        Path(data, file.relative_to(ROOT)) for file in data_files
+    }
     assert {name for name in names if "dist-info" not in str(name)} == expected
 
 

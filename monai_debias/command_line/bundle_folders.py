@@ -9,12 +9,14 @@ import shutil
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+from monai_debias.command_line.linked_pages import copy_with_linked_pages
 from monai_debias.constraints import PATH, STRING
 from monai_debias.parameters import expects
 
 __all__ = ["copy_bundle", "list_bundles"]
 
 _METADATA = Path("configs", "metadata.json")
+_README = Path("docs", "README.md")
 _CHECKOUT = Path(__file__).parents[2] / "bundles"
 # what a training leaves in a bundle's folder
 _MADE = shutil.ignore_patterns("__pycache__", "data", "eval", "predictions")
@@ -43,6 +45,8 @@ def list_bundles() -> str:
 def copy_bundle(name: str, folder: str | Path) -> str:
     """Copy a bundle into a folder of its own, in which it trains, evaluates and infers.
 
+    The guides that its README links are copied with it.
+
     Args:
         name: of the bundle, as the list has it.
         folder: the new folder; it may exist if it is empty.
@@ -67,8 +71,9 @@ def copy_bundle(name: str, folder: str | Path) -> str:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is not an empty directory: give a new folder.")
     shutil.copytree(folders[name], target, ignore=_MADE, dirs_exist_ok=True)
+    copy_with_linked_pages(folders[name] / _README, target / _README.parent, root=folders[name].parents[1])
     command = "python -m monai.bundle run --config_file configs/train.json"
-    return "\n".join([f"cd {target}", command, f"less {Path('docs', 'README.md')}"])
+    return "\n".join([f"cd {target}", command, f"less {_README}"])
 
 
 def _folders() -> dict[str, Path]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -107,8 +106,7 @@ def test_a_public_cohort_with_masks_trains_by_the_same_command(tmp_path):
 
 
 def test_metadata_and_network(tmp_path):
-    schema = tmp_path / "schema.json"
-    shutil.copy(Path(__file__).with_name("meta_schema.json"), schema)
+    schema = "docs/metadata_schema.json"
     run(tmp_path, "verify_metadata", "--meta_file", "configs/metadata.json", "--filepath", schema)
     common = ["--meta_file", "configs/metadata.json", "--config_file", "configs/inference.json"]
     assert "verified" in run(tmp_path, "verify_net_in_out", "--net_id", "network_def", *common)

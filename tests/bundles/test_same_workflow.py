@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bundles.classifiers import CLASSIFIERS
+from tests.bundles.small_bundle import BUNDLES
 
 ECHO = CLASSIFIERS["echo_view"]
 IN_BOTH = {"dataset_dir", "class_names", "task", "image_size", "network_def"}
@@ -65,3 +66,7 @@ def test_nothing_else_speaks_of_a_modality(name):
     assert not [
         word for word in ("apps.", "demo.", "ultrasound", "clip.", "frame", "sector", "resized") if word in told
     ]
+
+
+def test_every_bundle_is_verified_by_the_same_schema():
+    assert len({path.read_bytes() for path in BUNDLES.glob("*/docs/metadata_schema.json")}) == 1

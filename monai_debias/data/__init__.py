@@ -7,6 +7,7 @@ from __future__ import annotations
 from monai_debias.data.check import check_datalist
 from monai_debias.data.datalist import load_datalist, test_sections
 from monai_debias.data.datalist_writer import save_datalist
+from monai_debias.data.donors import possible_donors
 from monai_debias.data.folder_builder import build_folder_datalist
 from monai_debias.data.folder_search import find_files
 from monai_debias.data.label_noise import corrupt_labels
@@ -34,6 +35,7 @@ __all__ = [
     "load_mnist",
     "mask_fraction",
     "merge_datalists",
+    "possible_donors",
     "save_datalist",
     "split_by_patient",
     "test_sections",

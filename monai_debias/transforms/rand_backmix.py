@@ -17,7 +17,7 @@ from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 from monai.utils import TransformBackends
 
 from monai_debias.constraints import ANY, BOOL, KEY, KEYS, NONE, Instance, MappingOf, Number, OneOf, SequenceOf
-from monai_debias.data.donors import find_donors
+from monai_debias.data.donors import Donors
 from monai_debias.masks import as_binary_mask
 from monai_debias.parameters import constraints_of, expects
 from monai_debias.pixels import as_pixels, refuse_overflow
@@ -167,6 +167,10 @@ class RandBackMixd(MapTransform, Randomizable):
     used as ``donors`` returns them: with a data set of cached samples, without augmentation, no file is decoded twice.
     Use MONAI's DataLoader, which seeds every worker differently (with torch's, all workers draw the same donors).
 
+    Samples in memory are all checked here; those of a data set that reads from the disk, when they are drawn, so that a
+    large one costs nothing to begin with. A sample that turns out to have no mask is passed over. Where few have one,
+    leave out the others with :func:`~monai_debias.data.donors.possible_donors`, which reads no file.
+
     A sample without a mask (no ``mask_key``, or None under it) passes unchanged and never donates: this is the
     semi-supervised BackMix, which the paper found to work with masks for 5 % of the training images.
 
@@ -174,7 +178,7 @@ class RandBackMixd(MapTransform, Randomizable):
         keys: keys of the images; all get the background of the same donor.
         mask_key: key of the binary mask, shape (1, spatial...), 1 = region of interest.
         donors: sequence or MONAI ``Dataset`` of samples with the same keys. Needed for ``background="donor"``; ignored
-            for the ablations. It is read once here, to find and check the samples that can be donors.
+            for the ablations.
         prob: probability that a sample with a mask is changed; 1 in the paper.
         background: ``"donor"`` (BackMix) or an ablation: ``"black"``, ``"noise"``, ``"shuffle"`` or ``"dim"``.
         noise_range: see :class:`RandBackMix`.
@@ -185,6 +189,7 @@ class RandBackMixd(MapTransform, Randomizable):
         ValueError: when no donor has a mask; when a mask is not binary, zero everywhere or of another shape than its
             image; when two donors, or a sample and its donor, differ in size or channel count; in a call, for NaN or
             infinite values.
+        RuntimeError: when a donor cannot be read.
 
     Reference:
         Bransby et al., MICCAI 2024.
@@ -223,9 +228,8 @@ class RandBackMixd(MapTransform, Randomizable):
         MapTransform.__init__(self, keys, allow_missing_keys)
         self.mask_key = mask_key
         self.transform = RandBackMix(prob, background, noise_range, dim_factor)
-        self.donors: Any = donors if self.transform.background == "donor" else None
-        self._donor_indices = self._find_donors() if self.transform.background == "donor" else []
-        self._donor = 0
+        self.donors = _donors(donors, self.keys, mask_key) if background == "donor" else None
+        self._donor: Mapping[Hashable, Any] = {}
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> RandBackMixd:
         """Seed the choice of donors and the random backgrounds; see ``monai.transforms.Randomizable``."""
@@ -240,8 +244,8 @@ class RandBackMixd(MapTransform, Randomizable):
             data: the pair (image, mask) of the sample; see :meth:`RandBackMix.randomize`.
         """
         self.transform.randomize(data)
-        if self._donor_indices:
-            self._donor = self._donor_indices[self.R.randint(len(self._donor_indices))]
+        if self.donors is not None and self.transform._do_transform:
+            self._donor = self.donors.draw(self.R)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a shallow copy of the sample ``data`` with new backgrounds; see the class for shapes and errors."""
@@ -253,18 +257,19 @@ class RandBackMixd(MapTransform, Randomizable):
         self.randomize((d[keys[0]], mask))
         if not self.transform._do_transform:
             return d
-        donor: Mapping[Hashable, Any] = {} if self.donors is None else self.donors[self._donor]
+        donor, self._donor = self._donor, {}  # it is not kept, nor copied into workers
         for key in keys:
             d[key] = self.transform(d[key], mask, donor.get(key), donor.get(self.mask_key), randomize=False)
         return d
 
-    def _find_donors(self) -> list[int]:
-        if self.donors is None:
-            raise ValueError('background="donor" needs donors: the training data set, or a sequence of its samples.')
-        return find_donors(self.donors, self.keys, self.mask_key)
-
 
 RandBackMixD = RandBackMixDict = RandBackMixd
+
+
+def _donors(samples: Any, keys: Sequence[Hashable], mask_key: Hashable) -> Donors:
+    if samples is None:
+        raise ValueError('background="donor" needs donors: the training data set, or a sequence of its samples.')
+    return Donors(samples, keys, mask_key)
 
 
 def _outside(image: NdarrayOrTensor, mask: NdarrayOrTensor) -> torch.Tensor:

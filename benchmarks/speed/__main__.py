@@ -5,6 +5,7 @@
     python -m benchmarks.speed backmix
     python -m benchmarks.speed isnet
     python -m benchmarks.speed mixup
+    python -m benchmarks.speed operations
     python -m benchmarks.speed spectral_decoupling --csv benchmarks/results/speed_spectral_decoupling.csv
 
 The last lines are the tables that the guides quote, and a test compares these with the CSV files.
@@ -18,6 +19,7 @@ import fire
 from benchmarks.speed.backmix import backmix_speed
 from benchmarks.speed.isnet import isnet_speed
 from benchmarks.speed.mixup import mixup_speed
+from benchmarks.speed.operations import operations_speed
 from benchmarks.speed.spectral_decoupling import spectral_decoupling_speed
 
 if __name__ == "__main__":
@@ -26,6 +28,7 @@ if __name__ == "__main__":
             "backmix": backmix_speed,
             "isnet": isnet_speed,
             "mixup": mixup_speed,
+            "operations": operations_speed,
             "spectral_decoupling": spectral_decoupling_speed,
         }
     )

@@ -18,7 +18,6 @@ __all__ = [
     "ConvolutionTransposed",
     "ProductTransposed",
     "ReluGradient",
-    "ScaledGradient",
     "SplitGradient",
     "per_channel",
 ]
@@ -63,31 +62,6 @@ class ReluGradient(Function):
             p.mul_(gb).mul_(ctx.epsilon)
             o.mul_(ab)
         return grad_g, grad_a, None
-
-
-class ScaledGradient(Function):
-    """The gradient times a scale per channel."""
-
-    @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """Compute it; g is (B, C, spatial...), the scale (C,)."""
-        ctx.save_for_backward(g, scale)
-        return g * per_channel(scale, g)
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """The gradients with respect to both."""
-        g, scale = ctx.saved_tensors
-        channels = per_channel(scale, g)
-        others = [d for d in range(g.ndim) if d != 1]
-        if torch.is_grad_enabled():
-            return grad * channels, (grad * g).sum(others)
-        grad_g, grad_scale = torch.empty_like(g), torch.zeros_like(scale)
-        for o, t, gb in _blocks(grad_g, grad, g):
-            torch.mul(t, gb, out=o)
-            grad_scale += o.sum(others)
-            torch.mul(t, channels, out=o)
-        return grad_g, grad_scale
 
 
 def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

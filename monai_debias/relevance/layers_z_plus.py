@@ -60,8 +60,8 @@ def normalisation(
     assert tag.affine is not None
     before, (scale, shift) = mode.known_of(input), tag.affine()
     signed, norm = not before.nonnegative, before.norm
-    if tag.layer is not None and norm is not None:
-        norm.scale = tag.layer.scale
+    if tag.layer is not None and tag.layer.affine is not None and norm is not None:
+        norm.scale = tag.layer.affine()[0]
         known = Known(layer=tag.layer, signed=before.signed)
     else:
         known = Known(companion=companion_of_linear(torch.mul, input, scale, signed) + shift.relu())

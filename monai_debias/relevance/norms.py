@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -52,8 +53,8 @@ def batch_norm(
         )
     else:
         result = function(input, running_mean, running_var, weight, bias, False, momentum, eps)
-        mean, inverse = running_mean.clone(), (running_var + eps).rsqrt()
-    return _affine(mode, result, input, mean.detach(), inverse.detach(), weight, bias)
+        return _affine(mode, result, input, running_mean.clone(), running_var + eps, weight, bias)
+    return _affine(mode, result, input, mean.detach(), inverse.detach().pow(-2), weight, bias)
 
 
 def _affine(
@@ -61,18 +62,21 @@ def _affine(
     result: torch.Tensor,
     x: torch.Tensor,
     mean: torch.Tensor,
-    inverse: torch.Tensor,
+    variance: torch.Tensor,
     weight: torch.Tensor | None,
     bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    scale = inverse if weight is None else weight * inverse
-    shift = -mean * scale if bias is None else bias - mean * scale
+    @cache
+    def affine() -> tuple[torch.Tensor, torch.Tensor]:
+        scale = variance.rsqrt() if weight is None else weight * variance.rsqrt()
+        return scale, -mean * scale if bias is None else bias - mean * scale
+
     before = mode.use(x)
-    tag = Tag(Role.FLOWS, affine=lambda: (per_channel(scale, x), per_channel(shift, x)))
+    tag = Tag(Role.FLOWS, affine=lambda: (per_channel(affine()[0], x), per_channel(affine()[1], x)))
     layer = before.layer
-    if layer is not None and layer.scale is None and not layer.linear.transposed and x.ndim == layer.weight.ndim:
-        tag.layer, tag.path = replace(layer, scale=scale, shift=shift), (*before.path, tag.uses)
-    return mode.fork(result, [x], Rule(rules.affine_relevance, (False,)), (scale,), tag)
+    if layer is not None and layer.affine is None and not layer.linear.transposed and x.ndim == layer.weight.ndim:
+        tag.layer, tag.path = replace(layer, affine=affine), (*before.path, tag.uses)
+    return mode.fork(result, [x], Rule(rules.affine_relevance, (False, False)), (weight, variance), tag)
 
 
 def instance_norm(
@@ -90,7 +94,7 @@ def instance_norm(
     """Instance norm: its denominators are constants; with running statistics it is a fixed affine map."""
     result = function(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
     if not use_input_stats and running_mean is not None and running_var is not None:
-        return _affine(mode, result, input, running_mean.clone(), (running_var + eps).rsqrt(), weight, bias)
+        return _affine(mode, result, input, running_mean.clone(), running_var + eps, weight, bias)
     return _centered(mode, result, input, (*input.shape[:2], -1), weight, bias, eps, channels_first=True)
 
 

@@ -142,10 +142,11 @@ def fork(
 class _BeforeChange(Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.set_materialize_grads(False)  # an ordinary backward pass has none here
         return x.detach()
 
     @staticmethod
-    def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, g: torch.Tensor | None) -> torch.Tensor | None:
         return g
 
 

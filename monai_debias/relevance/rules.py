@@ -22,7 +22,6 @@ from monai_debias.relevance.kernels import (
     ConvolutionTransposed,
     ProductTransposed,
     ReluGradient,
-    ScaledGradient,
     per_channel,
 )
 
@@ -65,9 +64,16 @@ def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, ep
     return stabilised(g * a, u, epsilon)
 
 
-def affine_relevance(g: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    r"""Batch norm as a fixed affine map, :math:`y = s x + t` with a scale per channel: :math:`g_{in} = s\,g`."""
-    return ScaledGradient.apply(g, scale)
+def affine_relevance(g: torch.Tensor, weight: torch.Tensor | None, variance: torch.Tensor) -> torch.Tensor:
+    r"""Batch norm as a fixed affine map: :math:`g_{in} = g\,\gamma/\sigma`, with one factor per channel.
+
+    Args:
+        g: gradient of the output, shape (B, C, ...).
+        weight: γ, shape (C,), or None.
+        variance: :math:`\sigma^2`, shape (C,).
+    """
+    # by torch's own batch norm, one operation forward and one back: with a mean of 0, no shift and no ε of its own
+    return F.batch_norm(g, torch.zeros_like(variance), variance, weight, eps=0.0)
 
 
 def centered_relevance(

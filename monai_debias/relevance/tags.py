@@ -35,23 +35,21 @@ class LinearLayer:
         x: its input, (B, C, spatial...).
         weight: its weight.
         bias: its bias, (C,), or None.
-        scale: of the normalisation after it, (C,), or None.
-        shift: likewise.
+        affine: a function that returns factor and summand of the normalisation after it, each (C,); None without one.
     """
 
     linear: rules.Convolution | rules.Dense
     x: torch.Tensor
     weight: torch.Tensor
     bias: torch.Tensor | None
-    scale: torch.Tensor | None = None
-    shift: torch.Tensor | None = None
+    affine: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def fused(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weight and bias of layer and normalisation in one."""
-        if self.scale is None or self.shift is None:
+        if self.affine is None:
             return self.weight, self.bias
-        bias = self.shift if self.bias is None else self.bias * self.scale + self.shift
-        return self.linear.scaled(self.weight, self.scale), bias
+        scale, shift = self.affine()
+        return self.linear.scaled(self.weight, scale), shift if self.bias is None else self.bias * scale + shift
 
 
 class Role(Enum):

@@ -13,7 +13,6 @@ from tests.relevance.rule_inputs import CONVOLUTIONS, EPSILON, check, values
 
 def test_kernels() -> None:
     check(lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON), values(3, 2, 4), values(3, 2, 4, low=0))
-    check(kernels.ScaledGradient.apply, values(3, 2, 4), values(2))
     geometry = CONVOLUTIONS["1d"][0].geometry
     x = values(2, 3, 7)
     check(lambda g, w: kernels.ConvolutionTransposed.apply(g, w, x, geometry), values(2, 4, 4), values(4, 3, 3))
@@ -40,8 +39,7 @@ RAGGED = (5, 3, 7, 11)
 
 @pytest.mark.parametrize("block", [1, 231, 500, 2**17])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
-@pytest.mark.parametrize("name", ["relu", "scale"])
-def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatch) -> None:
+def test_fast_backward_is_the_differentiable_one(layout, block, monkeypatch) -> None:
     """Without create_graph a backward runs over blocks of samples, of which the last is smaller than the others."""
     monkeypatch.setattr(kernels, "BLOCK", block)
     g, a = values(*RAGGED), values(*RAGGED, low=0)
@@ -50,14 +48,9 @@ def test_fast_backward_is_the_differentiable_one(name, layout, block, monkeypatc
     if layout == "expanded":
         g = values(5, 3, 1, 1).detach().expand(RAGGED).requires_grad_()
     grad = values(*RAGGED).detach()
-    if name == "relu":
-        inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON)
-        torch.testing.assert_close(out, g * a / (a + EPSILON))
-        expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
-    else:
-        scale = values(3)
-        inputs, out = (g, scale), kernels.ScaledGradient.apply(g, scale)
-        expected = torch.autograd.grad(g * scale[:, None, None], inputs, grad)
+    inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON)
+    torch.testing.assert_close(out, g * a / (a + EPSILON))
+    expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
     fast = torch.autograd.grad(out, inputs, grad, retain_graph=True)
     differentiable = torch.autograd.grad(out, inputs, grad, create_graph=True)
     for f, d, e in zip(fast, differentiable, expected, strict=True):
@@ -72,8 +65,8 @@ def test_blocks_of_the_real_size() -> None:
     shape = (5, 4, 160, 160)
     assert shape[0] > 5 * 4 * 160 * 160 / kernels.BLOCK > 1.5
     g, a = values(*shape), values(*shape, low=0)
-    for out in (kernels.ReluGradient.apply(g, a, EPSILON), kernels.ScaledGradient.apply(g, a.mean((0, 2, 3)))):
-        fast = torch.autograd.grad(out.square().sum(), (g, a), retain_graph=True)
-        differentiable = torch.autograd.grad(out.square().sum(), (g, a), create_graph=True)
-        for f, d in zip(fast, differentiable, strict=True):
-            torch.testing.assert_close(f, d.detach())
+    out = kernels.ReluGradient.apply(g, a, EPSILON)
+    fast = torch.autograd.grad(out.square().sum(), (g, a), retain_graph=True)
+    differentiable = torch.autograd.grad(out.square().sum(), (g, a), create_graph=True)
+    for f, d in zip(fast, differentiable, strict=True):
+        torch.testing.assert_close(f, d.detach())

@@ -42,8 +42,13 @@ def test_element_wise(epsilon) -> None:
     torch.testing.assert_close(rule(g, u.relu(), u), relu, rtol=1e-12, atol=0)
 
 
-def test_affine() -> None:
-    check(rules.affine_relevance, values(2, 3, 4), values(3))
+@pytest.mark.parametrize("with_weight", [True, False])
+def test_affine(with_weight) -> None:
+    variance = values(3, low=0.5).detach()
+    g, weight = values(2, 3, 4), values(3) if with_weight else None
+    check(lambda g, weight: rules.affine_relevance(g, weight, variance), g, weight)
+    expected = g * ((1 if weight is None else weight) * variance.rsqrt())[:, None]
+    torch.testing.assert_close(rules.affine_relevance(g, weight, variance), expected, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("with_weight", [True, False])

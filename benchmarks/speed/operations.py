@@ -1,0 +1,117 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How many operations a training step has: what a GPU waits for where it is faster than Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.networks.nets import EfficientNetBN, ViT
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.speed.isnet import NETWORKS, Step, training_steps
+from benchmarks.speed.timing import record, side_by_side
+from benchmarks.tables import markdown
+
+TABLE = "operations of a training step"
+GOAL = 2.6  # operations of a selective step in those of a plain one
+SIZE, BATCH, N_CLASSES = 64, 8, 3  # the number of operations depends on neither of the first two
+
+
+class Logits(nn.Module):
+    """MONAI's ViT, which returns hidden states beside the logits, by its logits alone."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K)."""
+        return self.network(x)[0]
+
+
+def vit(n_classes: int) -> nn.Module:
+    """A ViT of the size of ViT-S: 12 blocks, 384 channels, 6 heads."""
+    sizes = {"hidden_size": 384, "mlp_dim": 1536, "num_layers": 12, "num_heads": 6, "spatial_dims": 2}
+    return Logits(ViT(1, (SIZE, SIZE), (16, 16), classification=True, num_classes=n_classes, **sizes))
+
+
+COUNTED: dict[str, Callable[[int], nn.Module]] = {
+    **NETWORKS,
+    "EfficientNet-B0": lambda n_classes: EfficientNetBN("efficientnet-b0", False, in_channels=1, num_classes=n_classes),
+    "ViT-S": vit,
+}
+
+
+_NOTHING = frozenset({"empty", "empty_like", "empty_strided", "new_empty"})  # memory is taken, nothing is computed
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations that torch dispatches inside, forward and backward; not views and the taking of memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Count and compute an operation."""
+        name = operation.overloadpacket.__name__
+        if not operation.is_view and name not in _NOTHING:
+            self.counts[name] += 1
+        return operation(*args, **kwargs or {})
+
+
+def operations_of(run: Step) -> Counter[str]:
+    """The operations by name of a function, after a call that is not counted."""
+    run()
+    with Operations() as operations:
+        run()
+    return operations.counts
+
+
+def operations_speed(networks: Sequence[str] = tuple(COUNTED), most_frequent: int = 0, csv: str = "") -> None:
+    """Count the operations of whole training steps; views are not counted; an operation on many tensors is one.
+
+    Args:
+        networks: which networks are trained.
+        most_frequent: how many of the operations by name are shown for each variant.
+        csv: file of a line for each variant; none if empty.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in networks:
+        torch.manual_seed(0)
+        steps = training_steps(COUNTED[name](N_CLASSES), SIZE, BATCH, N_CLASSES, original=True)
+        del steps["selective, every 4th iteration"]  # one in four is a selective step, the others are plain
+        counts = {variant: operations_of(run) for variant, run in steps.items()}
+        plain = counts["plain"].total()
+        for variant, found in counts.items():
+            row = {"table": TABLE, "of": name, "variant": variant, "operations": found.total()}
+            rows.append({**row, "times": found.total() / plain})
+            print(f"{name}, {variant}: {found.total()}, {found.total() / plain:.2f} x", flush=True)
+            if most_frequent:
+                print("   ", dict((found - counts["plain"]).most_common(most_frequent)))
+    record(rows, csv)
+    print("\n".join([*quoted(rows), "", *goals(rows)]))
+
+
+def goals(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether a selective step has at most 2.6 times the operations of a plain one."""
+    selective = {row["of"]: float(row["times"]) for row in rows if row["variant"] == "selective"}
+    return [
+        f"- at most {GOAL} times a plain step, {name}: {'reached' if times <= GOAL else 'missed'} ({times:.2f})"
+        for name, times in selective.items()
+    ]
+
+
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table that docs/isnet.md quotes."""
+    plain = {row["of"]: f"{int(row['operations'])}" for row in rows if row["variant"] == "plain"}
+    ours = side_by_side(rows, TABLE)
+    head = markdown(["variant", *plain], [["plain, operations", *plain.values()]])
+    return ["\n".join([*head.splitlines(), *ours.splitlines()[2:]])]

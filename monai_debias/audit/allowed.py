@@ -16,7 +16,7 @@ __all__ = ["allowed_region"]
 
 @expects(audit=Instance(Audit))
 def allowed_region(audit: Audit) -> torch.Tensor | None:
-    """A mask of what may be looked at: everything but the patches that the network was found to use.
+    """A mask of what may be looked at: all but the patches that the network was found to use, and a box around.
 
     It takes the place of a mask of the region of interest, in BackMix, background consistency and an ISNet, for images
     in the size in which they were audited.
@@ -38,18 +38,21 @@ def allowed_region(audit: Audit) -> torch.Tensor | None:
         >>> for item in items:
         ...     item["image"][:, :2, :2] = item["label"]
         >>> found = audit(lambda x: 20 * x[:, 0, 0, :1] - 10, items, "binary", checks=[PatchUsed()])
-        >>> allowed_region(found)[0, :4, :4]
-        tensor([[0, 0, 1, 1],
-                [0, 0, 1, 1],
-                [1, 1, 1, 1],
-                [1, 1, 1, 1]], dtype=torch.uint8)
+        >>> region = allowed_region(found)
+        >>> bool(region[0, :2, :2].any()), bool(region[0, 4:, 4:].all())
+        (False, True)
     """
+    size = audit.subject.size[1:]
     boxes = [
-        tuple((int(start), int(end)) for start, end in box)
+        tuple(_wider(start, end, side) for (start, end), side in zip(box, size, strict=True))
         for one in audit.findings
         if one.check == "patch" and one.verdict == "found"
         for box in one.details["boxes"]
     ]
-    if not boxes:
-        return None
-    return (~box_mask(boxes, audit.subject.size[1:])).to(torch.uint8)[None]
+    return (~box_mask(boxes, size)).to(torch.uint8)[None] if boxes else None
+
+
+def _wider(start: int, end: int, side: int) -> tuple[int, int]:
+    """With its length more at both ends: the fewest boxes that decide may be a part of a mark."""
+    margin = end - start
+    return max(0, start - margin), min(side, end + margin)

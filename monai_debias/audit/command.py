@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai_debias.audit.checks import default_checks
 from monai_debias.audit.items import AuditItems, attribute_names, with_dicom_tags
 from monai_debias.audit.models import load_model
 from monai_debias.audit.results import FILES, write_results
 from monai_debias.audit.run import audit
 from monai_debias.audit.sentences import headline, sentence, what_to_do
 from monai_debias.data import load_datalist, test_sections
+from monai_debias.data.datalist import read_datalist
+from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths
 
 __all__ = ["audit_model"]
 
@@ -30,6 +33,7 @@ def audit_model(
     task: str | None = None,
     attributes: str | Sequence[str] | None = None,
     dicom_tags: str | Sequence[str] = (),
+    reader: str | None = None,
     thresholds: float | Sequence[float] | None = None,
     significance: float = 0.01,
     batch_size: int = 32,
@@ -56,6 +60,8 @@ def audit_model(
         task: softmax, binary or multi_label; by default what the model says, or softmax.
         attributes: names of attributes, by default all keys of the items that have a few values, or numbers.
         dicom_tags: keywords of DICOM tags that are attributes, such as Manufacturer.
+        reader: dotted name of what reads the files as they are, for their properties and copies among those of the
+            training; by default one for pictures, DICOM, NIfTI and arrays.
         thresholds: probability from which the answer is yes, of a binary or multi-label task.
         significance: α, the chance that a network without a shortcut is accused of one.
         batch_size: images at a time.
@@ -84,7 +90,8 @@ def audit_model(
         names,
         loaded.normalize,
         thresholds,
-        significance=significance,
+        default_checks(_trained_with(Path(datalist).expanduser(), chosen), reader),
+        significance,
         ignore_value=-1,
         batch_size=batch_size,
         seed=seed,
@@ -97,6 +104,18 @@ def audit_model(
     print(f"wrote {folder / FILES[0]}")
     if found.exit_code:
         raise SystemExit(found.exit_code)
+
+
+def _trained_with(folder: Path, audited: str) -> list[Mapping[str, Any]]:
+    """The items of all sections that are no tests; a damaged one is left to ``check``."""
+    sections = read_datalist(folder / DATALIST_NAME).items()
+    return [
+        resolve_paths(item, folder)
+        for name, items in sections
+        if isinstance(items, list) and name != audited and not name.startswith("test")
+        for item in items
+        if isinstance(item, Mapping) and not keys_without_path(item)
+    ]
 
 
 def _names(given: str | Sequence[str]) -> list[str]:

@@ -176,9 +176,8 @@ def audit(
 def _left_open(finding: Finding, subject: Subject) -> Finding:
     """A finding about answers, of a network that gives one answer to all images: no exchange could have changed it."""
     for question in subject.questions:
-        constant = len(set(question.decided(subject.odds).tolist())) == 1
         excluded = finding.unit == "accuracy" and finding.verdict == "not found"
-        if constant and excluded and finding.tested.endswith(str(question)):
+        if question.name in subject.one_answer and excluded and finding.tested.endswith(str(question)):
             note = "The network gives one answer to all images, so that no exchange can change it."
             return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
     return finding
@@ -213,9 +212,8 @@ def _notes(subject: Subject) -> list[str]:
     if subject.left_out:
         notes.append(f"{len(subject.left_out)} images could not be read and are left out.")
     for question in subject.questions:
-        decided = set(question.decided(subject.odds).tolist())
-        if len(decided) == 1:
-            name = question.class_names[decided.pop()]
+        if question.name in subject.one_answer:
+            name = question.class_names[subject.one_answer[question.name]]
             notes.append(f"The network decides for {name!r} in every image: effects on its accuracy cannot be seen.")
         if len(set(question.classes[question.classes >= 0].tolist())) < 2:
             notes.append(f"All labels{question} are of one class: exchanges between classes cannot be done.")

@@ -32,7 +32,7 @@ def amount(value: float, unit: str) -> str:
         return f"AUC {0.5 + value:.2f}"
     if unit in ("accuracy", "share"):
         return f"{100 * value + 0.0:.1f} points"
-    return f"{100 * value + 0.0:.1f} %" if unit == "decisions" else f"{value:.3g} {unit}"
+    return f"{100 * value + 0.0:.1f} %" if unit in ("decisions", "images") else f"{value:.3g} {unit}"
 
 
 def headline(finding: Finding) -> str:

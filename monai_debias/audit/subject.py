@@ -174,8 +174,8 @@ class Subject:
         self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
         self.has_mask = np.array(masks)
         self.has_patients = all(patient not in (None, "") for patient in patients)
-        names = [str(patient) for patient in patients] if self.has_patients else [str(n) for n in self.numbers]
-        self.patients: Rows = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
+        self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
         self.attributes = {name: _column([row[i] for row in found]) for i, name in enumerate(attributes)}
 
     def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, bool] | None:
@@ -239,6 +239,9 @@ class Subject:
         self.odds = log_odds(logits, self.task)
         self.thresholds = kind.thresholds(thresholds, n_outputs).tolist()
         self.questions = questions_of(self.targets, self.task, self.class_names, self.thresholds)
+        decided = {question.name: np.unique(question.decided(self.odds)) for question in self.questions}
+        self.one_answer = {name: int(answers[0]) for name, answers in decided.items() if len(answers) == 1}
+        """The class that the network decides for in every image, by the name of the question; most have none."""
 
 
 def _image(item: Mapping[str, Any], key: str) -> torch.Tensor:

@@ -4,36 +4,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from monai_debias.audit.boxes import GRID, Box, box_mask, boxes_of, place
 from monai_debias.audit.checks.check import NotCheckableError
 from monai_debias.audit.evidence import shown
-from monai_debias.audit.exchange import Exchanged, Pairs, Paste, donor_pairs, exchange_parts
+from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
+from monai_debias.audit.proposal import halves, nested, paste_where, ranked_boxes
 from monai_debias.audit.question import Question
 from monai_debias.audit.resampling import interval
 from monai_debias.audit.subject import Subject
 
 __all__ = ["PatchUsed"]
 
-_OUTSIDE = 0.5  # share of a box that must be background where there are masks
-_CLEARLY = 1.5  # standard errors by which the exchange of a box that is proposed lowers the score
-_OF_THE_STRONGEST = 0.1  # share of the strongest fall that it has to reach
+_NEARLY_ALL = 0.9  # share of the largest effect that the smallest set of boxes must have
 _MOST_OF_THE_IMAGE = 1 / 8
+_TRIED = 100  # images for each set of boxes that is proposed
 
 
 class PatchUsed:
     """Exchange what is in a few boxes for that of images of the same class and of another class.
 
-    Half of the patients propose: each box of a grid is exchanged in a few images, and those that lower the score of the
-    true class most make the patches b, an eighth of the image at most. The other half of the patients decide: with
-    images x, donors j of the same class and j' of another, and x_j(b) = (1 - b) x + b x_j,
+    Half of the patients propose: random halves of a grid are exchanged, the strongest boxes are cut into smaller ones
+    (:mod:`monai_debias.audit.proposal`), and the fewest of these that have nearly the largest effect make the patches
+    b, an eighth of the image at most. The other half of the patients decide: with images x, donors j of the same class
+    and j' of another, and x_j(b) = (1 - b) x + b x_j,
 
     - with masks b leaves out everybody's region of interest, and effect = accuracy(x_j(b)) - accuracy(x_j'(b)), as in
       :class:`~monai_debias.audit.checks.background.BackgroundUsed`; any is that of a shortcut.
@@ -48,7 +47,7 @@ class PatchUsed:
     Args:
         delta: the smallest loss of accuracy that matters, with masks.
         delta_without_masks: the smallest share of decisions that matters, without masks.
-        n_proposing: how many images propose.
+        n_proposing: how many exchanges propose, of the grid and of its smaller boxes.
         most: how many images decide at most.
 
     Reference:
@@ -59,7 +58,7 @@ class PatchUsed:
     name = "patch"
 
     def __init__(
-        self, delta: float = 0.02, delta_without_masks: float = 0.5, n_proposing: int = 24, most: int = 400
+        self, delta: float = 0.02, delta_without_masks: float = 0.5, n_proposing: int = 1000, most: int = 400
     ) -> None:
         self.delta = delta
         self.delta_without_masks = delta_without_masks
@@ -73,10 +72,9 @@ class PatchUsed:
         return "" if subject.n_patients >= 8 else f"it takes 8 patients or more, there are {subject.n_patients}"
 
     def cost(self, subject: Subject) -> int:
-        """Two images for each box and image that proposes, and for each that decides, twice."""
+        """The exchanges of two grids, two images for each trial of about eight sets, and four for each that decides."""
         half = len(subject) // 2
-        proposing = 2 * len(boxes_of(subject.size[1:])) * min(self.n_proposing, half)
-        return len(subject.questions) * (proposing + 4 * min(self.most, half))
+        return len(subject.questions) * (2 * self.n_proposing + 16 * min(_TRIED, half) + 4 * min(self.most, half))
 
     def __call__(self, subject: Subject) -> list[Finding]:
         """A finding for each question."""
@@ -91,33 +89,27 @@ class PatchUsed:
         known = (question.classes >= 0) & (subject.has_mask if masked else True)
         names = rng.permutation(np.unique(subject.patients[known]))
         half = np.isin(subject.patients, names[: len(names) // 2])
-        proposing, deciding = (
-            donor_pairs(question.classes, subject.patients, rng.permutation(np.flatnonzero(known & part)), rng)
-            for part in (half, ~half)
-        )
-        if proposing is None or deciding is None:
+        proposing, deciding = (rng.permutation(np.flatnonzero(known & part)) for part in (half, ~half))
+        trial, pairs = (donor_pairs(question.classes, subject.patients, rows, rng) for rows in (proposing, deciding))
+        if trial is None or pairs is None:
             return None
-        boxes = boxes_of(subject.size[1:])
-        if masked:
-            boxes = _outside(subject, boxes, proposing.receiver)
-        chosen = self._proposed(subject, question, boxes, _some(proposing, self.n_proposing, rng), masked)
-        if not chosen:
+        ranked = ranked_boxes(subject, question, proposing, masked, self.n_proposing, rng)
+        if not ranked:
             return None
-        pairs = _some(deciding, self.most, rng)
-        others = [box for box in boxes if box not in chosen]
+        chosen = self._fewest(subject, question, ranked, _some(trial, _TRIED, rng), masked)
+        others = [part for box in boxes_of(subject.size[1:]) for part in halves(box) if part not in chosen]
         placebo = [others[k] for k in rng.permutation(len(others))[: len(chosen)]]
-        return self._decide(subject, question, chosen, placebo, pairs, masked, rng)
+        return self._decide(subject, question, chosen, placebo, _some(pairs, self.most, rng), masked, rng)
 
-    def _proposed(
-        self, subject: Subject, question: Question, boxes: Sequence[Box], pairs: Pairs, masked: bool
+    def _fewest(
+        self, subject: Subject, question: Question, ranked: Sequence[Box], pairs: Pairs, masked: bool
     ) -> list[Box]:
-        """The boxes whose exchange lowers the score of the true class most clearly; at least one."""
-        results = (exchange_parts(subject, question, pairs, paste_boxes([box], subject, masked)) for box in boxes)
-        falls, errors = np.array([_fall(result) for result in results]).T
-        most = max(1, int(_MOST_OF_THE_IMAGE * GRID[len(subject.size) - 1] ** (len(subject.size) - 1)))
-        best = np.argsort(-falls / errors, kind="stable")[:most]
-        least = np.maximum(_CLEARLY * errors, _OF_THE_STRONGEST * falls[best].max())
-        return [boxes[k] for rank, k in enumerate(best) if rank == 0 or falls[k] > least[k]]
+        """The smallest of the sets of boxes, from the first on, that has nearly the largest effect."""
+        size = subject.size[1:]
+        sets = list(nested(ranked, size, _MOST_OF_THE_IMAGE))
+        results = [exchange_parts(subject, question, pairs, paste_where(box_mask(s, size), masked)) for s in sets]
+        effects = [float(_effect(result, masked).mean()) for result in results]
+        return next(s for s, effect in zip(sets, effects, strict=True) if effect >= _NEARLY_ALL * max(effects))
 
     def _decide(
         self,
@@ -129,20 +121,21 @@ class PatchUsed:
         masked: bool,
         rng: np.random.Generator,
     ) -> Finding:
-        paste = paste_boxes(chosen, subject, masked)
+        where = box_mask(chosen, subject.size[1:])
+        paste = paste_where(where, masked)
         result = exchange_parts(subject, question, pairs, paste)
-        control = exchange_parts(subject, question, pairs, paste_boxes(placebo, subject, masked))
-        effect = result.lost if masked else result.taken_over
+        elsewhere = paste_where(box_mask(placebo, subject.size[1:]), masked)
+        control = exchange_parts(subject, question, pairs, elsewhere)
+        effect = _effect(result, masked)
         resampled = result.resampled(effect, rng)
         low, high = interval(resampled)
         p, delta = result.p(rng), self.delta if masked else self.delta_without_masks
         if not masked:
             p = max(p, (1 + int((resampled <= delta).sum())) / (1 + len(resampled)))
-        share = box_mask(chosen, subject.size[1:]).float().mean().item()
-        where = f"small patches ({len(chosen)}, with {100 * share:.0f} % of the image)"
+        patches = f"small patches ({len(chosen)}, with {100 * where.float().mean().item():.1f} % of the image)"
         return Finding(
             check=self.name,
-            tested=f"{where}{question}",
+            tested=f"{patches}{question}",
             level="used",
             measure="of accuracy lost when these patches are those of another class instead of the own class"
             if masked
@@ -162,33 +155,11 @@ class PatchUsed:
                 "images": len(pairs.receiver),
                 "accuracy, patches of the same class": float(result.right[:, 0].mean()),
                 "accuracy, patches of another class": float(result.right[:, 1].mean()),
-                "effect of a placebo": float((control.lost if masked else control.taken_over).mean()),
+                "effect of a placebo": float(_effect(control, masked).mean()),
                 "mean fall of the probability of the true class": float(result.change.mean()),
             },
             evidence=shown(subject, question, result, paste, "patches of"),
         )
-
-
-def paste_boxes(boxes: Sequence[Box], subject: Subject, masked: bool) -> Paste:
-    """A function that takes the boxes from donors, with masks only where nobody's region of interest is.
-
-    Args:
-        boxes: the boxes.
-        subject: whose images have that size.
-        masked: whether masks count.
-    """
-    where = box_mask(boxes, subject.size[1:])
-
-    def paste(images: torch.Tensor, masks: torch.Tensor, donors: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        return torch.where(where & ~(masks | kept) if masked else where, donors, images)
-
-    return paste
-
-
-def _outside(subject: Subject, boxes: Sequence[Box], rows: NDArray[np.int64]) -> list[Box]:
-    """The boxes that are mostly background, in some images."""
-    background = (~subject.images_and_masks(rows[:16])[1]).float().mean((0, 1))
-    return [box for box in boxes if float(background[tuple(slice(*side) for side in box)].mean()) >= _OUTSIDE]
 
 
 def _some(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
@@ -196,7 +167,5 @@ def _some(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
     return Pairs(*(part[rows] for part in pairs))
 
 
-def _fall(result: Exchanged) -> tuple[float, float]:
-    """By how much the score of the true class falls: the mean and its standard error."""
-    fall = result.own[:, 0] - result.own[:, 1]
-    return float(fall.mean()), float(fall.std() / math.sqrt(len(fall)) + 1e-3)
+def _effect(result: Exchanged, masked: bool) -> NDArray[np.float64]:
+    return result.lost if masked else result.taken_over

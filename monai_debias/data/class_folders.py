@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from monai_debias.data.folder_search import find_files
+from monai_debias.data.folder_search import FoundFiles, find_files
 from monai_debias.data.left_out import LeftOut
 
 __all__ = ["ClassFile", "ClassFolder", "class_order", "files_of", "find_class_folders"]
@@ -70,11 +70,14 @@ def find_class_folders(directory: Path, ignored: Collection[Path] = ()) -> tuple
     return found, outside
 
 
-def files_of(folder: ClassFolder) -> tuple[list[ClassFile], list[LeftOut]]:
+def files_of(
+    folder: ClassFolder, find: Callable[[Path], FoundFiles] = find_files
+) -> tuple[list[ClassFile], list[LeftOut]]:
     """List the files of a class folder.
 
     Args:
         folder: the folder.
+        find: lists the files below it.
 
     Returns:
         The files to read, and what is left out without being read.
@@ -82,7 +85,7 @@ def files_of(folder: ClassFolder) -> tuple[list[ClassFile], list[LeftOut]]:
     Raises:
         FileNotFoundError: if the folder is empty.
     """
-    found = find_files(folder.path)
+    found = find(folder.path)
     files = [
         ClassFile(folder.section, folder.path.name, path, path.relative_to(folder.path).as_posix())
         for path in map(Path, found.files)

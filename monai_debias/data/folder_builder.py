@@ -18,6 +18,7 @@ from monai_debias.data.class_folders import ClassFile, class_order, files_of, fi
 from monai_debias.data.datalist_items import listed_names
 from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.dicom.dataset import patient_id
+from monai_debias.data.folder_search import find_files
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, read_or_leave_out, refuse_left_out, report_left_out
 from monai_debias.data.mask_folder import match_masks
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader, looks_like_dicom
@@ -80,7 +81,8 @@ def build_folder_datalist(
             as ``"monai.data.NibabelReader"``, with arguments if it needs any, as in
             ``"monai_debias.apps.radiography.RadiographReader(body_part='CHEST')"``; default:
             :class:`~monai_debias.data.reader.ImageFileReader`, which decodes the last frame to make sure that the file
-            is complete.
+            is complete. A reader whose images consist of several files has a method ``find_files``, such as
+            :class:`~monai_debias.apps.ecg.ECGReader`, for which a WFDB record is its header.
         validation_fraction: share of validation, if there are no split folders.
         test_fraction: share of test, if there are no split folders.
         seed: seed of the split, if there are no split folders.
@@ -119,7 +121,8 @@ def build_folder_datalist(
 
     folders, left_out = find_class_folders(directory, ours)
     names = listed_names(class_names)
-    searched = [files_of(folder) for folder in folders]
+    find = getattr(image_reader, "find_files", find_files)  # of a reader whose images consist of several files
+    searched = [files_of(folder, find) for folder in folders]
     labels = class_order({folder.path.name for folder in folders}, names, directory)
     files = [file for found, _ in searched for file in found]
     read = [read_or_leave_out(partial(_read_patient, file, pattern, image_reader), file.path) for file in files]

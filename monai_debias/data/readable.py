@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from monai.data import DataLoader, Dataset, list_data_collate
+from monai.utils import optional_import
 
 from monai_debias.data.left_out import LeftOut, check_strict, log_left_out, read_or_leave_out, refuse_left_out
 
 __all__ = ["ReadableDataset", "ReadableLoader"]
+
+tqdm, has_tqdm = optional_import("tqdm", name="tqdm")
 
 
 class ReadableDataset(Dataset):
@@ -54,6 +57,7 @@ class ReadableLoader:
             begins, and an unreadable file ends it when it is read.
         batch_size: samples of a batch; where some of them cannot be read, it is smaller.
         num_workers: number of processes that load samples.
+        progress: whether to show how many files are done, and how long the others may take, if tqdm is installed.
 
     Raises:
         LeftOutError: on iterating: if ``strict`` and a file would be left out, or if no file can be read at all.
@@ -77,18 +81,21 @@ class ReadableLoader:
         strict: bool = False,
         batch_size: int = 1,
         num_workers: int = 0,
+        progress: bool = False,
     ) -> None:
         self.strict = strict
         self.left_out: list[LeftOut] = list(left_out)
         self._known = tuple(left_out)
         self._samples = DataLoader(dataset, batch_size=batch_size, num_workers=num_workers, collate_fn=list)
+        self.progress = progress
 
     def __iter__(self) -> Iterator[Any]:
         """Load the samples; afterwards ``left_out`` is complete, and the log says how many there are."""
         self.left_out[:] = self._known
         check_strict(self.strict, self.left_out)
         used = 0
-        for samples in self._samples:
+        bar = tqdm(self._samples, desc="files", unit="batch") if self.progress and has_tqdm else self._samples
+        for samples in bar:
             self.left_out += [sample for sample in samples if isinstance(sample, LeftOut)]
             check_strict(self.strict, self.left_out)
             readable = [sample for sample in samples if not isinstance(sample, LeftOut)]

@@ -61,10 +61,19 @@ def test_inference_on_a_folder_of_both_formats_and_what_else_lies_there(trained,
         picture = np.asarray(Image.open(out / row["heatmap"]).convert("RGB"))
         assert picture.std() > 5
         assert Path(row["heatmap"]).name == f"{name}.png"
+    assert f"{len(rows) + 2}/{len(rows) + 2}" in printed  # the progress, of all files
     shares = [float(rows[name]["relevance_outside"]) for name in ("real", "long.hea")]
     assert shares == [0, 0]  # the heart is everywhere in the real record
     text = (out / "predictions.json").read_text() + printed
     assert not [word for word in ("Anonymous", "Doe", "RITMO") if word in text]
+
+
+def test_leads_in_another_order_than_in_the_training_are_refused(trained, tmp_path):
+    exchanged = ["II", "I", *STANDARD_LEADS[2:]]
+    options = ["--leads", str(exchanged), "--thresholds", trained / "thresholds.json"]
+    printed = ECG.infer(trained, Path(REAL), tmp_path, *TINY, *options, fails=True)
+    assert f"- reading.leads: {list(STANDARD_LEADS)} in the training, {exchanged} here" in printed
+    assert not list(tmp_path.glob("predictions.*"))
 
 
 def test_thresholds_are_those_of_every_label(trained):

@@ -15,7 +15,7 @@ from tests.bundles.small_bundle import BUNDLES
 
 ECHO = CLASSIFIERS["echo_view"]
 IN_BOTH = {"dataset_dir", "class_names", "task", "image_size", "network_def"}
-IN_BOTH |= {"load_transforms", "prepare_transforms", "normalize_transforms"}
+IN_BOTH |= {"reading", "load_transforms", "prepare_transforms", "normalize_transforms"}
 MASKS = {"load_region_transforms", "find_sectors", "mask_source", "region_transforms"}
 MAY_DIFFER = {
     "train": IN_BOTH
@@ -28,7 +28,7 @@ MAY_DIFFER = {
 }
 OF_THE_ECHO_BUNDLE = {"find_sectors"}  # which looks for the regions itself
 OF_THE_ECG_BUNDLE = {"leads", "sampling_rate", "only_beats"}
-OF_THE_MODEL = ("class_names", "task", "image_size", "network_def", "normalize_transforms")
+OF_THE_MODEL = ("class_names", "task", "image_size", "network_def", "reading", "normalize_transforms")
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def test_what_can_be_read_comes_in_order(files, kwargs, expected, caplog):
     assert caplog.text.count("3 files are used; 4 left out (2 unreadable, 2 unrelated)") == 2
 
 
+def test_the_progress_counts_what_is_left_out_as_well(files, capsys):
+    assert values(make_loader(files, progress=True)) == [[0], [2], [5]]
+    assert "6/6" in capsys.readouterr().err
+
+
 def test_strict_ends_at_the_first(files):
     batches = iter(make_loader(files, strict=True))
     assert next(batches)["image"].max() == 0

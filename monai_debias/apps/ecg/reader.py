@@ -15,11 +15,13 @@ from monai.data import ImageReader
 from monai.utils import MetaKeys, ensure_tuple
 
 from monai_debias.apps.ecg.dicom_waveform import read_dicom_waveform
+from monai_debias.apps.ecg.ecg_files import find_ecgs
 from monai_debias.apps.ecg.lead_order import choose_leads, warn_of_leads
 from monai_debias.apps.ecg.record import Record
 from monai_debias.apps.ecg.table import TABLE_SUFFIXES, TableLayout, read_table
 from monai_debias.apps.ecg.wfdb_record import HEADER_SUFFIX, header_path, read_wfdb
 from monai_debias.constraints import NONE, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.data.folder_search import FoundFiles
 from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.reading import UnrelatedFileError, reading
 from monai_debias.origin import READER
@@ -113,6 +115,14 @@ class ECGReader(ImageReader):
         """Tell whether the name of each file looks like one of the formats; a name without suffix counts as DICOM."""
         suffixes = (HEADER_SUFFIX, *TABLE_SUFFIXES, *_DICOM_SUFFIXES)
         return all(Path(name).suffix.lower() in suffixes for name in ensure_tuple(filename))
+
+    def find_files(self, path: str | Path) -> FoundFiles:
+        """List the ECGs at a path, see :func:`find_ecgs`; builders of datalists ask a reader that has this.
+
+        Args:
+            path: a file or a folder.
+        """
+        return find_ecgs(path)
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> tuple[PathLike, ...]:
         """Take the name of a file, which :meth:`get_data` opens.

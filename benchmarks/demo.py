@@ -27,6 +27,7 @@ import torch
 from monai.transforms import Compose, ScaleIntensityRanged
 
 from benchmarks.csv_file import ROOT, made_by, write
+from benchmarks.demo_heatmaps import draw_heatmaps
 from benchmarks.methods import METHODS, named
 from benchmarks.tables import markdown, rounded, spread
 from monai_debias.apps.ultrasound import LoadUltrasoundd, SelectFramed, UltrasoundSectorMaskd
@@ -195,9 +196,29 @@ On the right, training images before and after BackMix; the outlined sector stay
 
 {shown}
 
+## Where the networks look
+
+![heatmaps of the networks on the same clips](heatmaps.png)
+
+The clips of the first test patient, with overlays that name wrong views. Above each column is what its network decides,
+from top to bottom. Red speaks for the decision and blue against it; below a heatmap is the share of its relevance
+outside the sector. A heatmap shows where to look closer; it proves nothing (docs/heatmaps.md).
+
 ## Results
 
 {text}"""
+
+
+def what_next(model: Path) -> str:
+    """Three things to do after the demo, with the commands as they can be typed."""
+    command = Path(sys.executable).with_name("monai-debias")
+    return f"""
+next:
+1. ask a network itself, which is what you can do with one of your own:
+   {command} audit {BUNDLE} {model.parents[1] / "cohort"} --checkpoint {model} --out {model.parents[1] / "audit"}
+2. see what is confounded in your own data, a folder with a folder for each class:
+   {command} datalist folder DIR, then {command} check DIR
+3. put BackMix into your own training: "Six lines" in README.md, or tutorials/into_your_training.ipynb"""
 
 
 def main(
@@ -233,8 +254,11 @@ def main(
         write(Path(record), rows_of(results, seed_list))
     draw(results, cohort, folder / "comparison.png")
     text = f"{table(results)}\n\n{summary(results, (time.monotonic() - start) / 60)}\n"
+    models = {METHODS[name].title: folder / f"{name}_seed{seed_list[0]}" / "model.pt" for name in names}
+    draw_heatmaps(models, cohort, BUNDLE).savefig(folder / "heatmaps.png", dpi=90)
     (folder / "report.md").write_text(page(cohort, text), encoding="utf-8")
-    print(f"\n{text}\nfigure: {folder / 'comparison.png'}\npage:   {folder / 'report.md'}")
+    print(f"\n{text}\nfigures: {folder / 'comparison.png'}, heatmaps.png\npage:    {folder / 'report.md'}")
+    print(what_next(next(iter(models.values()))))
 
 
 if __name__ == "__main__":

@@ -125,7 +125,10 @@ def _overview() -> str:
             {f"{name} {part}": one for part, one in command.items()} if isinstance(command, dict) else {name: command}
         )
         lines += [f"  {words:33} {_first_sentence(function)}" for words, function in parts.items()]
-    help_words = "monai-debias COMMAND --help explains its arguments; --debug shows the traceback of an error."
+    help_words = (
+        "monai-debias COMMAND --help explains its arguments; --debug shows the traceback of an error.\n"
+        "monai-debias -- --completion >> ~/.bashrc lets bash complete commands and their options."
+    )
     return "\n".join([*lines, "", "Examples:", "", _EXAMPLES, "", help_words])
 
 

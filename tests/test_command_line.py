@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
 import sys
 import warnings
 
@@ -109,3 +110,12 @@ def test_its_version(monkeypatch, capsys):
 def test_debug_shows_where_an_error_came_from(folder, monkeypatch):
     with pytest.raises(ValueError, match="is not valid JSON"):
         run(monkeypatch, "check", folder, "--debug")
+
+
+def test_bash_completes_commands_and_options(monkeypatch, capsys):
+    run(monkeypatch, "--", "--completion")
+    script = capsys.readouterr().out
+    for words, expected in ((["da"], "datalist"), (["bundles", "c"], "copy"), (["check", "--sec"], "--section")):
+        typed = f"COMP_WORDS=(monai-debias {' '.join(words)}); COMP_CWORD={len(words)}; _complete-monai-debias"
+        shell = ["bash", "-c", f'{script}\n{typed}; echo "${{COMPREPLY[*]}}"']
+        assert subprocess.check_output(shell, text=True).split() == [expected]

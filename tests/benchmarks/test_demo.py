@@ -39,12 +39,14 @@ def test_tables_by_hand():
 def test_a_quick_run_and_what_it_leaves(tmp_path, capfd):
     file = tmp_path / "runs.csv"
     demo.main(str(tmp_path), seeds=3, methods="backmix", record=str(file), quick=True)
-    assert "BackMix, seed 3: trained in" in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "BackMix, seed 3: trained in" in printed
+    assert f"--checkpoint {tmp_path}/backmix_seed3/model.pt" in printed  # of the audit, which is to be done next
     (row,) = read(file)
     assert (row["method"], row["seed"]) == ("backmix", "3")
     assert all(row[key] for key in ("commit", "date", "processor", "versions"))
     assert 0 <= float(row["test_reversed_accuracy"]) <= 1
-    assert (tmp_path / "comparison.png").stat().st_size > 20_000
+    assert all((tmp_path / f"{name}.png").stat().st_size > 20_000 for name in ("comparison", "heatmaps"))
     assert "| BackMix | reversed overlay |" in (tmp_path / "report.md").read_text(encoding="utf-8")
     demo.main(str(tmp_path), seeds=3, methods="backmix", quick=True)  # what is there is not run again
     assert "trained in" not in capfd.readouterr().out

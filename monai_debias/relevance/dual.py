@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from monai_debias.relevance import rules
-from monai_debias.relevance.operands import replaced, tensors_in
+from monai_debias.relevance.operands import replaced, tensors_in, widened
 from monai_debias.relevance.operations import COVERED, DIVISIONS, NEGATING, PRODUCTS, bare_name, in_place
 from monai_debias.relevance.passes import Backward, Passes, Rule
 from monai_debias.relevance.propagation import RelevanceMode
@@ -170,8 +170,9 @@ class DualMode(RelevanceMode):
 
 def _companion_of_layer(layer: LinearLayer, signed: bool) -> torch.Tensor:
     weight, bias = layer.fused()
-    z = companion_of_linear(layer.linear.forward, layer.x, weight, signed)
-    return z if bias is None else z + layer.linear.spread(bias.relu(), z)
+    x, weight = layer.x.to(layer.dtype), weight.to(layer.dtype)
+    z = companion_of_linear(layer.linear.forward, x, weight, signed)
+    return z if bias is None else (z + layer.linear.spread(bias.relu(), z)).to(z.dtype)
 
 
 def known_of_linear(
@@ -209,7 +210,7 @@ def dual_starts(
     logits: torch.Tensor, mode: DualMode, epsilon: float
 ) -> list[tuple[Backward, torch.Tensor, torch.Tensor]]:
     """Where Dual ISNet's passes start: from all logits, each with its value as relevance, stabilised by ε as well."""
-    companion = mode.companion(logits)
+    companion, logits = widened(mode.companion(logits)), widened(logits)
     return [
         (Backward.Z_PLUS, logits, rules.stabilised(companion, companion, epsilon)),
         (Backward.EPSILON, logits, rules.stabilised(logits, logits, epsilon)),

@@ -4,18 +4,23 @@
 
 Element-wise formulas of several steps run over blocks that stay in the processor's cache, since on a CPU temporary
 tensors of the full size would take most of the time. Differentiated once more, they fall back on torch's derivatives.
+
+Tensors of half precision (autocast) are kept as they are for the second derivative, and calculated with in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.autograd import Function
 
+from monai_debias.relevance.operands import low_precision, widened
+
 __all__ = [
     "ConvolutionTransposed",
+    "InFloat32",
     "ProductTransposed",
     "ReluGradient",
     "SplitGradient",
@@ -32,6 +37,38 @@ def _blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
     return zip(*(t.split(samples) for t in tensors), strict=True)
 
 
+class InFloat32(Function):
+    """A formula of tensors of half precision, calculated in float32; for its derivative it is calculated again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, formula: Callable[..., torch.Tensor], g: torch.Tensor, *tensors: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Compute it; the formula is a function of g and the other tensors, and its result has the type of g."""
+        ctx.save_for_backward(g, *tensors)
+        ctx.formula = formula
+        return formula(*_in_float32((g, *tensors))).to(g.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradients with respect to all tensors."""
+        needed = ctx.needs_input_grad[1:]
+        again = torch.is_grad_enabled()  # differentiated once more: the graph goes on to the saved tensors
+        with torch.enable_grad():
+            tensors = [t if again or t is None else t.detach() for t in ctx.saved_tensors]
+            leaves = [t.requires_grad_() if n and not again else t for t, n in zip(tensors, needed, strict=True)]
+            sources = [t for t, n in zip(leaves, needed, strict=True) if n]
+            found = torch.autograd.grad(
+                ctx.formula(*_in_float32(leaves)), sources, grad.float(), create_graph=again, allow_unused=True
+            )
+        gradients = iter(found)
+        return None, *(next(gradients) if n else None for n in needed)
+
+
+def _in_float32(tensors: Iterable[torch.Tensor | None]) -> list[torch.Tensor | None]:
+    return [None if t is None else widened(t) for t in tensors]
+
+
 class ReluGradient(Function):
     r"""LRP-ε at a ReLU with output a: :math:`g\,a/(a+\varepsilon)`."""
 
@@ -40,11 +77,11 @@ class ReluGradient(Function):
         """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more."""
         ctx.save_for_backward(g, a)
         ctx.epsilon = epsilon
-        out = torch.empty_like(a)
+        out, summand = torch.empty_like(a), _summand(epsilon, a)
         for o, gb, ab in _blocks(out, g, a):
-            torch.add(ab, epsilon, out=o)
-            torch.div(ab, o, out=o)
-            o.mul_(gb)
+            quotient = torch.add(ab, summand, out=_scratch(o))
+            torch.div(ab, quotient, out=quotient)
+            torch.mul(quotient, gb, out=o)
         return out
 
     @staticmethod
@@ -54,14 +91,24 @@ class ReluGradient(Function):
         if torch.is_grad_enabled():
             quotient = grad / (a + ctx.epsilon)
             return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None
-        grad_g, grad_a = torch.empty_like(a), torch.empty_like(a)
-        for o, p, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
-            torch.add(ab, ctx.epsilon, out=p)
-            torch.div(t, p, out=o)
-            torch.div(o, p, out=p)
-            p.mul_(gb).mul_(ctx.epsilon)
-            o.mul_(ab)
+        grad_g, grad_a, summand = torch.empty_like(a), torch.empty_like(a), _summand(ctx.epsilon, a)
+        for by_g, by_a, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
+            p = torch.add(ab, summand, out=_scratch(by_a))
+            quotient = torch.div(t, p, out=_scratch(by_g))
+            torch.div(quotient, p, out=p)
+            torch.mul(p.mul_(gb), ctx.epsilon, out=by_a)
+            torch.mul(quotient, ab, out=by_g)
         return grad_g, grad_a, None
+
+
+def _summand(epsilon: float, like: torch.Tensor) -> float | torch.Tensor:
+    """A number in a form that makes a sum with a tensor of half precision float32, in one operation."""
+    return like.new_full((1,), epsilon, dtype=torch.float32) if low_precision(like) else epsilon
+
+
+def _scratch(result: torch.Tensor) -> torch.Tensor | None:
+    """Where a formula may keep what it has so far: in its result, unless that is of half precision."""
+    return None if low_precision(result) else result
 
 
 def per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -81,7 +128,8 @@ class ConvolutionTransposed(Function):
         ctx.save_for_backward(g, weight)
         ctx.geometry = geometry
         only_input = [True, False, False]
-        return torch.ops.aten.convolution_backward(g, x, weight, None, *geometry, only_input)[0]
+        like = x if x.dtype == g.dtype else torch.empty_like(x, dtype=g.dtype)
+        return torch.ops.aten.convolution_backward(g, like, weight, None, *geometry, only_input)[0]
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

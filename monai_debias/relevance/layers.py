@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from monai_debias.relevance import rules
 from monai_debias.relevance.kernels import SplitGradient
 from monai_debias.relevance.norms import NORMS
+from monai_debias.relevance.operands import replaced, tensors_in, widened
 from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, GATING, bare_name, in_place
 from monai_debias.relevance.passes import Rule, before_change
 from monai_debias.relevance.propagation import RelevanceMode
@@ -49,14 +50,18 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
         u_before = input.clone() if changes_input and shared else input
         a = f(u_before, *args, **kwargs)
 
-    def rule(g: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    def rule(g: torch.Tensor, kept: torch.Tensor, *slopes: torch.Tensor) -> torch.Tensor:
         if is_relu:
             return rules.relu_relevance(g, kept, epsilon)
-        return rules.element_wise_relevance(g, f(kept, *args, **kwargs), kept, epsilon)
+        own = iter(slopes)
+        options, named = replaced((args, kwargs), lambda _: next(own))
+        return rules.element_wise_relevance(g, f(kept, *options, **named), kept, epsilon)
 
     # the output of a ReLU is kept by its own derivative too; that of others may be changed in place after them
     kept = a if is_relu else u_before
-    out = mode.fork(a, [u_before], Rule(rule, (True,)), (kept,), Tag(Role.FLOWS, activated=name in GATING))
+    slopes = tensors_in((args, kwargs))  # of a PReLU
+    relevance = Rule(rule, (True, *[False] * len(slopes)), in_float32=not is_relu)
+    out = mode.fork(a, [u_before], relevance, (kept, *slopes), Tag(Role.FLOWS, activated=name in GATING))
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
     if changes_input:
@@ -102,8 +107,9 @@ def convolution(
     else:
         sides = each(padding)
     geometry = each(stride), sides, dilation, transposed, each(options["output_padding"]), options["groups"]
-    result = function(input, weight, bias, stride, padding, *args, **kwargs)
-    return _linear_layer(mode, rules.Convolution(*geometry), result, input, weight, bias)
+    cast = _cast(weight)
+    result = function(input, cast, bias, stride, padding, *args, **kwargs)
+    return _linear_layer(mode, rules.Convolution(*geometry), result, input, weight, bias, cast)
 
 
 def _for_each_dimension(value: Any, n: int) -> list[int]:
@@ -121,7 +127,16 @@ def dense(
     """A matrix product with a weight."""
     if mode.flows(weight) or not mode.flows(input):
         raise mode.uncovered(function, "has a weight that depends on the input, which has no rule")
-    return _linear_layer(mode, rules.Dense(), function(input, weight, bias), input, weight, bias)
+    cast = _cast(weight)
+    return _linear_layer(mode, rules.Dense(), function(input, cast, bias), input, weight, bias, cast)
+
+
+def _cast(weight: torch.Tensor) -> torch.Tensor:
+    """A weight in the type that autocast would give it, once for the layer and its rule."""
+    device = weight.device.type
+    if weight.dtype != torch.float32 or not torch.is_autocast_enabled(device):
+        return weight
+    return weight.to(torch.get_autocast_dtype(device))
 
 
 def _linear_layer(
@@ -131,15 +146,16 @@ def _linear_layer(
     x: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
+    cast: torch.Tensor,
 ) -> torch.Tensor:
     uses = Uses()
     path = (mode.use(x).uses, uses)
-    tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias), uses=uses, path=path)
+    tag = Tag(Role.FLOWS, layer=LinearLayer(linear, x, weight, bias, result.dtype), uses=uses, path=path)
 
     def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return linear.transpose(g, weight, x[: len(g)])  # only the shape of the input matters
 
-    return mode.fork(result, [x], Rule(rule, (False, False)), (x, weight), tag)
+    return mode.fork(result, [x], Rule(rule, (False, False)), (x, cast), tag)
 
 
 def attention(
@@ -170,7 +186,7 @@ def attention(
     mode.use(value)
 
     def rule(g: torch.Tensor, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        return _attention_weights(query, key, mask, size).transpose(-1, -2) @ g
+        return _attention_weights(query, key, mask, size).to(g.dtype).transpose(-1, -2) @ g
 
     # each may lack the batch, or be the same for all samples
     saved = [t if t is None else t.expand(*result.shape[:-2], *t.shape[-2:]) for t in (query, key, mask)]
@@ -179,7 +195,7 @@ def attention(
 
 
 def _attention_weights(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, size: float) -> torch.Tensor:
-    scores = (query * size**0.5) @ (key * size**0.5).transpose(-1, -2)
+    scores = widened((query * size**0.5) @ (key * size**0.5).transpose(-1, -2))
     if mask is None:
         return scores.softmax(-1)
     scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
@@ -202,7 +218,7 @@ def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tens
     def rule(g: torch.Tensor, input: torch.Tensor) -> torch.Tensor:
         return torch.cat([g * input.chunk(2, dim)[1].sigmoid(), torch.zeros_like(g)], dim)
 
-    return mode.fork(function(input, dim), [input], Rule(rule, (True,)), (input,), Tag(Role.FLOWS))
+    return mode.fork(function(input, dim), [input], Rule(rule, (True,), in_float32=True), (input,), Tag(Role.FLOWS))
 
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:

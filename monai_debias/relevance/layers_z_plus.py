@@ -34,7 +34,7 @@ def activation(
 
     # the output of a ReLU is kept by its own derivative too; that of others may be changed in place after them
     saved = (a if name == "relu" else a.relu(), mode.companion(input))
-    return ZPlus(Known(nonnegative=name in ("relu", "relu6")), Rule(rule, (True, True)), saved)
+    return ZPlus(Known(nonnegative=name in ("relu", "relu6")), Rule(rule, (True, True), in_float32=True), saved)
 
 
 def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) -> ZPlus:
@@ -54,7 +54,7 @@ def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) ->
 
 
 def normalisation(
-    mode: DualMode, _: Callable, tag: Tag, __: torch.Tensor, input: torch.Tensor, *___: Any, **____: Any
+    mode: DualMode, _: Callable, tag: Tag, result: torch.Tensor, input: torch.Tensor, *__: Any, **___: Any
 ) -> ZPlus:
     """A normalisation: here a fixed affine map, whose factors and summands may have either sign."""
     assert tag.affine is not None
@@ -64,14 +64,15 @@ def normalisation(
         norm.scale = tag.layer.affine()[0]
         known = Known(layer=tag.layer, signed=before.signed)
     else:
-        known = Known(companion=companion_of_linear(torch.mul, input, scale, signed) + shift.relu())
+        companion = companion_of_linear(torch.mul, input, scale, signed) + shift.relu()
+        known = Known(companion=companion.to(result.dtype))
 
     def rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         if norm is not None and norm.fused() is not None:
             return g
         return z_plus_transposed(_times, g, x, scale, signed)
 
-    return ZPlus(known, Rule(rule, (True, len(scale) == len(input))), (input, scale))
+    return ZPlus(known, Rule(rule, (True, len(scale) == len(input)), in_float32=True), (input, scale))
 
 
 def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:

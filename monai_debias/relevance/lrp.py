@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from monai_debias.relevance import rules
 from monai_debias.relevance.dual import DualMode, dual_starts
 from monai_debias.relevance.layers import HANDLERS
 from monai_debias.relevance.layers_z_plus import Z_PLUS_HANDLERS
+from monai_debias.relevance.operands import widened
 from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager
@@ -98,7 +100,10 @@ class LRP:
         rows: torch.Tensor | None = None,
         create_graph: bool = False,
     ) -> tuple[torch.Tensor, Any]:
-        """Compute logits and relevance; also within ``torch.no_grad()``, ``inference_mode`` and autocast (in float32).
+        """Compute logits and relevance; also within ``torch.no_grad()``, ``inference_mode`` and autocast.
+
+        Under autocast convolutions and products run in its type, in the forward and in the relevance pass; the rules of
+        activations and normalisations, zᴮ, and the maps are calculated in float32.
 
         Args:
             x: inputs (B, C, spatial...), of a floating-point type.
@@ -132,11 +137,13 @@ class LRP:
         dual = isinstance(target, str) and target == "dual"
         if dual and self.input_rule is not None:
             raise ValueError('target="dual" has rules of its own at the first layer: use it with input_rule=None.')
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+        device = x.device.type
+        with ExitStack() as undo, torch.inference_mode(False), torch.enable_grad():
             plain = x.as_subclass(torch.Tensor).detach()
             leaf = plain.clone().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
             image = leaf.clone()  # the network may change it in place
-            passes = Passes(self.epsilon, checked_rows(rows, len(leaf), leaf.device), len(leaf))
+            autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+            passes = Passes(self.epsilon, checked_rows(rows, len(leaf), leaf.device), len(leaf), autocast)
             mode: RelevanceMode = RelevanceMode(passes, image, HANDLERS, self.allow)
             if dual:
                 mode = DualMode(passes, image, HANDLERS, Z_PLUS_HANDLERS, self.allow)
@@ -145,21 +152,26 @@ class LRP:
                 returned = network(image)
             logits = mode.current(logits_of(returned, self.output, network))
             _check_logits(logits, mode, network)
+            # the threads of a backward pass do not know autocast's type: the rules have it from their tensors
+            undo.enter_context(torch.autocast(device, enabled=False))
             stem = _stem(mode, image) if self.input_rule == "zb" else None
             sources = {"input": leaf if stem is None else stem.output}
             sources |= {name: _unchanged(name, mode, *outputs[name]) for name in layers}
             if isinstance(mode, DualMode):
                 starts = dual_starts(logits, mode, self.epsilon)
             else:
-                scalars = explained_scalars(logits, target)
+                scalars = explained_scalars(widened(logits), target)
                 starts = [(Backward.EPSILON, column, torch.ones_like(column)) for column in scalars.unbind(1)]
             gradients = _gradients(starts, sources, passes, create_graph)
-            relevance = {
-                name: torch.stack(
-                    [self._relevance(name, g[name], source, leaf, passes.rows, stem) for g in gradients], 1
-                )
-                for name, source in sources.items()
-            }
+            logits, relevance = (
+                widened(logits),
+                {
+                    name: torch.stack(
+                        [self._relevance(name, g[name], source, leaf, passes.rows, stem) for g in gradients], 1
+                    )
+                    for name, source in sources.items()
+                },
+            )
         if not create_graph:
             logits, relevance = logits.detach(), {name: maps.detach() for name, maps in relevance.items()}
         return logits, relevance if layers else relevance["input"]
@@ -191,11 +203,11 @@ class LRP:
         if rows is not None:
             g, source, x = (t.index_select(0, rows) for t in (g, source, x))
         if name != "input":
-            return source * g
+            return widened(source) * g
         if stem is None:
             return x * g
         first = stem.layer
-        return rules.zb_relevance(source * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
+        return rules.zb_relevance(widened(source) * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
 
 
 def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:
@@ -222,7 +234,7 @@ def _gradients(
             found = torch.autograd.grad(
                 explained if passes.rows is None else explained[passes.rows],
                 list(sources.values()),
-                start if passes.rows is None else start[passes.rows],
+                passes.scale * (start if passes.rows is None else start[passes.rows]),
                 create_graph=create_graph,
                 retain_graph=create_graph or i + 1 < len(starts),
                 allow_unused=True,
@@ -233,7 +245,7 @@ def _gradients(
                 f"no relevance reaches {missing}: there is no path of gradients from there to the logits (a detach, a "
                 "rounding, or nothing but gates between them)."
             )
-        maps.append(dict(zip(sources, found, strict=True)))
+        maps.append({name: widened(g) / passes.scale for name, g in zip(sources, found, strict=True)})
     return maps
 
 

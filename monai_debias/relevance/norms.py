@@ -16,6 +16,7 @@ import torch
 
 from monai_debias.relevance import rules
 from monai_debias.relevance.kernels import per_channel
+from monai_debias.relevance.operands import widened
 from monai_debias.relevance.passes import Rule
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.tags import Role, Tag
@@ -140,7 +141,7 @@ def _centered(
     def along(values: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor | None:
         return per_channel(values, like) if channels_first and values is not None else values
 
-    grouped = x.detach().reshape(groups)
+    grouped = widened(x.detach()).reshape(groups)
     variance, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
     inverse = (variance + eps).rsqrt()
     mode.use(x)
@@ -155,7 +156,9 @@ def _centered(
     def rule(g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         return rules.centered_relevance(g, along(weight, g), inverse, (len(g), *groups[1:]))
 
-    return mode.fork(result, [x], Rule(rule, (True, False)), (inverse, weight), Tag(Role.FLOWS, affine=affine))
+    return mode.fork(
+        result, [x], Rule(rule, (True, False), in_float32=True), (inverse, weight), Tag(Role.FLOWS, affine=affine)
+    )
 
 
 def rms_norm(
@@ -169,7 +172,7 @@ def rms_norm(
     """Root mean square norm: its denominators are constants."""
     result = function(input, normalized_shape, weight, eps)
     dims = tuple(range(-len(normalized_shape), 0))
-    squares = input.detach().square().mean(dims, keepdim=True)
+    squares = widened(input.detach()).square().mean(dims, keepdim=True)
     inverse = (squares + (torch.finfo(input.dtype).eps if eps is None else eps)).rsqrt()
     mode.use(input)
 
@@ -180,7 +183,8 @@ def rms_norm(
     def rule(g: torch.Tensor, inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         return g * _scaled(inverse, weight)
 
-    return mode.fork(result, [input], Rule(rule, (True, False)), (inverse, weight), Tag(Role.FLOWS, affine=affine))
+    relevance = Rule(rule, (True, False), in_float32=True)
+    return mode.fork(result, [input], relevance, (inverse, weight), Tag(Role.FLOWS, affine=affine))
 
 
 def _scaled(inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

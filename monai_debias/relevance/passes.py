@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch.autograd import Function
 
+from monai_debias.relevance.kernels import InFloat32
+from monai_debias.relevance.operands import low_precision
+
 __all__ = ["Backward", "Passes", "Rule", "before_change", "fork"]
 
 
@@ -31,10 +34,20 @@ class Passes:
         rows: indices of the samples whose relevance is asked for, shape (R,), None for all. For the others a relevance
             pass computes nothing.
         batch_size: number of samples in the batch.
+        autocast: the type in which autocast runs the forward pass: its tensors, and the gradients of relevance, keep
+            the types that autocast gives them. None if it runs without; all are at least of single precision then.
     """
 
-    def __init__(self, epsilon: float, rows: torch.Tensor | None = None, batch_size: int = 0) -> None:
-        self.epsilon, self.rows, self.batch_size = epsilon, rows, batch_size
+    def __init__(
+        self,
+        epsilon: float,
+        rows: torch.Tensor | None = None,
+        batch_size: int = 0,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.epsilon, self.rows, self.batch_size, self.autocast = epsilon, rows, batch_size, autocast
+        # gradients of relevance have no scaler around them, and float16 no exponent for one of a large map's positions
+        self.scale = 256.0 if autocast == torch.float16 else 1.0
         self.backward = Backward.ORDINARY
         self._whole: torch.Tensor | None = None  # what the latest rule made, by rows
         self._part: torch.Tensor | None = None  # of which these rows are not 0
@@ -66,21 +79,28 @@ class Rule:
             those of several inputs; None means no gradient.
         per_sample: which of the saved tensors have the batch as their first dimension; empty where the formula takes
             all samples at once, whichever are explained.
+        in_float32: whether it is calculated in float32 for a gradient of half precision. Products are not, and kernels
+            see to it by themselves.
     """
 
-    def __init__(self, formula: Callable[..., Any], per_sample: Sequence[bool]) -> None:
-        self.formula, self.per_sample = formula, per_sample
+    def __init__(self, formula: Callable[..., Any], per_sample: Sequence[bool], in_float32: bool = False) -> None:
+        self.formula, self.per_sample, self.in_float32 = formula, per_sample, in_float32
 
     def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
         """The gradient of the input or inputs; where only some samples are explained, 0 for the others."""
         rows = passes.rows
         if rows is None or len(g) != passes.batch_size or not self.per_sample:
-            return self.formula(g, *saved)
+            return self._of(g, saved)
         chosen = [
             s.index_select(0, rows) if per_sample and s is not None else s
             for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
-        return passes.by_rows(lambda part: self.formula(part, *chosen), g, rows)
+        return passes.by_rows(lambda part: self._of(part, chosen), g, rows)
+
+    def _of(self, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
+        if self.in_float32 and low_precision(g):
+            return InFloat32.apply(self.formula, g, *saved)
+        return self.formula(g, *saved)
 
 
 class _Fork(Function):

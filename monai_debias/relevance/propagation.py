@@ -27,7 +27,6 @@ from monai_debias.relevance.operands import (
     shares_storage,
     takes,
     tensors_in,
-    widened,
     without_override,
 )
 from monai_debias.relevance.operations import (
@@ -100,7 +99,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             return self.see_inside(broadcast, *args)
         if name not in self.allow:
             self._refuse_to_leave(function, args)
-        low = [t for t in tensors if low_precision(t)]
+        low = [t for t in tensors if self.passes.autocast is None and low_precision(t)]
         if not low:
             return self._compute(function, name, args, kwargs, tags, roles)
         wide = {id(t): t.float() for t in low}
@@ -235,7 +234,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if name not in COVERED and name not in self.allow:
             why = _ADVICE.get(name, "has no relevance rule")
             return self.mark(result, Role.BROKEN, function, args, error=self.uncovered(function, why))
-        result = replaced(result, widened)
+        result = replaced(result, self.wide)
         activated = name in KEEPS_SQUARES and len(flowing) == 1 and flowing[0].activated
         size, before = self.passes.batch_size, all(tag.batch_first for tag in flowing)
         self.mark(result, Role.FLOWS, function, args, activated=activated)

@@ -123,7 +123,8 @@ class Convolution:
         return torch.convolution(x, weight, None, *self.geometry)
 
     def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """:math:`W^T g`, for an input of the shape of ``x``, whose values play no part."""
+        """:math:`W^T g` in the type of ``g``, for an input of the shape of ``x``, whose values play no part."""
+        weight = weight.to(g.dtype)
         if self.unpadded and weight[0, 0].numel() == 1:  # a matrix product takes half the time
             return ProductTransposed.apply(g.flatten(2), weight.flatten(1)).reshape(x.shape)
         return ConvolutionTransposed.apply(g, weight, x, self.geometry)
@@ -149,8 +150,8 @@ class Dense:
         return F.linear(x, weight)
 
     def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """:math:`W^T g`."""
-        return g.matmul(weight)
+        """:math:`W^T g` in the type of ``g``."""
+        return g.matmul(weight.to(g.dtype))
 
     scaled = staticmethod(Convolution.scaled)
 

@@ -46,6 +46,10 @@ class TaggedTensors:
         tag = self.tags.get(value) if isinstance(value, torch.Tensor) else None
         return tag is not None and tag.role is Role.FLOWS
 
+    def wide(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor in at least single precision, unless the pass runs in mixed precision."""
+        return widened(tensor) if self.passes.autocast is None else tensor
+
     def tag(self, tensor: torch.Tensor, user: Callable | str) -> Tag | None:
         """The tag of a tensor, None for a plain constant; ``user`` is the operation that takes it, for the error."""
         tag = self.tags.get(tensor)
@@ -109,7 +113,7 @@ class TaggedTensors:
         only: Backward | None = None,
     ) -> torch.Tensor:
         """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
-        result = widened(result)
+        result = self.wide(result)
         tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
         if not tag.batch_first:
             rule.per_sample = ()  # the rows are not samples

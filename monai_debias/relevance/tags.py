@@ -35,6 +35,7 @@ class LinearLayer:
         x: its input, (B, C, spatial...).
         weight: its weight.
         bias: its bias, (C,), or None.
+        dtype: type in which it is calculated, that of its result.
         affine: a function that returns factor and summand of the normalisation after it, each (C,); None without one.
     """
 
@@ -42,6 +43,7 @@ class LinearLayer:
     x: torch.Tensor
     weight: torch.Tensor
     bias: torch.Tensor | None
+    dtype: torch.dtype
     affine: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
 
     def fused(self) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -88,8 +88,8 @@ def test_autocast(network, create_graph) -> None:
         _, of_half = LRP(network)(x.bfloat16(), "all", create_graph=create_graph)
         assert network(x).dtype == torch.bfloat16  # the ordinary forward pass is still cast afterwards
     assert logits.dtype == relevance.dtype == of_half.dtype == torch.float32
-    assert torch.equal(relevance, expected)
-    assert relative_error(of_half, expected) < 0.05
+    assert 0 < relative_error(relevance, expected) < 0.1
+    assert relative_error(of_half, expected) < 0.1
     if create_graph:
         loss(logits, relevance).backward()
         assert gradients(network).dtype == torch.float32

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,10 @@ class ISNetInferer(Inferer):
     else uniform in [0, 1]. Both classification and heatmap are of that image. Then the background says little, and
     what it still says is penalised. Rows without a mask, and steps without a heatmap, are left
     alone, and so is the only row of a batch that has a mask: use large batches if masks are few.
+
+    Normalise by fixed numbers, such as a window to [0, 1], and not by the mean and deviation of each image: these depend
+    on the background, which then stands in the values of the region of interest, where neither blend nor heatmap finds
+    it. One warning tells of images whose mean is 0 and whose standard deviation is 1, each by itself.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False
@@ -115,6 +120,7 @@ class ISNetInferer(Inferer):
         self.blend = blend
         self.active = True
         self._calls = 0
+        self._seen = False  # whether the images were looked at
 
     def __call__(
         self,
@@ -155,6 +161,9 @@ class ISNetInferer(Inferer):
             return self._logits(inputs, network)
         self._refuse_sigmoid_task(labels)
         rows = checked_rows(rows, len(inputs), inputs.device)
+        if not self._seen:
+            self._seen = True
+            _warn_of_z_scores(inputs)
         if self.blend:
             inputs = _blended(inputs, rows, masks)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
@@ -192,6 +201,20 @@ class ISNetInferer(Inferer):
                 f"{labels.dtype}, as Flow-Mixup makes them: choose another target."
             )
         return labels if self.target == "label" else ("selective", labels)
+
+
+def _warn_of_z_scores(images: torch.Tensor) -> None:
+    """Once in a training, for the first images: a value of the background changes all values of a z-score."""
+    for axes in {tuple(range(2, images.ndim)), tuple(range(1, images.ndim))}:  # of each channel, or of the image
+        deviation, mean = torch.std_mean(images.detach().float(), dim=axes, correction=0)
+        if bool(((mean.abs() < 1e-3) & ((deviation - 1).abs() < 2e-3)).all()):
+            warnings.warn(
+                "each image has mean 0 and standard deviation 1: a z-score carries what the background holds into the "
+                "values of the region of interest, where an ISNet can neither see nor remove it. Normalise by fixed "
+                "numbers instead, e.g. ScaleIntensityRange to [0, 1] (docs/isnet.md, Normalisation).",
+                stacklevel=3,
+            )
+            return
 
 
 def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from monai.data import MetaTensor, list_data_collate
 from monai.networks.layers import Conv, Norm, Pool
+from monai.transforms import NormalizeIntensity
 from torch import nn
 
 from monai_debias.attached import attached
@@ -172,3 +173,23 @@ def test_rows_are_distinct_indices(rows, message):
     batch, network = make_batch(), make_network()
     with pytest.raises(ValueError, match=message):
         ISNetInferer()(batch["image"], network, rows=rows, masks=batch["mask"])
+
+
+@pytest.mark.parametrize("channel_wise", [False, True])
+def test_a_warning_tells_once_that_z_scores_carry_the_background_into_the_region(channel_wise, recwarn):
+    z_score = NormalizeIntensity(channel_wise=channel_wise)
+    images = torch.rand(N, 2, 30, 40, generator=torch.Generator().manual_seed(1)) ** 2
+    images[:, 1] *= 5
+    masks = make_batch()["mask"].new_zeros(N, 1, 30, 40)
+    masks[..., 10:20] = 1
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(8, 3)).train()
+    inferer = ISNetInferer()
+    z_scored = torch.stack([z_score(image) for image in images])
+    for _ in range(2):
+        inferer(z_scored, network, masks=masks)
+    assert sum("standard deviation 1" in str(warning.message) for warning in recwarn) == 1
+    # a fixed window, and the z-score of all images together, leave the region what it is
+    recwarn.clear()
+    for fixed in (images, (images - images.mean()) / images.std()):
+        ISNetInferer()(fixed, network, masks=masks)
+    assert not any("standard deviation 1" in str(warning.message) for warning in recwarn)

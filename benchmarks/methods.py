@@ -49,7 +49,7 @@ class Method:
 
 
 _DOMAIN_BED = "DomainBed: λ 0.2, mean over logits"
-_ISNET = "our defaults: backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
+_ISNET = "our defaults: backgrounds blended, P rises to 0.2 until the end, d 0.9, E 0.1"
 _STAGES = ["stage1", "stage2", "stage3"]
 _UNBLENDED = with_papers_isnet(relevance_weight=0.5, background_scale=0.1)
 _LIGHT, _HEAVY = "no blend, P 0.5, d 0.9, E 0.1", "no blend, P 0.7, d 0.9, E 0.1"

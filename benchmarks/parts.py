@@ -53,6 +53,8 @@ class Parts:
         loss_parts: the losses around it, as :func:`monai_debias.losses.nested_loss` takes it.
         transforms: what is done to a sample, in this order.
         normalize: what is done to its image, or to a batch of images, after that; None for nothing.
+        input_range: lowest and highest value of the network's input, with which an ISNet takes the zᴮ rule; None if it
+            does not take it.
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
         swap: what exchanges the backgrounds of a batch.
@@ -73,6 +75,7 @@ class Parts:
     loss_parts: Mapping[str, Callable[..., nn.Module]] = field(default_factory=dict)
     transforms: tuple[Callable, ...] = ()
     normalize: Callable[[torch.Tensor], torch.Tensor] | None = None
+    input_range: tuple[float, float] | None = None
     keys: tuple[str, ...] = ("image", "label")
     mixup: MixBatchd | None = None
     swap: SwapBackgrounds | None = None
@@ -203,7 +206,7 @@ class RelevanceRamp:
         RelevanceWeightSchedule(loss, points).attach(engine)
 
 
-def with_isnet(ramp: float = 0.5, inferer: Mapping[str, Any] | None = None, **loss: Any) -> Step:
+def with_isnet(ramp: float = 1.0, inferer: Mapping[str, Any] | None = None, **loss: Any) -> Step:
     """An ISNet, with the package's defaults and the ramp of its overlay.
 
     Args:
@@ -214,9 +217,10 @@ def with_isnet(ramp: float = 0.5, inferer: Mapping[str, Any] | None = None, **lo
 
     def step(parts: Parts) -> Parts:
         rising = (RelevanceRamp(ramp),) if ramp else ()
+        rule = {"input_rule": "zb", "input_range": parts.input_range} if parts.input_range else {}
         parts = replace(
             with_masks(parts),
-            inferer=ISNetInferer(**(inferer or {})),
+            inferer=ISNetInferer(**{**rule, **(inferer or {})}),
             handlers=(*parts.handlers, *rising, GradientClipping(parts.network, 100.0)),
         )
         return _with_loss(parts, isnet=partial(ISNetLRPLoss, **loss))

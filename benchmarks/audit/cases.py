@@ -74,13 +74,13 @@ def echo(method: str, strength: float, seed: int) -> Case:
 
 def chest(method: str, strength: float, seed: int) -> Case:
     """Chest radiographs with the markers of a hospital."""
-    bias = 1 / chest_xray.N_CLASSES if method == "unbiased" else strength
+    bias = chest_xray.CHANCE if method == "unbiased" else strength
     make = chest_xray.NETWORKS["chest_xray"].make
     judge = kept(
         "chest_xray",
         (method, bias, seed, FILMS),
         lambda: chest_xray.train(chest_xray.METHODS[method].steps, seed, bias, bias, FILMS).judge,
-        Judge(make(), chest_xray.normalize),
+        Judge(make(round(1 / chest_xray.CHANCE))),
     )
     folder = chest_xray.cohort(strength, FILMS)
     data, other = (chest_xray.load(folder, f"test_{name}") for name in ("same", "reversed"))

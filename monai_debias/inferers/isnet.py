@@ -38,9 +38,9 @@ class ISNetInferer(Inferer):
     what it still says is penalised. Rows without a mask, and steps without a heatmap, are left
     alone, and so is the only row of a batch that has a mask: use large batches if masks are few.
 
-    Normalise by fixed numbers, such as a window to [0, 1], and not by the mean and deviation of each image: these depend
-    on the background, which then stands in the values of the region of interest, where neither blend nor heatmap finds
-    it. One warning tells of images whose mean is 0 and whose standard deviation is 1, each by itself.
+    Normalise by fixed numbers, such as a window to [0, 1], and not by the mean and deviation of each image: these
+    depend on the background, which then stands in the values of the region of interest, where neither blend nor heatmap
+    finds it. One warning tells of images whose mean is 0 and whose standard deviation is 1, each by itself.
 
     With ``interval`` n only every n-th training iteration, beginning with the first, carries a heatmap: the others
     train the classification alone and cost what a plain step costs. An attribute ``active`` that is set to False

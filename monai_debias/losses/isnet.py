@@ -122,7 +122,7 @@ class ISNetLRPLoss(_Loss):
     def __init__(
         self,
         classification_loss: torch.nn.Module | str | None = None,
-        relevance_weight: float = 0.3,
+        relevance_weight: float = 0.2,
         rank_decay: float = 0.9,
         background_scale: float = 0.1,
         background_weight: float = 1.0,

@@ -184,7 +184,7 @@ def test_a_warning_tells_once_that_z_scores_carry_the_background_into_the_region
     masks[..., 10:20] = 1
     network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(8, 3)).train()
     inferer = ISNetInferer()
-    z_scored = torch.stack([z_score(image) for image in images])
+    z_scored = torch.stack([z_score(image.clone()) for image in images])  # channel by channel it works in place
     for _ in range(2):
         inferer(z_scored, network, masks=masks)
     assert sum("standard deviation 1" in str(warning.message) for warning in recwarn) == 1

@@ -3,7 +3,8 @@
 """The demo cohort of chest radiographs, whose markers name the class: COVID-19, other pneumonia or none of them.
 
 There are two testbeds, a small residual network with all films, and the papers' DenseNet121 with fewer. The lungs are
-those of the cohort. Networks see the z-score of each film, as the bundle's do, and there is no augmentation.
+those of the cohort. Networks see films in [0, 1], as the bundles' do, and there is no augmentation. Of three methods
+there is a variant that sees the z-score of each film instead.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.evidence import verdict
 from benchmarks.evidence.cohorts import kept_cohort, kept_tensors
 from benchmarks.evidence.testbed import Row, Rows, Testbed
 from benchmarks.evidence.training import AXES, GROUPS, Judge, Stopwatch, Training, Validation, judged
+from benchmarks.methods import METHODS as METHODS_OF_ALL
 from benchmarks.methods import Method, chosen
 from benchmarks.parts import Parts, Step
 from monai_debias.apps.radiography import RadiographReader
@@ -66,6 +68,10 @@ MAIN = (
 METHODS = {
     **chosen((name for name in MAIN if name != "cropped"), {"unbiased": _REFERENCE}),
     "cropped": Method("cropped films", "a rectangle around the lungs, also in tests: takes masks for good"),
+    **{
+        f"{name}_z_score": replace(METHODS_OF_ALL[name], settings="films z-scored one by one")
+        for name in ("plain", "backmix", "isnet")
+    },
     **chosen(
         ("backmix_spectral_decoupling", "isnet_unblended", "backmix_isnet_unblended", "backmix_background_consistency"),
         {},
@@ -163,8 +169,8 @@ def read_films(folder: Path, section: str, cropped: bool) -> Films:
     return Films(image.float(), torch.tensor([item["label"] for item in items]), (mask > 0.5).to(torch.uint8))
 
 
-def normalize(images: torch.Tensor) -> torch.Tensor:
-    """The z-score of an image (1, rows, columns), or of each of a batch."""
+def z_score(images: torch.Tensor) -> torch.Tensor:
+    """Of an image (1, rows, columns), or of each of a batch."""
     deviation, mean = torch.std_mean(images, dim=(-3, -2, -1), keepdim=True)
     return (images - mean) / deviation
 
@@ -178,6 +184,7 @@ def train(
     network: str = "chest_xray",
     cropped: bool = False,
     task: str = "covid",
+    z_scored: bool = False,
 ) -> Training:
     """Train a method once; no test section is loaded.
 
@@ -190,12 +197,16 @@ def train(
         network: which of the networks.
         cropped: whether films are cropped to the lungs.
         task: that of the cohort.
+        z_scored: whether the network sees the z-score of each film, instead of the film in [0, 1].
     """
     set_determinism(seed)
     made, n_classes = NETWORKS[network], len(TASKS[task])
     samples = load(cohort(bias, budget, task), "training", cropped).items()[: budget.trained]
-    parts = Parts(made.make(n_classes), made.stages, n_classes, samples, seed, normalize=normalize).changed(steps)
-    judge = Judge(parts.network, normalize, n_swaps=2, batch=budget.judged, masked=parts.masked)
+    parts = Parts(made.make(n_classes), made.stages, n_classes, samples, seed)
+    parts = replace(parts, normalize=z_score) if z_scored else replace(parts, input_range=(0.0, 1.0))
+    parts = parts.changed(steps)
+    seen = {"normalize": z_score} if z_scored else {}
+    judge = Judge(parts.network, **seen, n_swaps=2, batch=budget.judged, masked=parts.masked)
     validation = Validation(judge, load(cohort(strength, budget, task), "validation", cropped), budget.explained)
     stopwatch = Stopwatch()
     parts.fit(budget.batch, budget.epochs, budget.learning_rate, stopwatch, validation)
@@ -205,7 +216,8 @@ def train(
 def run(network: str, name: str, seed: int, strength: float = 1.0, budget: Budget = Budget()) -> Row:
     """Train and judge one method once; the strength is the share of films with the markers of their class."""
     bias, cropped = CHANCE if name == "unbiased" else strength, name == "cropped"
-    trained = train(METHODS[name].steps, seed, bias, strength, budget, network, cropped)
+    z_scored = name.endswith("_z_score")
+    trained = train(METHODS[name].steps, seed, bias, strength, budget, network, cropped, z_scored=z_scored)
     folder = cohort(strength, budget)
     return judged(trained, {split: load(folder, f"test_{split}", cropped) for split in SPLITS}, budget.explained)
 

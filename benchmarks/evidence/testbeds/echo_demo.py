@@ -54,7 +54,7 @@ MAIN = (
     "backmix_isnet",
     "backmix_isnet_spectral_decoupling",
 )
-_ISNET = "backgrounds blended, P rises to 0.3, d 0.9, E 0.1"
+_ISNET = "backgrounds blended, P rises to 0.2 until the end, d 0.9, E 0.1"
 _UNBLENDED = "no blend, P rises to 0.5, d 0.9, E 1"
 _UNBLENDED_METHODS = {
     "isnet_unblended": ("ISNet, no blend", _UNBLENDED, ("isnet",)),

@@ -26,6 +26,7 @@ from monai_debias.command_line.data_check import check
 from monai_debias.command_line.help_text import with_plain_help
 from monai_debias.data import build_folder_datalist, merge_datalists
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
+from monai_debias.distributed import joined, n_processes
 from monai_debias.overlays import overlays
 
 # a command is a function, or a dictionary of them; where one is a list, the first word alone is enough
@@ -47,6 +48,9 @@ COMMANDS: dict[str, Any] = {
     "overlays": overlays,
     "sectors": sectors,
 }
+
+# commands whose work the processes of torchrun share
+SHARED = ("audit", "masks", "sectors")
 
 _EXAMPLES = """\
   monai-debias bundles copy echo_view my_bundle
@@ -77,7 +81,9 @@ def main() -> None:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     try:
         _refuse_unknown_options(words)
-        fire.Fire(with_plain_help(COMMANDS), [word for word in words if word != "--debug"], name="monai-debias")
+        with joined():
+            _refuse_torchrun(words)
+            fire.Fire(with_plain_help(COMMANDS), [word for word in words if word != "--debug"], name="monai-debias")
     except Exception as error:
         if "--debug" in words or not _is_for_the_user(error):
             raise
@@ -110,6 +116,14 @@ def _refuse_unknown_options(words: list[str]) -> None:
             close = difflib.get_close_matches(name, sorted(known), n=1)
             instead = f"did you mean --{close[0]}?" if close else f"choose from --{', --'.join(parameters)}."
             raise ValueError(f"there is no option --{name}; {instead}")
+
+
+def _refuse_torchrun(words: list[str]) -> None:
+    """Several processes of a command that does not share its work would write the same files."""
+    if n_processes() > 1 and words[:1] and words[0] not in SHARED:
+        raise ValueError(
+            f"{words[0]} is the work of one process: start it without torchrun, which only {', '.join(SHARED)} share."
+        )
 
 
 def _overview() -> str:

@@ -14,15 +14,35 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["available_processors", "end_with_parent", "in_processes"]
+__all__ = ["available_processors", "end_with_parent", "in_processes", "loader_workers"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def available_processors() -> int:
-    """How many processors this process may use, which may be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many processors this process may use, which may be fewer than the machine has.
+
+    The processes that ``torchrun`` has started on this machine have equal parts.
+    """
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, here // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
+def loader_workers(device: torch.device) -> int:
+    """How many processes a loader should have beside a training or an inference.
+
+    On the CPU none, since the network needs every processor. Beside a GPU all processors of this process but the one
+    that drives it, 8 at most: more have more to hand over than to prepare.
+
+    Args:
+        device: where the network is.
+
+    Example:
+        >>> loader_workers(torch.device("cpu"))
+        0
+    """
+    return 0 if device.type == "cpu" else min(8, available_processors() - 1)
 
 
 def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None) -> Iterator[Result]:

@@ -63,6 +63,7 @@ ROOMS = (
     (
         "attached",
         "constraints",
+        "distributed",
         "files",
         "labels",
         "masks",

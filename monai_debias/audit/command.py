@@ -19,6 +19,7 @@ from monai_debias.audit.sentences import headline, sentence, what_to_do
 from monai_debias.data import load_datalist, test_sections
 from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths
+from monai_debias.distributed import is_first, share_work
 
 __all__ = ["audit_model"]
 
@@ -79,9 +80,9 @@ def audit_model(
     chosen = section or test_sections(datalist)[0]
     items: list[dict[str, Any]] = load_datalist(datalist, chosen, loaded.class_names)
     tags = _names(dicom_tags)
-    items = with_dicom_tags(items, tags) if tags else items
+    items = share_work(lambda share: with_dicom_tags(share, tags), items) if tags else items
     names = attribute_names(items) if attributes is None else [*_names(attributes), *tags]
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+    logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, stream=sys.stdout, format="%(message)s")
     found = audit(
         loaded.network,
         AuditItems(items, loaded.transform),
@@ -97,6 +98,8 @@ def audit_model(
         seed=seed,
         folder=folder,
     )
+    if not is_first():
+        return
     write_results(found, folder, title or f"{Path(model).expanduser().resolve().name}, {chosen}", hash_names)
     for one in found.findings:
         if one.level != "described":

@@ -140,15 +140,18 @@ def exchange_parts(subject: Subject, question: Question, pairs: Pairs, paste: Pa
         pairs: who receives what.
         paste: makes the images.
     """
-    own = np.empty((len(pairs.receiver), 2))
-    right, taken = np.empty(own.shape, bool), np.empty(own.shape, bool)
-    for rows in subject.batches(np.arange(len(pairs.receiver))):
-        receiver = pairs.receiver[rows]
-        for column, images in enumerate(swap(subject, Pairs(*(part[rows] for part in pairs)), paste)):
-            odds = subject.answer(images)
-            own[rows, column] = question.own(odds, receiver)
-            right[rows, column] = question.right(odds, receiver)
-            taken[rows, column] = question.decided(odds) == question.classes[pairs.other[rows]]
+
+    def judged(rows: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        receiver, some = pairs.receiver[rows], Pairs(*(part[rows] for part in pairs))
+        odds = [subject.answer(images) for images in swap(subject, some, paste)]
+        return (
+            np.stack([question.own(one, receiver) for one in odds], 1),
+            np.stack([question.right(one, receiver) for one in odds], 1),
+            np.stack([question.decided(one) == question.classes[pairs.other[rows]] for one in odds], 1),
+        )
+
+    parts = subject.in_batches(np.arange(len(pairs.receiver)), judged)
+    own, right, taken = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Exchanged(pairs, own, right, taken, subject.patients[pairs.receiver])
 
 

@@ -18,6 +18,7 @@ from monai_debias.audit.run import audit
 from monai_debias.audit.sentences import headline, sentence
 from monai_debias.audit.subject import Normalize
 from monai_debias.constraints import MODULE, PATH
+from monai_debias.distributed import alone, is_first
 from monai_debias.parameters import constraints_of, expects
 
 __all__ = ["AuditHandler"]
@@ -99,9 +100,10 @@ class AuditHandler:
 
     def __call__(self, engine: Engine) -> None:
         """Audit, log and write."""
-        if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        if not is_first():
             return
-        found = audit(self.network, self.dataset, **self.options)  # type: ignore[arg-type]
+        with alone():
+            found = audit(self.network, self.dataset, **self.options)  # type: ignore[arg-type]
         for one in found.findings:
             if one.level != "described":
                 engine.logger.info("%s: %s", headline(one), sentence(one))

@@ -121,14 +121,15 @@ def _strengths(
         return np.zeros(len(boxes))
     exchanged = rng.random((len(receiver), len(boxes))) < 0.5
     places = torch.stack([box_mask([box], subject.size[1:]) for box in boxes])
-    own = np.empty(len(receiver))
-    for part in subject.batches(np.arange(len(receiver))):
+
+    def judged(part: Ints) -> Floats:
         where = torch.stack([places[half].any(0) for half in torch.from_numpy(exchanged[part])])[:, None]
         images, masks = subject.images_and_masks(receiver[part])
         donors, kept = subject.images_and_masks(donor[part])
-        own[part] = question.own(
-            subject.answer(paste_where(where, masked)(images, masks, donors, kept)), receiver[part]
-        )
+        exchanges = paste_where(where, masked)(images, masks, donors, kept)
+        return question.own(subject.answer(exchanges), receiver[part])
+
+    own = np.concatenate(subject.in_batches(np.arange(len(receiver)), judged))
     classes = question.classes
     score = np.empty(len(own))
     for c in np.unique(classes[receiver]):

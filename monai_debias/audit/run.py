@@ -29,6 +29,7 @@ from monai_debias.constraints import (
     Number,
     SequenceOf,
 )
+from monai_debias.distributed import in_first, is_first
 from monai_debias.files import write_json
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.parameters import expects
@@ -225,11 +226,13 @@ def _done(check: Check, subject: Subject, folder: Path | None) -> list[Finding]:
     if folder is None:
         return check(subject)
     file = folder / "checks" / f"{check.name.replace(' ', '_')}_{_fingerprint(check, subject)}.json"
-    if file.exists():
-        return [Finding.from_json(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+    kept = in_first(lambda: file.read_text(encoding="utf-8") if file.exists() else None)
+    if kept is not None:
+        return [Finding.from_json(one) for one in json.loads(kept)]
     found = check(subject)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, [one.to_json() for one in found])
+    if is_first():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, [one.to_json() for one in found])
     return found
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from monai_debias.audit.features import Features
 from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.data.left_out import LeftOut
+from monai_debias.distributed import share_work
 from monai_debias.labels import ignored_values
 from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names
@@ -32,6 +34,23 @@ __all__ = ["Network", "Normalize", "Subject"]
 Network = Callable[[torch.Tensor], Any]
 Normalize = Callable[[torch.Tensor], torch.Tensor]
 Rows = NDArray[np.int64]
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Read:
+    """What a process has read: lists of equal length, but for the batches of logits and what is left out."""
+
+    numbers: list[int] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    patients: list[Any] = field(default_factory=list)
+    masks: list[bool] = field(default_factory=list)
+    attributes: list[list[Any]] = field(default_factory=list)
+    logits: list[torch.Tensor] = field(default_factory=list)
+    features: NDArray[np.float64] | None = None
+    left_out: list[LeftOut] = field(default_factory=list)
+    size: tuple[int, ...] = ()
 
 
 class Subject:
@@ -100,6 +119,10 @@ class Subject:
         """Parts of some rows that are judged at a time."""
         return (rows[start : start + self.batch_size] for start in range(0, len(rows), self.batch_size))
 
+    def in_batches(self, rows: Rows, judge: Callable[[Rows], Result]) -> list[Result]:
+        """What a function says of parts of some rows, in their order; processes of ``torchrun`` share the parts."""
+        return share_work(lambda parts: map(judge, parts), list(self.batches(rows)))
+
     def images(self, rows: Rows) -> torch.Tensor:
         """Images (B, C, spatial...) before ``normalize``."""
         return torch.stack([_image(self.dataset[self.numbers[row]], self.image_key) for row in rows])
@@ -146,30 +169,22 @@ class Subject:
         thresholds: float | Sequence[float] | None,
         ignore_value: float | Sequence[float] | None,
     ) -> None:
-        labels, patients, found, masks = [], [], [], []
-        self.files: list[str] = []
-        logits: list[torch.Tensor] = []
-        waiting: list[torch.Tensor] = []
         start, n_items = time.perf_counter(), len(self.dataset)
-        with Features(self.network if self.is_module else None) as features:
-            for number in range(n_items):
-                read = self._item(number)
-                if read is not None:
-                    item, image, has_mask = read
-                    self.numbers.append(number)
-                    waiting.append(image)
-                    labels.append(item[self.label_key])
-                    patients.append(item.get(self.patient_key))
-                    masks.append(has_mask)
-                    self.files += file_names(item[self.image_key]) or [""]
-                    found.append([item.get(name) for name in attributes])
-                if waiting and (len(waiting) == self.batch_size or number == n_items - 1):
-                    logits.append(self.logits(torch.stack(waiting)))
-                    waiting = []
-        if not self.numbers:
+        shares = share_work(lambda numbers: [self._read_share(numbers, attributes)], range(n_items))
+        self.left_out = [one for share in shares for one in share.left_out]
+        read = [share for share in shares if share.numbers]
+        if not read:
             reasons = "; ".join(sorted({one.reason for one in self.left_out})[:3])
             raise ValueError(f"none of the {n_items} images can be used: {reasons or 'the data set is empty'}.")
-        self.features = features.of(logits)
+        self.size = read[0].size
+        for share in read:
+            self._check_size(share.numbers[0], share.size)
+        self.numbers, self.files, labels, patients, masks, found, logits = (
+            [value for share in read for value in getattr(share, name)]
+            for name in ("numbers", "files", "labels", "patients", "masks", "attributes", "logits")
+        )
+        features = [share.features for share in read if share.features is not None]
+        self.features = np.concatenate(features) if len(features) == len(read) else None
         self.seconds = (time.perf_counter() - start) / len(self)
         self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
         self.has_mask = np.array(masks)
@@ -177,6 +192,28 @@ class Subject:
         self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
         self.attributes = {name: _column([row[i] for row in found]) for i, name in enumerate(attributes)}
+
+    def _read_share(self, numbers: Sequence[int], attributes: Sequence[str]) -> _Read:
+        """What this process reads, and the network's answers."""
+        share, waiting = _Read(), list[torch.Tensor]()
+        with Features(self.network if self.is_module else None) as features:
+            for number in numbers:
+                read = self._item(number)
+                if read is not None:
+                    item, image, has_mask = read
+                    waiting.append(image)
+                    share.numbers.append(number)
+                    share.files += file_names(item[self.image_key]) or [""]
+                    share.labels.append(item[self.label_key])
+                    share.patients.append(item.get(self.patient_key))
+                    share.masks.append(has_mask)
+                    share.attributes.append([item.get(name) for name in attributes])
+                if waiting and (len(waiting) == self.batch_size or number == numbers[-1]):
+                    share.logits.append(self.logits(torch.stack(waiting)))
+                    waiting = []
+        share.features = features.of(share.logits) if share.logits else None
+        share.size, share.left_out = self.size, self.left_out
+        return share
 
     def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, bool] | None:
         """An item, its image, and whether it has a mask; None if it is left out."""
@@ -194,12 +231,15 @@ class Subject:
             self.left_out.append(LeftOut(file if isinstance(file, str) else f"item {number}", "unreadable", reason))
             return None
         self.size = self.size or tuple(image.shape)
-        if tuple(image.shape) != self.size:
-            raise ValueError(
-                f"the image of item {number} is {tuple(image.shape)}, the first one {self.size}: bring all to one "
-                "size, e.g. with Resized."
-            )
+        self._check_size(number, tuple(image.shape))
         return item, image, has_mask
+
+    def _check_size(self, number: int, size: tuple[int, ...]) -> None:
+        if size != self.size:
+            raise ValueError(
+                f"the image of item {number} is {size}, the first one {self.size}: bring all to one size, e.g. with "
+                "Resized."
+            )
 
     def _can_exchange(self, region: torch.Tensor) -> bool:
         """Whether there is a region of interest and a background."""

@@ -13,6 +13,7 @@ from monai.data import ImageReader
 
 from monai_debias.data.mask_files import read_channel_first
 from monai_debias.data.reader import ImageFileReader, find_reader
+from monai_debias.distributed import share_work
 
 __all__ = ["read_files"]
 
@@ -44,4 +45,4 @@ def read_files(
             return None
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(one, files))
+        return share_work(lambda share: pool.map(one, share), files)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from monai.data import CacheDataset
+from monai.data import Dataset as MonaiDataset
 from torch.utils.data import Dataset, Subset
 
-from monai_debias.constraints import KEY, NONE, Instance
+from monai_debias.constraints import ANY, KEY, NONE, Instance, MappingOf, SequenceOf
 from monai_debias.masks import as_binary_mask
 from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import expects
@@ -110,12 +111,13 @@ class Donors:
             )
 
 
-@expects(samples=Instance(Dataset), mask_key=NONE | KEY, flag_key=KEY)
-def possible_donors(samples: Dataset, mask_key: Hashable | None, flag_key: Hashable = "use_mask") -> Dataset:
+@expects(samples=Instance(Dataset) | SequenceOf(MappingOf(ANY)), mask_key=NONE | KEY, flag_key=KEY)
+def possible_donors(samples: Any, mask_key: Hashable | None, flag_key: Hashable = "use_mask") -> Any:
     """Leave out the samples of a data set that cannot have a mask, as their items in the datalist say; reads none.
 
     Args:
-        samples: MONAI's ``Dataset`` or a class derived from it, whose ``data`` are the items.
+        samples: MONAI's ``Dataset`` or a class derived from it, whose ``data`` are the items; samples in memory stay as
+            they are.
         mask_key: key of the file of a mask in the items; None if masks are found in the images.
         flag_key: key of the flag of :func:`~monai_debias.data.splits.keep_mask_fraction`; an item without it may use
             its mask.
@@ -133,7 +135,11 @@ def possible_donors(samples: Dataset, mask_key: Hashable | None, flag_key: Hasha
         >>> len(possible_donors(Dataset(items), "mask"))
         1
     """
+    if isinstance(samples, Sequence):
+        return samples
     items = getattr(samples, "data", None)
+    while isinstance(items, MonaiDataset):  # one data set on top of another, as from prepared_dataset
+        items = items.data
     if not isinstance(items, Sequence) or not all(isinstance(item, Mapping) for item in items):
         raise TypeError(
             f"the items of a {type(samples).__name__} are not known: expected a data set of MONAI, whose data is a "

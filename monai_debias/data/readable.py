@@ -12,6 +12,7 @@ from monai.data import DataLoader, Dataset, list_data_collate
 from monai.utils import optional_import
 
 from monai_debias.data.left_out import LeftOut, check_strict, log_left_out, read_or_leave_out, refuse_left_out
+from monai_debias.distributed import gathered, is_first
 
 __all__ = ["ReadableDataset", "ReadableLoader"]
 
@@ -48,7 +49,8 @@ class ReadableDataset(Dataset):
 class ReadableLoader:
     """Batches of the samples that can be read, in their order; the others are collected in ``left_out``.
 
-    It has no length, since the number of batches is not known in advance.
+    It has no length, since the number of batches is not known in advance. Where the processes of ``torchrun`` have a
+    share of the files each, the list of what is left out is that of all.
 
     Args:
         dataset: the samples, of which some may turn out to be a :class:`~monai_debias.data.left_out.LeftOut`.
@@ -94,14 +96,19 @@ class ReadableLoader:
         self.left_out[:] = self._known
         check_strict(self.strict, self.left_out)
         used = 0
-        bar = tqdm(self._samples, desc="files", unit="batch") if self.progress and has_tqdm else self._samples
-        for samples in bar:
-            self.left_out += [sample for sample in samples if isinstance(sample, LeftOut)]
+        own: list[LeftOut] = []
+        shows = self.progress and has_tqdm and is_first()
+        for samples in tqdm(self._samples, desc="files", unit="batch") if shows else self._samples:
+            own += [sample for sample in samples if isinstance(sample, LeftOut)]
+            self.left_out[:] = [*self._known, *own]
             check_strict(self.strict, self.left_out)
             readable = [sample for sample in samples if not isinstance(sample, LeftOut)]
             used += len(readable)
             if readable:
                 yield list_data_collate(readable)
+        self.left_out[:] = [*self._known, *gathered(own)]
+        used = sum(gathered([used]))
         if not used:
             refuse_left_out(self.left_out, "no file is left")
-        log_left_out(logging.getLogger(__name__), self.left_out, used)
+        if is_first():
+            log_left_out(logging.getLogger(__name__), self.left_out, used)

@@ -11,9 +11,9 @@ import torch
 from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from monai.handlers import from_engine
-from monai.utils import evenly_divisible_all_gather
 
 from monai_debias.constraints import NONE, Instance, OneOf
+from monai_debias.distributed import gathered
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.classification import classification_metrics
 from monai_debias.parameters import expects
@@ -35,7 +35,7 @@ class ClassificationMetric(Metric):
             labels, or of a binary task, are made at 0.5.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         ignore_value: the value of a missing label, e.g. -1 or NaN.
-        device: where the epoch's predictions are kept, and gathered from all processes; None for the CPU.
+        device: where the predictions of an epoch are kept; None for the CPU.
 
     Raises:
         ValueError: at the end of an epoch, when the metric is not defined, such as an AUC of data without positives,
@@ -99,11 +99,10 @@ class ClassificationMetric(Metric):
 
     def compute(self) -> float:
         """The metric of all samples, of all processes."""
-        if not self._batches:
+        batches = gathered([(probabilities.cpu(), labels.cpu()) for probabilities, labels in self._batches])
+        if not batches:
             raise NotComputableError(f"{self.metric} cannot be computed: the evaluator ran over no validation data.")
-        columns = [[batch[i] for batch in self._batches] for i in range(2)]
-        parts = [evenly_divisible_all_gather(torch.cat(column), concat=True) for column in columns]
-        probabilities, labels = (part.cpu().numpy() for part in parts)
+        probabilities, labels = (torch.cat(column).numpy() for column in zip(*batches, strict=True))
         found = classification_metrics(labels, probabilities, self.task, ignore_value=self.ignore_value, n_resamples=0)
         value, *_, note = found.overall[self.metric]
         if value is None:

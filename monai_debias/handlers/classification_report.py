@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 
 from monai_debias.constraints import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf
+from monai_debias.distributed import gathered, is_first, n_processes
 from monai_debias.files import replace_file, write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.handlers.predictions import (
@@ -51,6 +51,8 @@ class ClassificationReport:
     - ``label_metrics.png``; ``confusion_matrix.png`` for a softmax and a binary task, which decide for one class.
     - ``thresholds.json``, if thresholds are chosen, for :class:`PredictionSaver`.
 
+    Processes of ``torchrun`` evaluate their share of the samples each, and the first reports all of them.
+
     **Thresholds** of a binary or multi-label task are given, or are chosen by
     :func:`~monai_debias.metrics.choose_thresholds` on the samples of ``threshold_split``, which are then not reported:
     their metrics would be too optimistic.
@@ -79,7 +81,6 @@ class ClassificationReport:
             output, a label does not fit the task, or no sample is of ``threshold_split``.
         FileNotFoundError: when there is no file of thresholds; raised before the first batch.
         FileExistsError: when results exist and ``overwrite`` is False; raised before the first batch.
-        RuntimeError: when run by several processes, each of which would see only a part of the samples.
 
     Example:
         >>> report = ClassificationReport("eval", class_names=["PLAX", "PSAX", "A2C", "A4C"])
@@ -135,7 +136,7 @@ class ClassificationReport:
         self.split_key, self.group_key = split_key, group_key
         self.bootstrap: dict[str, Any] = {"n_resamples": n_resamples, "confidence": confidence, "seed": seed}
         self.overwrite = overwrite
-        self.groups: list[str] = []
+        self.groups: list[str | None] = []
         self.logger = logging.getLogger(type(self).__name__)
 
     def attach(self, engine: Engine) -> None:
@@ -147,10 +148,6 @@ class ClassificationReport:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
 
     def _start(self, engine: Engine) -> None:
-        if idist.get_world_size() > 1:
-            raise RuntimeError(
-                "ClassificationReport needs all samples in one process; run the evaluation without torchrun."
-            )
         refuse_existing_predictions(self.output_dir, self.overwrite)
         self._given = thresholds_from(self.thresholds, self.collected)
         self.groups = []
@@ -158,9 +155,13 @@ class ClassificationReport:
     def _collect_groups(self, engine: Engine) -> None:
         samples: Any = engine.state.batch  # ignite leaves the type open
         for sample in samples:
-            self.groups.append(str(sample.get(self.group_key, f"sample {len(self.groups)}")))
+            self.groups.append(str(sample[self.group_key]) if self.group_key in sample else None)
 
     def _report(self, engine: Engine) -> None:
+        self.collected.share()
+        groups = [group or f"sample {number}" for number, group in enumerate(gathered(self.groups))]
+        if not is_first():
+            return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         splits = [entries[self.split_key] for entries in self.collected.entries]
         reported, thresholds = list(dict.fromkeys(splits)), self._given
@@ -169,9 +170,7 @@ class ClassificationReport:
             reported.remove(self.threshold_split)
         write_predictions(self.output_dir, self.collected.records(thresholds))
         results = {
-            split: split_results(
-                self.collected, [s == split for s in splits], self.groups, thresholds, **self.bootstrap
-            )
+            split: split_results(self.collected, [s == split for s in splits], groups, thresholds, **self.bootstrap)
             for split in reported
         }
         write_json(self.output_dir / "metrics.json", results)
@@ -212,7 +211,7 @@ class ClassificationReport:
             figure.savefig(file, format="png", dpi=110)
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
-        if self.collected.entries:
+        if self.collected.entries and n_processes() == 1:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             undecided = TASKS[self.collected.task].has_thresholds and self._given is None
             thresholds = [None] * len(self.collected.output_names) if undecided else self._given

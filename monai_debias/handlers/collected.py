@@ -15,6 +15,7 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
+from monai_debias.distributed import gathered
 from monai_debias.labels import ignored_values
 from monai_debias.tasks import TASKS
 
@@ -65,6 +66,15 @@ class Collected:
         """Gather from the next run of an ignite engine whose batches and outputs are lists of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._clear)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+
+    def share(self) -> None:
+        """Gather what the processes of ``torchrun`` have gathered, each from its share of the samples."""
+        rows = gathered(list(zip(self.entries, self._targets, self._probabilities, strict=True)))
+        self._clear()
+        for entries, target, probabilities in rows:
+            self.entries.append(entries)
+            self._targets.append(target)
+            self._probabilities.append(probabilities)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 
 from monai_debias.constraints import BOOL, FUNCTION, KEY, MODULE, NONE, PATH, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.distributed import in_first
 from monai_debias.files import replace_file
 from monai_debias.metrics import background_relevance
 from monai_debias.networks import evaluating
@@ -138,7 +139,7 @@ class HeatmapSaver:
 
     def _start(self, engine: Engine) -> None:
         self._done = 0
-        there = next((self.output_dir / _FOLDER).rglob("*.png"), None)
+        there = in_first(lambda: next((self.output_dir / _FOLDER).rglob("*.png"), None))  # before another process draws
         if there is not None and not self.overwrite:
             raise FileExistsError(f"{there} exists already; give another output_dir, or overwrite=True to replace it.")
 

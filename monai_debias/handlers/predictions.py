@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 
 from monai_debias.constraints import BOOL, KEY, NONE, PATH, STRING, Instance, Number, SequenceOf
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
+from monai_debias.distributed import is_first, n_processes
 from monai_debias.files import write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.labels import IGNORE_VALUE
@@ -48,7 +49,7 @@ class PredictionSaver:
     Names are lists in JSON, and in CSV joined by ``;``, which is what ``pandas.Series.str.get_dummies(";")`` takes.
     A softmax always predicts one name, and a binary task that of the negative or the positive class. Nothing of the
     DICOM header is written. If a later file cannot be read, the predictions so far are written before the error is
-    raised.
+    raised; not where several processes of ``torchrun`` share the samples, of which the first writes those of all.
 
     Args:
         output_dir: directory of the two files; created if it is missing.
@@ -126,14 +127,19 @@ class PredictionSaver:
         """Attach to an ignite engine whose output is a list of sample dictionaries."""
         engine.add_event_handler(Events.STARTED, self._start)
         self.collected.gather(engine)
-        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.COMPLETED, self._complete)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._rescue)
 
     def _start(self, engine: Engine) -> None:
         refuse_existing_predictions(self.output_dir, self.overwrite)
         self._thresholds = thresholds_from(self.thresholds, self.collected)
 
-    def _write(self, engine: Engine) -> None:
+    def _complete(self, engine: Engine) -> None:
+        self.collected.share()
+        if is_first():
+            self._write()
+
+    def _write(self) -> None:
         if self.collected.entries or self.left_out is not None:
             self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.left_out is not None:
@@ -141,7 +147,8 @@ class PredictionSaver:
         write_predictions(self.output_dir, self.collected.records(self._thresholds))
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
-        self._write(engine)
+        if n_processes() == 1:
+            self._write()
         raise error
 
 

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from tests.bundles.echo_view import BUNDLE, ECHO, KEY_METRICS, SMALL, configs, logged, losses, places, run
+from monai_debias.data import load_datalist
+from tests.bundles.echo_view import BUNDLE, ECHO, KEY_METRICS, SMALL, configs, logged, losses, places, read, run
 
 LAYERS = ["layer1", "layer2", "layer3", "layer4"]
 
@@ -32,6 +35,30 @@ def test_two_processes_train_one_model(tmp_path, cohort):
     assert torch.load(tmp_path / "last.pt", weights_only=True)["trainer"]["epoch_length"] == 1  # 12 clips each, by 8
     found = {name: logged(tmp_path).Scalars(name)[-1].value for name in KEY_METRICS}
     assert found["consistent_val_accuracy"] == pytest.approx(found["val_accuracy"] * found["val_swap_consistency"])
+    evaluate_and_infer_in_two_processes(tmp_path, cohort)
+
+
+def evaluate_and_infer_in_two_processes(trained, cohort):
+    """Every clip once, in its order; the numbers are tested with the handlers."""
+    files = configs("train", "backmix", "evaluate")
+    options = [*places(cohort, trained), *ECHO.size, "--n_resamples", "20"]
+    ECHO.run_two("run", "--config_file", files, *options, folder=trained)
+    items = [item for split in ECHO.splits for item in load_datalist(cohort, split)]
+    rows = read(trained / "predictions.csv")
+    assert [str(cohort / row["file"]) for row in rows] == [item["image"] for item in items]
+    results = json.loads((trained / "metrics.json").read_text())
+    assert sum(result["samples"] for result in results.values()) == len(items)
+    (clips := trained / "clips").mkdir()
+    for number, item in enumerate(items[:3]):
+        (clips / f"{number}.dcm").symlink_to(item["image"])
+    (clips / "notes.txt").write_text("no clip")
+    out = ["--dataset_dir", clips, "--checkpoint", trained / "model.pt", "--output_dir", trained / "inference"]
+    options = [*out, *ECHO.size, "--heatmaps", "True"]
+    ECHO.run_two("run", "--config_file", configs("inference"), *options, folder=trained)
+    single = read(trained / "inference" / "predictions.csv")
+    assert [row["file"] for row in single] == ["0.dcm", "1.dcm", "2.dcm"]
+    assert all((trained / "inference" / row["heatmap"]).exists() for row in single)
+    assert [Path(row["file"]).name for row in read(trained / "inference" / "left_out.csv")] == ["notes.txt"]
 
 
 def test_flow_mixup_in_two_processes_and_its_groups(tmp_path, cohort):

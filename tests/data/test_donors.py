@@ -125,5 +125,6 @@ def test_the_datalist_tells_who_cannot_be_a_donor():
     assert [item["image"] for item in possible_donors(files, None)] == ["b", "c", "d"]
     with pytest.raises(ValueError, match="none of the 4 items of the training has a mask under 'mask': BackMix needs"):
         possible_donors(files, "mask")
+    assert possible_donors(items, "mask") is items  # in memory, Donors looks at them itself
     with pytest.raises(TypeError, match="the items of a Subset are not known"):
         possible_donors(Subset(files, [0]), "roi")

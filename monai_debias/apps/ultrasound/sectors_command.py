@@ -18,6 +18,7 @@ from monai_debias.data.found_masks.command import Source, with_masks, write_mask
 from monai_debias.data.found_masks.find_all import GivenMask
 from monai_debias.data.found_masks.finder import FoundMask, MaskFinder
 from monai_debias.data.found_masks.mask_file import read_mask
+from monai_debias.distributed import is_first
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
 
@@ -51,6 +52,8 @@ def sectors(source: str, out: str, mask: str | None = None, workers: int | None 
     if mask is not None:
         finder = GivenMask(finder, read_mask(Path(mask).expanduser()))
     rows = write_masks(images, target, finder, "ultrasound", "sectors", workers, progress)
+    if not is_first():
+        return
     if images.content:
         write_json(images.datalist, with_masks(images, rows, images.directory))
     without = [row for row in rows if row.mask is None]

@@ -57,8 +57,11 @@ class GlobalCues:
         return [self._measure(subject, rows, what, change) for what, change in CHANGES.items()]
 
     def _measure(self, subject: Subject, rows: np.ndarray, what: str, change: Change) -> Finding:
-        noise = torch.Generator().manual_seed(subject.seed)
-        odds = np.concatenate([subject.answer(change(subject.images(part), noise)) for part in subject.batches(rows)])
+        def judged(part: np.ndarray) -> np.ndarray:
+            noise = torch.Generator().manual_seed(subject.seed + int(part[0]))
+            return subject.answer(change(subject.images(part), noise))
+
+        odds, noise = np.concatenate(subject.in_batches(rows, judged)), torch.Generator().manual_seed(subject.seed)
         question = subject.questions[0]
         before, after = question.decided(subject.odds[rows]), question.decided(odds)
         changed = (before != after).astype(np.float64)

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -62,13 +65,7 @@ class RegionFilled:
         found = []
         value = _background_mean(*subject.images_and_masks(rows[:64]))
         for what, region_of in (("the region", torch.clone), ("its bounding box", bounding_boxes)):
-            odds = np.concatenate(
-                [
-                    subject.answer(torch.where(region_of(masks), value, images))
-                    for part in subject.batches(rows)
-                    for images, masks in [subject.images_and_masks(part)]
-                ]
-            )
+            odds = np.concatenate(subject.in_batches(rows, partial(_filled, subject, region_of, value)))
             for question in subject.questions:
                 known = question.classes[rows] >= 0
                 found.append(self._measure(subject, question, rows[known], odds[known], what, rng))
@@ -115,6 +112,14 @@ class RegionFilled:
             mends=("backmix", "background_consistency", "isnet"),
             details={"images": len(rows)},
         )
+
+
+def _filled(
+    subject: Subject, region_of: Callable[[torch.Tensor], torch.Tensor], value: torch.Tensor, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The network's answers to images with their regions filled."""
+    images, masks = subject.images_and_masks(rows)
+    return subject.answer(torch.where(region_of(masks), value, images))
 
 
 def bounding_boxes(masks: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class RelevanceOutside:
         rng = subject.rng(self.name)
         rows = rng.permutation(np.flatnonzero(subject.has_mask) if subject.has_mask.any() else len(subject))
         rows = np.sort(rows[: self.most])
-        maps = torch.cat([self._maps(subject, part) for part in subject.batches(rows)])
+        maps = torch.cat(subject.in_batches(rows, partial(self._maps, subject)))
         seen = maps.flatten(1).sum(1) > 0
         rows, maps = rows[seen.numpy()], maps[seen]
         if not len(rows):

@@ -15,7 +15,8 @@ from monai_debias.data.folder_search import FoundFiles, find_files
 from monai_debias.data.found_masks.find_all import MaskRow, find_masks
 from monai_debias.data.found_masks.finder import MaskFinder
 from monai_debias.data.found_masks.sheet import mask_sheet
-from monai_debias.data.left_out import refuse_left_out, report_left_out
+from monai_debias.data.left_out import LeftOut, refuse_left_out, report_left_out
+from monai_debias.distributed import is_first
 from monai_debias.files import replace_file, write_csv
 
 __all__ = ["Source", "with_masks", "write_masks"]
@@ -78,6 +79,13 @@ def write_masks(
     left_out = source.found.left_out + left_out
     if not rows:
         refuse_left_out(left_out, f"there is no {kind} in {source.where}")
+    if is_first():
+        _write(rows, left_out, out, table)
+    return rows
+
+
+def _write(rows: Sequence[MaskRow], left_out: Sequence[LeftOut], out: Path, table: str) -> None:
+    """Write what there is beside the masks."""
     out.mkdir(parents=True, exist_ok=True)
     report_left_out(out, left_out, len(rows), strict=False)
     write_csv(out / f"{table}.csv", _COLUMNS, [_cells(number, row, out) for number, row in enumerate(rows, 1)])
@@ -87,7 +95,6 @@ def write_masks(
         figure = mask_sheet(rows[first : first + _PER_SHEET], first + 1)
         with replace_file(out / f"contact_sheet_{page}.png", "wb") as file:
             figure.savefig(file, dpi=100, format="png")
-    return rows
 
 
 def with_masks(source: Source, rows: Iterable[MaskRow], to: Path) -> dict[str, Any]:

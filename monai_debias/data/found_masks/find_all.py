@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from monai_debias.data.found_masks.finder import FoundMask, MaskFinder
 from monai_debias.data.found_masks.mask_file import read_found, write_found
 from monai_debias.data.left_out import LeftOut
 from monai_debias.data.reading import UnrelatedFileError
+from monai_debias.distributed import is_first, share_work
 from monai_debias.processes import in_processes
 
 __all__ = ["GivenMask", "MaskRow", "find_masks"]
@@ -99,6 +100,8 @@ def find_masks(
 ) -> tuple[list[MaskRow], list[LeftOut]]:
     """Write the mask of each image as ``OUT/masks/PATH.png``, with the path relative to the directory.
 
+    Processes that ``torchrun`` has started each find the masks of their share of the images.
+
     A mask that is there already is not looked for again, if the same finder wrote it, and never replaced, if it was
     edited or put there by hand; it has to fit its image. So a call that was interrupted goes on where it was.
 
@@ -117,8 +120,13 @@ def find_masks(
         See :func:`~monai_debias.data.found_masks.command.write_masks`.
     """
     paths = [Path(file) for file in files]
-    steps = in_processes(partial(_row, Path(directory), Path(out), finder), paths, workers)
-    found = list(tqdm(steps, total=len(paths), unit="image") if progress and has_tqdm else steps)
+    find, shows = partial(_row, Path(directory), Path(out), finder), progress and has_tqdm and is_first()
+
+    def rows_of(share: Sequence[Path]) -> Iterable[MaskRow | LeftOut]:
+        steps = in_processes(find, share, workers)
+        return tqdm(steps, total=len(share), unit="image") if shows else steps
+
+    found = share_work(rows_of, paths)
     rows = [row for row in found if isinstance(row, MaskRow)]
     left_out = [entry for entry in found if isinstance(entry, LeftOut)]
     return sorted(rows, key=lambda row: (row.usable, row.confidence, row.image)), left_out

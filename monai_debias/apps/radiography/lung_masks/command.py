@@ -15,6 +15,7 @@ from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME
 from monai_debias.data.found_masks.command import Source, with_masks, write_masks
 from monai_debias.data.found_masks.find_all import MaskRow
+from monai_debias.distributed import is_first
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
 
@@ -53,6 +54,8 @@ def masks(
         print(f"every film in {films.datalist} already has a mask; there is nothing to do")
         return
     rows = write_masks(films, target, LungFinder(checkpoint), "chest film", "masks", workers, progress)
+    if not is_first():
+        return
     if films.content:
         usable = [row for row in rows if row.usable]
         content = with_masks(films, usable, target)

@@ -1,0 +1,159 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a cohort costs before its first batch, in each epoch, and in memory, and what 100,000 clips would.
+
+The bundle's own transforms, with its sectors and BackMix, on demo cohorts of several sizes. Each size and cache is
+measured in a process of its own. Costs are a line through the sizes, constant + number × slope, and this line is what
+100,000 clips are told by: it does not know of disks and of networks, on which many files may be slower than few.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.utils import set_determinism
+
+from benchmarks.speed.timing import record
+from benchmarks.tables import markdown
+from monai_debias.data import load_datalist, save_datalist
+from monai_debias.demo import build_echo_cohort
+
+BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
+WAYS = {
+    "nowhere": (False, False),
+    "on the disk, first run": (True, False),
+    "on the disk, later": (True, False),
+    "in memory": (False, True),
+    "in memory, and on the disk by an earlier run": (True, True),
+}
+"""How prepared clips are kept: whether on the disk, and whether in memory."""
+COSTS = ("start_seconds", "epoch_seconds", "memory_mb", "disk_mb")
+MANY = 100_000
+
+
+def cohort_cost(sizes: Sequence[int] = (96, 192, 384), csv: str = "") -> None:
+    """Measure the start, an epoch and the memory of a training with BackMix for each way to keep prepared clips.
+
+    Args:
+        sizes: numbers of training clips, of which the largest cohort has as many.
+        csv: file of a line for each size and cache; none if empty.
+    """
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "data")
+        build_echo_cohort(str(data), patients=[max(sizes) // 4, 4, 1], progress=False)
+        content = json.loads((data / "datalist.json").read_text(encoding="utf-8"))
+        whole = content["training"]
+        for size, cache in itertools.product(sizes, WAYS):
+            content["training"] = whole[:size]
+            (data / "datalist.json").write_text(json.dumps(content), encoding="utf-8")
+            if cache == "on the disk, first run":
+                shutil.rmtree(Path(folder, "cache"), ignore_errors=True)
+            found = _in_a_process_of_its_own(_measure, data, Path(folder, "cache"), *WAYS[cache])
+            rows.append({"table": "cohort", "clips": size, "cache": cache, **found})
+            print(rows[-1], flush=True)
+        seconds, megabytes = _in_a_process_of_its_own(_datalist, Path(folder, "many"), data / whole[0]["image"])
+    rows.append({"table": "datalist", "clips": MANY, "cache": "", "start_seconds": seconds, "memory_mb": megabytes})
+    record([{"epoch_seconds": "", "disk_mb": "", **row} for row in rows], csv)
+    print(told(rows))
+
+
+def told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: the costs for 100,000 clips, by the line through the sizes measured."""
+    lines = []
+    for cache in WAYS:
+        own = [row for row in rows if row["cache"] == cache]
+        clips = [float(row["clips"]) for row in own]
+        many = [max(0.0, float(np.polyval(np.polyfit(clips, [float(r[c]) for r in own], 1), MANY))) for c in COSTS]
+        lines.append([cache, _duration(many[0]), _duration(many[1]), f"{many[2] / 1e3:.1f}", f"{many[3] / 1e3:.1f}"])
+    (listed,) = (row for row in rows if row["table"] == "datalist")
+    seconds, memory = (float(listed[column]) for column in ("start_seconds", "memory_mb"))
+    lines.append(["the datalist alone, measured", _duration(seconds), "", f"{memory / 1e3:.1f}", ""])
+    return markdown(["prepared clips are kept", "until the first batch", "an epoch", "memory, GB", "disk, GB"], lines)
+
+
+def _measure(data: Path, cache_dir: Path, on_disk: bool, in_memory: bool) -> dict[str, float]:
+    """Processor seconds and megabytes of a training's data."""
+    parser = _config(data, cache_dir if on_disk else None, in_memory)
+    set_determinism(0)
+    before, start = _own_memory(), time.process_time()
+    loader = iter(parser.get_parsed_content("train#dataloader"))
+    next(loader)
+    started = time.process_time()
+    n_batches = 1 + sum(1 for _ in loader)
+    ended = time.process_time()
+    size = sum(file.stat().st_size for file in cache_dir.rglob("*.pt")) if on_disk else 0
+    return {
+        "start_seconds": started - start,
+        "epoch_seconds": (ended - started) * n_batches / max(1, n_batches - 1),
+        "memory_mb": (_own_memory() - before) / 1e6,
+        "disk_mb": size / 1e6,
+    }
+
+
+def _config(data: Path, cache_dir: Path | None, in_memory: bool) -> ConfigParser:
+    files = [str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")]
+    parser = ConfigParser()
+    parser.read_config(files)
+    kept = {"cache_dir": None if cache_dir is None else str(cache_dir), "in_memory": in_memory}
+    options = {**kept, "dataset_dir": str(data), "show_progress": False}
+    for name, value in {**options, "num_workers": 0}.items():
+        parser[name] = value
+    return parser
+
+
+def _datalist(folder: Path, file: Path) -> tuple[float, float]:
+    """Seconds and megabytes of reading a datalist of many files, which are there."""
+    folder.mkdir()
+    items = []
+    for n in range(MANY):
+        part = folder / str(n // 1000)
+        part.mkdir(exist_ok=True)
+        os.link(file, part / f"{n}.dcm")
+        items.append({"image": f"{n // 1000}/{n}.dcm", "label": n % 2, "patient_id": f"p{n // 4}"})
+    save_datalist(folder, {"training": items}, ("a", "b"), "many files")
+    del items
+    before, start = _own_memory(), time.process_time()
+    items = load_datalist(folder, "training")
+    seconds, memory = time.process_time() - start, _own_memory() - before
+    assert len(items) == MANY  # they were there while memory was read
+    return seconds, memory / 1e6
+
+
+def _in_a_process_of_its_own(work: Any, *arguments: Any) -> Any:
+    torch.set_num_threads(1)
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: send.send(work(*arguments)))
+    process.start()
+    send.close()
+    result = receive.recv()
+    process.join()
+    return result
+
+
+def _own_memory() -> int:
+    """Bytes that this process has written itself."""
+    text = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
+    found = re.search(r"Private_Dirty:\s+(\d+) kB", text)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,112 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, MetaTensor
+from monai.transforms import Compose, Lambdad, LoadImaged, MapTransform, RandShiftIntensityd, ScaleIntensityRanged
+
+from monai_debias.data.donors import Donors, possible_donors
+from monai_debias.data.prepared import DiskCachedDataset, prepared_dataset
+
+HALVE = Compose([ScaleIntensityRanged("image", 0, 2, 0, 1)])
+EXAMPLES = {prepared_dataset: {"items": [{"image": np.ones(1)}], "transform": HALVE, "progress": False}}
+
+
+class Counted(MapTransform):
+    """Writes down each call beside the file."""
+
+    def __init__(self, log: str, factor: float = 1.0) -> None:
+        super().__init__("image")
+        self.log, self.factor = log, factor
+
+    def __call__(self, data):
+        with Path(self.log).open("a", encoding="utf-8") as file:
+            file.write("x")
+        return {**data, "image": data["image"] * self.factor}
+
+
+def calls(log: Path) -> int:
+    return len(log.read_text(encoding="utf-8")) if log.exists() else 0
+
+
+@pytest.fixture
+def items(tmp_path):
+    found = []
+    for n in range(3):
+        np.save(tmp_path / f"{n}.npy", np.full((4, 4), n + 1, np.float32))
+        found.append({"image": str(tmp_path / f"{n}.npy"), "label": np.array([1.0, -1.0]), "item": f"training {n}"})
+    return found
+
+
+def prepared(items, tmp_path, factor=1.0, **options):
+    load = LoadImaged("image", ensure_channel_first=True)
+    steps = Compose([load, Counted(str(tmp_path / "log"), factor)])
+    return prepared_dataset(items, steps, tmp_path / "cache", progress=False, **options)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_sample_is_prepared_once_for_all_runs_and_the_same(items, tmp_path, in_memory):
+    first = [prepared(items, tmp_path, in_memory=in_memory)[n] for n in range(3)]
+    again = [prepared(items, tmp_path, in_memory=in_memory)[n] for n in range(3)]
+    assert calls(tmp_path / "log") == 3
+    for one, other in zip(first, again, strict=True):
+        assert isinstance(other["image"], MetaTensor)
+        assert torch.equal(one["image"], other["image"])
+        assert other["image"].meta["filename_or_obj"] == one["image"].meta["filename_or_obj"]
+        assert (other["item"], np.asarray(other["label"]).tolist()) == (one["item"], [1.0, -1.0])
+
+
+def test_it_is_prepared_again_if_file_item_or_transforms_have_changed(items, tmp_path):
+    def read(changed, **options):
+        return float(prepared([changed], tmp_path, in_memory=False, **options)[0]["image"].max())
+
+    log, file = tmp_path / "log", Path(items[0]["image"])
+    assert (read(items[0]), calls(log)) == (1.0, 1)
+    assert (read(items[0], factor=3.0), calls(log)) == (3.0, 2)
+    assert (read({**items[0], "label": 1}), calls(log)) == (1.0, 3)
+    before = file.stat()
+    np.save(file, np.full((4, 4), 9, np.float32))  # of the same size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert (read(items[0]), calls(log)) == (9.0, 4)
+    assert (read(items[0]), calls(log)) == (9.0, 4)
+
+
+def test_a_damaged_file_is_made_anew_and_a_missing_image_is_told(items, tmp_path):
+    kept = prepared(items, tmp_path, in_memory=False)
+    kept[0]
+    (file,) = (tmp_path / "cache").rglob("*.pt")
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="is damaged and made anew"):
+        assert float(kept[0]["image"].max()) == 1.0
+    Path(items[1]["image"]).unlink()
+    with pytest.raises(RuntimeError, match="applying transform") as caught:
+        kept[1]
+    assert items[1]["image"] in str(caught.value.__cause__)
+    assert len(list((tmp_path / "cache").rglob("*"))) == 2  # the folder and its file: nothing is left half written
+
+
+def test_random_transforms_are_not_kept(items, tmp_path):
+    steps = Compose([LoadImaged("image"), RandShiftIntensityd("image", 1.0, prob=1.0)]).set_random_state(0)
+    kept = DiskCachedDataset(items, steps, tmp_path / "cache")
+    assert not torch.equal(kept[0]["image"], kept[0]["image"])
+
+
+def test_transforms_without_a_name_are_refused(items, tmp_path):
+    with pytest.raises(ValueError, match="transforms that cannot be pickled cannot be told from others"):
+        prepared_dataset(items, Compose([Lambdad("image", lambda x: x)]), tmp_path / "cache")
+
+
+def test_donors_of_each_kind_of_data_set(items, tmp_path):
+    items = [{**item, "mask": item["image"] if n else None} for n, item in enumerate(items)]
+    for options in ({"in_memory": True}, {"in_memory": False}):
+        kept = prepared(items, tmp_path, **options)
+        assert len(possible_donors(kept, "mask")) == 2
+    assert isinstance(prepared(items, tmp_path), CacheDataset)
+    ready = [{"image": torch.ones(1, 2, 2), "mask": torch.ones(1, 2, 2)}] * 2
+    assert Donors(prepared_dataset(ready, Compose([]), progress=False), ["image"], "mask").in_memory

@@ -22,6 +22,7 @@ from monai_debias.data.found_masks.command import Source, write_masks
 from monai_debias.data.share_loader import ShareLoader
 from monai_debias.distributed import alone, gathered, in_first, is_first, own_share, share_work
 from monai_debias.handlers import ClassificationMetric, ClassificationReport
+from tests import processes
 from tests.audit.subjects import make_items
 from tests.data.found_masks.bright_areas import BrightArea, make_pictures
 from tests.three_processes import in_three
@@ -183,3 +184,17 @@ def test_an_audit_is_that_of_one_process(found):
     assert {one["tested"] for one in expected["findings"]} > {"background", "heatmaps", "blur"}
     for one in found[0]:
         assert one["audit"] == expected
+
+
+def test_the_command_line_joins_the_processes(tmp_path):
+    data, log = make_pictures(tmp_path / "data"), tmp_path / "log.txt"
+    words = ["monai_debias", "masks", data, tmp_path / "out", "--workers", "1", "--noprogress"]
+    assert processes.run_two(words, tmp_path, log) == [1, 0]  # the first tells that these pictures are no films
+    assert log.read_text().count("none of 4 films has a usable mask") == 1
+    assert len((tmp_path / "out" / "masks.csv").read_text().splitlines()) == 5
+
+
+def test_other_commands_are_the_work_of_one_process(tmp_path):
+    log = tmp_path / "log.txt"
+    assert processes.run_two(["monai_debias", "doctor"], tmp_path, log) == [2, 2]
+    assert "doctor is the work of one process: start it without torchrun, which only audit, masks" in log.read_text()

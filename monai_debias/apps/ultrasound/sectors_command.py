@@ -29,12 +29,12 @@ __all__ = ["SectorFinder", "sectors"]
 def sectors(source: str, out: str, mask: str | None = None, workers: int | None = None, progress: bool = True) -> None:
     """Find the ultrasound sector of every image, and write masks, contact sheets and a table to check them by.
 
-    Writes OUT/masks/….png, OUT/sectors.csv, and OUT/contact_sheet_1.png and so on with the least certain masks first.
-    To correct a mask, edit its PNG (white = sector) and run the command again: an edited mask is kept, and those that
-    are there are not looked for again. Where SOURCE has a datalist.json, the paths of the masks are added to its items,
-    so that a bundle trains with them; items with a mask of their own keep it. The sheets show the images as they are,
-    with whatever text is burned into them. What is not ultrasound is listed in OUT/left_out.csv. The exit code is 1 if
-    an image has no mask.
+    Writes OUT/masks/….png, OUT/sectors.csv, and OUT/contact_sheet_1.png and so on with the least certain masks first,
+    up to a thousand. To correct a mask, edit its PNG (white = sector) and run the command again: an edited mask is
+    kept, and those that are there are not looked for again. Where SOURCE has a datalist.json, the paths of the masks
+    are added to its items, so that a bundle trains with them; items with a mask of their own keep it. The sheets show
+    the images as they are, with whatever text is burned into them. What is not ultrasound is listed in
+    OUT/left_out.csv. The exit code is 1 if an image has no mask.
 
     Args:
         source: a data-set directory with a datalist.json, that file itself, or any folder or file of ultrasound.
@@ -78,7 +78,7 @@ class SectorFinder:
         ('examples_ybr_color.dcm', 'clip', True)
     """
 
-    signature = "sector"
+    signature = "sector 1"  # the number counts versions that find other sectors
 
     def load(self, path: Path) -> torch.Tensor:
         """Read a clip or a still.

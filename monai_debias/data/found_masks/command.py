@@ -12,7 +12,7 @@ from typing import Any
 from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME, PATH_KEYS
 from monai_debias.data.folder_search import FoundFiles, find_files
-from monai_debias.data.found_masks.find_all import MaskRow, find_masks
+from monai_debias.data.found_masks.find_all import SHOWN, MaskRow, find_masks
 from monai_debias.data.found_masks.finder import MaskFinder
 from monai_debias.data.found_masks.sheet import mask_sheet
 from monai_debias.data.left_out import LeftOut, refuse_left_out, report_left_out
@@ -60,6 +60,8 @@ def write_masks(
 ) -> list[MaskRow]:
     """Find the masks of all images; write them, a table, contact sheets, and a list of what is something else.
 
+    The contact sheets have the thousand least certain masks.
+
     Args:
         source: the images.
         out: the folder to write to.
@@ -91,8 +93,9 @@ def _write(rows: Sequence[MaskRow], left_out: Sequence[LeftOut], out: Path, tabl
     write_csv(out / f"{table}.csv", _COLUMNS, [_cells(number, row, out) for number, row in enumerate(rows, 1)])
     for old in out.glob("contact_sheet_*.png"):
         old.unlink()
-    for page, first in enumerate(range(0, len(rows), _PER_SHEET), 1):
-        figure = mask_sheet(rows[first : first + _PER_SHEET], first + 1)
+    shown = rows[:SHOWN]
+    for page, first in enumerate(range(0, len(shown), _PER_SHEET), 1):
+        figure = mask_sheet(shown[first : first + _PER_SHEET], first + 1)
         with replace_file(out / f"contact_sheet_{page}.png", "wb") as file:
             figure.savefig(file, dpi=100, format="png")
 

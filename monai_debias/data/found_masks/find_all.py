@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ __all__ = ["GivenMask", "MaskRow", "find_masks"]
 
 tqdm, has_tqdm = optional_import("tqdm", name="tqdm")
 
+SHOWN = 1000  # images to look at, the least certain ones
 _TILE = 200  # pixels along the longer side of what is kept for the contact sheet
 
 
@@ -41,7 +42,7 @@ class MaskRow:
         doubts: what speaks against the mask, or why there is none.
         usable: whether to train with it without looking at it first.
         picture: (rows, columns) a small copy of the image, of a clip of its first frame, in [0, 1]; None if the image
-            cannot be read.
+            cannot be read, or is not among the first ``SHOWN`` to look at: memory does not grow with the data set.
         outline: (rows, columns) the mask at this size, None if there is none.
     """
 
@@ -102,8 +103,9 @@ def find_masks(
 
     Processes that ``torchrun`` has started each find the masks of their share of the images.
 
-    A mask that is there already is not looked for again, if the same finder wrote it, and never replaced, if it was
-    edited or put there by hand; it has to fit its image. So a call that was interrupted goes on where it was.
+    A mask that is there already is not looked for again, if the same finder wrote it for the same file (by its size and
+    time of change), and never replaced, if it was edited or put there by hand; it has to fit its image. So a call that
+    was interrupted goes on where it was.
 
     Args:
         files: the images.
@@ -124,12 +126,31 @@ def find_masks(
 
     def rows_of(share: Sequence[Path]) -> Iterable[MaskRow | LeftOut]:
         steps = in_processes(find, share, workers)
-        return tqdm(steps, total=len(share), unit="image") if shows else steps
+        read: list[MaskRow | LeftOut] = []
+        for step in tqdm(steps, total=len(share), unit="image") if shows else steps:
+            read.append(step)
+            if len(read) % SHOWN == 0:
+                read = _with_few_pictures(read)
+        return read
 
-    found = share_work(rows_of, paths)
+    found = _with_few_pictures(share_work(rows_of, paths))
     rows = [row for row in found if isinstance(row, MaskRow)]
     left_out = [entry for entry in found if isinstance(entry, LeftOut)]
-    return sorted(rows, key=lambda row: (row.usable, row.confidence, row.image)), left_out
+    return sorted(rows, key=_certainty), left_out
+
+
+def _certainty(row: MaskRow) -> tuple[bool, float, str]:
+    return row.usable, row.confidence, row.image
+
+
+def _with_few_pictures(found: Sequence[MaskRow | LeftOut]) -> list[MaskRow | LeftOut]:
+    """The same without the pictures of those that nobody will look at."""
+    pictured = [row for row in found if isinstance(row, MaskRow) and row.picture is not None]
+    others = {id(row) for row in sorted(pictured, key=_certainty)[SHOWN:]}
+    return [
+        replace(row, picture=None, outline=None) if isinstance(row, MaskRow) and id(row) in others else row
+        for row in found
+    ]
 
 
 def _row(directory: Path, out: Path, finder: MaskFinder, path: Path) -> MaskRow | LeftOut:
@@ -140,7 +161,8 @@ def _row(directory: Path, out: Path, finder: MaskFinder, path: Path) -> MaskRow 
         image = finder.load(path)
         first = image[0].reshape(*image.shape[1:3], -1)[..., 0].numpy(force=True)
         picture = _small(first / max(float(first.max()), 1.0))
-        there = read_found(target, finder.signature)
+        signature = f"{finder.signature}, of {path.stat().st_size} bytes of {path.stat().st_mtime_ns}"
+        there = read_found(target, signature)
         found = there or finder.find(image)
         _check(found, tuple(image.shape[1:3]))
     except UnrelatedFileError as error:
@@ -148,7 +170,7 @@ def _row(directory: Path, out: Path, finder: MaskFinder, path: Path) -> MaskRow 
     except (ValueError, OSError, OptionalImportError) as error:
         return MaskRow(name, None, "none", 0.0, 0.0, str(error), False, picture)
     if there is None:
-        write_found(target, found, finder.signature)
+        write_found(target, found, signature)
     area, outline = float(found.mask.mean()), _small(found.mask)
     return MaskRow(name, target, found.method, found.confidence, area, found.doubts, found.usable, picture, outline)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from monai_debias.data.found_masks import find_all
 from monai_debias.data.found_masks.find_all import find_masks
 from monai_debias.data.found_masks.mask_file import read_mask
 from tests.data.found_masks.bright_areas import BrightArea, make_pictures
@@ -54,6 +56,10 @@ def test_what_is_there_is_not_looked_for_again_unless_another_finder_wrote_it(da
         )
     find(data, out, level=150)
     assert finder.calls() == 6 + 4
+    changed = data / "pictures" / "1.png"
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))
+    find(data, out, level=150)
+    assert finder.calls() == 10 + 2  # and the black one
 
 
 def test_a_mask_that_was_edited_is_good_and_never_replaced(data, tmp_path):
@@ -90,3 +96,15 @@ def test_a_file_in_the_place_of_a_mask_that_is_none_is_told_and_stays(data, tmp_
     assert rows["1"].mask is None
     assert "1.png.png" in rows["1"].doubts
     assert path.read_bytes() == b"notes"
+
+
+def test_pictures_are_kept_of_those_only_that_are_looked_at_first(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(find_all, "SHOWN", 2)
+    rows, _ = find(data, tmp_path / "out")
+    assert {name: row.picture is not None for name, row in rows.items()} == {
+        "3": True,
+        "0": True,
+        "1": False,
+        "2": False,
+    }
+    assert rows["2"].mask.exists()

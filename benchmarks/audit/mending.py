@@ -1,0 +1,175 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From finding to mending without any mask: a plain training, its audit, and a training with the masks found.
+
+python -m benchmarks.audit.mending --seeds 3
+
+Beside it the same method with true masks, the plain network, and one trained without the mark; each is audited without
+masks on images that it was not trained with. Nothing is chosen by tests: the last epoch counts. A line that is in the
+CSV already is not measured again, so that an interrupted call goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+import fire
+import torch
+from monai.utils import set_determinism
+from torch import nn
+
+from benchmarks.csv_file import RESULTS, append, made_by, read
+from benchmarks.evidence.testbeds import biased_mnist, colour_corner
+from benchmarks.evidence.training import Images, Judge
+from benchmarks.methods import METHODS
+from benchmarks.parts import Parts, Step
+from monai_debias.audit import allowed_region, audit
+from monai_debias.audit.checks import PatchUsed
+
+KEY = ("testbed", "method", "masks", "seed")
+MENDING = ("backmix", "background_consistency")
+KINDS = ("true", "found")
+
+
+class Toy(NamedTuple):
+    """A testbed whose trainings take seconds."""
+
+    make: Callable[[], nn.Module]
+    stages: tuple[str, ...]
+    load: Callable[[str, str], Images]
+    """The images of a section whose marks are those of the class ("same"), of any ("random"), or of another one."""
+    batch: int
+    epochs: int
+    learning_rate: float
+
+
+def digits(section: str, marks: str, n: dict[str, int]) -> Images:
+    """Biased MNIST, fewer images of it."""
+    options = {"bias": 0.1} if marks == "random" else {"cue": "deceiving" if marks == "reversed" else "same"}
+    return biased_mnist.load(section, n[section], **options)
+
+
+MNIST = {"training": 6_000, "validation": 600, "test": 2_000}
+TOYS = {
+    "biased_mnist": Toy(biased_mnist.make_network, biased_mnist.STAGES, partial(digits, n=MNIST), 64, 2, 3e-3),
+    **{
+        f"colour_corner_{name}": Toy(network.make, network.stages, colour_corner.load, 32, 15, 1e-3)
+        for name, network in colour_corner.NETWORKS.items()
+    },
+}
+
+
+def main(
+    testbeds: str | Sequence[str] = "biased_mnist,colour_corner_resnet",
+    methods: str | Sequence[str] = MENDING,
+    seeds: int = 3,
+    out: str = str(RESULTS / "audit_mending.csv"),
+) -> None:
+    """Train, audit, train with what was found, and print how much of the gain of true masks that is.
+
+    Args:
+        testbeds: names of testbeds, separated by commas.
+        methods: that mend, separated by commas.
+        seeds: of the trainings and of the audits, from 0.
+        out: the CSV, a line for each network.
+    """
+    torch.set_num_threads(1)
+    file, asked = Path(out).resolve(), _names(methods)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for testbed in _names(testbeds):
+        for seed in range(seeds):
+            one_seed(file, testbed, asked, seed)
+    print(table(read(file)))
+
+
+def one_seed(file: Path, testbed: str, methods: Sequence[str], seed: int) -> None:
+    """Measure the networks of a seed that are not in the CSV."""
+    done = {tuple(row[column] for column in KEY) for row in read(file)}
+    wanted = [("plain", "none"), ("unbiased", "none"), *((method, kind) for method in methods for kind in KINDS)]
+    left = [name for name in wanted if (testbed, *name, str(seed)) not in done]
+    if not left:
+        return
+    toy, origin = TOYS[testbed], made_by()
+    plain = trained(toy, "plain", None, seed)
+    region = audited(toy, plain, seed)[1]
+    for method, masks in left:
+        start = time.process_time()
+        steps_region = region if masks == "found" else None
+        network = plain if method == "plain" or (masks == "found" and region is None) else None
+        network = network or trained(toy, method, steps_region, seed)
+        seconds = time.process_time() - start
+        columns = {**judged(toy, network, seed), "training_seconds": f"{seconds:.1f}"}
+        append(file, {**dict(zip(KEY, (testbed, method, masks, seed), strict=True)), **columns, **origin}, KEY)
+        print(testbed, method, masks, seed, columns, flush=True)
+
+
+def trained(toy: Toy, method: str, region: torch.Tensor | None, seed: int) -> nn.Module:
+    """A network after the last epoch of a method, with a region for all images in place of their masks, if given."""
+    set_determinism(seed)
+    images: Any = toy.load("training", "random" if method == "unbiased" else "same")
+    steps: list[Step] = [] if region is None else [with_region(region)]
+    n_classes = int(images.label.max()) + 1
+    parts = Parts(toy.make(), toy.stages, n_classes, images.items(), seed).changed([*steps, *METHODS[method].steps])
+    parts.fit(toy.batch, toy.epochs, toy.learning_rate)
+    return parts.network.eval()
+
+
+def with_region(region: torch.Tensor) -> Step:
+    """One mask for all images."""
+    return lambda parts: replace(parts, samples=[{**sample, "mask": region} for sample in parts.samples])
+
+
+def audited(toy: Toy, network: nn.Module, seed: int) -> tuple[dict[str, Any], torch.Tensor | None]:
+    """What an audit without masks says, as columns, and what it allows to look at."""
+    images: Any = toy.load("validation", "same")
+    items = [{"image": item["image"], "label": item["label"], "patient_id": i} for i, item in enumerate(images.items())]
+    found = audit(network, items, checks=[PatchUsed()], seed=seed)
+    one, region = found.findings[0], allowed_region(found)
+    allowed = 1.0 if region is None else region.float().mean().item()
+    return {"verdict": one.verdict, "decisions": f"{one.effect:.4f}", "allowed": f"{allowed:.4f}"}, region
+
+
+def judged(toy: Toy, network: nn.Module, seed: int) -> dict[str, Any]:
+    """Accuracies on tests, and what an audit says of the network."""
+    judge = Judge(network)
+    accuracy = {marks: f"{judge.accuracy(toy.load('test', marks)):.4f}" for marks in ("same", "reversed")}
+    return {**accuracy, **audited(toy, network, seed)[0]}
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """Accuracy on reversed marks, and the share of the gain of true masks that found masks have, in Markdown."""
+    head = "| testbed | method | seeds | plain | true masks | found masks | worst | share of the gain | image left | alarms:"
+    lines = [f"{head} plain, without the mark, mended |", "|---|---|" + "---:|" * 8]
+    for testbed in dict.fromkeys(row["testbed"] for row in rows):
+        here = [row for row in rows if row["testbed"] == testbed]
+        plain, unbiased = ([row for row in here if row["method"] == name] for name in ("plain", "unbiased"))
+        for method in dict.fromkeys(row["method"] for row in here if row["masks"] == "found"):
+            of_it = [row for row in here if row["method"] == method]
+            true, found = ([row for row in of_it if row["masks"] == kind] for kind in KINDS)
+            before, best, mended = (mean(map(_reversed, some)) for some in (plain, true, found))
+            alarms = " · ".join(
+                f"{sum(row['verdict'] == 'found' for row in s)}/{len(s)}" for s in (plain, unbiased, found)
+            )
+            cells = [testbed, method, len(found), *(f"{100 * value:.1f}" for value in (before, best, mended))]
+            cells += [f"{100 * min(map(_reversed, found)):.1f}", f"{(mended - before) / (best - before):.0%}"]
+            cells += [f"{mean(float(row['allowed']) for row in plain):.0%}", alarms]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def _reversed(row: dict[str, str]) -> float:
+    return float(row["reversed"])
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return given.split(",") if isinstance(given, str) else list(given)
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

@@ -144,8 +144,9 @@ def judged(toy: Toy, network: nn.Module, seed: int) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, str]]) -> str:
     """Accuracy on reversed marks, and the share of the gain of true masks that found masks have, in Markdown."""
-    head = "| testbed | method | seeds | plain | true masks | found masks | worst | share of the gain | image left | alarms:"
-    lines = [f"{head} plain, without the mark, mended |", "|---|---|" + "---:|" * 8]
+    titles = "testbed, method, seeds, plain, true masks, found masks, worst seed, share of the gain, image left, "
+    titles += "alarms: plain · without the mark · mended"
+    lines = [f"| {titles.replace(', ', ' | ')} |", "|---|---|" + "---:|" * 8]
     for testbed in dict.fromkeys(row["testbed"] for row in rows):
         here = [row for row in rows if row["testbed"] == testbed]
         plain, unbiased = ([row for row in here if row["method"] == name] for name in ("plain", "unbiased"))
@@ -161,6 +162,10 @@ def table(rows: Sequence[dict[str, str]]) -> str:
             cells += [f"{mean(float(row['allowed']) for row in plain):.0%}", alarms]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def _alarms(rows: Sequence[dict[str, str]]) -> str:
+    return f"{sum(row['verdict'] == 'found' for row in rows)}/{len(rows)}"
 
 
 def _reversed(row: dict[str, str]) -> float:

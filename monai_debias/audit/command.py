@@ -12,6 +12,7 @@ from typing import Any
 
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.items import AuditItems, attribute_names, with_dicom_tags
+from monai_debias.audit.mask_files import write_allowed_masks
 from monai_debias.audit.models import load_model
 from monai_debias.audit.results import FILES, write_results
 from monai_debias.audit.run import audit
@@ -41,6 +42,7 @@ def audit_model(
     seed: int = 0,
     title: str | None = None,
     hash_names: bool = False,
+    write_masks: bool = False,
     overwrite: bool = False,
     **options: Any,
 ) -> None:
@@ -69,6 +71,7 @@ def audit_model(
         seed: seed of all that is drawn.
         title: what the page calls the network, by default the name of its folder or file.
         hash_names: whether the table has a digest of each file name instead of the name.
+        write_masks: whether to write masks of what may be looked at, and a datalist for a training with them.
         overwrite: whether results in the folder may be replaced.
         options: entries of the bundle's config to replace, such as --find_sectors False.
     """
@@ -105,6 +108,9 @@ def audit_model(
         if one.level != "described":
             print(" ".join(filter(None, [f"{headline(one)}:", sentence(one), what_to_do(one)])))
     print(f"wrote {folder / FILES[0]}")
+    if write_masks:
+        written = write_allowed_masks(found, datalist, folder, loaded.transform)
+        print(f"train with --dataset_dir {folder}" if written else "no masks are written: no patch was found to hide")
     if found.exit_code:
         raise SystemExit(found.exit_code)
 

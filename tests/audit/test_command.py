@@ -77,3 +77,10 @@ def test_a_network_that_reads_no_mark(places, tmp_path):
     bundle = write_bundle(tmp_path / "clean", LooksAt(corner=0.0))
     audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), attributes="scanner")
     assert "No shortcut was found" in (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
+
+
+def test_no_masks_are_written_where_nothing_was_found(places, tmp_path, capsys):
+    bundle = write_bundle(tmp_path / "clean", LooksAt(corner=0.0))
+    audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), write_masks=True)
+    assert "no patch was found" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "datalist.json").exists()

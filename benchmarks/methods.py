@@ -17,6 +17,7 @@ from benchmarks.parts import (
     with_isnet,
     with_manifold_mixup,
     with_masked_images,
+    with_mixed_precision,
     with_mixup,
     with_papers_isnet,
     with_spectral_decoupling,
@@ -98,6 +99,9 @@ METHODS = {
     ),
     "isnet_paper": Method(
         "ISNet, selective", "the authors': P 0.7, d 0.9, E 1", (with_papers_isnet(),), ("isnet", "isnet_paper")
+    ),
+    "isnet_bfloat16": Method(
+        "ISNet, selective", f"{_ISNET}; autocast to bfloat16", (with_isnet(), with_mixed_precision)
     ),
     "isnet_unblended": Method("ISNet, no blend", _LIGHT, (_UNBLENDED,)),
     "backmix_isnet_unblended": Method("BackMix and ISNet, no blend", _LIGHT, (with_backmix(), _UNBLENDED)),

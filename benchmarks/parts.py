@@ -82,6 +82,7 @@ class Parts:
     inferer: Inferer = field(default_factory=SimpleInferer)
     handlers: tuple[Any, ...] = ()
     masked: bool = False
+    autocast: bool = False
     first_stage: Callable[[Parts, int, int, float], Parts] | None = None
     part: nn.Module | None = None
 
@@ -139,7 +140,8 @@ class Parts:
             **self.trainer_arguments(),
         )
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-        trainer.run()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
+            trainer.run()
 
 
 Step = Callable[[Parts], Parts]
@@ -226,6 +228,11 @@ def with_isnet(ramp: float = 1.0, inferer: Mapping[str, Any] | None = None, **lo
         return _with_loss(parts, isnet=partial(ISNetLRPLoss, **loss))
 
     return step
+
+
+def with_mixed_precision(parts: Parts) -> Parts:
+    """Autocast to bfloat16 in the whole training."""
+    return replace(parts, autocast=True)
 
 
 def with_papers_isnet(inferer: Mapping[str, Any] | None = None, **loss: Any) -> Step:

@@ -61,6 +61,7 @@ class Parts:
         inferer: what runs the network.
         handlers: handlers of the trainer.
         masked: whether the network sees images whose background is 0, in tests as well.
+        autocast: whether it is trained in mixed precision, bfloat16.
         first_stage: the first of two stages, if there are two: a function of the parts, the size of a batch, the number
             of epochs and the learning rate that trains what the second needs, and returns the parts of the second.
         part: the part of the network that is trained, if it is not all of it; its input is called the image.
@@ -140,7 +141,8 @@ class Parts:
             **self.trainer_arguments(),
         )
         trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: schedule.step())
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
+        # without the cache, which would keep the weights of the first step
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast, cache_enabled=False):
             trainer.run()
 
 

@@ -12,22 +12,37 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests import processes
+
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+BY_JUPYTER = "into_your_training"
 
 
 def cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_it_runs(path, tmp_path, monkeypatch):
+@pytest.fixture(name="copied")
+def fixture_copied(tmp_path) -> Path:
+    ignored = shutil.ignore_patterns("scratch")
+    return Path(shutil.copytree(ROOT / "tutorials", tmp_path / "tutorials", ignore=ignored))
+
+
+@pytest.mark.parametrize("path", [path for path in TUTORIALS if path.stem != BY_JUPYTER], ids=lambda path: path.stem)
+def test_it_runs(path, copied, tmp_path):
+    """In a process that need not import torch and MONAI again, and neither need the commands that it types."""
+    assert "TUTORIAL_QUICK" in cells(nbformat.read(path, as_version=4))[0].source
+    log = tmp_path / "log.txt"
+    process = processes.start(["tests.docs.notebook", path.name], copied, log, TUTORIAL_QUICK=1)
+    assert processes.exit_code(process) == 0, log.read_text(encoding="utf-8", errors="replace")[-6000:]
+
+
+def test_jupyter_runs_one(copied, monkeypatch):
     monkeypatch.setenv("TUTORIAL_QUICK", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    shutil.copytree(ROOT / "tutorials", tmp_path / "tutorials", ignore=shutil.ignore_patterns("scratch"))
-    notebook = nbformat.read(tmp_path / "tutorials" / path.name, as_version=4)
-    assert "TUTORIAL_QUICK" in cells(notebook)[0].source
-    folder = {"metadata": {"path": str(tmp_path / "tutorials")}}
+    notebook = nbformat.read(copied / f"{BY_JUPYTER}.ipynb", as_version=4)
+    folder = {"metadata": {"path": str(copied)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
 
 

@@ -57,16 +57,7 @@ VARIED: dict[str, Callable[..., Step]] = {
 REWEIGHTED = ("jtt", "afr")
 STRENGTHS = {"biased_mnist": 0.98, "chest_xray": 0.95}  # where these two are trained; of the others 1
 CANDIDATE = ("method", "seed", "settings")  # columns that tell a candidate
-# instead of the z-score images in [0, 1], which augmentation leaves a little; the zB rule needs a range that holds
-_CLIP = {
-    "_target_": "ScaleIntensityRanged",
-    "keys": "image",
-    "a_min": 0,
-    "a_max": 1,
-    "b_min": 0,
-    "b_max": 1,
-    "clip": True,
-}
+_Z_SCORE = {"_target_": "NormalizeIntensityd", "keys": "image"}  # instead of images in [0, 1]
 # methods, and what is set otherwise in them: arguments of VARIED, or entries of the bundle's config
 CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "biased_mnist": [
@@ -114,8 +105,8 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
                 {"train#inferer#target": "dual", "relevance_weight": 0.7},
                 {"loss_parts#isnet#background_scale": 0.1, "train#inferer#target": "all", "relevance_weight": 0.7},
                 {"loss_parts#isnet#rank_decay": 0.5},
-                {"normalize_transforms": []},
-                {"normalize_transforms": [_CLIP], "train#inferer#input_rule": "zb"},
+                {"normalize_transforms": [_Z_SCORE], "train#inferer#input_rule": None},
+                {"train#inferer#input_rule": None},
             )
         ),
     ],

@@ -145,7 +145,7 @@ def test_results_are_reported(tmp_path):
                 reverse = 0.9 if method != "plain" else 0.75 if strength == 0.8 else 0.1 * seed
                 row = {**made_by(), "method": method, "seed": seed, "strength": strength, **measured}
                 append(file, {**row, "same": 0.92, "reversed": reverse, "pointing_game": 0.1, "run_seconds": 60})
-    text = report(echo_demo.TESTBED, read(file), file.with_suffix(""))
+    text = report(echo_demo.TESTBEDS[0], read(file), file.with_suffix(""))
     assert "Strength 1: the plain network is a shortcut learner in 3 of 3 runs" in text
     assert "Strength 0.8: the plain network is a shortcut learner in 0 of 3 runs" in text
     assert text.count("this strength does not count") == 1

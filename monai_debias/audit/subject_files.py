@@ -24,7 +24,7 @@ _THREADS = 2
 def read_files(
     files: Sequence[str],
     reader: ImageReader | str | None,
-    measure: Callable[[str, np.ndarray, Mapping[str, Any]], Measured],
+    measure: Callable[[str, np.ndarray, Mapping[str, Any]], Measured | None],
 ) -> list[Measured | None]:
     """Read files and measure each.
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from monai_debias.constraints import ARRAY, STRING, Integer, SequenceOf
 from monai_debias.origin import file_names, from_files
 from monai_debias.parameters import expects
 from monai_debias.pixels import as_pixels
+from monai_debias.without_waiting import look
 
 __all__ = ["as_binary_mask", "as_region", "mask_flags", "mask_meta", "pool_mask", "require_aspect"]
 
@@ -72,7 +74,13 @@ def as_binary_mask(mask: NdarrayOrTensor, image_shape: Sequence[int], name: str 
     return region
 
 
-def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = (), channels: int = 1) -> torch.Tensor:
+def as_region(
+    masks: torch.Tensor,
+    name: str = "mask",
+    files: Sequence[str] = (),
+    channels: int = 1,
+    rows: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Check a batch of masks, and return it as a boolean tensor; errors name the rows that are wrong.
 
     Args:
@@ -80,6 +88,7 @@ def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = ()
         name: name of a mask in error messages.
         files: names of the B files for the messages; by default those of a MetaTensor.
         channels: channels that a mask may have instead of one: those of its image.
+        rows: int64 (B,), if the masks are these rows of a batch, whose files are ``files``.
 
     Returns:
         Boolean tensor of the same shape.
@@ -94,21 +103,14 @@ def as_region(masks: torch.Tensor, name: str = "mask", files: Sequence[str] = ()
     """
     if masks.ndim < 3 or masks.shape[1] not in (1, channels):
         raise ValueError(f"{name} has shape {tuple(masks.shape)} for a batch, expected (B, 1, spatial...).")
+    values = masks.as_subclass(torch.Tensor).detach()
+    rows = torch.arange(len(masks)) if rows is None else rows
     files = files or file_names(masks)
-    values = masks.as_subclass(torch.Tensor)
     region = values != 0
-    if not torch.equal(region.to(values.dtype), values):
-        wrong = (region.to(values.dtype) != values).flatten(1).any(1)
-        low, high = values[wrong].min().item(), values[wrong].max().item()
-        raise ValueError(
-            f"{name} has values other than 0 and 1 (min {low:g}, max {high:g}){_rows(wrong, files)}; {_TO_BINARY}"
-        )
-    empty = ~region.flatten(1).any(1)
-    if bool(empty.any()):
-        raise ValueError(
-            f"{name} is 0 everywhere{_rows(empty, files)}: nothing would be kept; leave out a sample that has no region"
-            ' of interest, or train without its mask (for an ISNet: "has_mask" is False, see FillMaskd).'
-        )
+    if values.dtype != torch.bool:
+        other, flat = (region != values).flatten(1).any(1), values.flatten(1)
+        look(partial(_refuse_other_values, name, files), rows, other, flat.amin(1), flat.amax(1))
+    look(partial(_refuse_empty, name, files), rows, region.flatten(1).any(1))
     return region
 
 
@@ -228,7 +230,32 @@ def _named(name: str, mask: NdarrayOrTensor) -> str:
     return name + from_files(file_names(mask))
 
 
+def _refuse_other_values(
+    name: str,
+    files: Sequence[str],
+    rows: torch.Tensor,
+    other: torch.Tensor,
+    lowest: torch.Tensor,
+    highest: torch.Tensor,
+) -> None:
+    """Refuse masks with other values than 0 and 1; each tensor has one value for each mask."""
+    if bool(other.any()):
+        low, high = lowest[other].min().item(), highest[other].max().item()
+        raise ValueError(
+            f"{name} has values other than 0 and 1 (min {low:g}, max {high:g}){_rows(rows[other], files)}; {_TO_BINARY}"
+        )
+
+
+def _refuse_empty(name: str, files: Sequence[str], rows: torch.Tensor, there: torch.Tensor) -> None:
+    """Refuse masks that are 0 everywhere."""
+    if not bool(there.all()):
+        raise ValueError(
+            f"{name} is 0 everywhere{_rows(rows[~there], files)}: nothing would be kept; leave out a sample that has no"
+            ' region of interest, or train without its mask (for an ISNet: "has_mask" is False, see FillMaskd).'
+        )
+
+
 def _rows(wrong: torch.Tensor, files: Sequence[str]) -> str:
     """Which rows of a batch are wrong, and their files if these are known."""
-    rows = wrong.nonzero().flatten().tolist()
+    rows = wrong.tolist()
     return f" in row(s) {rows}{from_files([files[row] for row in rows if row < len(files)])}"

@@ -59,7 +59,7 @@ sys.meta_path.insert(0, Refuse())
 
 # the rooms of the package from the ground up: imports point from a room to those before it, or to its own neighbours
 ROOMS = (
-    ("constraint",),
+    ("constraint", "without_waiting"),
     (
         "attached",
         "constraints",

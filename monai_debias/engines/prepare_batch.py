@@ -149,8 +149,8 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             target = attach(target, weight=mixed[self.weight_key].to(**move))
         if self.mask_key in mixed:
             has_mask, masks = mask_flags(mixed, self.flag_key, len(rows)), mixed[self.mask_key].to(**move)
-            target = attach(target, mask=masks, has_mask=has_mask.to(label.device))
-            explained = has_mask.nonzero().flatten().to(label.device)
+            target = attach(target, mask=masks, has_mask=has_mask.to(label.device, non_blocking=True))
+            explained = has_mask.nonzero().flatten().to(label.device, non_blocking=True)  # found before it is moved
             some = explained if len(explained) < len(labels) else None
             rows = attach(rows, explain={"rows": some, "labels": labels, "masks": masks})
         if self.swap is not None:

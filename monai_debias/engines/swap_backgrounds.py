@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from monai_debias.constraints import FUNCTION, KEY, NONE
 from monai_debias.masks import as_region, mask_flags
 from monai_debias.origin import file_names
 from monai_debias.parameters import expects
-from monai_debias.transforms.background import backmix_rows
+from monai_debias.without_waiting import look, training_step
 
 __all__ = ["SwapBackgrounds"]
 
@@ -81,6 +82,10 @@ class SwapBackgrounds:
             ``{"rows": ..., "images": ...}``: indices (R,) of the images that have another background, int64, and these
             images, (R, C, spatial...).
         """
+        with training_step(self):
+            return self._swapped(data, move)
+
+    def _swapped(self, data: Mapping[str, Any], move: dict[str, Any]) -> dict[str, torch.Tensor]:
         missing = [key for key in (self.image_key, self.mask_key) if key not in data]
         if missing:
             raise KeyError(
@@ -96,12 +101,15 @@ class SwapBackgrounds:
                 "all transforms that move pixels."
             )
         rows = flags.nonzero().flatten() if int(flags.sum()) > 1 else torch.empty(0, dtype=torch.int64)
-        files = [files[row] for row in rows.tolist() if row < len(files)]
-        rows = rows.to(images.device)
+        rows = rows.to(images.device, non_blocking=True)
         if not len(rows):
             return {"rows": rows, "images": images[:0]}
-        images, regions = images[rows], as_region(masks[rows], self.mask_key, files, channels=images.shape[1])
-        swapped = backmix_rows(images, regions, images.roll(1, 0), regions.roll(1, 0))
+        images = images[rows]
+        regions = as_region(masks[rows], self.mask_key, files, channels=images.shape[1], rows=rows)
+        if images.is_floating_point():
+            look(partial(_refuse_infinite, self.image_key), rows, images.flatten(1).isfinite().all(1))
+        # the formula of backmix for all rows at once; each is a donor, so that no donor is on another scale
+        swapped = torch.where(regions, images, torch.where(regions.roll(1, 0), 0, images.roll(1, 0)))
         return {"rows": rows, "images": self._normalized(swapped)}
 
     def _normalized(self, images: torch.Tensor) -> torch.Tensor:
@@ -112,6 +120,13 @@ class SwapBackgrounds:
             got = f"shape {tuple(normalized.shape)}" if isinstance(normalized, torch.Tensor) else type(normalized)
             raise TypeError(f"normalize must return a tensor of shape {tuple(images.shape)}, got {got}.")
         return _plain(normalized)
+
+
+def _refuse_infinite(name: str, rows: torch.Tensor, finite: torch.Tensor) -> None:
+    if not bool(finite.all()):
+        raise ValueError(
+            f"{name} has NaN or infinite values in row(s) {rows[~finite].tolist()}; repair or leave out these samples."
+        )
 
 
 def _plain(images: torch.Tensor) -> torch.Tensor:

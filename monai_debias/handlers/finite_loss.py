@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from monai.utils import CommonKeys
 
 from monai_debias.attached import plain_tensor
 from monai_debias.origin import file_names
+from monai_debias.without_waiting import follow, look, training_step
 
 __all__ = ["FiniteLoss"]
 
@@ -47,24 +49,42 @@ class FiniteLoss:
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
         for event, key in ((IterationEvents.FORWARD_COMPLETED, _PREDICTION), (IterationEvents.LOSS_COMPLETED, _LOSS)):
-            engine.add_event_handler(event, self._refuse_infinite, key)
+            engine.add_event_handler(event, _Finite(key))
+        follow(engine)
 
-    def _refuse_infinite(self, engine: Engine, key: CommonKeys) -> None:
+
+class _Finite:
+    """The check of the predictions or of the loss, each with values of its own to be read."""
+
+    def __init__(self, key: CommonKeys) -> None:
+        self.key = key
+
+    def __call__(self, engine: Engine) -> None:
         output: Any = engine.state.output  # ignite leaves the types open
-        value = plain_tensor(output[key])
-        if not isinstance(value, torch.Tensor) or bool(value.detach().isfinite().all()):
+        value = plain_tensor(output[self.key])
+        if not isinstance(value, torch.Tensor):
             return
         batch: Any = engine.state.batch
         loaded = isinstance(batch, Mapping) and CommonKeys.IMAGE in batch  # images as they were before any mixing
-        mean = value.detach().float().mean().item()
+        images = (batch if loaded else output)[CommonKeys.IMAGE]
+        refuse = partial(_refuse_infinite, _NAMES[self.key], engine.state.iteration, engine.state.epoch, images)
+        with training_step(self):
+            value = value.detach()
+            look(refuse, value.isfinite().all(), value.mean(dtype=torch.promote_types(value.dtype, torch.float32)))
+
+
+def _refuse_infinite(
+    name: str, iteration: int, epoch: int, images: torch.Tensor, finite: torch.Tensor, mean: torch.Tensor
+) -> None:
+    if not bool(finite):
         raise FloatingPointError(
-            f"the {_NAMES[key]} {mean:g} in iteration {engine.state.iteration} (epoch {engine.state.epoch}): "
-            f"{_cause((batch if loaded else output)[CommonKeys.IMAGE])} Nothing of this epoch is saved."
+            f"the {name} {mean.item():g} in iteration {iteration} (epoch {epoch}): {_cause(images)} Nothing of this "
+            "epoch is saved."
         )
 
 
 def _cause(images: torch.Tensor) -> str:
-    finite = images.detach().flatten(1).isfinite().all(1).tolist()
+    finite = plain_tensor(images).detach().flatten(1).isfinite().all(1).tolist()
     if all(finite):
         return "the images are finite, so lower the learning rate or the weights of the loss's terms."
     names = file_names(images) or [f"number {i}" for i in range(len(finite))]

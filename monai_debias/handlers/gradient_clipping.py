@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from monai.engines.utils import IterationEvents
 from monai_debias.constraints import MODULE, Number
 from monai_debias.losses.nested import present_terms
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import follow, look, training_step
 
 __all__ = ["GradientClipping"]
 
@@ -71,6 +73,7 @@ class GradientClipping:
         """Attach to a MONAI trainer."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self._clip)
+        follow(engine)
 
     def _start(self, engine: Engine) -> None:
         self._norms = []
@@ -81,22 +84,28 @@ class GradientClipping:
         scaler = engine.scaler if engine.amp else None
         if scaler is not None:
             scaler.unscale_(engine.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm).item()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
+        with training_step(self):
+            loss = torch.as_tensor(engine.state.output["loss"]).detach()
+            look(partial(self._note, engine, engine.state.iteration), norm, loss)
+
+    def _note(self, engine: Any, iteration: int, norm_before: torch.Tensor, loss: torch.Tensor) -> None:
+        norm, scaler = norm_before.item(), engine.scaler if engine.amp else None
         if norm - norm == 0.0:  # finite
             self._norms.append(norm)
             engine.state.metrics["gradient_norm"] = sum(self._norms) / len(self._norms)
             self._far.append(norm > _FAR * self.max_norm)
             if self._far[-1] and sum(self._far) >= _MANY and not self._warned:
                 self._warned = True
-                warnings.warn(self._warning(norm, engine), stacklevel=2)
+                warnings.warn(self._warning(norm, engine, iteration), stacklevel=2)
         elif scaler is None or not scaler.is_enabled():
             raise FloatingPointError(
-                f"the norm of the gradients is {norm} in iteration {engine.state.iteration}: the loss was "
-                f"{engine.state.output['loss'].item():g}. Lower the learning rate or the weights of the loss's terms."
+                f"the norm of the gradients is {norm} in iteration {iteration}: the loss was {loss.item():g}. "
+                "Lower the learning rate or the weights of the loss's terms."
             )
 
-    def _warning(self, norm: float, engine: Any) -> str:
-        terms = present_terms(getattr(engine, "loss_function", None))
+    def _warning(self, norm: float, engine: Any, iteration: int) -> str:
+        terms = {k: float(v) for k, v in present_terms(getattr(engine, "loss_function", None)).items()}
         shown = f"; the loss's terms are {', '.join(f'{k} {v:.3g}' for k, v in terms.items())}" if terms else ""
         advice = "lower the learning rate or the weight of the largest term, or scale the images."
         if terms.get("foreground", 0.0) > _ABOVE_CUTS:
@@ -107,7 +116,7 @@ class GradientClipping:
             )
         return (
             f"the norm of the gradients was above {_FAR} times max_norm ({self.max_norm:g}) in {_MANY} of the last "
-            f"{_LAST} steps, {norm:.3g} in iteration {engine.state.iteration}{shown}. What is left after clipping is "
+            f"{_LAST} steps, {norm:.3g} in iteration {iteration}{shown}. What is left after clipping is "
             f"the direction of the largest term, and the network hardly learns to classify: {advice}"
         )
 

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from monai_debias.constraints import ANY
 from monai_debias.losses.nested import part_with, parts_of, present_terms
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import follow, look, training_step
 
 __all__ = ["LossTerms"]
 
@@ -54,16 +57,22 @@ class LossTerms:
             return
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self._update)
+        follow(engine)
 
     def _start(self, engine: Engine) -> None:
         self._sums = {}
 
     def _update(self, engine: Engine) -> None:
-        for name, value in present_terms(self.loss).items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = total + value, count + 1
-            engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]
+        terms = present_terms(self.loss)
+        with training_step(self):
+            look(partial(self._add, engine, list(terms)), *map(torch.as_tensor, terms.values()))
         for part in parts_of(self.loss):
             weight = getattr(part, "relevance_weight", None)
             if isinstance(weight, float):
                 engine.state.metrics["relevance_weight"] = weight
+
+    def _add(self, engine: Engine, names: list[str], *values: torch.Tensor) -> None:
+        for name, value in zip(names, values, strict=True):
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + value.item(), count + 1
+            engine.state.metrics[f"{name}_loss"] = self._sums[name][0] / self._sums[name][1]

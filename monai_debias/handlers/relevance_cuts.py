@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import ignite.distributed as idist
@@ -21,6 +22,7 @@ from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.cuts import cuts_of_plain_classifier
 from monai_debias.losses.nested import part_with
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import follow, look, training_step
 
 __all__ = ["RelevanceCutTuning"]
 
@@ -85,6 +87,7 @@ class RelevanceCutTuning:
         engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
         engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+        follow(engine)
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the cuts are tuned; the cuts themselves are in the state of the loss."""
@@ -126,15 +129,20 @@ class RelevanceCutTuning:
         output[CommonKeys.PRED] = attach(logits, **parts)
         if heatmap is None:
             return
-        for layer, relevance in (heatmap if isinstance(heatmap, Mapping) else {_INPUT: heatmap}).items():
-            totals = relevance.detach().abs().flatten(2).sum(2).double().cpu()  # (rows, maps)
-            if not bool(totals.isfinite().all()):
-                raise FloatingPointError(
-                    f"the relevance at {layer!r} is not finite in iteration {engine.state.iteration} of the plain "
-                    "classifier: training has diverged, or ε is too small for this network."
-                )
-            moments = _Moments(len(totals), totals.mean(0), totals.var(0, correction=0) * len(totals))
-            self._totals[layer] = self._totals[layer].merge(moments) if layer in self._totals else moments
+        with training_step(self):
+            for layer, relevance in (heatmap if isinstance(heatmap, Mapping) else {_INPUT: heatmap}).items():
+                look(partial(self._add, layer, engine.state.iteration), relevance.detach().abs().flatten(2).sum(2))
+
+    def _add(self, layer: str, iteration: int, sums: torch.Tensor) -> None:
+        """Take in the total absolute relevance of each row and map, (R, maps)."""
+        totals = sums.double()
+        if not bool(totals.isfinite().all()):
+            raise FloatingPointError(
+                f"the relevance at {layer!r} is not finite in iteration {iteration} of the plain classifier: training "
+                "has diverged, or ε is too small for this network."
+            )
+        moments = _Moments(len(totals), totals.mean(0), totals.var(0, correction=0) * len(totals))
+        self._totals[layer] = self._totals[layer].merge(moments) if layer in self._totals else moments
 
     def _end_epoch(self, engine: Engine) -> None:
         if self.tuned or engine.state.epoch < self.epochs:

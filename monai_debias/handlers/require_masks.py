@@ -62,7 +62,8 @@ class RequireMasks:
         output: Any = engine.state.output  # ignite leaves the types open
         flags = attached(output[CommonKeys.LABEL], "has_mask")
         if flags is not None:  # the number stays on the device, so that nothing waits for it
-            self._most = torch.maximum(flags.sum(), torch.as_tensor(self._most, device=flags.device))
+            most, n_masks = self._most, flags.sum()
+            self._most = torch.maximum(n_masks, most) if isinstance(most, torch.Tensor) else n_masks
         swapped = attached(output[CommonKeys.PRED], "swapped")
         if swapped is not None:
             self._pairs = bool(self._pairs) or len(swapped["rows"]) > 0

@@ -25,6 +25,7 @@ from monai_debias.handlers.training_record import TrainingRecord
 from monai_debias.networks import unwrapped
 from monai_debias.parameters import expects
 from monai_debias.recipe import package_versions, plain_values
+from monai_debias.without_waiting import follow
 
 __all__ = ["ResumableTraining"]
 
@@ -121,6 +122,7 @@ class ResumableTraining:
                 f"{loader.batch_size}, which gives no batch, since drop_last leaves out an incomplete one. "
                 "Lower the batch_size."
             )
+        follow(engine)
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
         engine.add_event_handler(Events.COMPLETED, self._unlock)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,12 +14,14 @@ from monai.inferers import Inferer
 
 from monai_debias.attached import attach, attached
 from monai_debias.constraints import BOOL, FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf
+from monai_debias.masks import as_region, require_aspect
 from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
 from monai_debias.relevance.targets import checked_rows
-from monai_debias.transforms.blend import blend_backgrounds
+from monai_debias.transforms.blend import blended
+from monai_debias.without_waiting import look, training_step
 
 __all__ = ["ISNetInferer"]
 
@@ -149,8 +152,21 @@ class ISNetInferer(Inferer):
             raise TypeError(f"network must be a torch.nn.Module, got {type(network).__name__}.")
         if inputs.ndim < 3:
             raise ValueError(f"expected an input of shape (B, C, spatial...), got {tuple(inputs.shape)}.")
-        if not (network.training and torch.is_grad_enabled()):
-            return self._logits(inputs, network)
+        is_training = network.training and torch.is_grad_enabled()
+        with training_step(self, is_training):
+            if not is_training:
+                return self._logits(inputs, network)
+            return self._explained(inputs, network, rows, labels, masks)
+
+    def _explained(
+        self,
+        inputs: torch.Tensor,
+        network: torch.nn.Module,
+        rows: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        masks: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Logits in training, with a heatmap if it is time for one."""
         given = attached(inputs, "explain", {"rows": rows, "labels": labels, "masks": masks})
         rows, labels, masks = given["rows"], given["labels"], given["masks"]
         # a MetaTensor's bookkeeping would follow every operation of the relevance pass
@@ -163,12 +179,12 @@ class ISNetInferer(Inferer):
         rows = checked_rows(rows, len(inputs), inputs.device)
         if not self._seen:
             self._seen = True
-            _warn_of_z_scores(inputs)
+            _look_for_z_scores(inputs)
         if self.blend:
             inputs = _blended(inputs, rows, masks)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
         lrp = LRP(network, **self.rules)
-        logits, heatmap = lrp(inputs, self._explained(labels), layers=self.layers, rows=rows, create_graph=True)
+        logits, heatmap = lrp(inputs, self._target(labels), layers=self.layers, rows=rows, create_graph=True)
         return attach(logits, heatmap=heatmap)
 
     def _logits(self, inputs: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
@@ -177,16 +193,9 @@ class ISNetInferer(Inferer):
     def _refuse_sigmoid_task(self, labels: torch.Tensor | None) -> None:
         if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:
             return
-        rows = labels.as_subclass(torch.Tensor).float()
-        whole = ((rows >= 0) & (rows <= 1)).all(1)  # of others a label is missing, or it is for the loss to refuse
-        totals = rows[whole].sum(1)
-        if not bool(((totals - 1).abs() < 1e-3).all()):
-            raise ValueError(
-                f"target {self.target!r} explains softmax probabilities, but the labels of shape {tuple(labels.shape)} "
-                'have rows that do not add up to 1, as in a multi-label task: use target="all" or "stochastic".'
-            )
+        look(partial(_refuse_several_labels, self.target), labels)
 
-    def _explained(self, labels: torch.Tensor | None) -> Any:
+    def _target(self, labels: torch.Tensor | None) -> Any:
         if self.target not in ("label", "selective_label"):
             return self.target
         if not isinstance(labels, torch.Tensor):
@@ -203,10 +212,16 @@ class ISNetInferer(Inferer):
         return labels if self.target == "label" else ("selective", labels)
 
 
-def _warn_of_z_scores(images: torch.Tensor) -> None:
+def _look_for_z_scores(images: torch.Tensor) -> None:
     """Once in a training, for the first images: a value of the background changes all values of a z-score."""
-    for axes in {tuple(range(2, images.ndim)), tuple(range(1, images.ndim))}:  # of each channel, or of the image
-        deviation, mean = torch.std_mean(images.detach().float(), dim=axes, correction=0)
+    axes = (tuple(range(2, images.ndim)), tuple(range(1, images.ndim)))  # of each channel, of the image
+    measured = [torch.std_mean(images.detach().float(), dim=dims, correction=0) for dims in axes]
+    look(_warn_of_z_scores, *(values for pair in measured for values in pair))
+
+
+def _warn_of_z_scores(*measured: torch.Tensor) -> None:
+    """Warn if all images have standard deviation 1 and mean 0; pairs of these, of each channel and of each image."""
+    for deviation, mean in zip(measured[::2], measured[1::2], strict=True):
         if bool(((mean.abs() < 1e-3) & ((deviation - 1).abs() < 2e-3)).all()):
             warnings.warn(
                 "each image has mean 0 and standard deviation 1: a z-score carries what the background holds into the "
@@ -215,6 +230,17 @@ def _warn_of_z_scores(images: torch.Tensor) -> None:
                 stacklevel=3,
             )
             return
+
+
+def _refuse_several_labels(target: str, labels: torch.Tensor) -> None:
+    rows = labels.float()
+    whole = ((rows >= 0) & (rows <= 1)).all(1)  # of others a label is missing, or it is for the loss to refuse
+    totals = rows[whole].sum(1)
+    if not bool(((totals - 1).abs() < 1e-3).all()):
+        raise ValueError(
+            f"target {target!r} explains softmax probabilities, but the labels of shape {tuple(labels.shape)} have "
+            'rows that do not add up to 1, as in a multi-label task: use target="all" or "stochastic".'
+        )
 
 
 def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tensor | None) -> torch.Tensor:
@@ -229,10 +255,8 @@ def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tenso
     if len(masks) != len(inputs):
         raise ValueError(f"there are {len(inputs)} images, but masks of shape {tuple(masks.shape)}.")
     rows = torch.arange(len(inputs), device=inputs.device) if rows is None else rows
-    names = file_names(masks)
-    files = [names[row] for row in rows.tolist()] if names else []
-    own = masks.as_subclass(torch.Tensor).to(inputs.device)[rows]
+    region = as_region(masks.as_subclass(torch.Tensor).to(inputs.device)[rows], files=file_names(masks), rows=rows)
+    require_aspect(region.shape[2:], inputs.shape[2:], file_names(masks))
     # a blend tells two classes, of which one is right, and a whole exchange none
-    amounts = (2 * torch.rand(len(rows))).clamp(max=1)
-    images = blend_backgrounds(inputs[rows], own, amounts, files)
-    return inputs.index_copy(0, rows, images)
+    amounts = (2 * torch.rand(len(rows), device=inputs.device)).clamp(max=1)
+    return inputs.index_copy(0, rows, blended(inputs[rows], region, amounts))

@@ -24,6 +24,7 @@ from monai_debias.losses.classification import (
 from monai_debias.losses.logits_and_labels import check_finite, without_meta
 from monai_debias.losses.reduction import reduce, sum_over_processes
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import in_training_step
 
 __all__ = ["BackgroundConsistencyLoss"]
 
@@ -107,6 +108,7 @@ class BackgroundConsistencyLoss(_Loss):
         self.consistency_weight = consistency_weight
         self.terms: dict[str, torch.Tensor] = {}
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
@@ -135,7 +137,7 @@ class BackgroundConsistencyLoss(_Loss):
             )
         each = self._distances(logits[rows], swapped)
         check_finite(each, "distances between the predictions of an image and of its swap")
-        total, n_processes = sum_over_processes(each.new_tensor(len(each)), logits)
+        total, n_processes = sum_over_processes(each.new_full((), len(each)), logits)
         if len(each):
             self.terms["consistency"] = each.detach().sum() * n_processes / total
         return each.new_zeros(n).index_copy(0, rows, each * (n * n_processes / total.clamp(min=1)))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import monai.losses
@@ -22,6 +23,7 @@ from monai_debias.losses.logits_and_labels import (
     without_meta,
 )
 from monai_debias.losses.reduction import sum_over_processes
+from monai_debias.without_waiting import look
 
 __all__ = [
     "CLASSIFICATION_LOSS",
@@ -69,7 +71,7 @@ class CrossEntropy(torch.nn.Module):
             return F.binary_cross_entropy_with_logits(logits, label, reduction="none")
         if label.shape != logits.shape:
             return F.cross_entropy(logits, label.reshape(len(logits)).long(), reduction="none")
-        refuse_no_distributions(label, torch.ones(len(label), dtype=torch.bool, device=label.device))
+        refuse_no_distributions(label)
         return F.cross_entropy(logits, label.to(logits.dtype), reduction="none")
 
 
@@ -178,33 +180,33 @@ def sample_losses(
         if logits.ndim != 2:
             raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
         check_finite(logits, "logits")
-        known = known_labels(logits, label, LabelKind.of(loss), ignored)
-        counts = known.reshape(len(known), -1).sum(1).to(torch.promote_types(logits.dtype, torch.float32))
-        values = _totals(loss, logits, label, known)
-        values = values * _shares(counts, logits, n_groups) if ignored else values / counts
+        label, known = known_labels(logits, label, LabelKind.of(loss), ignored)
+        values = loss(logits, label)
+        if known is None:
+            values = _of_each_sample(loss, values, logits)
+        else:
+            known = known.reshape(len(known), -1)
+            counts = known.sum(1).to(torch.promote_types(logits.dtype, torch.float32))
+            values = _totals(loss, values, logits, known) * _shares(counts, logits, n_groups)
     check_finite(values, "classification losses")
     return values
 
 
-def _totals(loss: torch.nn.Module, logits: torch.Tensor, label: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """The sum of the losses of a sample's known labels, (B,)."""
-    known = known.reshape(len(known), -1)
-    whole = known.all(1)
-    if bool(whole.all()):
-        return _values(loss, logits, label) * known.shape[1]
-    if not bool(known[~whole].any()):  # a sample has all of its labels or none
-        if not bool(whole.any()):
-            return (logits * 0).sum(1)
-        values = _values(loss, logits[whole], label[whole])
-        return values.new_zeros(len(whole)).masked_scatter(whole, values) * known.shape[1]
-    values = loss(logits, label.reshape(logits.shape).masked_fill(~known, 0))
-    if values.shape != logits.shape:
+def _totals(loss: torch.nn.Module, values: torch.Tensor, logits: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The sum of the losses of a sample's known labels, (B,), from the values that the loss returned for all."""
+    if values.shape == logits.shape and known.shape[1] == logits.shape[1]:
+        return torch.where(known, values, 0).sum(1)
+    look(partial(_refuse_missing_parts, type(loss).__name__, values.shape, logits.shape), known)
+    return torch.where(known.all(1), _of_each_sample(loss, values, logits), 0) * known.shape[1]
+
+
+def _refuse_missing_parts(name: str, returned: torch.Size, wanted: torch.Size, known: torch.Tensor) -> None:
+    if bool((known.any(1) & ~known.all(1)).any()):
         raise ValueError(
-            f"some labels of a sample are missing, and {type(loss).__name__} returned shape {tuple(values.shape)}: "
-            f"they can only be left out of a value for each label, {tuple(logits.shape)}, as of "
+            f"some labels of a sample are missing, and {name} returned shape {tuple(returned)}: they can only be left "
+            f"out of a value for each label, {tuple(wanted)}, as of "
             'BCEWithLogitsLoss(reduction="none").'
         )
-    return values.masked_fill(~known, 0).sum(1)
 
 
 def _shares(counts: torch.Tensor, logits: torch.Tensor, n_groups: int) -> torch.Tensor:
@@ -214,9 +216,8 @@ def _shares(counts: torch.Tensor, logits: torch.Tensor, n_groups: int) -> torch.
     return torch.where(total > 0, n_each * n_processes / total, 0).repeat_interleave(n_each)
 
 
-def _values(loss: torch.nn.Module, logits: torch.Tensor, label: Any) -> torch.Tensor:
+def _of_each_sample(loss: torch.nn.Module, values: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """What a loss returned, as one value for each sample, (B,)."""
-    values = loss(logits, label)
     if values.ndim == 0 or len(values) != len(logits):
         got = "a single number" if values.ndim == 0 else f"shape {tuple(values.shape)}"
         raise ValueError(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import torch
 
@@ -14,6 +15,7 @@ from monai_debias.losses.ranks import rank_pooling
 from monai_debias.masks import as_region, pool_mask, require_aspect
 from monai_debias.origin import file_names
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import look, waits
 
 __all__ = [
     "DIVERGED",
@@ -158,13 +160,9 @@ class MaskedHeatmap:
         dtype = torch.float64 if heatmap.dtype == torch.float64 else torch.float32
         self.inside = pool_mask(region, heatmap.shape[3:]).flatten(2).unsqueeze(1).to(dtype)  # (B, 1, 1, positions)
         self.relevance = heatmap.as_subclass(torch.Tensor).to(dtype).flatten(3)  # (B, maps, C, positions)
-        self._measure()
-        # a NaN or an infinity anywhere makes its map's sum NaN or infinite, so this costs no pass of its own
-        if not bool(self.foreground_relevance.detach().isfinite().all()):
-            self.relevance = _repair(self.relevance, self.inside, name)
-            self._measure()
-
-    def _measure(self) -> None:
+        # a sum is one pass, and finite unless a value is not; where it had to be waited for, all is repaired unseen
+        if waits(heatmap) or not bool(self.relevance.detach().sum().isfinite()):
+            self.relevance = _repaired(self.relevance, self.inside, name)
         self.magnitude = self.relevance.abs()
         self.foreground_relevance = (self.magnitude * self.inside).sum((2, 3))  # F, (B, maps)
 
@@ -204,18 +202,28 @@ def _masked(heatmap: torch.Tensor, mask: torch.Tensor) -> MaskedHeatmap:
     return masked
 
 
-def _repair(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:
+def _repaired(relevance: torch.Tensor, inside: torch.Tensor, name: str) -> torch.Tensor:
     """Replace NaN and infinite values, as long as there is something to judge them by."""
-    finite = relevance.detach().isfinite()
-    if bool(finite.all()):  # finite values, but a sum beyond the range of the dtype: for the loss to report
-        return relevance
-    known = relevance.detach()[finite & inside.bool()]
-    if len(known) == 0 or not bool(finite.flatten(2).any(2).all()):
+    values = relevance.detach()
+    finite = values.isfinite()
+    known = finite & inside.bool()
+    n_known, per_map = known.sum(), values[0, 0].numel()
+    look(partial(_tell_of_repair, name, per_map), finite.sum((2, 3)), n_known)
+    mean = torch.where(known, values, 0).sum() / n_known
+    low, high = torch.where(finite, values, torch.inf).amin(), torch.where(finite, values, -torch.inf).amax()
+    replacement = torch.where(values.isnan(), mean, torch.where(values > 0, high, low))
+    return torch.where(finite, relevance, replacement)
+
+
+def _tell_of_repair(name: str, per_map: int, n_finite: torch.Tensor, n_known: torch.Tensor) -> None:
+    """Warn of values that were replaced, and refuse maps without any finite value; n_finite is (B, maps)."""
+    n_replaced = per_map * n_finite.numel() - int(n_finite.sum())
+    if n_replaced == 0:  # finite values, but a sum beyond the range of the dtype: for the loss to report
+        return
+    if int(n_known) == 0 or bool((n_finite == 0).any()):
         raise FloatingPointError(f"the {name} has a map without any finite value, or none inside the masks: {DIVERGED}")
-    low, high = relevance.detach()[finite].aminmax()
     warnings.warn(
-        f"{int((~finite).sum())} of {finite.numel()} values of the {name} are NaN or infinite and were replaced; if "
+        f"{n_replaced} of {per_map * n_finite.numel()} values of the {name} are NaN or infinite and were replaced; if "
         "this goes on, lower the learning rate or relevance_weight (P), or raise epsilon.",
-        stacklevel=4,
+        stacklevel=2,
     )
-    return relevance.nan_to_num(nan=known.mean().item(), posinf=high.item(), neginf=low.item())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from monai.utils import LossReduction
@@ -25,10 +26,11 @@ from monai_debias.losses.cuts import CUTS, Cuts, LayerCuts
 from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZATIONS, MaskedHeatmap
 from monai_debias.losses.logits_and_labels import without_meta
 from monai_debias.losses.ranks import rank_weights
-from monai_debias.losses.reduction import reduce, sum_over_processes
+from monai_debias.losses.reduction import on_device_of, reduce, sum_over_processes
 from monai_debias.masks import as_region, require_aspect
 from monai_debias.origin import file_names
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import in_training_step, look
 
 __all__ = ["ISNetLRPLoss"]
 
@@ -175,6 +177,7 @@ class ISNetLRPLoss(_Loss):
         """
         self.layer_cuts.set(cuts)
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
@@ -191,6 +194,7 @@ class ISNetLRPLoss(_Loss):
         heatmap = attached(pred, "heatmap")
         mask, has_mask = attached(label, "mask"), attached(label, "has_mask")
         classification = sample_losses(self.classification_loss, pred, label, self.ignore_value)
+        on_device_of(classification, self)
         self.terms = {"classification": classification.detach().mean()}
         heat = self._heat(heatmap, mask, has_mask, classification)
         p = self.relevance_weight
@@ -207,25 +211,26 @@ class ISNetLRPLoss(_Loss):
         n, each, rows = len(like), None, None
         if heatmap is not None:
             maps = heatmap if isinstance(heatmap, Mapping) else {"input": heatmap}
-            masks, rows, files = _real_masks(mask, has_mask, n)
             with torch.autocast(like.device.type, enabled=False):
-                each = self._heat_of_rows(maps, masks, files)
-        count = like.new_tensor(0 if each is None else len(each), dtype=torch.float32)
+                rows, each = self._heat_of_rows(maps, mask, has_mask, n)
+        count = like.new_full((), 0 if each is None else len(each), dtype=torch.float32)
         total, n_processes = sum_over_processes(count, like)
         if each is None or rows is None:
             return torch.zeros_like(like)
         total = total.to(each)
         for name in ("background", "foreground"):
             self.terms[name] = self.terms[name] * (n_processes * len(each) / total)
-        return each.new_zeros(n).masked_scatter(rows, each * (n * n_processes / total))
+        return each.new_zeros(n).index_copy(0, rows, each * (n * n_processes / total))
 
     def _heat_of_rows(
-        self, heatmaps: Mapping[str, torch.Tensor], mask: torch.Tensor, files: Sequence[str]
-    ) -> torch.Tensor:
-        """L_heat of the R rows that have a mask, shape (R,)."""
+        self, heatmaps: Mapping[str, torch.Tensor], mask: torch.Tensor | None, has_mask: torch.Tensor | None, n: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which of n rows have a mask, int64 (R,), and L_heat of each of these."""
         if not heatmaps:
             raise ValueError("the heatmap is an empty mapping; the inferer must be given at least one layer.")
-        region = as_region(mask, files=files)
+        plain, rows = _real_masks(mask, has_mask, n, len(next(iter(heatmaps.values()))))
+        files = file_names(mask)
+        region = as_region(plain, files=files, rows=rows)
         background, foreground = [], []
         for layer, relevance in heatmaps.items():
             heatmap = MaskedHeatmap(relevance, region, f'heatmap of "{layer}"')
@@ -233,15 +238,11 @@ class ISNetLRPLoss(_Loss):
             foreground.append(heatmap.foreground_loss(self.layer_cuts.of(layer), self.foreground_penalty))
         # the input's map, if there is one: a network may cut off as much as it likes until its last stages
         require_aspect(region.shape[2:], max((m.shape[3:] for m in heatmaps.values()), key=math.prod), files)
-        heat, background_term, foreground_term = self._pool_layers(
-            torch.stack(background, 1), torch.stack(foreground, 1)
-        )
+        both = torch.stack(background, 1), torch.stack(foreground, 1)
+        look(partial(_refuse_infinite, list(heatmaps)), *both)
+        heat, background_term, foreground_term = self._pool_layers(*both)
         self.terms |= {"background": background_term, "foreground": foreground_term}
-        if not bool(heat.detach().isfinite().all()):
-            for part, losses in (("background", background), ("foreground", foreground)):
-                for layer, loss in zip(heatmaps, losses, strict=True):
-                    _require_finite(loss.detach().mean(), f'{part} loss of the heatmap of "{layer}"')
-        return heat
+        return rows, heat
 
     def _pool_layers(self, background: torch.Tensor, foreground: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """From losses of shape (R, layers): L_heat of each row, and the shares that both terms have in it."""
@@ -257,9 +258,9 @@ class ISNetLRPLoss(_Loss):
 
 
 def _real_masks(
-    mask: torch.Tensor | None, has_mask: torch.Tensor | None, n: int
-) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    """The masks of the rows that have one, which of the n rows these are, and the masks' files."""
+    mask: torch.Tensor | None, has_mask: torch.Tensor | None, n: int, n_maps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The masks of the rows that have one, and which of the n rows these are: as many as there are heatmaps."""
     if mask is None:
         raise ValueError(
             "there is a heatmap, but no mask is attached to the label: a batch needs the key of the masks, and a "
@@ -268,16 +269,32 @@ def _real_masks(
     plain = without_meta(mask)
     if len(plain) > n:
         raise ValueError(f"there are {n} rows of logits, but masks of shape {tuple(plain.shape)}.")
-    rows = torch.ones(len(plain), dtype=torch.bool) if has_mask is None else without_meta(has_mask)
-    if rows.dtype != torch.bool or rows.shape != plain.shape[:1]:
+    if has_mask is None:
+        return plain, torch.arange(len(plain), device=plain.device)
+    flags = without_meta(has_mask)
+    if flags.dtype != torch.bool or flags.shape != plain.shape[:1]:
         raise ValueError(
-            f"has_mask must be boolean of shape ({len(plain)},), got {rows.dtype} of shape {tuple(rows.shape)}."
+            f"has_mask must be boolean of shape ({len(plain)},), got {flags.dtype} of shape {tuple(flags.shape)}."
         )
-    rows = rows.to(plain.device)
-    files = [name for name, real in zip(file_names(mask), rows.tolist(), strict=False) if real]
-    return plain[rows], torch.nn.functional.pad(rows, (0, n - len(rows))), files
+    look(partial(_refuse_other_number, n_maps), flags)
+    # the rows with a mask in their order: nonzero, for a number that is known
+    rows = flags.to(plain.device, torch.uint8).argsort(descending=True, stable=True)[:n_maps]
+    return plain[rows], rows
 
 
-def _require_finite(value: torch.Tensor, name: str) -> None:
-    if not bool(value.isfinite()):
-        raise FloatingPointError(f"the {name} is {value.item()}: {DIVERGED}")
+def _refuse_other_number(n_maps: int, has_mask: torch.Tensor) -> None:
+    n_masks = int(has_mask.sum())
+    if n_masks != n_maps:
+        raise ValueError(
+            f"there are heatmaps of {n_maps} rows, but {n_masks} rows have a mask: the inferer must explain those that "
+            "have one; in a trainer prepare_batch=PrepareBatchAttached() says which."
+        )
+
+
+def _refuse_infinite(layers: Sequence[str], background: torch.Tensor, foreground: torch.Tensor) -> None:
+    """Refuse NaN and infinite terms, (R, layers)."""
+    for name, losses in (("background", background), ("foreground", foreground)):
+        for layer, loss in zip(layers, losses.unbind(1), strict=True):
+            if not bool(loss.isfinite().all()):
+                mean = loss.mean().item()
+                raise FloatingPointError(f'the {name} loss of the heatmap of "{layer}" is {mean}: {DIVERGED}')

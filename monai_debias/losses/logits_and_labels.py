@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import monai.losses
 import torch
 
 from monai_debias.labels import is_missing, refuse_labels
+from monai_debias.without_waiting import look, waits
 
 __all__ = ["LabelKind", "check_finite", "class_shares", "known_labels", "refuse_no_distributions", "without_meta"]
 
@@ -43,13 +45,17 @@ def check_finite(values: torch.Tensor, name: str) -> None:
     """Refuse NaN and infinite values.
 
     Args:
-        values: shape (B, ...).
+        values: shape (B, ...), one number or a few for each sample.
         name: what the message calls them, in the plural.
 
     Raises:
         FloatingPointError: when there are any; the message names the rows.
     """
-    finite = values.detach().isfinite()
+    look(partial(_refuse_infinite, name), values)
+
+
+def _refuse_infinite(name: str, values: torch.Tensor) -> None:
+    finite = values.isfinite()
     if bool(finite.all()):
         return
     rows = (~finite.reshape(len(finite), -1).all(1)).nonzero().flatten().tolist()
@@ -60,7 +66,9 @@ def check_finite(values: torch.Tensor, name: str) -> None:
     )
 
 
-def known_labels(logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
+def known_labels(
+    logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tuple[float, ...]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Check that the labels of a batch fit the logits, and return which of them are known.
 
     Args:
@@ -70,7 +78,8 @@ def known_labels(logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tup
         ignored: values of missing labels.
 
     Returns:
-        Boolean, (B,) for a label of each sample, or (B, K) for one of each logit.
+        The labels, with one that is allowed in place of each missing one, and of each that is refused one step later;
+        and which are known, boolean, (B,) for a label of each sample, (B, K) for one of each logit, or None for all.
 
     Raises:
         TypeError: when labels are not a tensor.
@@ -83,16 +92,17 @@ def known_labels(logits: torch.Tensor, label: Any, kind: LabelKind, ignored: tup
     if len(label.shape) == 0 or len(label) != n:
         raise ValueError(f"there are {n} rows of logits, but labels of shape {tuple(label.shape)}.")
     if n_logits > 1 and label.numel() == n and kind.softmax is not False:
-        return _known_classes(label.reshape(n), n_logits, kind, ignored)
-    if label.numel() == logits.numel():
-        known = _known_rows(label.reshape(n, n_logits), kind, ignored)
-        return known.all(1) if kind.softmax and n_logits > 1 else known
-    if kind.softmax is None:  # for the loss to judge
-        return torch.ones(n, dtype=torch.bool, device=label.device)
-    wanted = f"class indices ({n},) or rows {(n, n_logits)} for the logits"
-    if not kind.softmax or n_logits == 1:
-        wanted = f"a label of 0 to 1 for each logit, {(n, n_logits)}"
-    raise ValueError(f"expected {wanted}, got {label.dtype} of shape {tuple(label.shape)}.")
+        allowed, known = _known_classes(label.reshape(n), n_logits, kind, ignored)
+    elif label.numel() == logits.numel():
+        allowed, known = _known_rows(label.reshape(n, n_logits), kind, ignored)
+    elif kind.softmax is None:  # for the loss to judge
+        return label, None
+    else:
+        wanted = f"class indices ({n},) or rows {(n, n_logits)} for the logits"
+        if not kind.softmax or n_logits == 1:
+            wanted = f"a label of 0 to 1 for each logit, {(n, n_logits)}"
+        raise ValueError(f"expected {wanted}, got {label.dtype} of shape {tuple(label.shape)}.")
+    return allowed.reshape(label.shape), known
 
 
 def class_shares(logits: torch.Tensor, label: torch.Tensor, ignored: tuple[float, ...]) -> torch.Tensor:
@@ -112,22 +122,25 @@ def class_shares(logits: torch.Tensor, label: torch.Tensor, ignored: tuple[float
         ValueError: when they are neither class indices nor distributions over the classes.
     """
     n, n_logits = logits.shape
-    known = known_labels(logits, label, LabelKind(softmax=True, bounded=True), ignored).reshape(n, 1)
+    label, known = known_labels(logits, label, LabelKind(softmax=True, bounded=True), ignored)
     if n_logits == 1:
         positive = label.reshape(n, 1).to(logits)
         shares = torch.cat([1 - positive, positive], 1)
     elif label.numel() == logits.numel():
         shares = label.reshape(logits.shape).to(logits)
-        refuse_no_distributions(shares, known.flatten())
+        refuse_no_distributions(shares)
     else:
-        index = label.reshape(n, 1).long().masked_fill(~known, 0)
-        shares = torch.zeros_like(logits, requires_grad=False).scatter(1, index, 1.0)
-    return torch.where(known, shares, 0)
+        shares = torch.zeros_like(logits, requires_grad=False).scatter(1, label.reshape(n, 1).long(), 1.0)
+    return shares if known is None else torch.where(known.reshape(n, 1), shares, 0)
 
 
-def refuse_no_distributions(label: torch.Tensor, known: torch.Tensor) -> None:
-    """Refuse rows (B, K) of labels that do not add up to 1, where they are known, (B,)."""
-    bad = known & ~((label.sum(1) - 1).abs() <= ROUNDING)
+def refuse_no_distributions(label: torch.Tensor) -> None:
+    """Refuse rows (B, K) of labels that do not add up to 1."""
+    look(_refuse_other_sums, label)
+
+
+def _refuse_other_sums(label: torch.Tensor) -> None:
+    bad = ~((label.sum(1) - 1).abs() <= ROUNDING)
     if bool(bad.any()):
         rows = bad.nonzero().flatten().tolist()
         raise ValueError(
@@ -137,26 +150,47 @@ def refuse_no_distributions(label: torch.Tensor, known: torch.Tensor) -> None:
         )
 
 
-def _known_classes(label: torch.Tensor, n_classes: int, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
+def _known_classes(
+    label: torch.Tensor, n_classes: int, kind: LabelKind, ignored: tuple[float, ...]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     if kind.softmax and label.is_floating_point():
         raise ValueError(
             f"expected class indices ({len(label)},) or rows {(len(label), n_classes)} for the logits, got "
             f"{label.dtype} of shape {tuple(label.shape)}."
         )
+    look(partial(_refuse_no_class, n_classes, ignored), label)
+    known = ~is_missing(label, ignored) if ignored else None
+    label = label if known is None else torch.where(known, label, 0)
+    # a GPU ends the program at a class that does not exist, before anybody reads which it was
+    return label.clamp(0, n_classes - 1) if waits(label) else label, known
+
+
+def _refuse_no_class(n_classes: int, ignored: tuple[float, ...], label: torch.Tensor) -> None:
     missing, index = is_missing(label, ignored), label.double() if label.is_floating_point() else label.long()
     no_class = ~((index >= 0) & (index < n_classes) & (index == index.long()))
     refuse_labels(no_class & ~missing, label, f"is none of the {n_classes} classes, 0 to {n_classes - 1}")
-    return ~missing
 
 
-def _known_rows(label: torch.Tensor, kind: LabelKind, ignored: tuple[float, ...]) -> torch.Tensor:
+def _known_rows(
+    label: torch.Tensor, kind: LabelKind, ignored: tuple[float, ...]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    look(partial(_refuse_no_labels, kind.bounded, ignored), label)
+    if not ignored:
+        return label, None
+    known = ~is_missing(label, ignored)
+    if kind.softmax and label.shape[1] > 1:
+        known = known.all(1)
+        return torch.where(known[:, None], label, 1 / label.shape[1]), known
+    return torch.where(known, label, 0), known
+
+
+def _refuse_no_labels(bounded: bool, ignored: tuple[float, ...], label: torch.Tensor) -> None:
     missing, values = is_missing(label, ignored), label if label.is_floating_point() else label.float()
-    if kind.bounded:
+    if bounded:
         outside = ~((values - values.clamp(0, 1)).abs() <= ROUNDING)
         refuse_labels(outside & ~missing, label, "does not lie in [0, 1]")
     else:
         refuse_labels(~values.isfinite() & ~missing, label, "is not finite")
-    return ~missing
 
 
 def _shortened(rows: list[int], n: int = 10) -> str:

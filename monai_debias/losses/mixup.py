@@ -20,8 +20,9 @@ from monai_debias.losses.classification import (
     make_classification_loss,
     sample_losses,
 )
-from monai_debias.losses.reduction import reduce
+from monai_debias.losses.reduction import on_device_of, reduce
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import in_training_step
 
 __all__ = ["MixupLoss"]
 
@@ -72,6 +73,8 @@ class MixupLoss(_Loss):
         {'unmixed': 0.6931, 'layer1': 5.0}
     """
 
+    weights: torch.Tensor
+
     @expects(
         groups=SequenceOf(STRING, least=1),
         classification_loss=CLASSIFICATION_LOSS,
@@ -99,9 +102,10 @@ class MixupLoss(_Loss):
             )
         self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
-        self.weights = (chosen * len(chosen) / chosen.sum()).tolist()
+        self.register_buffer("weights", chosen * len(chosen) / chosen.sum(), persistent=False)
         self.terms: dict[str, torch.Tensor] = {}
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
@@ -121,4 +125,5 @@ class MixupLoss(_Loss):
         rows = sample_losses(self.classification_loss, logits, labels, self.ignore_value, n_groups)
         rows = rows.reshape(n_groups, -1)
         self.terms = dict(zip(self.groups, rows.detach().mean(1), strict=True))
-        return reduce((rows * rows.new_tensor(self.weights)[:, None]).flatten(), self.reduction)
+        on_device_of(rows, self)
+        return reduce((rows * self.weights.to(rows.dtype)[:, None]).flatten(), self.reduction)

@@ -97,7 +97,7 @@ def part_with(loss: Any, *names: str) -> Any:
     return found
 
 
-def present_terms(loss: Any) -> dict[str, float]:
+def present_terms(loss: Any) -> dict[str, float | torch.Tensor]:
     """The terms that nested losses had in the last call; of two with the same name, that of the inner loss.
 
     Args:
@@ -107,10 +107,10 @@ def present_terms(loss: Any) -> dict[str, float]:
         >>> from monai_debias.losses import SpectralDecouplingLoss
         >>> loss = SpectralDecouplingLoss(penalty_weight=0.5)
         >>> _ = loss(torch.zeros(1, 2), torch.tensor([0]))
-        >>> {name: round(value, 4) for name, value in present_terms(loss).items()}
+        >>> {name: round(float(value), 4) for name, value in present_terms(loss).items()}
         {'classification': 0.6931, 'penalty': 0.0}
     """
-    return {name: float(value) for part in parts_of(loss) for name, value in getattr(part, "terms", {}).items()}
+    return {name: value for part in parts_of(loss) for name, value in getattr(part, "terms", {}).items()}
 
 
 def parts_of(loss: Any) -> list[Any]:

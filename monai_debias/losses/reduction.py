@@ -8,7 +8,7 @@ import torch
 from monai.utils import LossReduction
 from torch import distributed
 
-__all__ = ["reduce", "sum_over_processes"]
+__all__ = ["on_device_of", "reduce", "sum_over_processes"]
 
 
 def reduce(values: torch.Tensor, reduction: str) -> torch.Tensor:
@@ -41,3 +41,9 @@ def sum_over_processes(counts: torch.Tensor, logits: torch.Tensor) -> tuple[torc
         counts = counts.clone()
         distributed.all_reduce(counts)
     return counts, n_processes
+
+
+def on_device_of(values: torch.Tensor, loss: torch.nn.Module) -> None:
+    """Move a loss to the device of a batch, once, instead of its buffers to each batch anew."""
+    if any(buffer.device != values.device for buffer in loss.buffers()):
+        loss.to(values.device)

@@ -21,8 +21,9 @@ from monai_debias.losses.classification import (
     sample_losses,
 )
 from monai_debias.losses.logits_and_labels import class_shares
-from monai_debias.losses.reduction import reduce, sum_over_processes
+from monai_debias.losses.reduction import on_device_of, reduce, sum_over_processes
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import in_training_step, look
 
 __all__ = ["SpectralDecouplingLoss"]
 
@@ -132,6 +133,7 @@ class SpectralDecouplingLoss(_Loss):
         else:
             self.register_buffer(name, values.clone(), persistent=False)
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 
@@ -144,14 +146,11 @@ class SpectralDecouplingLoss(_Loss):
             The reduced loss, or shape (B,) for ``reduction="none"``.
         """
         logits, label = _logits_and_labels(pred, target)
+        on_device_of(logits, self)
         classification = sample_losses(self.classification_loss, logits, label, self.ignore_value)
         penalty = self._penalty(logits if logits.dtype == torch.float64 else logits.float(), label)
         self.terms = {"classification": classification.detach().mean(), "penalty": penalty.detach().mean()}
-        if not bool(self.terms["penalty"].isfinite()):
-            raise FloatingPointError(
-                f"the penalty term is {self.terms['penalty'].item()}: training has diverged. Try a lower learning "
-                "rate, a lower penalty_weight (λ), whose gradient grows with the logits, or gradient clipping."
-            )
+        look(_refuse_infinite, self.terms["penalty"])
         return reduce(classification + penalty, self.reduction)
 
     def _penalty(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -197,6 +196,14 @@ class SpectralDecouplingLoss(_Loss):
                 "logit); say which."
             )
         return not self.multi_label
+
+
+def _refuse_infinite(penalty: torch.Tensor) -> None:
+    if not bool(penalty.isfinite()):
+        raise FloatingPointError(
+            f"the penalty term is {penalty.item()}: training has diverged. Try a lower learning rate, a lower "
+            "penalty_weight (λ), whose gradient grows with the logits, or gradient clipping."
+        )
 
 
 def _logits_and_labels(pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,6 +15,7 @@ from monai_debias.losses.classification import REDUCTION, CrossEntropy, sample_l
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import expects
 from monai_debias.tasks import TASK, TASKS
+from monai_debias.without_waiting import in_training_step
 
 __all__ = ["TaskLoss"]
 
@@ -55,6 +56,7 @@ class TaskLoss(_Loss):
         self.entropy = CrossEntropy(multi_label=self.kind.has_thresholds)
         self.label_kind = self.entropy.label_kind
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the loss.
 

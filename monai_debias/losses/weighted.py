@@ -22,6 +22,7 @@ from monai_debias.losses.classification import (
 from monai_debias.losses.logits_and_labels import check_finite
 from monai_debias.losses.reduction import reduce
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import in_training_step, look
 
 __all__ = ["SampleWeightedLoss"]
 
@@ -72,6 +73,7 @@ class SampleWeightedLoss(_Loss):
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
         self.terms: dict[str, torch.Tensor] = {}
 
+    @in_training_step
     def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Compute the weighted loss.
 
@@ -92,8 +94,7 @@ class SampleWeightedLoss(_Loss):
         weight = weight.to(per_sample)
         if weight.shape != per_sample.shape:
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
-        if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
-            raise ValueError(f"weights must be finite and 0 or more, got {weight.min():g} to {weight.max():g}.")
+        look(_refuse_weights, weight)
         self.terms = {"classification": per_sample.detach().mean()}
         return reduce(per_sample * weight, self.reduction)
 
@@ -104,3 +105,8 @@ class SampleWeightedLoss(_Loss):
             check_finite(pred, "predictions")
         per_sample = self.classification_loss(pred, label)
         return per_sample.reshape(len(per_sample), -1).mean(1)
+
+
+def _refuse_weights(weight: torch.Tensor) -> None:
+    if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()):
+        raise ValueError(f"weights must be finite and 0 or more, got {weight.min():g} to {weight.max():g}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,7 +22,8 @@ from monai_debias.relevance.operations import COVERED, DIVISIONS, NEGATING, PROD
 from monai_debias.relevance.passes import Backward, Passes, Rule
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.rules_z_plus import companion_of_linear
-from monai_debias.relevance.tags import LinearLayer, Role, Tag, Uses
+from monai_debias.relevance.tags import LinearLayer, Role, Tag, UncoveredOperationError, Uses
+from monai_debias.without_waiting import look, waits
 
 __all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
 
@@ -105,7 +107,8 @@ class DualMode(RelevanceMode):
         self.z_plus = z_plus
         self._known: WeakKeyDictionary[Tag, Known] = WeakKeyDictionary()
         self._call: tuple[Callable, tuple, dict[str, Any]] | None = None
-        self._known[self.tags[x]] = Known(nonnegative=bool((x >= 0).all()))
+        # not looked at where that has to be waited for: the rules for signed values are right for all
+        self._known[self.tags[x]] = Known(nonnegative=not waits(x) and bool((x >= 0).all()))
 
     def known_of(self, tensor: torch.Tensor) -> Known:
         """What is known of a tensor that relevance flows through."""
@@ -189,9 +192,16 @@ def known_of_linear(
         return False, []
     factors = [t for t in tensors if t.is_floating_point() and not mode.flows(t)]
     scales = name in PRODUCTS or name in DIVISIONS
-    negative = any(bool((t < 0).any()) for t in factors) or any(isinstance(a, float | int) and a < 0 for a in args)
+    seen = [t for t in factors if not waits(t)]
+    negative = any(bool((t < 0).any()) for t in seen) or any(isinstance(a, float | int) and a < 0 for a in args)
+    refusal = mode.uncovered(function, "subtracts, or multiplies by something negative, which LRP-z⁺ has no rule for")
     if name in NEGATING or kwargs.get("alpha", 1) < 0 or (scales and negative):
-        raise mode.uncovered(function, "subtracts, or multiplies by something negative, which LRP-z⁺ has no rule for")
+        raise refusal
+    if scales:
+        for t in factors:
+            look(partial(_refuse_negative, refusal), (t < 0).any())
+    elif len(seen) < len(factors):  # a summand that would have to be waited for may be negative
+        negative = True
     if not negative and all(mode.known_of(t).nonnegative for t in flowing):
         return True, []
 
@@ -204,6 +214,11 @@ def known_of_linear(
     with torch.random.fork_rng(enabled="dropout" in name):  # the same units are dropped from tensor and companion
         result = function(*args, **kwargs)
     return False, tensors_in(args[0] if in_place(function) else result)
+
+
+def _refuse_negative(refusal: UncoveredOperationError, negative: torch.Tensor) -> None:
+    if bool(negative):
+        raise refusal
 
 
 def dual_starts(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
 from monai_debias.relevance.targets import TARGET, Target, checked_rows, explained_scalars
+from monai_debias.without_waiting import look
 
 __all__ = ["LRP"]
 
@@ -182,12 +184,8 @@ class LRP:
             raise TypeError(f"relevance needs a floating-point input, got {got}: convert it, e.g. with x.float().")
         if x.ndim < 2 or len(x) == 0:
             raise ValueError(f"expected a batch (B, C, spatial...), got shape {tuple(x.shape)}.")
-        low, high = self.input_range
-        if self.input_rule == "zb" and not bool(((x >= low) & (x <= high)).all()):
-            raise ValueError(
-                f"the zB rule is for inputs in {self.input_range}, got values in [{x.min():g}, {x.max():g}]: scale "
-                "them, or give their range as input_range."
-            )
+        if self.input_rule == "zb":
+            look(partial(_refuse_out_of_range, self.input_range), *x.detach().aminmax())
 
     def _relevance(
         self,
@@ -208,6 +206,14 @@ class LRP:
             return x * g
         first = stem.layer
         return rules.zb_relevance(widened(source) * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
+
+
+def _refuse_out_of_range(input_range: tuple[float, float], lowest: torch.Tensor, highest: torch.Tensor) -> None:
+    if not (input_range[0] <= lowest and highest <= input_range[1]):  # neither is a NaN
+        raise ValueError(
+            f"the zB rule is for inputs in {input_range}, got values in [{lowest:g}, {highest:g}]: scale them, or give "
+            "their range as input_range."
+        )
 
 
 def _stem(mode: RelevanceMode, image: torch.Tensor) -> Stem:

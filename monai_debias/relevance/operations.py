@@ -14,6 +14,7 @@ __all__ = [
     "ACTIVATIONS",
     "BOOKKEEPING",
     "BORROWING",
+    "CHANGING_STATISTICS",
     "CONVOLUTIONS",
     "COVERED",
     "DEVIATIONS",
@@ -69,6 +70,8 @@ BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
 
 # these leave the tensor as it is: hooks of its gradient, and what modules with hooks and DistributedDataParallel put
 # around arguments and results
+CHANGING_STATISTICS = frozenset({"batch_norm", "instance_norm"})  # the running ones, among their arguments
+
 BOOKKEEPING = frozenset({"BackwardHookFunction", "DDPSink", "register_hook", "retain_grad"})
 
 # these take values out of torch's sight; by their whole names

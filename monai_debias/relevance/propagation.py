@@ -32,6 +32,7 @@ from monai_debias.relevance.operands import (
 from monai_debias.relevance.operations import (
     BOOKKEEPING,
     BORROWING,
+    CHANGING_STATISTICS,
     COVERED,
     DEVIATIONS,
     DIVISIONS,
@@ -106,7 +107,7 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         args, kwargs = (replaced(values, lambda t: wide.get(id(t), t)) for values in (args, kwargs))
         result = self._compute(function, name, args, kwargs, tags, roles)
         for t in low:
-            if not t.requires_grad and not torch.equal(t.float(), wide[id(t)]):  # running statistics
+            if not t.requires_grad and (name in CHANGING_STATISTICS or in_place(function)):
                 t.copy_(wide[id(t)])
         return result
 

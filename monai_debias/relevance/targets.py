@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import torch
 
 from monai_debias.constraints import FUNCTION, TENSOR, Instance, Integer, Number, OneOf
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import look, waits
 
 __all__ = ["TARGET", "Target", "checked_rows", "eta", "explained_scalars"]
 
@@ -124,18 +126,29 @@ def checked_rows(rows: torch.Tensor | None, n: int, device: torch.device) -> tor
     if not isinstance(rows, torch.Tensor) or rows.ndim != 1 or rows.dtype != torch.int64 or len(rows) == 0:
         got = f"{rows.dtype}, {tuple(rows.shape)}" if isinstance(rows, torch.Tensor) else type(rows).__name__
         raise ValueError(f"rows must be indices of samples, int64 of shape (R,), R > 0; got {got}.")
-    plain = rows.as_subclass(torch.Tensor).to(device)
-    if bool(((plain < 0) | (plain >= n)).any()) or len(plain.unique()) < len(plain):
-        raise ValueError(f"rows must be distinct indices from 0 to {n - 1}, got {plain.tolist()}.")
-    return plain
+    plain = rows.as_subclass(torch.Tensor)
+    look(partial(_refuse_rows, n), plain)
+    return plain.to(device, non_blocking=True)
+
+
+def _refuse_rows(n: int, rows: torch.Tensor) -> None:
+    if bool(((rows < 0) | (rows >= n)).any()) or len(rows.unique()) < len(rows):
+        raise ValueError(f"rows must be distinct indices from 0 to {n - 1}, got {rows.tolist()}.")
 
 
 def _labels(labels: int | torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     n, n_classes = logits.shape
-    index = torch.as_tensor(labels, device=logits.device).as_subclass(torch.Tensor)
+    if isinstance(labels, int):
+        labels = logits.new_full((), labels, dtype=torch.int64)
+    index = labels.as_subclass(torch.Tensor).to(logits.device, non_blocking=True)
     index = index.expand(n) if index.ndim == 0 else index
     if index.shape != (n,) or index.is_floating_point() or index.dtype == torch.bool:
         raise ValueError(f"labels must be integers of shape ({n},), got {index.dtype} of shape {tuple(index.shape)}.")
+    look(partial(_refuse_labels, n_classes), index)
+    # a GPU ends the program at a class that does not exist, before anybody reads which it was
+    return index.long().clamp(0, n_classes - 1) if waits(index) else index.long()
+
+
+def _refuse_labels(n_classes: int, index: torch.Tensor) -> None:
     if bool(((index < 0) | (index >= n_classes)).any()):
         raise ValueError(f"labels must lie in 0 … {n_classes - 1}, got {index.min().item()} … {index.max().item()}.")
-    return index.long()

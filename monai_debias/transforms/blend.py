@@ -11,8 +11,9 @@ import torch
 from monai_debias.constraints import STRING, TENSOR, SequenceOf
 from monai_debias.masks import as_region, pool_mask, require_aspect
 from monai_debias.parameters import expects
+from monai_debias.without_waiting import look
 
-__all__ = ["blend_backgrounds"]
+__all__ = ["blend_backgrounds", "blended"]
 
 
 @expects(images=TENSOR, masks=TENSOR, amounts=TENSOR, files=SequenceOf(STRING))
@@ -66,13 +67,30 @@ def blend_backgrounds(
             f"expected a mask and an amount for each of {n} images, got masks of shape {tuple(masks.shape)} and "
             f"amounts of shape {tuple(amounts.shape)}."
         )
-    if not bool(((amounts >= 0) & (amounts <= 1)).all()):
-        raise ValueError(f"amounts must lie in [0, 1], got {amounts.tolist()}.")
+    look(_refuse_amounts, amounts)
     region = as_region(masks, files=files)
     require_aspect(region.shape[2:], images.shape[2:], files)
-    region = pool_mask(region, images.shape[2:]).to(images.device)
-    pixels = images.as_subclass(torch.Tensor)
-    t = amounts.to(pixels).reshape(n, *[1] * (pixels.ndim - 1))
-    blended = pixels + t * (pixels.roll(1, 0) - pixels)
+    return blended(images.as_subclass(torch.Tensor), region.to(images.device), amounts)
+
+
+def blended(pixels: torch.Tensor, region: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+    """The formula of :func:`blend_backgrounds`, for masks that are checked.
+
+    Args:
+        pixels: shape (B, C, spatial...).
+        region: boolean (B, 1, spatial...), of the size of the images or pooled to it.
+        amounts: t, shape (B,).
+
+    Returns:
+        New images.
+    """
+    region = pool_mask(region, pixels.shape[2:])
+    t = amounts.to(pixels).reshape(-1, *[1] * (pixels.ndim - 1))
+    faded = pixels + t * (pixels.roll(1, 0) - pixels)
     # chosen, not multiplied by 0, which would let a NaN into the other image's region of interest
-    return torch.where(region | region.roll(1, 0), pixels, blended)
+    return torch.where(region | region.roll(1, 0), pixels, faded)
+
+
+def _refuse_amounts(amounts: torch.Tensor) -> None:
+    if not bool(((amounts >= 0) & (amounts <= 1)).all()):
+        raise ValueError(f"amounts must lie in [0, 1], got {amounts.tolist()}.")

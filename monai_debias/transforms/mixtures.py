@@ -24,8 +24,7 @@ class Mixture(NamedTuple):
 
 def mix_rows(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
     """λ·x + (1 − λ)·x[π] for rows x of shape (B, ...)."""
-    order = torch.as_tensor(mixture.order, device=rows.device)
-    return mixture.weight * rows + (1 - mixture.weight) * rows[order]
+    return mixture.weight * rows + (1 - mixture.weight) * _partners(rows, mixture)
 
 
 def mix_known_rows(rows: torch.Tensor, mixtures: Sequence[Mixture], append: bool) -> torch.Tensor:
@@ -49,5 +48,9 @@ def _mixed(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
     if mixture.weight == 1:
         return rows
     if mixture.weight == 0:
-        return rows[torch.as_tensor(mixture.order, device=rows.device)]
+        return _partners(rows, mixture)
     return mix_rows(rows, mixture)
+
+
+def _partners(rows: torch.Tensor, mixture: Mixture) -> torch.Tensor:
+    return rows[torch.as_tensor(mixture.order).to(rows.device, non_blocking=True)]

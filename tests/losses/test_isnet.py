@@ -310,7 +310,7 @@ def test_bad_input_gets_a_clear_error():
         (pred, attach(target, mask=empty), r"0 everywhere in row\(s\) \[1, 3\]"),
         (pred, attach(target, mask=mask.repeat(1, 2, 1, 1)), r"shape \(4, 2, 6, 5\) .*expected \(B, 1, spatial"),
         (pred, attach(target, mask=mask[..., 2]), r"for masks of shape \(4, 1, 6\)"),
-        (pred, attach(target, has_mask=rows), r"got \(4, 1, 2, 6, 5\) for masks of shape \(3, 1, 6, 5\)"),
+        (pred, attach(target, has_mask=rows), "heatmaps of 4 rows, but 3 rows have a mask"),
         (pred, attach(target, has_mask=rows.float()), "has_mask must be boolean"),
         (pred, attach(target, has_mask=rows[:2]), r"has_mask must be boolean of shape \(4,\)"),
         (attach(pred, heatmap={}), target, "empty mapping"),

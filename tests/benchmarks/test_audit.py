@@ -30,6 +30,16 @@ def test_lines_and_table():
     assert "| toy | trained without the mark | 1 | 0 | 0 | 0 | 0 |" in found
 
 
+def test_without_masks_only_patches_are_looked_for():
+    items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
+    found = one_audit(Case(Judge(LooksAt(middle=1.0, corner=20.0).eval()), items, 0.3, 150), 1, masks=False)
+    assert found["patch_verdict"] == "found"
+    assert "background_verdict" not in found
+    row = {"testbed": "toy", "method": "plain", **{key: str(value) for key, value in found.items()}}
+    assert "| testbed | networks | audits | alarms | patch |" in table([row])
+    assert "| toy | plain, loses 10 points or more | 1 | 1 | 1 |" in table([row])
+
+
 @pytest.mark.parametrize("name", SIMULATIONS)
 def test_simulations(name):
     rng = np.random.default_rng(0)

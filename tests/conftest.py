@@ -1,15 +1,19 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of several parts share: DICOM files, and the results of two processes."""
+"""What tests of several parts share: DICOM files, folders that are filled once, and the results of two processes."""
 
 from __future__ import annotations
 
 import gc
 import io
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
@@ -109,8 +113,25 @@ def _jpeg(frame):
 
 
 @pytest.fixture(scope="session")
-def of_two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``made_once(name, fill)`` is a folder that ``fill(folder)`` fills once for all workers of pytest-xdist."""
+    own = tmp_path_factory.getbasetemp()
+    of_all = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = of_all / name, of_all / f"{name}.done"
+        with FileLock(of_all / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def of_two_processes(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """A folder with what each of two processes of a distributed training has written."""
-    folder = tmp_path_factory.mktemp("two_processes")
-    two_processes.start(folder)
-    return folder
+    return made_once("two_processes", two_processes.start)

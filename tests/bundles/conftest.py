@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,14 @@ from tests.bundles.small_bundle import SmallBundle
 
 
 @pytest.fixture(scope="session")
-def cohort_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[SmallBundle], Path]:
+def cohort_of(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[SmallBundle], Path]:
     """Where the small cohort of a bundle is; it is written when it is first asked for."""
 
-    @cache
-    def build(name: str) -> Path:
-        bundle = SMALL_BUNDLES[name]
-        return bundle.build(tmp_path_factory.mktemp(name) / "data" / bundle.demo)
+    def build(bundle: SmallBundle) -> Path:
+        below = Path("data", bundle.demo)
+        return made_once(f"bundle_{bundle.name}", lambda root: bundle.build(root / below)) / below
 
-    return lambda bundle: build(bundle.name)
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +32,6 @@ def cohort(cohort_of: Callable[[SmallBundle], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Path:
+def trained(made_once: Callable[[str, Callable[[Path], object]], Path], cohort: Path) -> Path:
     """What the plain training leaves."""
-    folder = tmp_path_factory.mktemp("trained")
-    train(folder, cohort)
-    return folder
+    return made_once("trained_echo_view", lambda folder: train(folder, cohort))

@@ -15,7 +15,6 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from monai_debias.data import load_datalist, save_datalist
-from monai_debias.demo import build_echo_cohort
 from tests import processes
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "echo_view"
@@ -29,11 +28,6 @@ TASKS: dict[str, tuple[list[str], Callable[[int, int], Any]]] = {  # class names
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module", name="cohort")
-def fixture_cohort(tmp_path_factory) -> Path:
-    return build_echo_cohort(tmp_path_factory.mktemp("echo") / "cohort", patients=(6, 4, 4), frames=4, progress=False)
 
 
 @pytest.fixture(scope="module", name="results", params=TASKS)
@@ -83,13 +77,13 @@ def test_the_report_is_that_of_scikit_learn(results):
     assert {row["split"] for row in rows} == {"validation", "test_same", "test_random"}
     thresholds = json.loads((folder / "eval" / "thresholds.json").read_text())["thresholds"]
     for split, result in report.items():
-        assert result["samples"] == 16
-        assert result["patients"] == 4
+        assert result["samples"] == 12
+        assert result["patients"] == 3
         for name in names[1:] if task == "binary" else names[:2]:
             known = [row for row in rows if row["split"] == split and name not in row["missing"]]
             truth, p = [name in row["label"] for row in known], [row[f"p_{name}"] for row in known]
             metrics = result["labels"][name]["metrics"]
-            assert result["labels"][name]["known"] == len(known) == (12 if name == "long axis" else 16)
+            assert result["labels"][name]["known"] == len(known) == (9 if name == "long axis" else 12)
             assert metrics["roc_auc"][0] == pytest.approx(roc_auc_score(truth, p))
             assert metrics["average_precision"][0] == pytest.approx(average_precision_score(truth, p))
             decided = [value >= thresholds[name]["value"] for value in p]
@@ -98,7 +92,7 @@ def test_the_report_is_that_of_scikit_learn(results):
     if task == "multi_label":
         assert thresholds["never"]["value"] is None
         assert report["test_same"]["labels"]["never"]["metrics"]["roc_auc"] == [None, None, None]
-        assert "no positives among 16" in report["test_same"]["labels"]["never"]["notes"]["roc_auc"]
+        assert "no positives among 12" in report["test_same"]["labels"]["never"]["notes"]["roc_auc"]
     assert (folder / "eval" / "confusion_matrix.png").exists() == (task == "binary")
     assert (folder / "eval" / "label_metrics.png").stat().st_size > 5000
 
@@ -107,7 +101,7 @@ def test_inference_decides_by_the_thresholds_of_validation(results):
     task, folder = results
     thresholds = json.loads((folder / "eval" / "thresholds.json").read_text())["thresholds"]
     rows = read(folder / "predictions" / "predictions.csv")
-    assert len(rows) == 16
+    assert len(rows) == 12
     for row in rows:
         decided = [name for name, cut in thresholds.items() if cut["value"] and float(row[f"p_{name}"]) >= cut["value"]]
         expected = decided or (["parasternal"] if task == "binary" else [])

@@ -114,17 +114,26 @@ def none(section: str, number: int, item: dict) -> None:
     del item["mask"]
 
 
-@pytest.mark.parametrize("masks", [None, only_training, some, none], ids=["all", "training", "some", "none"])
-def test_wherever_there_are_masks_all_train_validate_evaluate_and_infer(masks, tmed2):
+@pytest.mark.parametrize(
+    ("masks", "methods"),
+    [(None, [BACKMIX]), (only_training, [ISNET]), (some, [BACKMIX, ISNET, *FEW_MASKS]), (none, [ISNET, FEW_MASKS[0]])],
+    ids=["all", "training", "some", "none"],
+)
+def test_wherever_there_are_masks_all_train_and_validate(masks, methods, tmed2):
     if masks is not None:
         edit(tmed2, masks)
     has_file = ["mask" in item for item in load_datalist(tmed2, "training")]
+    for names in methods:
+        samples = trained(tmed2, names)
+        if names in FEW_MASKS:
+            assert 0 < sum("mask" in sample for sample in samples) < 8
+        else:  # those of the files are the left half, those found are whole
+            assert [bool(sample["mask"][..., 17:].any()) for sample in samples] == [not has for has in has_file]
+
+
+def test_a_plain_training_an_evaluation_and_an_inference_read_no_mask(tmed2):
+    edit(tmed2, some)
     assert not any("mask" in sample for sample in trained(tmed2, PLAIN))
-    for names in (BACKMIX, ISNET):
-        right = [bool(sample["mask"][..., 17:].any()) for sample in trained(tmed2, names)]
-        assert right == [not has for has in has_file]  # those of the files are the left half, those found are whole
-    for names in FEW_MASKS if masks in (some, none) else ():
-        assert 0 < sum("mask" in sample for sample in trained(tmed2, names)) < 8
     checkpoint = str(tmed2 / "train" / "model.pt")
     run(tmed2, ["train", "evaluate"], checkpoint=checkpoint, n_resamples=5)
     assert json.loads((tmed2 / "train-evaluate" / "metrics.json").read_text())["test"]["samples"] == 8

@@ -31,8 +31,8 @@ def test_all_70000_digits():
         assert images.dtype == torch.float32
         assert labels.shape == (size,)
         assert labels.dtype == torch.int64
-        levels = torch.arange(256) / 255
-        assert torch.equal(levels[(images * 255).round().long()], images)
+        levels, some = torch.arange(256) / 255, images[::20]
+        assert torch.equal(levels[(some * 255).round().long()], some)
         assert images.amin() == 0
         assert images.amax() == 1
         height, width = (((images > 0).any(dim).sum(-1)).amax() for dim in (3, 2))

@@ -27,15 +27,10 @@ def tests():
     return {cue: load_biased_mnist("test", cue=cue) for cue in CUES}
 
 
-@pytest.fixture(scope="module")
-def deceiving_training():
-    return load_biased_mnist("training", cue="deceiving")
-
-
-@pytest.mark.parametrize("section", ["training", "validation", "test"])
-def test_mark_and_mask_of_all_70000_digits_are_apart(section):
-    digits, labels = load_mnist(section)
-    image, label, mask, _ = load_biased_mnist(section)
+@pytest.mark.parametrize(("section", "every"), [("training", 10), ("validation", 2), ("test", 2)])
+def test_mark_and_mask_are_apart(section, every):
+    digits, labels = (part[::every] for part in load_mnist(section))
+    image, label, mask = (part[::every] for part in load_biased_mnist(section)[:3])
     assert torch.equal(label, labels)
     assert image.shape == mask.shape == (len(labels), 1, 32, 32)
     assert image.dtype == torch.float32
@@ -84,15 +79,15 @@ def test_test_sets_are_paired(tests):
 
 
 @pytest.mark.parametrize("bias", [0.98, 0.9, 0.1])
-def test_share_of_own_marks(bias, deceiving_training):
-    image, label, mask, cue = load_biased_mnist("training", bias=bias)
+def test_share_of_own_marks(bias, tests):
+    image, label, mask, cue = load_biased_mnist("test", bias=bias)
     own = torch.stack([(cue[label == c] == c).float().mean() for c in range(10)])
-    assert torch.allclose(own, torch.full((10,), bias), atol=2e-4)
+    assert torch.allclose(own, torch.full((10,), bias), atol=1e-3)
     for c in range(10):  # the others in equal parts
         counts = cue[(label == c) & (cue != c)].bincount(minlength=10)
         counts = torch.cat([counts[:c], counts[c + 1 :]])
         assert counts.amax() - counts.amin() <= 1
-    reference = deceiving_training
+    reference = tests["deceiving"]
     marks = torch.stack([reference.image[reference.cue == c][0] * 1 for c in range(10)])
     ring = torch.ones(32, 32, dtype=torch.bool)
     ring[2:-2, 2:-2] = False

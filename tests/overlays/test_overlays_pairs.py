@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""All pairs of overlays in both orders, and some triples: each part is at work, or an error says why not.
+"""All pairs of overlays, and some triples in two orders: each part is at work, or an error says why not.
 
 Images tell where they come from: the pixels in the middle, the region of interest, have the number of the sample, and
 those around it that of the sample whose background it is.
@@ -8,7 +8,6 @@ those around it that of the sample whose background it is.
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import re
@@ -88,13 +87,22 @@ def fixture_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def merged(names: Sequence[str]) -> dict[str, Any]:
+    """What a training with overlays is configured to."""
+    return ConfigParser.load_config_files([str(CONFIGS / f"{name}.json") for name in ("train", *names)])
+
+
+def in_any_order(config: dict[str, Any]) -> dict[str, Any]:
+    """With the only list that overlays add to in the order of its names."""
+    config["train"]["batch_keys"].sort()
+    return config
+
+
 class Training:
     """Two iterations with some overlays, and what happened in them."""
 
     def __init__(self, cohort: Path, folder: Path, names: Sequence[str]) -> None:
-        self.parser = ConfigParser(
-            ConfigParser.load_config_files([str(CONFIGS / f"{n}.json") for n in ("train", *names)])
-        )
+        self.parser = ConfigParser(merged(names))
         places = {"dataset_dir": str(cohort), "ckpt_dir": str(folder), "output_dir": str(folder)}
         for key, value in {**SETTINGS, **places}.items():
             self.parser[key] = value
@@ -283,18 +291,22 @@ def _quiet() -> Any:
 
 
 @pytest.mark.parametrize("first", NAMES)
-def test_all_pairs_in_both_orders(first: str, cohort: Path, tmp_path: Path) -> None:
-    for second in NAMES[NAMES.index(first) + 1 :]:
-        names = (first, second)
+def test_all_pairs(first: str, cohort: Path, tmp_path: Path) -> None:
+    """In one order; the entries are the same in the other one, and triples are trained in both."""
+    for number, second in enumerate(NAMES[NAMES.index(first) + 1 :]):
+        names = (first, second) if number % 2 else (second, first)
         try:
-            one, other = (check(cohort, tmp_path / "-".join(order), order) for order in (names, names[::-1]))
-            if one is not None and other is not None:
-                assert one.losses == pytest.approx(other.losses, rel=1e-5)
+            if refused(names) is None:
+                assert in_any_order(merged(names)) == in_any_order(merged(names[::-1]))
+            check(cohort, tmp_path / "-".join(names), names)
         except Exception as error:
             raise AssertionError(f"{first} and {second}: {error}") from error
 
 
 @pytest.mark.parametrize("names", TRIPLES, ids="-".join)
-def test_triples_in_an_order_of_their_own(names: tuple[str, ...], cohort: Path, tmp_path: Path) -> None:
-    for order in itertools.islice(itertools.permutations(names), 0, 6, 5):  # as written, and the other way round
-        check(cohort, tmp_path / "-".join(order), order)
+def test_triples_in_two_orders(names: tuple[str, ...], cohort: Path, tmp_path: Path) -> None:
+    orders = (names, names[::-1])
+    one, other = (check(cohort, tmp_path / "-".join(order), order) for order in orders)
+    assert (one is None) == (other is None)
+    if one is not None and other is not None:
+        assert one.losses == pytest.approx(other.losses, rel=1e-5)

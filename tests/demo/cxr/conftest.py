@@ -16,8 +16,8 @@ SMALL = {"bias": 2 / 3, "patients": (3, 1, 2, 1), "size": 64, "workers": 1, "pro
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory):
-    return build_cxr_cohort(tmp_path_factory.mktemp("cxr") / "cohort", "covid", **SMALL)
+def cohort(made_once):
+    return made_once("demo_cxr", lambda folder: build_cxr_cohort(folder, "covid", **SMALL))
 
 
 @pytest.fixture(scope="session")

@@ -108,16 +108,15 @@ def test_films_are_read_upright_with_black_air(items):
         assert film[2:12, 1:10].max() > 0.8  # the R, on the side of the patient's right
 
 
-def test_same_seed_same_bytes(cohort, tmp_path):
-    again = build_cxr_cohort(tmp_path / "again", "covid", **{**SMALL, "workers": 2})
-    assert digest(again) == digest(cohort)
+def test_another_seed_shows_other_patients(cohort, tmp_path):
     other = build_cxr_cohort(tmp_path / "other", "tb", **{**SMALL, "patients": (1, 1, 1, 1)}, seed=1)
     masks = digest(other / "masks")
     assert masks.keys() <= digest(cohort / "masks").keys()
     assert all(digest(cohort / "masks")[name] != value for name, value in masks.items())
 
 
-def test_a_killed_call_is_continued(cohort, tmp_path):
+def test_a_killed_call_is_continued_and_the_same_seed_gives_the_same_bytes(cohort, tmp_path):
+    """With two workers before, and one after."""
     out, partial = tmp_path / "cohort", tmp_path / ".cohort.unfinished"
     arguments = {**SMALL, "workers": 2}
     process = multiprocessing.get_context("fork").Process(

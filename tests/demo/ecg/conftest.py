@@ -14,7 +14,7 @@ ALL |= {"sampling_rate": 0.5, "gain_step": 0.5}
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory):
+def cohort(made_once):
     """With all shortcuts, for the label ``normal``."""
-    folder = tmp_path_factory.mktemp("ecg") / "cohort"
-    return build_ecg_cohort(folder, ALL, "normal", label_noise=0.5, noise_mode="swap", **SMALL)
+    noise = {"label_noise": 0.5, "noise_mode": "swap"}
+    return made_once("demo_ecg", lambda folder: build_ecg_cohort(folder, ALL, "normal", **noise, **SMALL))

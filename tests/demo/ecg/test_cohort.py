@@ -153,17 +153,14 @@ def test_external_records_come_from_elsewhere(items):
     assert {read(item["image"])[1] for item in items["training"]} == {100, 200}
 
 
-def test_same_seed_same_bytes_for_any_number_of_workers(cohort, tmp_path):
-    again = build_ecg_cohort(
-        tmp_path / "again", ALL, "normal", label_noise=0.5, noise_mode="swap", **{**SMALL, "workers": 2}
-    )
-    assert digest(again) == digest(cohort)
+def test_another_seed_shows_other_patients(tmp_path):
     other = build_ecg_cohort(tmp_path / "other", **TINY, seed=1)
     seeded = build_ecg_cohort(tmp_path / "seeded", **TINY, seed=2)
     assert set(digest(other / "training").values()).isdisjoint(digest(seeded / "training").values())
 
 
-def test_a_killed_call_is_continued(cohort, tmp_path):
+def test_a_killed_call_is_continued_and_the_same_seed_gives_the_same_bytes(cohort, tmp_path):
+    """With two workers before, and one after."""
     out, partial = tmp_path / "cohort", tmp_path / ".cohort.unfinished"
     arguments = {"bias": ALL, "shortcut_label": "normal", "label_noise": 0.5, "noise_mode": "swap", **SMALL}
     process = multiprocessing.get_context("fork").Process(

@@ -12,7 +12,7 @@ from monai_debias.demo import build_cxr_cohort
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory) -> Path:
+def cohort(made_once) -> Path:
     """Four films of two patients in test_random, two in test_external."""
     small = {"patients": (1, 1, 2, 1), "size": 128, "workers": 1, "progress": False}
-    return build_cxr_cohort(tmp_path_factory.mktemp("cxr") / "cohort", "tb", bias=0.5, seed=77, **small)
+    return made_once("lung_masks", lambda folder: build_cxr_cohort(folder, "tb", bias=0.5, seed=77, **small))

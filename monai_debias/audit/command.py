@@ -12,7 +12,7 @@ from typing import Any
 
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.items import AuditItems, attribute_names, with_dicom_tags
-from monai_debias.audit.mask_files import write_allowed_masks
+from monai_debias.audit.mask_files import refuse_other_datalist, write_allowed_masks
 from monai_debias.audit.models import load_model
 from monai_debias.audit.results import FILES, write_results
 from monai_debias.audit.run import audit
@@ -20,6 +20,7 @@ from monai_debias.audit.sentences import headline, sentence, what_to_do
 from monai_debias.data import load_datalist, test_sections
 from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths
+from monai_debias.data.found_masks.command import Source
 from monai_debias.distributed import is_first, share_work
 
 __all__ = ["audit_model"]
@@ -79,6 +80,8 @@ def audit_model(
     there = [name for name in FILES if (folder / name).exists()]
     if there and not overwrite:
         raise FileExistsError(f"{folder / there[0]} exists already; pass --overwrite to replace it.")
+    if write_masks:
+        refuse_other_datalist(Source(datalist, folder), folder)
     loaded = load_model(model, checkpoint, preprocessing, options)
     chosen = section or test_sections(datalist)[0]
     items: list[dict[str, Any]] = load_datalist(datalist, chosen, loaded.class_names)
@@ -110,7 +113,9 @@ def audit_model(
     print(f"wrote {folder / FILES[0]}")
     if write_masks:
         written = write_allowed_masks(found, datalist, folder, loaded.transform)
-        print(f"train with --dataset_dir {folder}" if written else "no masks are written: no patch was found to hide")
+        print(
+            f"train with --dataset_dir {folder}" if written else "no masks: no patch was found, or all images have one"
+        )
     if found.exit_code:
         raise SystemExit(found.exit_code)
 

@@ -31,6 +31,7 @@ class Leakage:
     Args:
         trained_with: items of the training and validation data, with the files of their images and their patients.
         reader: reads the files, a reader or its dotted name; by default one for pictures, DICOM, NIfTI and arrays.
+        most: among how many images of the training copies are looked for at most; patients among all.
         image_key: key of the file of an image.
         patient_key: key of the patient.
     """
@@ -41,11 +42,13 @@ class Leakage:
         self,
         trained_with: Sequence[Mapping[str, Any]],
         reader: ImageReader | str | None = None,
+        most: int = 5000,
         image_key: str = "image",
         patient_key: str = "patient_id",
     ) -> None:
         self.trained_with = trained_with
         self.reader = reader
+        self.most = most
         self.image_key = image_key
         self.patient_key = patient_key
 
@@ -56,7 +59,7 @@ class Leakage:
 
     def cost(self, subject: Subject) -> int:
         """The network is not asked; a file takes about as long as an image."""
-        return len(subject) + len(self.trained_with)
+        return len(subject) + min(self.most, len(self.trained_with))
 
     def __call__(self, subject: Subject) -> list[Finding]:
         """One finding."""
@@ -78,13 +81,19 @@ class Leakage:
                 p=None,
                 patients=subject.n_patients,
                 note="Audit other images: a network may know these by heart." if share else "",
-                details={"images of shared patients": int(shared.sum()), "near copies": int(copies.sum())},
+                details={
+                    "images of shared patients": int(shared.sum()),
+                    "near copies": int(copies.sum()),
+                    "images of the training": len(self.trained_with),
+                    "of which were looked at": min(self.most, len(self.trained_with)),
+                },
             )
         ]
 
     def _copies(self, subject: Subject) -> NDArray[np.bool_]:
         """Whether a near copy of each image is among those of the training."""
-        sides = (subject.files, [str(item.get(self.image_key) or "") for item in self.trained_with])
+        drawn = subject.rng(self.name).permutation(len(self.trained_with))[: self.most]
+        sides = (subject.files, [str(self.trained_with[row].get(self.image_key) or "") for row in drawn])
         here, there = (read_files(files, self.reader, _small) for files in sides)
         copies = np.zeros(len(subject), bool)
         copies[[pair.first for pair in near_pairs(here, there)]] = True

@@ -26,10 +26,14 @@ def items_and_training(folder):
     return items, training
 
 
+def found_in(finding):
+    return finding.details["images of shared patients"], finding.details["near copies"]
+
+
 def test_copies_and_shared_patients_are_counted(tmp_path):
     items, training = items_and_training(tmp_path)
     (one,) = audit(looks_at(10, 0), items, checks=[Leakage(training)]).findings
-    assert one.details == {"images of shared patients": 1, "near copies": 2}
+    assert found_in(one) == (1, 2)
     assert one.effect == 3 / 20
     assert one.verdict == "described"
     assert sentence(one).startswith("15.0 % of the audited images")
@@ -40,7 +44,15 @@ def test_damaged_files_and_missing_patients_do_not_stop_it(tmp_path):
     (tmp_path / "3.npy").write_bytes(b"damaged")
     unknown = [{**item, "patient_id": None} for item in training] + [{"image": None}, {}]
     (one,) = audit(looks_at(10, 0), items, checks=[Leakage(unknown)]).findings
-    assert one.details == {"images of shared patients": 0, "near copies": 1}
+    assert found_in(one) == (0, 1)
+    assert one.details["of which were looked at"] == 12
+
+
+def test_few_of_many_images_are_looked_at(tmp_path):
+    items, training = items_and_training(tmp_path)
+    (one,) = audit(looks_at(10, 0), items, checks=[Leakage(training, most=1)]).findings
+    assert found_in(one)[0] == 1  # patients of all
+    assert found_in(one)[1] <= 1
 
 
 def test_without_a_training():

@@ -3,6 +3,7 @@
 """The time that parts of monai_debias take, compared with the least possible and with the training around them.
 
     python -m benchmarks.speed backmix
+    python -m benchmarks.speed cohort
     python -m benchmarks.speed isnet
     python -m benchmarks.speed mixup
     python -m benchmarks.speed operations
@@ -17,6 +18,7 @@ should run at the same time.
 import fire
 
 from benchmarks.speed.backmix import backmix_speed
+from benchmarks.speed.cohort import cohort_cost
 from benchmarks.speed.isnet import isnet_speed
 from benchmarks.speed.mixup import mixup_speed
 from benchmarks.speed.operations import operations_speed
@@ -26,6 +28,7 @@ if __name__ == "__main__":
     fire.Fire(
         {
             "backmix": backmix_speed,
+            "cohort": cohort_cost,
             "isnet": isnet_speed,
             "mixup": mixup_speed,
             "operations": operations_speed,

@@ -10,7 +10,6 @@ measured in a process of its own. Costs are a line through the sizes, constant +
 from __future__ import annotations
 
 import itertools
-import json
 import multiprocessing
 import os
 import re
@@ -37,85 +36,83 @@ WAYS = {
     "on the disk, first run": (True, False),
     "on the disk, later": (True, False),
     "in memory": (False, True),
-    "in memory, and on the disk by an earlier run": (True, True),
+    "in memory, from the disk": (True, True),
 }
 """How prepared clips are kept: whether on the disk, and whether in memory."""
+_READ = ("on the disk, later", "in memory, from the disk")  # fast enough for more clips
+_MORE = 25
 COSTS = ("start_seconds", "epoch_seconds", "memory_mb", "disk_mb")
 MANY = 100_000
 
 
-def cohort_cost(sizes: Sequence[int] = (96, 192, 384), csv: str = "") -> None:
+def cohort_cost(sizes: Sequence[int] = (16, 32, 64), csv: str = "") -> None:
     """Measure the start, an epoch and the memory of a training with BackMix for each way to keep prepared clips.
 
     Args:
-        sizes: numbers of training clips, of which the largest cohort has as many.
-        csv: file of a line for each size and cache; none if empty.
+        sizes: numbers of training clips; where clips that are prepared already are read, each comes 25 times.
+        csv: file of a line for each size and way; none if empty.
     """
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "data")
-        build_echo_cohort(str(data), patients=[max(sizes) // 4, 4, 1], progress=False)
-        content = json.loads((data / "datalist.json").read_text(encoding="utf-8"))
-        whole = content["training"]
-        for size, cache in itertools.product(sizes, WAYS):
-            content["training"] = whole[:size]
-            (data / "datalist.json").write_text(json.dumps(content), encoding="utf-8")
-            if cache == "on the disk, first run":
-                shutil.rmtree(Path(folder, "cache"), ignore_errors=True)
-            found = _in_a_process_of_its_own(_measure, data, Path(folder, "cache"), *WAYS[cache])
-            rows.append({"table": "cohort", "clips": size, "cache": cache, **found})
+        data, cache = Path(folder, "data"), Path(folder, "cache")
+        build_echo_cohort(data, patients=(max(sizes) // 4, 1, 1), progress=False)
+        whole = load_datalist(data, "training")
+        for size, way in itertools.product(sizes, WAYS):
+            if way == "on the disk, first run":
+                shutil.rmtree(cache, ignore_errors=True)
+            items = whole[:size] * (_MORE if way in _READ else 1)
+            found = _in_a_process_of_its_own(_measure, data, items, cache, *WAYS[way])
+            rows.append({"table": "cohort", "clips": len(items), "kept": way, **found})
             print(rows[-1], flush=True)
-        seconds, megabytes = _in_a_process_of_its_own(_datalist, Path(folder, "many"), data / whole[0]["image"])
-    rows.append({"table": "datalist", "clips": MANY, "cache": "", "start_seconds": seconds, "memory_mb": megabytes})
-    record([{"epoch_seconds": "", "disk_mb": "", **row} for row in rows], csv)
+        seconds, megabytes = _in_a_process_of_its_own(_datalist, Path(folder, "many"), whole[0]["image"])
+    more = {"epoch_seconds": "", "memory_mb": megabytes, "disk_mb": ""}
+    rows.append({"table": "datalist", "clips": MANY, "kept": "", "start_seconds": seconds, **more})
+    record(rows, csv)
     print(told(rows))
 
 
 def told(rows: Sequence[Mapping[str, Any]]) -> str:
     """Markdown: the costs for 100,000 clips, by the line through the sizes measured."""
     lines = []
-    for cache in WAYS:
-        own = [row for row in rows if row["cache"] == cache]
+    for way in WAYS:
+        own = [row for row in rows if row["kept"] == way]
         clips = [float(row["clips"]) for row in own]
         many = [max(0.0, float(np.polyval(np.polyfit(clips, [float(r[c]) for r in own], 1), MANY))) for c in COSTS]
-        lines.append([cache, _duration(many[0]), _duration(many[1]), f"{many[2] / 1e3:.1f}", f"{many[3] / 1e3:.1f}"])
+        lines.append([way, _duration(many[0]), _duration(many[1]), f"{many[2] / 1e3:.1f}", f"{many[3] / 1e3:.1f}"])
     (listed,) = (row for row in rows if row["table"] == "datalist")
     seconds, memory = (float(listed[column]) for column in ("start_seconds", "memory_mb"))
     lines.append(["the datalist alone, measured", _duration(seconds), "", f"{memory / 1e3:.1f}", ""])
     return markdown(["prepared clips are kept", "until the first batch", "an epoch", "memory, GB", "disk, GB"], lines)
 
 
-def _measure(data: Path, cache_dir: Path, on_disk: bool, in_memory: bool) -> dict[str, float]:
+def _measure(data: Path, items: list[dict[str, Any]], cache: Path, on_disk: bool, in_memory: bool) -> dict[str, float]:
     """Processor seconds and megabytes of a training's data."""
-    parser = _config(data, cache_dir if on_disk else None, in_memory)
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")])
+    kept = {"cache_dir": str(cache) if on_disk else None, "in_memory": in_memory}
+    fixed = {"dataset_dir": str(data), "show_progress": False, "num_workers": 0, "batch_size": 8}
+    for name, value in {**kept, **fixed, "train_items": items}.items():
+        parser[name] = value
     set_determinism(0)
     before, start = _own_memory(), time.process_time()
     loader = iter(parser.get_parsed_content("train#dataloader"))
     next(loader)
     started = time.process_time()
-    n_batches = 1 + sum(1 for _ in loader)
+    n_batches = sum(1 for _ in loader)
     ended = time.process_time()
-    size = sum(file.stat().st_size for file in cache_dir.rglob("*.pt")) if on_disk else 0
     return {
         "start_seconds": started - start,
-        "epoch_seconds": (ended - started) * n_batches / max(1, n_batches - 1),
+        "epoch_seconds": (ended - started) * (n_batches + 1) / n_batches,
         "memory_mb": (_own_memory() - before) / 1e6,
-        "disk_mb": size / 1e6,
+        "disk_mb": len(items) * _mean_size(cache) / 1e6 if on_disk else 0.0,
     }
 
 
-def _config(data: Path, cache_dir: Path | None, in_memory: bool) -> ConfigParser:
-    files = [str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")]
-    parser = ConfigParser()
-    parser.read_config(files)
-    kept = {"cache_dir": None if cache_dir is None else str(cache_dir), "in_memory": in_memory}
-    options = {**kept, "dataset_dir": str(data), "show_progress": False}
-    for name, value in {**options, "num_workers": 0}.items():
-        parser[name] = value
-    return parser
+def _mean_size(cache: Path) -> float:
+    return float(np.mean([file.stat().st_size for file in cache.rglob("*.pt")]))
 
 
-def _datalist(folder: Path, file: Path) -> tuple[float, float]:
+def _datalist(folder: Path, file: str) -> tuple[float, float]:
     """Seconds and megabytes of reading a datalist of many files, which are there."""
     folder.mkdir()
     items = []

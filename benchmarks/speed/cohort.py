@@ -37,15 +37,17 @@ WAYS = {
     "on the disk, later": (True, False),
     "in memory": (False, True),
     "in memory, from the disk": (True, True),
+    "in memory, from the disk; moves written down": (True, True),
 }
 """How prepared clips are kept: whether on the disk, and whether in memory."""
-_READ = ("on the disk, later", "in memory, from the disk")  # fast enough for more clips
+_READ = tuple(way for way in WAYS if way == "on the disk, later" or "from the disk" in way)  # fast: for more clips
+_TRACKED = "moves written down"  # as MONAI does with random transforms, and the bundle does not
 _MORE = 25
 COSTS = ("start_seconds", "epoch_seconds", "memory_mb", "disk_mb")
 MANY = 100_000
 
 
-def cohort_cost(sizes: Sequence[int] = (16, 32, 64), csv: str = "") -> None:
+def cohort_cost(sizes: Sequence[int] = (8, 16, 32), csv: str = "") -> None:
     """Measure the start, an epoch and the memory of a training with BackMix for each way to keep prepared clips.
 
     Args:
@@ -61,7 +63,7 @@ def cohort_cost(sizes: Sequence[int] = (16, 32, 64), csv: str = "") -> None:
             if way == "on the disk, first run":
                 shutil.rmtree(cache, ignore_errors=True)
             items = whole[:size] * (_MORE if way in _READ else 1)
-            found = _in_a_process_of_its_own(_measure, data, items, cache, *WAYS[way])
+            found = _in_a_process_of_its_own(_measure, data, items, cache, *WAYS[way], _TRACKED in way)
             rows.append({"table": "cohort", "clips": len(items), "kept": way, **found})
             print(rows[-1], flush=True)
         seconds, megabytes = _in_a_process_of_its_own(_datalist, Path(folder, "many"), whole[0]["image"])
@@ -85,7 +87,9 @@ def told(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown(["prepared clips are kept", "until the first batch", "an epoch", "memory, GB", "disk, GB"], lines)
 
 
-def _measure(data: Path, items: list[dict[str, Any]], cache: Path, on_disk: bool, in_memory: bool) -> dict[str, float]:
+def _measure(
+    data: Path, items: list[dict[str, Any]], cache: Path, on_disk: bool, in_memory: bool, tracked: bool
+) -> dict[str, float]:
     """Processor seconds and megabytes of a training's data."""
     parser = ConfigParser()
     parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")])
@@ -93,6 +97,8 @@ def _measure(data: Path, items: list[dict[str, Any]], cache: Path, on_disk: bool
     fixed = {"dataset_dir": str(data), "show_progress": False, "num_workers": 0, "batch_size": 8}
     for name, value in {**kept, **fixed, "train_items": items}.items():
         parser[name] = value
+    if tracked:
+        parser["augmentation"] = "@random_transforms"
     set_determinism(0)
     before, start = _own_memory(), time.process_time()
     loader = iter(parser.get_parsed_content("train#dataloader"))

@@ -20,7 +20,16 @@ MASKS = {"load_region_transforms", "find_sectors", "mask_source", "region_transf
 MAY_DIFFER = {
     "train": IN_BOTH
     | MASKS
-    | {"max_epochs", "batch_size", "learning_rate", "stages", "random_transforms", "normalize_batch", "input_range"},
+    | {
+        "max_epochs",
+        "batch_size",
+        "learning_rate",
+        "stages",
+        "random_transforms",
+        "augmentation",
+        "normalize_batch",
+        "input_range",
+    },
     "inference": IN_BOTH
     | {"region_transforms", "find", "inferer", "input_range", "spatial_dims", "shown", "draw_heatmap"},
     "evaluate": set(),

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a cohort costs before its first batch, in each epoch, and in memory, and what 100,000 clips would.
 
-The bundle's own transforms, with its sectors and BackMix, on demo cohorts of several sizes. Each size and cache is
-measured in a process of its own. Costs are a line through the sizes, constant + number × slope, and this line is what
-100,000 clips are told by: it does not know of disks and of networks, on which many files may be slower than few.
+The bundle's own transforms, with its sectors and BackMix, on demo cohorts of several sizes; each size and way to keep
+clips is measured in a process of its own. What grows with the number of clips is told by a line through the sizes; what
+does not (the first batch where clips are read when they are needed) by the largest. Seconds are those of the processor:
+disks and networks, on which many files may be slower than few, are not in them.
 """
 
 from __future__ import annotations
@@ -70,21 +71,26 @@ def cohort_cost(sizes: Sequence[int] = (8, 16, 32), csv: str = "") -> None:
     more = {"epoch_seconds": "", "memory_mb": megabytes, "disk_mb": ""}
     rows.append({"table": "datalist", "clips": MANY, "kept": "", "start_seconds": seconds, **more})
     record(rows, csv)
-    print(told(rows))
+    print("\n".join(quoted(rows)))
 
 
-def told(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: the costs for 100,000 clips, by the line through the sizes measured."""
+def quoted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The table that docs/clusters.md quotes: the costs for 100,000 clips, by the line through the sizes measured."""
     lines = []
-    for way in WAYS:
+    for way, (_, in_memory) in WAYS.items():
         own = [row for row in rows if row["kept"] == way]
+        start, epoch, memory, disk = ([float(row[column]) for row in own] for column in COSTS)
         clips = [float(row["clips"]) for row in own]
-        many = [max(0.0, float(np.polyval(np.polyfit(clips, [float(r[c]) for r in own], 1), MANY))) for c in COSTS]
-        lines.append([way, _duration(many[0]), _duration(many[1]), f"{many[2] / 1e3:.1f}", f"{many[3] / 1e3:.1f}"])
+        many = _line(clips, start) if in_memory else start[-1]
+        held = _line(clips, memory) if in_memory else memory[-1]
+        gigabytes = f"{held / 1e3:.1f}" if way in _READ else ""  # a few clips are less than what the allocator takes
+        lines.append(
+            [way, _duration(many), _duration(_line(clips, epoch)), gigabytes, f"{_line(clips, disk) / 1e3:.0f}"]
+        )
     (listed,) = (row for row in rows if row["table"] == "datalist")
     seconds, memory = (float(listed[column]) for column in ("start_seconds", "memory_mb"))
     lines.append(["the datalist alone, measured", _duration(seconds), "", f"{memory / 1e3:.1f}", ""])
-    return markdown(["prepared clips are kept", "until the first batch", "an epoch", "memory, GB", "disk, GB"], lines)
+    return [markdown(["prepared clips are kept", "until the first batch", "an epoch", "memory, GB", "disk, GB"], lines)]
 
 
 def _measure(
@@ -154,6 +160,11 @@ def _own_memory() -> int:
     found = re.search(r"Private_Dirty:\s+(\d+) kB", text)
     assert found is not None
     return int(found[1]) * 1024
+
+
+def _line(clips: Sequence[float], cost: Sequence[float]) -> float:
+    """The cost of many clips."""
+    return float(np.polyval(np.polyfit(clips, cost, 1), MANY))
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,6 @@ from monai_debias.data.left_out import LeftOutError
 from monai_debias.data.mask_folder import with_masks
 from monai_debias.data.merge import merge_datalists
 from monai_debias.data.mnist import load_mnist
-from monai_debias.data.prepared import prepared_dataset
 from monai_debias.data.reader import ImageFileReader
 from monai_debias.data.reading import FileReadError, FileReadWarning, UnrelatedFileError
 from monai_debias.data.splits import check_splits, keep_mask_fraction, mask_fraction, split_by_patient
@@ -37,7 +36,6 @@ __all__ = [
     "mask_fraction",
     "merge_datalists",
     "possible_donors",
-    "prepared_dataset",
     "save_datalist",
     "split_by_patient",
     "test_sections",

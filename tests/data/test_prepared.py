@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 import torch
 from monai.data import CacheDataset, MetaTensor
-from monai.transforms import Compose, Lambdad, LoadImaged, MapTransform, RandShiftIntensityd, ScaleIntensityRanged
+from monai.transforms import Compose, Lambdad, LoadImaged, MapTransform, RandShiftIntensityd
 
 from monai_debias.data.donors import Donors, possible_donors
 from monai_debias.data.prepared import DiskCachedDataset, prepared_dataset
-
-HALVE = Compose([ScaleIntensityRanged("image", 0, 2, 0, 1)])
-EXAMPLES = {prepared_dataset: {"items": [{"image": np.ones(1)}], "transform": HALVE, "progress": False}}
 
 
 class Counted(MapTransform):

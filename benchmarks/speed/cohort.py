@@ -100,7 +100,7 @@ def _measure(
     parser = ConfigParser()
     parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "backmix")])
     kept = {"cache_dir": str(cache) if on_disk else None, "in_memory": in_memory}
-    fixed = {"dataset_dir": str(data), "show_progress": False, "num_workers": 0, "batch_size": 8}
+    fixed = {"dataset_dir": str(data), "show_progress": False, "num_workers": 0, "batch_size": 4}
     for name, value in {**kept, **fixed, "train_items": items}.items():
         parser[name] = value
     if tracked:

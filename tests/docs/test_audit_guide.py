@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 
+from benchmarks.audit import mending
 from benchmarks.audit.command import table
 from benchmarks.csv_file import RESULTS, read
 from monai_debias.audit import allowed_region, audit, audit_figure
@@ -32,5 +33,7 @@ def test_the_table_has_all_checks():
     assert set(re.findall(r"^\| `([a-z ]+)` \|", GUIDE, re.MULTILINE)) == {check.name for check in default_checks()}
 
 
-def test_its_table_is_that_of_the_audits():
+def test_its_tables_are_those_of_the_audits():
     assert table(read(RESULTS / "audit.csv")).strip() in GUIDE
+    assert table(read(RESULTS / "audit_without_masks.csv")).strip() in GUIDE
+    assert mending.table(read(RESULTS / "audit_mending.csv")).strip() in GUIDE

@@ -7,6 +7,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from monai.bundle import ConfigWorkflow
 
 from monai_debias.data import load_datalist
 from tests.bundles.classifiers import CLASSIFIERS, SMALL_BUNDLES
-from tests.bundles.small_bundle import configs
+from tests.bundles.small_bundle import SmallBundle, configs
 
 # every overlay is in one of them; all pairs are tried on the echo bundle
 OVERLAYS = (
@@ -27,23 +29,32 @@ OVERLAYS = (
 )
 
 
-@pytest.fixture(scope="module", name="bundle", params=SMALL_BUNDLES)
-def fixture_bundle(request):
-    return SMALL_BUNDLES[request.param]
+# the workflow below the named parts is equal in all bundles (test_same_workflow.py): what hangs on it alone is tried on
+# one of them, and what hangs on the kind of images and networks on two; those of the echo bundle have more tests
+ALL = pytest.mark.parametrize("bundle", SMALL_BUNDLES.values(), ids=SMALL_BUNDLES)
+TWO = pytest.mark.parametrize(
+    "bundle", [SMALL_BUNDLES[name] for name in ("chest_xray_covid", "ecg")], ids=["cxr", "ecg"]
+)
 
 
-@pytest.fixture(scope="module", name="root")
-def fixture_root(bundle, cohort_of) -> Path:
-    """The bundle's root after the three commands without further words, and what they read: its demo cohort."""
-    root = cohort_of(bundle).parents[1]
-    for names, options in (
-        (["train"], bundle.small),
-        (["train", "evaluate"], [*bundle.size, "--n_resamples", "50"]),
-        (["inference"], bundle.size),
-    ):
-        output = bundle.run("run", "--config_file", configs(*names), "--bundle_root", root, *options)
-        assert "nvImageCodec" not in output  # of one of MONAI's readers, which nobody asked for
-    return root
+@pytest.fixture(scope="module", name="root_of")
+def fixture_root_of(cohort_of) -> Callable[[SmallBundle], Path]:
+    """A bundle's root after the three commands without further words, and what they read: its demo cohort."""
+
+    @cache
+    def use(name: str) -> Path:
+        bundle = SMALL_BUNDLES[name]
+        root = cohort_of(bundle).parents[1]
+        for names, options in (
+            (["train"], bundle.small),
+            (["train", "evaluate"], [*bundle.size, "--n_resamples", "50"]),
+            (["inference"], bundle.size),
+        ):
+            output = bundle.run("run", "--config_file", configs(*names), "--bundle_root", root, *options)
+            assert "nvImageCodec" not in output  # of one of MONAI's readers, which nobody asked for
+        return root
+
+    return lambda bundle: use(bundle.name)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -55,7 +66,9 @@ def test_there_is_a_small_one_of_every_bundle():
     assert SMALL_BUNDLES.keys() == CLASSIFIERS.keys()
 
 
-def test_training_evaluation_and_inference_need_no_further_words(bundle, root):
+@ALL
+def test_training_evaluation_and_inference_need_no_further_words(bundle, root_of):
+    root = root_of(bundle)
     names = json.loads((bundle.folder / "configs" / "train.json").read_text())["class_names"]
     results = json.loads((root / "eval" / "baseline" / "metrics.json").read_text())
     assert list(results) == list(bundle.splits)
@@ -76,7 +89,9 @@ def test_training_evaluation_and_inference_need_no_further_words(bundle, root):
             assert decided == {names[probabilities.index(max(probabilities))]}
 
 
-def test_a_file_gets_the_prediction_that_it_gets_in_its_folder_and_a_picture(bundle, root, tmp_path):
+@ALL
+def test_a_file_gets_the_prediction_that_it_gets_in_its_folder_and_a_picture(bundle, root_of, tmp_path):
+    root = root_of(bundle)
     row = read(root / "predictions" / "baseline" / "predictions.csv")[1]
     thresholds = root / "eval" / "baseline" / "thresholds.json"
     options = ["--thresholds", thresholds] if thresholds.exists() else []
@@ -89,16 +104,18 @@ def test_a_file_gets_the_prediction_that_it_gets_in_its_folder_and_a_picture(bun
 
 
 @pytest.mark.parametrize("names", [("train", "evaluate"), ("inference",)], ids="-".join)
-def test_a_missing_model_is_told_with_the_command_that_makes_it(names, bundle, root, tmp_path):
-    shutil.copytree(root / "data" / bundle.demo, tmp_path / "data" / bundle.demo)
+def test_a_missing_model_is_told_with_the_command_that_makes_it(names, cohort_of, tmp_path):
+    bundle = SMALL_BUNDLES["ecg"]
+    shutil.copytree(cohort_of(bundle), tmp_path / "data" / bundle.demo)
     output = bundle.run("run", "--config_file", configs(*names), "--bundle_root", tmp_path, *bundle.size, fails=True)
     assert str(tmp_path / "models" / "baseline" / "model.pt") in output
     assert "python -m monai.bundle run --config_file configs/train.json" in output
 
 
+@TWO
 @pytest.mark.parametrize("names", OVERLAYS, ids="-".join)
-def test_every_overlay_trains(names, bundle, root, tmp_path):
-    data = root / "data" / bundle.demo
+def test_every_overlay_trains(names, bundle, cohort_of, tmp_path):
+    data = cohort_of(bundle)
     options = (
         {"max_epochs": 1, "requested_mask_fraction": 0.5} if "train#items" in overlays(names) else {"max_epochs": 1}
     )
@@ -116,16 +133,19 @@ def overlays(names: tuple[str, ...]) -> set[str]:
     return {key for name in names for key in json.loads((CLASSIFIERS["echo_view"] / f"{name}.json").read_text())}
 
 
-def test_two_processes_train_one_model(bundle, root, tmp_path):
+@TWO
+def test_two_processes_train_one_model(bundle, cohort_of, tmp_path):
     tiny = [word for name, value in bundle.tiny.items() for word in (f"--{name}", str(value))]
     files = configs("train", "backmix", "multi_gpu_train")
-    where = ["--dataset_dir", root / "data" / bundle.demo, "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
+    where = ["--dataset_dir", cohort_of(bundle), "--ckpt_dir", tmp_path, "--output_dir", tmp_path]
     bundle.run_two("run", "--config_file", files, *where, *bundle.small, "--batch_size", "4", *tiny, folder=tmp_path)
     names = torch.load(tmp_path / "model.pt", weights_only=True)
     assert not any(name.startswith("module.") for name in names)
 
 
-def test_no_property_is_missing(bundle, root):
+@ALL
+def test_no_property_is_missing(bundle, root_of):
+    root = root_of(bundle)
     for name, kind in (("train", "train"), ("inference", "infer")):
         folder = CLASSIFIERS[bundle.name]
         options = {"bundle_root": str(root), "batch_size": 8} if kind == "train" else {"bundle_root": str(root)}
@@ -140,7 +160,9 @@ def test_no_property_is_missing(bundle, root):
         assert workflow.check_properties() == []
 
 
-def test_metadata_network_and_export(bundle, root, tmp_path):
+@ALL
+def test_metadata_network_and_export(bundle, root_of, tmp_path):
+    root = root_of(bundle)
     schema = "docs/metadata_schema.json"
     bundle.run("verify_metadata", "--meta_file", "configs/metadata.json", "--filepath", schema)
     meta = json.loads((bundle.folder / "configs" / "metadata.json").read_text())

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.speed.isnet import NETWORKS, Step, training_steps
 from benchmarks.speed.timing import record, side_by_side
 from benchmarks.tables import markdown
+from monai_debias import without_waiting
 
 TABLE = "operations of a training step"
 GOAL = 2.6  # operations of a selective step in those of a plain one
@@ -68,10 +69,18 @@ class Operations(TorchDispatchMode):
 
 
 def operations_of(run: Step) -> Counter[str]:
-    """The operations by name of a function, after a call that is not counted."""
-    run()
-    with Operations() as operations:
-        run()
+    """The operations by name of a function, after a call that is not counted, as a GPU gets them.
+
+    There values are gathered in a step and looked at later, by the CPU.
+    """
+    at_once, without_waiting.AT_ONCE = without_waiting.AT_ONCE, frozenset()
+    try:
+        with without_waiting.gathered():
+            run()
+            with Operations() as operations:
+                run()
+    finally:
+        without_waiting.AT_ONCE = at_once
     return operations.counts
 
 

@@ -11,13 +11,14 @@ import pytest
 from benchmarks.csv_file import RESULTS, ROOT, read
 from benchmarks.evidence import echo_flips, mixup_tables
 from benchmarks.figures import clean_heatmaps
-from benchmarks.speed import backmix, cohort, isnet, mixup, spectral_decoupling
+from benchmarks.speed import backmix, cohort, isnet, mixup, operations, spectral_decoupling
 
 QUOTED: dict[str, tuple[str, Callable]] = {
     "speed_backmix": ("backmix", backmix.quoted),
     "speed_cohort": ("clusters", cohort.quoted),
     "speed_isnet": ("isnet", isnet.quoted),
     "speed_mixup": ("mixup", mixup.quoted),
+    "speed_operations": ("isnet", operations.quoted),
     "speed_spectral_decoupling": ("spectral_decoupling", spectral_decoupling.quoted),
     "mixup_clusters": ("mixup", lambda rows: [mixup_tables.quoted(rows)]),
     "clean_heatmaps": ("heatmaps", clean_heatmaps.quoted),

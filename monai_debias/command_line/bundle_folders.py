@@ -18,8 +18,7 @@ __all__ = ["copy_bundle", "list_bundles"]
 _METADATA = Path("configs", "metadata.json")
 _README = Path("docs", "README.md")
 _CHECKOUT = Path(__file__).parents[2] / "bundles"
-# what a training leaves in a bundle's folder
-_MADE = shutil.ignore_patterns("__pycache__", "data", "eval", "predictions")
+_MADE = ("__pycache__", "data", "eval", "predictions")  # in a bundle's folder, by its commands
 
 
 def list_bundles() -> str:
@@ -63,17 +62,22 @@ def copy_bundle(name: str, folder: str | Path) -> str:
         >>> folder = tempfile.mkdtemp()
         >>> _ = copy_bundle("echo_view", folder)
         >>> sorted(path.name for path in Path(folder).iterdir())
-        ['LICENSE', 'configs', 'docs']
+        ['LICENSE', 'configs', 'docs', 'large_files.yml', 'models']
     """
     folders, target = _folders(), Path(folder).expanduser()
     if name not in folders:
         raise ValueError(f"there is no bundle named {name!r}; choose from {', '.join(folders)}.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is not an empty directory: give a new folder.")
-    shutil.copytree(folders[name], target, ignore=_MADE, dirs_exist_ok=True)
+    shutil.copytree(folders[name], target, ignore=_made_by_commands, dirs_exist_ok=True)
     copy_with_linked_pages(folders[name] / _README, target / _README.parent, root=folders[name].parents[1])
-    command = "python -m monai.bundle run --config_file configs/train.json"
-    return "\n".join([f"cd {target}", command, f"less {_README}"])
+    commands = [f"python -m monai.bundle run --config_file configs/{name}.json" for name in ("inference", "train")]
+    return "\n".join([f"cd {target}", *commands, f"less {_README}"])
+
+
+def _made_by_commands(folder: str, names: list[str]) -> list[str]:
+    """What is not part of a bundle; of its models, only the demo weights are."""
+    return [name for name in names if name in _MADE or (Path(folder).name == "models" and name != "demo")]
 
 
 def _folders() -> dict[str, Path]:

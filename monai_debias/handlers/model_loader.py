@@ -30,7 +30,7 @@ class ModelLoader:
     It takes the place of MONAI's ``CheckpointLoader``, which does not notice a changed byte, so that a damaged model
     would still predict, and whose errors do not name the file. Nor does it notice that images have another size than in
     the training, or that the classes have other names: here this is an error, if :class:`ResumableTraining` wrote the
-    file. Weights of another program have no record, and get a warning.
+    file. Weights of another program have no record, and get a warning; a ``note`` in the record is one as well.
 
     Args:
         path: the file, a state dict of the network.
@@ -90,6 +90,8 @@ class ModelLoader:
                 "trained with, in a bundle network_def and class_names."
             ) from error
         engine.logger.info("loaded the model from %s%s", self.path, _origin(trained or {}))
+        if note := (trained or {}).get("note"):
+            engine.logger.warning("%s: %s", self.path, note)
 
     def _compare(self, engine: Engine, trained: Mapping[str, Any] | None) -> None:
         """Refuse a use that the model was not trained for."""

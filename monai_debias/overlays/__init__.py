@@ -9,6 +9,7 @@ can be combined in any order. Two that cannot be combined raise an error that na
 from __future__ import annotations
 
 from monai_debias.overlays.command import NAMES, overlays
+from monai_debias.overlays.demo_weights import own_or_demo_model
 from monai_debias.overlays.naming import method_name, training_command
 
-__all__ = ["NAMES", "method_name", "overlays", "training_command"]
+__all__ = ["NAMES", "method_name", "overlays", "own_or_demo_model", "training_command"]

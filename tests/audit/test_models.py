@@ -40,6 +40,16 @@ def test_a_bundle_of_others_with_its_masks(tmp_path):
     assert torch.allclose(model.network(IMAGES), LooksAt(middle=3.0)(IMAGES))
 
 
+def test_demo_weights_count_until_there_are_others(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle", LooksAt(middle=3.0))
+    demo = bundle / "models" / "demo" / "model.pt"
+    demo.parent.mkdir()
+    torch.save(LooksAt(middle=1.0).state_dict(), demo)
+    assert torch.allclose(load_model(bundle).network(IMAGES), LooksAt(middle=3.0)(IMAGES))
+    (bundle / "models" / "model.pt").unlink()
+    assert torch.allclose(load_model(bundle).network(IMAGES), LooksAt(middle=1.0)(IMAGES))
+
+
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a bundle"):
         load_model(tmp_path / "gone")

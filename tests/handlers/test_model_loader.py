@@ -116,6 +116,13 @@ def test_a_use_that_the_model_was_trained_for(recorded, caplog):
     assert "WARNING" not in caplog.text
 
 
+def test_a_note_in_the_record_is_a_warning(tmp_path, caplog):
+    write_checkpoint(torch.nn.Linear(3, 2).state_dict(), tmp_path / "model.pt", {"note": "not for clinical use"})
+    load(tmp_path / "model.pt", torch.nn.Linear(3, 2))
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == f"{tmp_path / 'model.pt'}: not for clinical use"
+
+
 @pytest.mark.parametrize(
     ("changes", "lines", "options"),
     [

@@ -104,7 +104,7 @@ def table(rows: Sequence[dict[str, str]]) -> str:
             if len({fall for _, fall in pairs}) > 2:
                 rho = spearmanr(*zip(*pairs, strict=True))[0]
                 lines.append(
-                    f"| {testbed} | rank correlation of fall and effect, {check}: {rho:.2f} |{' |' * (1 + len(checks))}"
+                    f"| {testbed} | rank correlation of fall and effect, {check}: {rho:.2f} |{' |' * (2 + len(checks))}"
                 )
     return "\n".join(lines)
 

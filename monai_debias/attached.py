@@ -27,12 +27,12 @@ loss or inferer was forgotten does not silently run as another method.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 
-__all__ = ["attach", "attached", "plain_tensor", "take_apart"]
+__all__ = ["attach", "attached", "map_tensors", "plain_tensor", "signature", "take_apart"]
 
 _TAKERS = {
     "mask": "ISNetLRPLoss",
@@ -106,6 +106,41 @@ def plain_tensor(tensor: torch.Tensor) -> torch.Tensor:
         tensor(0.)
     """
     return tensor.plain if isinstance(tensor, _Attached) else tensor
+
+
+def map_tensors(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Tuples, lists and dictionaries with every tensor in them replaced, also those attached to a tensor.
+
+    Example:
+        >>> attached(map_tensors(attach(torch.zeros(2), mask=torch.ones(2)), lambda tensor: tensor + 1), "mask")
+        tensor([2., 2.])
+    """
+    if isinstance(value, _Attached):
+        mapped = _Attached.of(function(value.plain), map_tensors(value.parts, function))
+        mapped.waiting = set(value.waiting)  # type: ignore[attr-defined]
+        return mapped
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    return type(value)(map_tensors(item, function) for item in value) if type(value) in (tuple, list) else value
+
+
+def signature(value: Any) -> Hashable:
+    """What two values have in common if a computation on one of them goes for the other: all but the tensors' values.
+
+    Example:
+        >>> one, other = attach(torch.zeros(2), mask=torch.ones(2)), attach(torch.ones(2), mask=torch.zeros(2))
+        >>> signature(one) == signature(other), signature(one) == signature(torch.zeros(2))
+        (True, False)
+    """
+    if isinstance(value, torch.Tensor):
+        plain = plain_tensor(value)
+        parts = signature(value.parts) if isinstance(value, _Attached) else ()
+        return tuple(plain.shape), plain.dtype, plain.device, parts
+    if isinstance(value, dict):
+        return tuple((key, signature(item)) for key, item in value.items())
+    return tuple(map(signature, value)) if isinstance(value, tuple | list) else value
 
 
 class _Attached(torch.Tensor):

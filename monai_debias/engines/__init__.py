@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
+from monai_debias.engines.captured_iteration import CapturedIteration
 from monai_debias.engines.prepare_batch import PrepareBatchAttached
 from monai_debias.engines.swap_backgrounds import SwapBackgrounds
 
-__all__ = ["PrepareBatchAttached", "SwapBackgrounds"]
+__all__ = ["CapturedIteration", "PrepareBatchAttached", "SwapBackgrounds"]

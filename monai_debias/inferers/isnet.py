@@ -85,6 +85,8 @@ class ISNetInferer(Inferer):
         torch.Size([4, 72])
     """
 
+    scheduled = ("calls", "_seen")  # attributes that do not count among the settings of a recorded step
+
     @expects(
         target=OneOf(*_TARGETS) | Integer("[0, inf)") | FUNCTION,
         epsilon=Number("[0, inf)"),
@@ -122,8 +124,13 @@ class ISNetInferer(Inferer):
         self.interval = interval
         self.blend = blend
         self.active = True
-        self._calls = 0
+        self.calls = 0  # training iterations while it was active
         self._seen = False  # whether the images were looked at
+
+    @property
+    def explains_next(self) -> bool:
+        """Whether the next training iteration carries a heatmap, if it has masks."""
+        return self.active and self.calls % self.interval == 0
 
     def __call__(
         self,
@@ -171,8 +178,8 @@ class ISNetInferer(Inferer):
         rows, labels, masks = given["rows"], given["labels"], given["masks"]
         # a MetaTensor's bookkeeping would follow every operation of the relevance pass
         inputs = inputs.as_subclass(torch.Tensor)
-        turn = self.active and self._calls % self.interval == 0
-        self._calls += self.active
+        turn = self.explains_next
+        self.calls += self.active
         if not turn or (rows is not None and len(rows) == 0):
             return self._logits(inputs, network)
         self._refuse_sigmoid_task(labels)

@@ -107,6 +107,8 @@ class ISNetLRPLoss(_Loss):
         {'classification': 0.6931, 'background': 0.6931, 'foreground': 0.0}
     """
 
+    scheduled = ("_relevance_weight",)  # what a recorded step does not hold fast: see keep_on_device
+
     @expects(
         classification_loss=CLASSIFICATION_LOSS,
         relevance_weight=Number("[0, 1)"),
@@ -139,6 +141,7 @@ class ISNetLRPLoss(_Loss):
         super().__init__(reduction=LossReduction(reduction).value)
         self.classification_loss = make_classification_loss(classification_loss)
         self.ignore_value = ignored_by(self.classification_loss, ignore_value)
+        self._shares: tuple[float, float] | torch.Tensor = (1.0, 0.0)
         self.relevance_weight = relevance_weight
         self.rank_decay = rank_decay
         self.background_scale = background_scale
@@ -160,6 +163,20 @@ class ISNetLRPLoss(_Loss):
         if not 0 <= value < 1:
             raise ValueError(f"relevance_weight (P) must lie in [0, 1), got {value}.")
         self._relevance_weight = float(value)
+        if isinstance(self._shares, torch.Tensor):
+            self._shares[0].fill_(1 - self._relevance_weight)
+            self._shares[1].fill_(self._relevance_weight)
+        else:
+            self._shares = 1 - self._relevance_weight, self._relevance_weight
+
+    def keep_on_device(self, device: torch.device) -> None:
+        """Keep P in the memory of a device from now on, where a recorded step sees what it is set to.
+
+        Args:
+            device: that of the recording.
+        """
+        if not isinstance(self._shares, torch.Tensor):
+            self._shares = torch.tensor(self._shares, dtype=torch.float64, device=device)
 
     @property
     def cuts(self) -> torch.Tensor | dict[str, torch.Tensor]:
@@ -197,8 +214,8 @@ class ISNetLRPLoss(_Loss):
         on_device_of(classification, self)
         self.terms = {"classification": classification.detach().mean()}
         heat = self._heat(heatmap, mask, has_mask, classification)
-        p = self.relevance_weight
-        return reduce((1 - p) * classification + p * heat, self.reduction)
+        of_class, of_heat = self._shares
+        return reduce(of_class * classification + of_heat * heat, self.reduction)
 
     def _heat(
         self,

@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 
 from monai_debias.constraints import MODULE, Number
+from monai_debias.engines.accumulation import steps_now
 from monai_debias.losses.nested import present_terms
 from monai_debias.parameters import expects
 from monai_debias.without_waiting import follow, look, training_step
@@ -79,7 +80,7 @@ class GradientClipping:
         self._norms = []
 
     def _clip(self, engine: Any) -> None:
-        if not _optimizer_steps_now(engine):
+        if not steps_now(engine):
             return
         scaler = engine.scaler if engine.amp else None
         if scaler is not None:
@@ -119,10 +120,3 @@ class GradientClipping:
             f"{_LAST} steps, {norm:.3g} in iteration {iteration}{shown}. What is left after clipping is "
             f"the direction of the largest term, and the network hardly learns to classify: {advice}"
         )
-
-
-def _optimizer_steps_now(engine: Any) -> bool:
-    """Whether the trainer will step the optimiser in this iteration: in each one, or when it has accumulated enough."""
-    length = engine.state.epoch_length
-    done = engine.state.iteration if length is None else (engine.state.iteration - 1) % length + 1
-    return done % engine.accumulation_steps == 0 or done == length

@@ -50,12 +50,14 @@ class Tape(TorchDispatchMode):
         self.operations = []
         touched = [*self.network.buffers(), *(p.grad for p in self.network.parameters() if p.grad is not None)]
         before, state = [t.clone() for t in touched], torch.get_rng_state()
-        with self:
-            result = compute()
+        try:
+            with self:
+                result = compute()
+        finally:
+            torch.set_rng_state(state)
+            for tensor, value in zip(touched, before, strict=True):
+                tensor.copy_(value)
         operations = self.operations
-        torch.set_rng_state(state)
-        for tensor, value in zip(touched, before, strict=True):
-            tensor.copy_(value)
 
         def replay() -> Any:
             with torch.no_grad():

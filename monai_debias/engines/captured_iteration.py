@@ -122,10 +122,7 @@ class CapturedIteration:
             engine.network.train()
             step = self._step(engine, prepared)
             if step is None or not self._is_recorded(engine, step, prepared):
-                output = _eagerly(engine, batchdata, prepared)
-                if step is not None:
-                    step.meta = isinstance(plain_tensor(output[CommonKeys.PRED]), MetaTensor)
-                return output
+                return _eagerly(engine, batchdata, prepared, step)
             return self._replayed(engine, step, prepared)
 
     def _aside(self, device: torch.device) -> AbstractContextManager[None]:
@@ -201,11 +198,17 @@ class CapturedIteration:
                 parameter.grad = gradient
 
 
-def _eagerly(engine: Any, batchdata: Any, prepared: Any) -> dict:
+def _eagerly(engine: Any, batchdata: Any, prepared: Any, step: _Step | None) -> dict:
     """The trainer's own iteration, with a batch that is prepared already."""
+
+    def look_at_type() -> None:  # before handlers decollate it
+        if step is not None:
+            step.meta = isinstance(plain_tensor(engine.state.output[CommonKeys.PRED]), MetaTensor)
+
     prepare_batch, engine.prepare_batch = engine.prepare_batch, lambda *_, **__: prepared
     try:
-        return engine._iteration(engine, batchdata)
+        with engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, look_at_type):
+            return engine._iteration(engine, batchdata)
     finally:
         engine.prepare_batch = prepare_batch
 

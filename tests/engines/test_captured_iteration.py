@@ -25,7 +25,10 @@ from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss, MixupLoss, SpectralDecouplingLoss
 from monai_debias.transforms import MixBatchd
 
-EXAMPLES = {CapturedIteration: [{}, {"warm_up": 1, "limit": 2}]}
+EXAMPLES = {
+    CapturedIteration: [{}, {"warm_up": 1, "limit": 2}],
+    CapturedIteration.__call__: lambda _: {"engine": started(), "batchdata": batches([4], masks=False)[0]},
+}
 SIZE = 12
 WAITING = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero", "masked_select")
 
@@ -187,6 +190,11 @@ VARIANTS: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
     "some masks": (lambda: isnet("all"), {"few": True}),
     "everything": (everything, {}),
 }
+
+
+def started() -> SupervisedTrainer:
+    """A trainer in the middle of a training."""
+    return Training(None, batches([4], masks=False), loss_function=nn.CrossEntropyLoss()).trainer
 
 
 def recordings(capture: CapturedIteration) -> int:

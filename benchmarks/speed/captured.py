@@ -97,8 +97,9 @@ def make_trainer(
     )
 
 
-def step_of(trainer: SupervisedTrainer, batch: dict[str, torch.Tensor]) -> Step:
-    """One more step of a trainer that has run, until its device has done it."""
+def step_of(trainer: SupervisedTrainer) -> Step:
+    """One more step of a trainer that has run, with its first batch, until its device has done it."""
+    batch = next(iter(trainer.data_loader))
 
     def step() -> None:
         trainer._process_function(trainer, batch)
@@ -142,7 +143,7 @@ def step_rows(
             trainer = make_trainer(make(shape[0]), [batch] * (WARM_UP + 2), target, capture, amp)
             trainer.run()
             variant = f"{target or 'plain'}, {'captured' if capture else 'eager'}"
-            steps[variant], memory[variant] = step_of(trainer, batch), _peak(device) - before
+            steps[variant], memory[variant] = step_of(trainer), _peak(device) - before
         of = f"{name}, {images} x {' x '.join(map(str, shape))}, {'bfloat16' if amp else 'float32'}"
         kernels = {variant: float(kernels_of(step, device)) for variant, step in steps.items()}
         seconds = alternate({variant: (step, 1) for variant, step in steps.items()}, rounds)

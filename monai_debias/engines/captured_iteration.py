@@ -77,6 +77,9 @@ class CapturedIteration:
         record: what records, instead of a CUDA graph: takes a function, and returns one that does it again with what
             is in its tensors then.
 
+    Raises:
+        ValueError: when ``warm_up`` or ``limit`` is below 1.
+
     Example:
         >>> from monai.engines import SupervisedTrainer
         >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))

@@ -27,6 +27,9 @@ def own_or_demo_model(bundle_root: str | os.PathLike, ckpt_dir: str | os.PathLik
     Returns:
         The path of the file, which may be missing.
 
+    Raises:
+        TypeError: when one of them is not a path.
+
     Example:
         >>> import tempfile
         >>> root = Path(tempfile.mkdtemp())

@@ -15,7 +15,7 @@ from tests.audit.subjects import LooksAt, make_items
 
 
 def line(method: str, corner: float, fall: float) -> dict[str, str]:
-    items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
+    items = [{**item, "mark": item["scanner"]} for item in make_items(400)]
     found = one_audit(Case(Judge(LooksAt(corner=corner).eval()), items, fall, 150), 1)
     columns = {"testbed": "toy", "method": method, **found}
     return {key: "" if value is None else str(value) for key, value in columns.items()}
@@ -32,7 +32,7 @@ def test_lines_and_table():
 
 def test_without_masks_only_patches_are_looked_for():
     items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
-    found = one_audit(Case(Judge(LooksAt(middle=1.0, corner=20.0).eval()), items, 0.3, 150), 1, masks=False)
+    found = one_audit(Case(Judge(LooksAt(middle=1.0, corner=20.0).eval()), items, 0.3, 300), 1, masks=False)
     assert found["patch_verdict"] == "found"
     assert "background_verdict" not in found
     row = {"testbed": "toy", "method": "plain", **{key: str(value) for key, value in found.items()}}

@@ -54,15 +54,15 @@ def test_cropped_films_show_all_of_the_lungs_and_little_else(folder):
             assert 58 <= places.max() <= 62
 
 
-def test_images_are_normalized_alone_and_in_batches():
+def test_images_are_z_scored_alone_and_in_batches():
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    together = chest_xray.normalize(images)
-    torch.testing.assert_close(together, torch.stack([chest_xray.normalize(image) for image in images]))
+    together = chest_xray.z_score(images)
+    torch.testing.assert_close(together, torch.stack([chest_xray.z_score(image) for image in images]))
     torch.testing.assert_close(together.flatten(1).mean(1), torch.zeros(4))
     torch.testing.assert_close(together.flatten(1).std(1), torch.ones(4))
 
 
-def test_the_network_sees_normalized_images_in_training_and_in_tests(folder):
+def test_the_network_sees_z_scored_images_in_training_and_in_tests(folder):
     seen = []
 
     class Spy(torch.nn.Module):
@@ -76,9 +76,9 @@ def test_the_network_sees_normalized_images_in_training_and_in_tests(folder):
 
     samples = chest_xray.load(folder, "training").items()
     for name in ("plain", "backmix", "jtt", "afr", "background_consistency"):
-        parts = Parts(Spy(), (), 3, samples, 0, normalize=chest_xray.normalize).changed(chest_xray.METHODS[name].steps)
+        parts = Parts(Spy(), (), 3, samples, 0, normalize=chest_xray.z_score).changed(chest_xray.METHODS[name].steps)
         parts.fit(8, 1, 1e-3)
-    Judge(parts.network, chest_xray.normalize).accuracy(chest_xray.load(folder, "validation"))
+    Judge(parts.network, chest_xray.z_score).accuracy(chest_xray.load(folder, "validation"))
     assert len(seen) > 10
     torch.testing.assert_close(torch.cat(seen).flatten(1).std(1), torch.ones(sum(map(len, seen))))
 

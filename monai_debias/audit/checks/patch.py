@@ -109,7 +109,7 @@ class PatchUsed:
         sets = list(nested(ranked, size, _MOST_OF_THE_IMAGE))
         results = [exchange_parts(subject, question, pairs, paste_where(box_mask(s, size), masked)) for s in sets]
         effects = [float(_effect(result, masked).mean()) for result in results]
-        return next(s for s, effect in zip(sets, effects, strict=True) if effect >= _NEARLY_ALL * max(effects))
+        return sets[first_with_nearly_most(effects)]
 
     def _decide(
         self,
@@ -169,3 +169,9 @@ def _some(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
 
 def _effect(result: Exchanged, masked: bool) -> NDArray[np.float64]:
     return result.lost if masked else result.taken_over
+
+
+def first_with_nearly_most(effects: Sequence[float]) -> int:
+    """The place of the first effect that is nearly the largest; of the largest where all are below 0."""
+    most = max(effects)
+    return next(n for n, effect in enumerate(effects) if effect >= min(most, _NEARLY_ALL * most))

@@ -117,7 +117,8 @@ def map_tensors(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) ->
     """
     if isinstance(value, _Attached):
         mapped = _Attached.of(function(value.plain), map_tensors(value.parts, function))
-        mapped.waiting = set(value.waiting)  # type: ignore[attr-defined]
+        assert isinstance(mapped, _Attached)  # it has parts, as the value has
+        mapped.waiting = set(value.waiting)
         return mapped
     if isinstance(value, torch.Tensor):
         return function(value)

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import fire
 import torch
+from monai.engines import SupervisedTrainer
 from torch import nn
 
 from benchmarks.csv_file import ROOT
@@ -89,11 +90,11 @@ def nothing_waits(device: str) -> Iterator[tuple[str, bool, str]]:
         )
 
 
-def _without_waiting(trainer: object, batch: dict[str, torch.Tensor]) -> None:
+def _without_waiting(trainer: SupervisedTrainer, batch: dict[str, torch.Tensor]) -> None:
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
-            trainer._process_function(trainer, batch)  # type: ignore[attr-defined]
+            trainer._process_function(trainer, batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_debias.audit.association import attribute_columns, slope, strongest_association, within_class_auc
-from monai_debias.audit.checks.check import NotCheckableError
+from monai_debias.audit.checks.check import NotCheckableError, lacks_attributes
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
 from monai_debias.audit.resampling import interval, patient_weights
@@ -52,7 +52,7 @@ class AttributeUsed:
 
     def lacks(self, subject: Subject) -> str:
         """Attributes."""
-        return "" if subject.attributes else "it takes attributes, such as the scanner or the hospital of each image"
+        return lacks_attributes(subject)
 
     def cost(self, subject: Subject) -> int:
         """Nothing: the answers to the original images are known."""

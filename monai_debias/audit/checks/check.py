@@ -13,7 +13,7 @@ from typing import Protocol
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.subject import Subject
 
-__all__ = ["Check", "NotCheckableError"]
+__all__ = ["Check", "NotCheckableError", "lacks_attributes"]
 
 
 class NotCheckableError(Exception):
@@ -37,3 +37,8 @@ class Check(Protocol):
         Raises:
             NotCheckableError: when it turns out that it cannot be done.
         """
+
+
+def lacks_attributes(subject: Subject) -> str:
+    """What a check of attributes says where there are none; an empty string if there are."""
+    return "" if subject.attributes else "it takes attributes, such as the scanner or the hospital of each image"

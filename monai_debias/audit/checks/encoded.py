@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from monai_debias.audit.association import attribute_columns, strongest_association, within_class_auc
-from monai_debias.audit.checks.check import NotCheckableError
+from monai_debias.audit.checks.check import NotCheckableError, lacks_attributes
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.resampling import interval, patient_weights
 from monai_debias.audit.subject import Subject
@@ -53,9 +53,8 @@ class AttributeEncoded:
 
     def lacks(self, subject: Subject) -> str:
         """Attributes, and a network whose last layer can be seen."""
-        if not subject.attributes:
-            return "it takes attributes, such as the scanner or the hospital of each image"
-        return "" if subject.features is not None else "it takes a network of PyTorch that ends in a dense layer"
+        probed = "" if subject.features is not None else "it takes a network of PyTorch that ends in a dense layer"
+        return lacks_attributes(subject) or probed
 
     def cost(self, subject: Subject) -> int:
         """Nothing: the features of the original images are known."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from monai_debias.audit.checks.check import NotCheckableError
+from monai_debias.audit.checks.check import NotCheckableError, lacks_attributes
 from monai_debias.audit.confounding.columns import as_column
 from monai_debias.audit.confounding.confounder import Confounder
 from monai_debias.audit.confounding.utility import utilities
@@ -40,7 +40,7 @@ class AttributePresent:
 
     def lacks(self, subject: Subject) -> str:
         """Attributes."""
-        return "" if subject.attributes else "it takes attributes, such as the scanner or the hospital of each image"
+        return lacks_attributes(subject)
 
     def cost(self, subject: Subject) -> int:
         """Nothing: the network is not asked."""

@@ -23,12 +23,20 @@ from monai.transforms import Compose
 
 import monai_debias
 from monai_debias.constraints import ANY, BOOL, NONE, PATH, Instance, Integer, MappingOf, SequenceOf
-from monai_debias.data.datalist_items import PATH_KEYS
 from monai_debias.files import replace_file
 from monai_debias.parameters import expects
 from monai_debias.processes import available_processors
 
 __all__ = ["DiskCachedDataset", "prepared_dataset"]
+
+# the files of the values by the file of the header, and of a record that is named without a suffix
+_BESIDE = {
+    "": (".hea", ".dat", ".mat"),
+    ".hea": (".dat", ".mat"),
+    ".hdr": (".img",),
+    ".img": (".hdr",),
+    ".mhd": (".raw", ".zraw"),
+}
 
 
 @expects(
@@ -77,9 +85,11 @@ def prepared_dataset(
 class DiskCachedDataset(PersistentDataset):
     """MONAI's ``PersistentDataset`` of files that may change, and of runs that may be killed.
 
-    A sample is prepared again when one of its files has another size or time of change than before, its item another
-    entry, the transforms other arguments, or this package or MONAI another version; what is out of date stays in the
-    folder until the folder is deleted. A file of the folder is complete at any moment, several processes may share it.
+    A sample is prepared again when a file or folder that its item names, under any key and also in a list, has another
+    size or time of change than before, its item another entry, the transforms other arguments, or this package or MONAI
+    another version; what is out of date stays in the folder until the folder is deleted. Beside a header (``.hea``,
+    ``.hdr``, ``.mhd``) the file of the same name with the values counts, too. A file of the folder is complete at any
+    moment, several processes may share it.
 
     Args:
         data: items of a datalist.
@@ -87,6 +97,7 @@ class DiskCachedDataset(PersistentDataset):
         cache_dir: the folder; it is made if it is missing. It has images in it: keep it where the data may be.
 
     Raises:
+        NotADirectoryError: when ``cache_dir`` is a file.
         ValueError: when the transforms cannot be pickled.
 
     Example:
@@ -99,7 +110,10 @@ class DiskCachedDataset(PersistentDataset):
     """
 
     def __init__(self, data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str | os.PathLike) -> None:
-        super().__init__(data, transform, Path(cache_dir).expanduser(), hash_func=_key, track_meta=True)
+        folder = Path(cache_dir).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"cache_dir {folder} is a file: give a folder for the prepared samples.")
+        super().__init__(data, transform, folder, hash_func=_key, track_meta=True)
         try:
             self.set_transform_hash(pickle_hashing)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -113,7 +127,7 @@ class DiskCachedDataset(PersistentDataset):
         if file.is_file():
             try:
                 return torch.load(file, weights_only=False)
-            except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            except Exception as error:  # noqa: BLE001 # a damaged file may raise anything
                 warnings.warn(f"{file} is damaged and made anew: {error}", stacklevel=2)
         prepared = self._pre_transform(deepcopy(item))
         file.parent.mkdir(exist_ok=True)
@@ -124,16 +138,37 @@ class DiskCachedDataset(PersistentDataset):
 
 def _key(item: Mapping[str, Any]) -> bytes:
     """Digest of an item, of the state of its files, and of the versions of what prepares it."""
-    state = [_state(item[key]) for key in PATH_KEYS if isinstance(item.get(key), str | os.PathLike)]
-    values = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in item.items()}
-    known = [monai.__version__, monai_debias.__version__, state, values]
+    known = [monai.__version__, monai_debias.__version__, _plain(item)]
     return sha256(json.dumps(known, sort_keys=True, default=repr).encode()).hexdigest().encode()
 
 
-def _state(path: str | os.PathLike) -> list[Any]:
-    """Path, size and time of change of a file; a file that is missing is told by what reads it."""
+def _plain(value: Any) -> Any:
+    """A value of an item in JSON's types: of arrays a digest, of words that name a file or folder its state as well."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, torch.Tensor):
+        tensor = value.detach().as_subclass(torch.Tensor).cpu()
+        return [str(tensor.dtype), list(tensor.shape), _plain(tensor.flatten().view(torch.uint8).numpy())]
+    if isinstance(value, np.ndarray):
+        return pickle_hashing(value).decode()
+    return [str(value), *_states(Path(value))] if isinstance(value, str | os.PathLike) else value
+
+
+def _states(path: Path) -> list[Any]:
+    """Size and time of change of a file and of those that belong to it, or of all in a folder; none if missing."""
+    beside = [path.with_suffix(suffix) for suffix in _BESIDE.get(path.suffix.lower(), ())] if path.name else []
     try:
-        status = os.stat(path)
-    except OSError:
-        return [str(path)]
-    return [os.path.abspath(path), status.st_size, status.st_mtime_ns]
+        files = sorted(path.iterdir()) if path.is_dir() else [path, *beside]
+    except (OSError, ValueError):  # no name of a file
+        return []
+    return [state for file in files for state in _state(file)]
+
+
+def _state(file: Path) -> list[Any]:
+    try:
+        status = file.stat()
+    except (OSError, ValueError):  # what is missing is told by what reads it
+        return []
+    return [str(file.absolute()), status.st_size, status.st_mtime_ns]

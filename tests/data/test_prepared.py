@@ -74,6 +74,51 @@ def test_it_is_prepared_again_if_file_item_or_transforms_have_changed(items, tmp
     assert (read(items[0]), calls(log)) == (9.0, 4)
 
 
+def header_and_values(folder):
+    (folder / "a.hea").write_text("a 12 500 5000")
+    (folder / "a.dat").write_bytes(b"0")
+    return [{"image": str(folder / "a.hea")}, {"image": str(folder / "a")}], folder / "a.dat"
+
+
+def slices(folder):
+    (folder / "series").mkdir()
+    (folder / "series" / "1.dcm").write_bytes(b"0")
+    return [{"image": str(folder / "series")}], folder / "series" / "1.dcm"
+
+
+def several_files(folder):
+    file = folder / "t2.nii"
+    file.write_bytes(b"0")
+    return [{"image": [str(folder / "t1.nii"), str(file)]}, {"lung_mask": file}, {"extra": {"other": str(file)}}], file
+
+
+@pytest.mark.parametrize("write", [header_and_values, slices, several_files])
+def test_all_files_that_an_item_names_count(write, tmp_path):
+    items, file = write(tmp_path)
+    kept = DiskCachedDataset(items, Compose([Counted(str(tmp_path / "log"))]), tmp_path / "cache")
+    before = [kept.hash_func(item) for item in items]
+    assert [kept.hash_func(item) for item in items] == before
+    file.write_bytes(b"10")
+    assert all(kept.hash_func(item) != then for item, then in zip(items, before, strict=True))
+
+
+@pytest.mark.parametrize(
+    "pack", [lambda a: a, torch.from_numpy, lambda a: MetaTensor(torch.from_numpy(a)), lambda a: [a]]
+)
+def test_arrays_in_items_count_with_all_their_values(pack, tmp_path):
+    kept = DiskCachedDataset([], Compose([]), tmp_path / "cache")
+    values = np.zeros(5000, np.float32)  # printed, an array of so many has its middle left out
+    before = kept.hash_func({"image": pack(values)})
+    assert kept.hash_func({"image": pack(values)}) == before
+    values[2500] = 1
+    assert kept.hash_func({"image": pack(values)}) != before
+
+
+def test_a_file_in_place_of_the_folder_is_told(items, tmp_path):
+    with pytest.raises(NotADirectoryError, match=r"cache_dir .*0\.npy is a file: give a folder"):
+        DiskCachedDataset(items, Compose([]), items[0]["image"])
+
+
 def test_a_damaged_file_is_made_anew_and_a_missing_image_is_told(items, tmp_path):
     kept = prepared(items, tmp_path, in_memory=False)
     kept[0]

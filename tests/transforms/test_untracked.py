@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.data import MetaTensor, get_track_meta
-from monai.transforms import Compose
+from monai.transforms import Compose, RandSpatialCropSamplesd
 
 from monai_debias.transforms.untracked import Untracked
 from tests.bundles.classifiers import CLASSIFIERS
@@ -52,3 +53,41 @@ def test_meta_is_tracked_again_after_an_error_and_samples_without_meta_pass():
     assert get_track_meta()
     plain = Untracked(lambda data: {**data, "copy": data["image"]})({"image": torch.ones(1, 2)})
     assert type(plain["image"]) is type(plain["copy"]) is torch.Tensor
+
+
+def test_meta_is_tracked_again_after_threads_that_overlap():
+    """The first comes in first and leaves first; then the second must not leave tracking off."""
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+    seen = []
+
+    def first(data):
+        first_in.set()
+        assert second_in.wait(10)
+        return data
+
+    def second(data):
+        second_in.set()
+        assert first_out.wait(10)
+        seen.append(get_track_meta())
+        return data
+
+    def run_first():
+        Untracked(first)(sample())
+        first_out.set()
+
+    def run_second():
+        assert first_in.wait(10)
+        Untracked(second)(sample())
+
+    threads = [threading.Thread(target=run_first), threading.Thread(target=run_second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (seen, get_track_meta()) == ([False], True)
+
+
+def test_a_transform_may_return_several_samples():
+    crops = Untracked(RandSpatialCropSamplesd("image", (4, 4), num_samples=3).set_random_state(0))(sample())
+    assert [crop["image"].shape for crop in crops] == [(1, 4, 4)] * 3
+    assert {crop["image"].meta["filename_or_obj"] for crop in crops} == {"a.png"}

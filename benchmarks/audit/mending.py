@@ -30,7 +30,7 @@ from benchmarks.evidence.training import Images, Judge
 from benchmarks.methods import METHODS
 from benchmarks.parts import Parts, Step
 from monai_debias.audit import allowed_region, audit
-from monai_debias.audit.checks import PatchUsed
+from monai_debias.audit.checks import PatchUsed, StampUsed
 
 KEY = ("testbed", "method", "masks", "seed")
 MENDING = ("backmix", "background_consistency")
@@ -129,10 +129,11 @@ def audited(toy: Toy, network: nn.Module, seed: int) -> tuple[dict[str, Any], to
     """What an audit without masks says, as columns, and what it allows to look at."""
     images: Any = toy.load("validation", "same")
     items = [{"image": item["image"], "label": item["label"], "patient_id": i} for i, item in enumerate(images.items())]
-    found = audit(network, items, checks=[PatchUsed()], seed=seed)
-    one, region = found.findings[0], allowed_region(found)
+    found = audit(network, items, checks=[StampUsed(), PatchUsed()], seed=seed)
+    region, effects = allowed_region(found), {one.check: f"{one.effect:.4f}" for one in found.findings}
+    columns = {f"{check}_effect": effects.get(check, "") for check in ("stamp", "patch")}
     allowed = 1.0 if region is None else region.float().mean().item()
-    return {"verdict": one.verdict, "decisions": f"{one.effect:.4f}", "allowed": f"{allowed:.4f}"}, region
+    return {"alarm": int(found.exit_code == 3), **columns, "allowed": f"{allowed:.4f}"}, region
 
 
 def judged(toy: Toy, network: nn.Module, seed: int) -> dict[str, Any]:
@@ -154,18 +155,12 @@ def table(rows: Sequence[dict[str, str]]) -> str:
             of_it = [row for row in here if row["method"] == method]
             true, found = ([row for row in of_it if row["masks"] == kind] for kind in KINDS)
             before, best, mended = (mean(map(_reversed, some)) for some in (plain, true, found))
-            alarms = " · ".join(
-                f"{sum(row['verdict'] == 'found' for row in s)}/{len(s)}" for s in (plain, unbiased, found)
-            )
+            alarms = " · ".join(f"{sum(row['alarm'] == '1' for row in s)}/{len(s)}" for s in (plain, unbiased, found))
             cells = [testbed, method, len(found), *(f"{100 * value:.1f}" for value in (before, best, mended))]
             cells += [f"{100 * min(map(_reversed, found)):.1f}", f"{(mended - before) / (best - before):.0%}"]
             cells += [f"{mean(float(row['allowed']) for row in plain):.0%}", alarms]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
-
-
-def _alarms(rows: Sequence[dict[str, str]]) -> str:
-    return f"{sum(row['verdict'] == 'found' for row in rows)}/{len(rows)}"
 
 
 def _reversed(row: dict[str, str]) -> float:

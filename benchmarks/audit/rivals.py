@@ -71,8 +71,8 @@ def timed(name: str, ask: Callable[[], int]) -> dict[str, Any]:
 
 
 def audit_alarm(toy: Toy, network: nn.Module, seed: int) -> int:
-    """Whether the audit without masks finds a patch that the network uses."""
-    return int(audited(toy, network, seed)[0]["verdict"] == "found")
+    """Whether the audit without masks finds stamps or patches that the network uses."""
+    return int(audited(toy, network, seed)[0]["alarm"])
 
 
 def bnnr_alarm(network: nn.Module, images: Any) -> int:

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a finding to its mend without annotations: the patches that were found make a mask of the rest."""
+"""From a finding to its mend without annotations: the stamps and patches that were found make a mask of the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["allowed_region"]
 
 @expects(audit=Instance(Audit))
 def allowed_region(audit: Audit) -> torch.Tensor | None:
-    """A mask of what may be looked at: all but the patches that the network was found to use, and a box around.
+    """A mask of what may be looked at: all but the stamps and patches that the network uses, and a box around each.
 
     It takes the place of a mask of the region of interest, in BackMix, background consistency and an ISNet, for images
     in the size in which they were audited.
@@ -25,7 +25,7 @@ def allowed_region(audit: Audit) -> torch.Tensor | None:
         audit: the result of an audit.
 
     Returns:
-        A mask (1, spatial...) of uint8, 1 = may be looked at; None if no patch was found.
+        A mask (1, spatial...) of uint8, 1 = may be looked at; None if nothing was found that has a place.
 
     Raises:
         TypeError: when ``audit`` is something else.
@@ -46,8 +46,8 @@ def allowed_region(audit: Audit) -> torch.Tensor | None:
     boxes = [
         tuple(_wider(start, end, side) for (start, end), side in zip(box, size, strict=True))
         for one in audit.findings
-        if one.check == "patch" and one.verdict == "found"
-        for box in one.details["boxes"]
+        if one.level == "used" and one.verdict == "found"
+        for box in one.details.get("boxes", ())
     ]
     return (~box_mask(boxes, size)).to(torch.uint8)[None] if boxes else None
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["GRID", "Box", "box_mask", "boxes_of", "place"]
+__all__ = ["GRID", "Box", "box_mask", "boxes_of", "halves", "place"]
 
 Box = tuple[tuple[int, int], ...]
 """First and last (excluded) position along each spatial dimension."""
@@ -34,6 +34,17 @@ def boxes_of(size: Sequence[int]) -> list[Box]:
     n = GRID[len(size)]
     edges = [np.linspace(0, side, min(n, side) + 1).round().astype(int).tolist() for side in size]
     return list(itertools.product(*(list(itertools.pairwise(along)) for along in edges)))
+
+
+def halves(box: Box) -> list[Box]:
+    """A box cut in two along each dimension in which it has two positions or more.
+
+    Example:
+        >>> halves(((0, 4), (6, 7)))
+        [((0, 2), (6, 7)), ((2, 4), (6, 7))]
+    """
+    sides = [[(a, (a + b) // 2), ((a + b) // 2, b)] if b - a > 1 else [(a, b)] for a, b in box]
+    return list(itertools.product(*sides))
 
 
 def place(box: Box, size: Sequence[int]) -> str:

@@ -113,9 +113,8 @@ def audit_model(
     print(f"wrote {folder / FILES[0]}")
     if write_masks:
         written = write_allowed_masks(found, datalist, folder, loaded.transform)
-        print(
-            f"train with --dataset_dir {folder}" if written else "no masks: no patch was found, or all images have one"
-        )
+        none = "no masks: no stamp or patch was found, or all images have one"
+        print(f"train with --dataset_dir {folder}" if written else none)
     if found.exit_code:
         raise SystemExit(found.exit_code)
 

@@ -69,6 +69,7 @@ class Finding:
         delta: δ, the smallest effect that matters, in the same unit.
         p: p-value of the test; None without one.
         patients: number of patients that it rests on.
+        question: name of the label that the network was asked for; empty where it answers one question only.
         mends: names of the overlays that mend what was found.
         note: what a reader has to know about this result.
         details: further numbers by name.
@@ -90,6 +91,7 @@ class Finding:
     delta: float
     p: float | None
     patients: int
+    question: str = ""
     mends: tuple[str, ...] = ()
     note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)

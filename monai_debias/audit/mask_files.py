@@ -54,7 +54,7 @@ def write_allowed_masks(
         transform: makes ``image`` and ``mask`` of an item with their files, as in the audit.
 
     Returns:
-        The datalist; None if no patch was found, or no image is without a mask.
+        The datalist; None if no stamp or patch was found, or no image is without a mask.
 
     Raises:
         FileExistsError: when there is a datalist of something else.

@@ -18,7 +18,6 @@ is the Banzhaf value of a box. Exchanges are within the data, and need no black.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -26,12 +25,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from monai_debias.audit.boxes import Box, box_mask, boxes_of
+from monai_debias.audit.boxes import Box, box_mask, boxes_of, halves
 from monai_debias.audit.exchange import Paste
 from monai_debias.audit.question import Question
 from monai_debias.audit.subject import Subject
 
-__all__ = ["halves", "nested", "paste_where", "ranked_boxes"]
+__all__ = ["nested", "paste_where", "ranked_boxes"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -79,17 +78,6 @@ def nested(ranked: Sequence[Box], size: Sequence[int], share: float) -> Iterator
     for k in sorted({*steps} & set(range(1, len(ranked) + 1))):
         if k == 1 or box_mask(ranked[:k], size).float().mean() <= share:
             yield list(ranked[:k])
-
-
-def halves(box: Box) -> list[Box]:
-    """A box cut in two along each dimension in which it has two positions or more.
-
-    Example:
-        >>> halves(((0, 4), (6, 7)))
-        [((0, 2), (6, 7)), ((2, 4), (6, 7))]
-    """
-    sides = [[(a, (a + b) // 2), ((a + b) // 2, b)] if b - a > 1 else [(a, b)] for a, b in box]
-    return list(itertools.product(*sides))
 
 
 def paste_where(where: torch.Tensor, masked: bool) -> Paste:

@@ -176,12 +176,11 @@ def audit(
 
 def _left_open(finding: Finding, subject: Subject) -> Finding:
     """A finding about answers, of a network that gives one answer to all images: no exchange could have changed it."""
-    for question in subject.questions:
-        excluded = finding.unit == "accuracy" and finding.verdict == "not found"
-        if question.name in subject.one_answer and excluded and finding.tested.endswith(str(question)):
-            note = "The network gives one answer to all images, so that no exchange can change it."
-            return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
-    return finding
+    about_answers = finding.level == "used" and finding.question in subject.one_answer
+    if not about_answers or finding.verdict != "not found":
+        return finding
+    note = "The network gives one answer to all images, so that no exchange can change it."
+    return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
 
 
 def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:

@@ -82,7 +82,7 @@ def test_a_network_that_reads_no_mark(places, tmp_path):
 def test_no_masks_are_written_where_nothing_was_found(places, tmp_path, capsys):
     bundle = write_bundle(tmp_path / "clean", LooksAt(corner=0.0))
     audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), write_masks=True)
-    assert "no patch was found" in capsys.readouterr().out
+    assert "no stamp or patch was found" in capsys.readouterr().out
     with pytest.raises(FileExistsError, match="choose another folder for the masks"):
         audit_model(str(bundle), str(places[1]), str(places[1]), write_masks=True)
     assert not (tmp_path / "out" / "datalist.json").exists()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.audit.cases import Case
-from benchmarks.audit.command import one_audit, table
+from benchmarks.audit.command import one_audit, rank_correlation, table
 from benchmarks.audit.null_rates import SIMULATIONS
 from benchmarks.evidence.training import Judge
 from tests.audit.subjects import LooksAt, make_items
@@ -17,7 +17,7 @@ from tests.audit.subjects import LooksAt, make_items
 def line(method: str, corner: float, fall: float) -> dict[str, str]:
     items = [{**item, "mark": item["scanner"]} for item in make_items(400)]
     found = one_audit(Case(Judge(LooksAt(corner=corner).eval()), items, fall, 150), 1)
-    columns = {"testbed": "toy", "method": method, **found}
+    columns = {"testbed": "toy", "method": method, "strength": "0.9", "seed": "0", **found}
     return {key: "" if value is None else str(value) for key, value in columns.items()}
 
 
@@ -27,17 +27,37 @@ def test_lines_and_table():
     assert clean["alarm"] == "0"
     found = table([used, clean])
     assert "| toy | plain, loses 10 points or more | 1 | 1 |" in found
-    assert "| toy | trained without the mark | 1 | 0 | 0 | 0 | 0 |" in found
+    assert "| toy | trained without the mark | 1 | 0 | 0 | 0 | 0 | 0 |" in found
+    assert "| toy | rank correlation of effect and fall, 2 networks | | | 1.00 | 1.00 | 1.00 |" in found
+    assert "and the room, which is random, in 0." in found
 
 
-def test_without_masks_only_patches_are_looked_for():
+def test_the_rank_correlation_is_that_of_the_means_of_networks():
+    """Falls 1, 2, 3 and 4 with effects 0 (none), 2, 5 and 3 have ρ = 1 - 6 (1 + 1) / (4 · 15) = 0.8."""
+    names = {"testbed": "t", "method": "plain", "strength": "1", "audit": "0"}
+    effects = {"1": [""], "2": ["1", "3"], "3": ["5"], "4": ["2", "4"]}
+    rows = [
+        {**names, "seed": fall, "fall": fall, "stamp_effect": effect}
+        for fall, all_ in effects.items()
+        for effect in all_
+    ]
+    assert rank_correlation(rows, "stamp") == pytest.approx(0.8)
+
+
+def test_without_masks_only_stamps_and_patches_are_looked_for():
     items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
     found = one_audit(Case(Judge(LooksAt(middle=1.0, corner=20.0).eval()), items, 0.3, 300), 1, masks=False)
-    assert found["patch_verdict"] == "found"
+    assert found["stamp_verdict"] == found["patch_verdict"] == "found"
     assert "background_verdict" not in found
-    row = {"testbed": "toy", "method": "plain", **{key: str(value) for key, value in found.items()}}
-    assert "| testbed | networks | audits | alarms | patch |" in table([row])
-    assert "| toy | plain, loses 10 points or more | 1 | 1 | 1 |" in table([row])
+    row = {
+        "testbed": "toy",
+        "method": "plain",
+        "strength": "1.0",
+        "seed": "0",
+        **{key: str(value) for key, value in found.items()},
+    }
+    assert "| testbed | networks | audits | alarms | stamp | patch |" in table([row])
+    assert "| toy | plain, loses 10 points or more | 1 | 1 | 1 | 1 |" in table([row])
 
 
 @pytest.mark.parametrize("name", SIMULATIONS)

@@ -25,7 +25,7 @@ def test_with_region_replaces_all_masks():
 def test_an_audit_says_what_may_be_looked_at():
     toy = mending.TOYS["biased_mnist"]._replace(load=lambda *_: Marked())
     columns, region = mending.audited(toy, reads_the_marks, 0)
-    assert (columns["verdict"], columns["decisions"]) == ("found", "1.0000")
+    assert (columns["alarm"], columns["patch_effect"]) == (1, "1.0000")
     assert float(columns["allowed"]) == pytest.approx(region.float().mean().item(), abs=1e-4)
 
 
@@ -38,12 +38,12 @@ class Marked:
 
 def test_the_share_of_the_gain():
     rows = [
-        {"testbed": "t", "method": m, "masks": k, "seed": "0", "reversed": r, "verdict": v, "allowed": "0.8"}
+        {"testbed": "t", "method": m, "masks": k, "seed": "0", "reversed": r, "alarm": v, "allowed": "0.8"}
         for m, k, r, v in [
-            ("plain", "none", "0.1", "found"),
-            ("unbiased", "none", "0.95", "not found"),
-            ("backmix", "true", "0.9", "not found"),
-            ("backmix", "found", "0.7", "not found"),
+            ("plain", "none", "0.1", "1"),
+            ("unbiased", "none", "0.95", "0"),
+            ("backmix", "true", "0.9", "0"),
+            ("backmix", "found", "0.7", "0"),
         ]
     ]
     found = mending.table(rows)

@@ -7,6 +7,8 @@ check                      question                                             
 =========================  ===========================================================  =====================
 ``AttributeUsed``          do answers follow an attribute within a class?               used
 ``BackgroundUsed``         do they follow the class of an exchanged background?         used
+``StampUsed``              do they follow pictures that are the same in several         used
+                           patients, such as a marker or text?
 ``PatchUsed``              do they follow the class of an exchanged patch?              used
 ``AttributePresent``       does an attribute tell the label in the data?                present
 ``PropertiesPresent``      do size, bits, sharpness … of the files tell it?             present
@@ -36,6 +38,7 @@ from monai_debias.audit.checks.present import AttributePresent
 from monai_debias.audit.checks.properties import PropertiesPresent
 from monai_debias.audit.checks.region import RegionFilled
 from monai_debias.audit.checks.relevance import RelevanceOutside
+from monai_debias.audit.checks.stamp import StampUsed
 
 
 def default_checks(
@@ -55,6 +58,7 @@ def default_checks(
         AttributeEncoded(),
         BackgroundUsed(),
         RegionFilled(),
+        StampUsed(),
         PatchUsed(),
         RelevanceOutside(),
         GlobalCues(),

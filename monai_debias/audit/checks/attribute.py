@@ -105,6 +105,7 @@ class AttributeUsed:
             delta=self.delta,
             p=test.p,
             patients=len(np.unique(patients)),
+            question=question.name,
             mends=("backmix", "background_consistency", "spectral_decoupling"),
             note="It follows from observation: what goes with the attribute counts as the attribute.",
             details={

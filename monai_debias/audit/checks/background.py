@@ -79,6 +79,7 @@ class BackgroundUsed:
             delta=self.delta,
             p=result.p(rng),
             patients=len(set(result.patient.tolist())),
+            question=question.name,
             mends=("backmix", "background_consistency", "isnet"),
             details={
                 "images": len(pairs.receiver),

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_debias.audit.boxes import GRID, Box, box_mask, boxes_of, place
+from monai_debias.audit.boxes import GRID, Box, box_mask, boxes_of, halves, place
 from monai_debias.audit.checks.check import NotCheckableError
 from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
-from monai_debias.audit.proposal import halves, nested, paste_where, ranked_boxes
+from monai_debias.audit.proposal import nested, paste_where, ranked_boxes
 from monai_debias.audit.question import Question
 from monai_debias.audit.resampling import interval
 from monai_debias.audit.subject import Subject
@@ -147,6 +147,7 @@ class PatchUsed:
             delta=delta,
             p=p,
             patients=len(set(result.patient.tolist())),
+            question=question.name,
             mends=("backmix", "background_consistency", "isnet"),
             note="" if masked else "Without masks it is for you to judge whether the patches belong to the finding.",
             details={

@@ -93,6 +93,7 @@ class PropertiesPresent:
             delta=self.delta,
             p=together.p,
             patients=together.patients,
+            question=question.name,
             details={
                 "95 % of the permutations are below an AUC of": together.chance,
                 **{f"AUC of {one.name} alone": one.effect for one in strongest},

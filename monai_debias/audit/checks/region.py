@@ -109,6 +109,7 @@ class RegionFilled:
             delta=self.delta,
             p=_p(truth, scores, classes, patients, rng),
             patients=len(np.unique(patients)),
+            question=question.name,
             mends=("backmix", "background_consistency", "isnet"),
             details={"images": len(rows)},
         )

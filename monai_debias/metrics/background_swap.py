@@ -53,22 +53,26 @@ def background_swap_consistency(
 ) -> BackgroundSwap:
     """Exchange the background of each image for another image's, and compare the network's predictions.
 
-    The new images are those of :func:`backmix`: the region of interest stays, the background is the donor's, and the
-    donor's own region is 0. Donors are drawn from the same data and are never the image itself; every image donates
-    ``n_swaps`` times, to different images. No labels are needed: a network that is always wrong can be consistent, so
-    report accuracy as well.
+    The region of interest stays, and the background is the donor's. Where the donor has its own region of interest,
+    the background is the mean of all other images that have background there, so that neither that region nor a hole
+    is seen: a hole, which :func:`backmix` leaves, is new to a network that was not trained with it, and would change
+    decisions by itself. Where no other image has background the new one is 0. Donors are drawn from the same data and
+    are never the image itself; every image donates ``n_swaps`` times, to different images. No labels are needed: a
+    network that is always wrong can be consistent, so report accuracy as well.
 
     **What is compared.** A softmax makes one decision d for each image, the class of the largest probability; a binary
-    or multi-label task one for each output k, d_k = 1[p_k ≥ t_k]. With x̃_ns image n on the background of its s-th
-    donor, ::
+    or multi-label task one for each output k, d_k = 1[p_k ≥ t_k]. With image x_n, mask M_n, x_s the s-th donor of n
+    and products of pixels, ::
+
+        x̃_ns = M_n x_n + (1 - M_n) [(1 - M_s) x_s + M_s b_n],   b_n = Σ_m≠n (1 - M_m) x_m / Σ_m≠n (1 - M_m),
 
         consistency = 1/(N S K) Σ_nsk 1[d_k(x_n) = d_k(x̃_ns)],   change = 1/(N S K) Σ_nsk |p_k(x_n) - p_k(x̃_ns)|,
 
     where for a softmax K = 1, and p is the probability of the class that is predicted for x_n. Most decisions about
     rare findings are negative, and stay so: look at the change as well.
 
-    A change need not come from a learned shortcut: the edge at the border of the mask and the hole of the donor's
-    region are new to a network that was not trained with BackMix.
+    A change need not come from a learned shortcut: the edge at the border of the mask is new to a network that was not
+    trained with other backgrounds.
 
     The network only runs forward, in evaluation mode; its modes and PyTorch's random state on the CPU are restored
     afterwards. A network in ``DistributedDataParallel`` runs without the wrapper, so that one process can measure
@@ -84,7 +88,8 @@ def background_swap_consistency(
             or one each; by default 0.5.
         normalize: the transform between the images and the network, e.g. ``lambda x: 2 * x - 1`` or, for a z-score of
             each image, ``NormalizeIntensity(channel_wise=True)``. It takes and returns a batch (B, C, spatial...).
-            BackMix needs images in which 0 is black: leave such a step out of the loader and give it here.
+            Backgrounds are exchanged in images in which 0 is black: leave such a step out of the loader and give it
+            here.
         image_key: key of the images, shape (B, C, spatial...), all of one size; 0 = black.
         mask_key: key of the masks, shape (B, 1, spatial...) or (B, C, spatial...), 1 = region of interest.
         seed: seed of the choice of donors.
@@ -101,7 +106,7 @@ def background_swap_consistency(
             ``thresholds`` do not fit the task.
 
     Reference:
-        The images: Bransby et al., BackMix, MICCAI 2024. Their use as a test is ours.
+        The exchange: Bransby et al., BackMix, MICCAI 2024. What fills the holes, and the use as a test, are ours.
 
     Example:
         >>> network = torch.nn.Flatten()  # each of two pixels is the logit of a class
@@ -127,18 +132,40 @@ def background_swap_consistency(
         donors = np.empty((n_swaps, n), dtype=np.int64)
         for swap in range(n_swaps):  # along a random ring, so that no image gets itself or the same donor twice
             donors[swap, order] = np.roll(order, swap + 1)
+        background = _Background(images, masks)
         same, change, n_decisions = 0, 0.0, 0
         for rows in torch.arange(n).split(batch_size):
             image, mask = images[rows], masks[rows]
+            others = background.of_others(image, mask)
             before = _logits(inner, image, normalize)
             for swap in range(n_swaps):
                 theirs = torch.from_numpy(donors[swap])[rows]
-                after = _logits(inner, backmix_rows(image, mask, images[theirs], masks[theirs]), normalize)
+                swapped = backmix_rows(image, mask, images[theirs], masks[theirs])
+                after = _logits(inner, torch.where(masks[theirs] & ~mask, others, swapped), normalize)
                 decisions, changes = _compared(before, after, task, thresholds)
                 same += int(decisions.sum())
                 change += float(changes.double().sum())
                 n_decisions += decisions.numel()
     return BackgroundSwap(same / n_decisions, change / n_decisions)
+
+
+class _Background:
+    """The mean background of a set of images, of those that have background at a pixel.
+
+    Args:
+        images: shape (N, C, spatial...).
+        masks: boolean, of the same shape, True in the regions of interest.
+    """
+
+    def __init__(self, images: torch.Tensor, masks: torch.Tensor) -> None:
+        self.total = images.masked_fill(masks, 0).sum(0, dtype=torch.float64)
+        self.count = (~masks).sum(0)
+
+    def of_others(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """For images of the set the mean of all others, of their shape and type; 0 where no other has background."""
+        total, count = self.total - images.masked_fill(masks, 0), self.count - (~masks).long()
+        mean = (total / count).masked_fill(count == 0, 0)
+        return (mean if images.is_floating_point() else mean.round()).to(images)
 
 
 def _collected(

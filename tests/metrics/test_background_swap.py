@@ -40,6 +40,13 @@ def batches(images: torch.Tensor, masks: torch.Tensor, size: int = 5) -> list[di
     return [{"image": i, "mask": m} for i, m in zip(images.split(size), masks.split(size), strict=True)]
 
 
+class Decimal(nn.Module):
+    """Makes logits of integers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float()
+
+
 class Recorder(nn.Module):
     """Keeps what it sees, and makes logits of it."""
 
@@ -61,12 +68,21 @@ class Recorder(nn.Module):
 
 
 def donors_of(images: torch.Tensor, masks: torch.Tensor, swapped: torch.Tensor) -> list[list[int]]:
-    """Which images of the cohort each changed one may have its background from, by the plain function."""
+    """Which images of the cohort each changed one may have its background from, worked out one by one."""
     n = len(images)
     return [
-        [d for d in range(n) if torch.equal(backmix(images[i], masks[i], images[d], masks[d]), swapped[i])]
-        for i in range(n)
+        [d for d in range(n) if d != i and torch.allclose(exchanged(images, masks, i, d), swapped[i])] for i in range(n)
     ]
+
+
+def exchanged(images: torch.Tensor, masks: torch.Tensor, i: int, donor: int) -> torch.Tensor:
+    """Image i by backmix, and holes filled pixel by pixel with the mean of the other images' backgrounds."""
+    region = masks.expand(images.shape) > 0
+    made = torch.as_tensor(backmix(images[i], masks[i], images[donor], masks[donor])).clone()
+    for pixel in (region[donor] & ~region[i]).nonzero().tolist():
+        there = [float(images[j][tuple(pixel)]) for j in range(len(images)) if j != i and not region[j][tuple(pixel)]]
+        made[tuple(pixel)] = sum(there) / len(there) if there else 0
+    return made
 
 
 # ---------------------------------------------------------------- what is shown
@@ -87,6 +103,24 @@ def test_every_image_gets_the_backgrounds_of_others_and_gives_its_own(spatial, c
         assert sorted(swap.tolist()) == list(range(12))  # each donates once
         assert (swap != torch.arange(12)).all()
     assert all(len(set(table[:, i].tolist())) == 3 for i in range(12))
+
+
+def test_where_no_other_image_has_background_the_new_one_is_black():
+    images = torch.tensor([[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0]]])
+    masks = torch.tensor([[[1, 0, 0]], [[0, 1, 0]], [[0, 1, 0]]])
+    network = Recorder()
+    background_swap_consistency(network, batches(images, masks), n_swaps=2)
+    _, rounds = network.swapped(3, 3, n_swaps=2)
+    assert sorted(row[0].tolist() for row in torch.stack([swap[0] for swap in rounds])) == [[1, 0, 6], [1, 0, 9]]
+    # the second image gets the first's background, whose region is filled by the third's; and the third's
+    assert sorted(row[0].tolist() for row in torch.stack([swap[1] for swap in rounds])) == [[7, 5, 3], [7, 5, 9]]
+
+
+def test_integers_stay_integers():
+    images, masks = cohort(6, 7)
+    network = Recorder(nn.Sequential(nn.Flatten(), Decimal()))
+    background_swap_consistency(network, batches((100 * images).to(torch.uint8), masks))
+    assert all(seen.dtype == torch.uint8 for seen in network.seen)
 
 
 def test_all_others_can_be_donors():
@@ -118,7 +152,7 @@ def test_backgrounds_are_exchanged_before_normalization():
     background_swap_consistency(plain, batches(images, masks))
     background_swap_consistency(scaled, batches(images, masks), normalize=lambda x: x.mul_(2).sub_(1))  # in place
     background_swap_consistency(scored, batches(images, masks), normalize=NormalizeIntensity(channel_wise=True))
-    assert any((image == 0).any() for image in plain.seen)  # where the donor's region was
+    assert not any((image == 0).any() for image in plain.seen)  # where the donor's region was there is no hole
     z_score = NormalizeIntensity()
     for before, after, z in zip(plain.seen, scaled.seen, scored.seen, strict=True):
         torch.testing.assert_close(after, 2 * before - 1)

@@ -9,10 +9,10 @@ data sets. ``python -m benchmarks.confounding_null`` writes ``results/confoundin
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import fire
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,10 +92,12 @@ def _share(events: NDArray[np.bool_]) -> tuple[float, float]:
     return round(share, 4), round(float(np.sqrt(share * (1 - share) / len(events))), 4)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=400)
-    arguments = parser.parse_args()
+def main(data_sets: int = 400) -> None:
+    """Write the CSV file."""
     origin = made_by()
     names = ("design", "measure", "event", "data_sets", "share", "standard_error", *origin)
-    write_csv(RESULTS, names, ((*row, *origin.values()) for row in rows(arguments.data_sets)))
+    write_csv(RESULTS, names, ((*row, *origin.values()) for row in rows(data_sets)))
+
+
+if __name__ == "__main__":
+    fire.Fire(main)

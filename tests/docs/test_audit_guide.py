@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import torch
+from PIL import Image
+
 from benchmarks.audit import mending
 from benchmarks.audit.command import table
 from benchmarks.csv_file import RESULTS, read
 from monai_debias.audit import allowed_region, audit, audit_figure
 from monai_debias.audit.checks import default_checks
+from monai_debias.audit.models import load_model
 from tests.audit.subjects import looks_at, make_items
 from tests.docs.guides import block, read_guide
 
@@ -27,6 +32,18 @@ def test_the_example_finds_the_shortcut(capsys):
     assert len(findings) == len(names["found"].findings)
     exec(compile(block(GUIDE, "python", "allowed_region"), "audit.md", "exec"), names)  # noqa: S102
     assert not names["masked"][0]["mask"][:, 14:, 14:].any()
+
+
+def test_the_preprocessing_of_an_exported_network_is_read(tmp_path):
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(1, 2))
+    torch.jit.save(torch.jit.trace(network, torch.rand(1, 1, 8, 8)), tmp_path / "network.ts")
+    (tmp_path / "preprocessing.json").write_text(block(GUIDE, "json"))
+    Image.fromarray(np.full((40, 32), 255, np.uint8)).save(tmp_path / "film.png")
+    model = load_model(tmp_path / "network.ts", preprocessing=tmp_path / "preprocessing.json")
+    image = model.transform({"image": str(tmp_path / "film.png")})["image"]
+    assert (image.shape, image.min(), image.max()) == ((1, 224, 224), 1, 1)
+    assert model.normalize(image).abs().max() == 0
+    assert (model.class_names, model.task) == (["no finding", "finding"], "softmax")
 
 
 def test_the_table_has_all_checks():

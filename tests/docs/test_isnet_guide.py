@@ -5,16 +5,18 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
-from tests.docs.guides import NETWORK, block, make_batch, read_guide, train_with_overlay
+from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
 
 GUIDE = read_guide("isnet")
 
@@ -37,6 +39,21 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
 def test_three_lines_make_an_isnet_of_a_bundle():
     trainer = train_with_overlay(block(GUIDE, "json", "loss_function"), 3)
     assert trainer.loss_function.terms["background"] > 0
+
+
+def test_entries_tune_the_cuts_before_the_ramp_of_the_bundle():
+    config = ConfigParser()
+    config.read_config([str(CONFIGS / name) for name in ("train.json", "isnet.json")])
+    config.update({**json.loads(block(GUIDE, "json", "cut_tuning")), "network_def#block_inplanes": [4, 4, 8, 8]})
+    handlers, state = (config.get_parsed_content(f"train#{part}") for part in ("method_handlers", "state"))
+    assert state["cut_tuning"] is handlers["cut_tuning"]
+    assert handlers["relevance_schedule"].delay == handlers["cut_tuning"].epochs == 5
+
+
+def test_one_entry_captures_the_steps_which_a_cpu_takes_as_they_are():
+    trainer = train_with_overlay(f"{{{block(GUIDE, 'json', 'CapturedIteration')}}}", 1)
+    assert isinstance(trainer._process_function, engines.CapturedIteration)
+    assert trainer.state.output[0]["loss"] > 0
 
 
 def test_the_table_names_the_options_and_their_defaults():

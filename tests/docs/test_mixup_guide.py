@@ -50,14 +50,10 @@ def parts() -> dict[str, Any]:
     return found | {"epochs": 2, "loader": [make_batch()] * 2, "network": ResNet(**NETWORK)}
 
 
-def run(parts: dict[str, Any], content: str) -> None:
-    exec(block(GUIDE, "python", content), parts)  # noqa: S102  (our own document)
-
-
 def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
     before = parts["network"].fc.weight.detach().clone()
     parts["loader"] = [{key: batch[key] for key in ("image", "label")} for batch in parts["loader"]]
-    run(parts, "SupervisedTrainer(")
+    exec(block(GUIDE, "python", "SupervisedTrainer("), parts)  # noqa: S102
     assert set(parts["trainer"].state.metrics) == {"unmixed_loss", "layer2_loss", "layer3_loss"}
     output = parts["trainer"].state.output
     assert [(len(item["pred"]), item["label"]) for item in output] == [(3, 0), (3, 1), (3, 2), (3, 0)]
@@ -65,7 +61,7 @@ def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
     assert all(f"`{name}`" in GUIDE for name in parts["trainer"].state.metrics)
 
     parts |= {"val_loader": [make_batch()] * 2, "interval": 1, "path": tmp_path / "shift.png"}
-    run(parts, "cluster_separation(")
+    exec(block(GUIDE, "python", "cluster_separation("), parts)  # noqa: S102
     assert {len(values) for values in parts["curve"].values()} == {4}
     assert all(0 < r2 <= 1 for values in parts["curve"].values() for r2 in values)
     assert parts["path"].stat().st_size > 10_000
@@ -85,6 +81,16 @@ def test_one_line_makes_it_another_of_the_three(parts):
         pred = inferers.FlowMixupInferer()(image, parts["network"])
         assert attached(pred, "rows", pred).shape == attached(label, "rows").shape
     assert lines[-1] == block(GUIDE, "python", "SupervisedTrainer(").splitlines()[0]
+
+
+def test_several_labels_some_of_them_missing(parts):
+    exec(block(GUIDE, "python", "ignore_value="), parts)  # noqa: S102
+    label = torch.tensor([[1.0, 0.0, -1.0], [0.0, float("nan"), 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    batch = {"image": make_batch()["image"], "label": label}
+    image, label = engines.PrepareBatchAttached(parts["mixup"])(batch, "cpu")
+    loss = parts["loss"](inferers.FlowMixupInferer()(image, parts["network"]), label)
+    assert loss > 0
+    assert loss.isfinite()
 
 
 def test_four_entries_put_it_into_a_bundle():
@@ -153,14 +159,14 @@ def test_the_names_of_the_states(row):
 
 def test_wrong_labels(parts):
     parts["datalist"] = {"training": [{"image": f"{n}.png", "label": n % 3} for n in range(30)]}
-    run(parts, "corrupt_labels(")
+    exec(block(GUIDE, "python", "corrupt_labels("), parts)  # noqa: S102
     assert len(parts["changes"]) == 6
     assert all(clean != label for clean, label in parts["changes"])
     assert [item["clean_label"] for item in parts["datalist"]["training"]] == [n % 3 for n in range(30)]
 
 
 def test_an_isnet_of_mixed_batches(parts):
-    run(parts, "ISNetLRPLoss(MixupLoss")
+    exec(block(GUIDE, "python", "ISNetLRPLoss(MixupLoss"), parts)  # noqa: S102
     image, label = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
     pred = parts["inferer"](image, parts["network"].train())
     parts["loss"](pred, label).backward()

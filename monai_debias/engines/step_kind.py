@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -67,10 +68,20 @@ def inferers_of(engine: Any) -> list[Any]:
 
 
 def _settings(part: Any) -> Hashable:
-    """The numbers, words and switches of a loss or inferer, but those that a recording does not hold fast."""
-    fixed = [
-        (name, value)
-        for name, value in vars(part).items()
-        if isinstance(value, bool | int | float | str | None) and name not in getattr(part, "scheduled", ())
-    ]
-    return id(part), tuple(fixed), getattr(part, "explains_next", None)
+    """The numbers, words and functions of a loss or inferer, but those that a recording does not hold fast."""
+    free = getattr(part, "scheduled", ())
+    fixed = {name: value for name, value in vars(part).items() if name not in free}
+    return id(part), _fixed(fixed), getattr(part, "explains_next", None)
+
+
+def _fixed(value: Any) -> Hashable:
+    """A value without what is in it of tensors and other objects."""
+    if isinstance(value, Mapping):
+        return tuple((key, _fixed(entry)) for key, entry in value.items() if _is_setting(entry))
+    if isinstance(value, list | tuple):
+        return tuple(_fixed(entry) for entry in value if _is_setting(entry))
+    return value
+
+
+def _is_setting(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str | None | Mapping | list | tuple | FunctionType)

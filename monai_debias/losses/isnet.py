@@ -107,7 +107,7 @@ class ISNetLRPLoss(_Loss):
         {'classification': 0.6931, 'background': 0.6931, 'foreground': 0.0}
     """
 
-    scheduled = ("_relevance_weight",)  # what a recorded step does not hold fast: see keep_on_device
+    scheduled = ("_relevance_weight", "_shares")  # what a recorded step does not hold fast: see keep_on_device
 
     @expects(
         classification_loss=CLASSIFICATION_LOSS,

@@ -283,3 +283,30 @@ def test_there_are_at_most_so_many_recordings(caplog) -> None:
     assert recordings(capture) == 2
     assert captured.equals(Training(None, data, epochs=3, loss_function=nn.CrossEntropyLoss()))
     assert "more than 2 kinds" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda inferer: inferer.rules.update(epsilon=1.0),
+        lambda inferer: setattr(inferer, "layers", ("3",)),
+        lambda inferer: setattr(inferer, "target", lambda logits: logits.square().sum(1)),
+    ],
+    ids=["rules", "layers", "target"],
+)
+def test_a_setting_that_changes_in_the_middle_leads_to_another_recording(change, monkeypatch) -> None:
+    def changing() -> dict[str, Any]:
+        parts = isnet()
+
+        class Change:
+            def attach(self, engine: Any) -> None:
+                engine.add_event_handler(Events.ITERATION_STARTED(once=4), lambda: change(parts["inferer"]))
+
+        return {**parts, "handlers": lambda *given: [*scheduled(*given), Change()]}
+
+    data = batches([4] * 6)
+    eager = Training(None, data, **changing())
+    monkeypatch.setattr(without_waiting, "AT_ONCE", frozenset())
+    capture = CapturedIteration(warm_up=1, record=Tape(make_network()))
+    assert Training(capture, data, **changing()).equals(eager)
+    assert recordings(capture) == 2

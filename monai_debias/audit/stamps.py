@@ -54,8 +54,8 @@ def stamped_boxes(subject: Subject, rows: Ints) -> tuple[list[Box], int]:
     spread, patients = float(small.std()), subject.patients[rows]
     found, n_changing = [], 0
     for box, place in _places(subject.size[1:], small.shape[2:]):
-        inside = tuple(slice(*side) for side in place)
-        content = small[(slice(None), slice(None), *inside)].reshape(len(small), -1)
+        inside = (slice(None), slice(None), *(slice(*side) for side in place))
+        content = small[inside].reshape(len(small), -1)
         if _changes(content, spread):
             n_changing += 1
             if shows_stamps(content, patients, spread):

@@ -45,7 +45,7 @@ def test_the_rank_correlation_is_that_of_the_means_of_networks():
 
 
 def test_without_masks_only_stamps_and_patches_are_looked_for():
-    items = [{**item, "mark": item["scanner"]} for item in make_items(200)]
+    items = [{**item, "mark": item["scanner"]} for item in make_items(200, bias=1.0)]
     found = one_audit(Case(Judge(LooksAt(middle=1.0, corner=20.0).eval()), items, 0.3, 300), 1, masks=False)
     assert found["stamp_verdict"] == found["patch_verdict"] == "found"
     assert "background_verdict" not in found

@@ -38,7 +38,7 @@ class PatchUsed:
       :class:`~monai_debias.audit.checks.background.BackgroundUsed`; any is that of a shortcut.
     - Without masks, the patches may show what the diagnosis rests on, and what an eighth of the image changes is no
       proof. But if it makes the network decide for the class of j' whatever the rest shows, it is time to look at it:
-      effect = share of decisions for the class of j', of x_j'(b) minus that of x_j(b); and δ is a half.
+      effect = share of decisions for the class of j', of x_j'(b) minus that of x_j(b); and δ is two thirds.
 
     Unit: accuracy, or decisions. Null distribution of the p-value: the donors change places, see
     :mod:`monai_debias.audit.exchange`; without masks it is the share of resamples with at most δ if that is larger.
@@ -58,7 +58,7 @@ class PatchUsed:
     name = "patch"
 
     def __init__(
-        self, delta: float = 0.02, delta_without_masks: float = 0.5, n_proposing: int = 1000, most: int = 400
+        self, delta: float = 0.02, delta_without_masks: float = 2 / 3, n_proposing: int = 1000, most: int = 400
     ) -> None:
         self.delta = delta
         self.delta_without_masks = delta_without_masks

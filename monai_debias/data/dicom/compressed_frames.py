@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from monai_debias.data.dicom.image_stream import (
     StreamHeader,
     bare_codestream,
     begins_image,
+    has_whole_tables,
     is_rle,
     read_stream_header,
     rle_pixels,
@@ -88,8 +90,17 @@ class CompressedFrames:
     def _decode(self, stream: bytes, index: int, header: StreamHeader | None, layout: PixelLayout) -> np.ndarray:
         from pydicom.encaps import encapsulate
 
+        data = encapsulate([stream], has_bot=False)
+        *others, last = sorted(self._decoder.available_plugins, key="gdcm".__eq__)
+        for plugin in others:
+            with suppress(RuntimeError):
+                return layout.decode(self._decoder, data, decoding_plugin=plugin)
+        if last == "gdcm" and not has_whole_tables(stream):  # it would end the process, and so it comes last
+            raise FileReadError(
+                f"frame {index} of {len(self)} cannot be decoded (it is damaged before its pixels begin)."
+            )
         try:
-            return layout.decode(self._decoder, encapsulate([stream], has_bot=False))
+            return layout.decode(self._decoder, data, decoding_plugin=last)
         except RuntimeError as error:
             raise self._decoding_error(index, header, error) from error
 

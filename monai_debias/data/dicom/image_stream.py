@@ -8,13 +8,14 @@ colour space. They are what the decoder goes by, so they are right where the hea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 __all__ = [
     "StreamHeader",
     "bare_codestream",
     "begins_image",
+    "has_whole_tables",
     "is_rle",
     "read_stream_header",
     "rle_pixels",
@@ -25,6 +26,7 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_2000 = b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # of JPEG, and of JPEG-LS
+_HUFFMAN_TABLES, _START_OF_SCAN, _LOSSLESS_FRAME = 0xC4, 0xDA, 0xC3
 _APP0, _APP14 = 0xE0, 0xEE
 # APP14 with version 100, no flags, and transform 0: the components are red, green and blue (or anything, as they are)
 _ADOBE_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
@@ -81,6 +83,26 @@ def read_stream_header(stream: bytes) -> StreamHeader | None:
         return None
 
 
+def has_whole_tables(stream: bytes) -> bool:
+    """Tell whether all that comes before the data of a JPEG is whole: segments one after another, and their tables.
+
+    GDCM ends the process where it is not. Other formats than JPEG are taken for whole.
+    """
+    if not stream.startswith(_JPEG):
+        return True
+    lossless = False
+    try:
+        for marker, start, stop in _segments(stream, {_START_OF_SCAN}):
+            content = stream[start:stop]
+            lossless = lossless or marker == _LOSSLESS_FRAME
+            components = marker in _START_OF_FRAME and len(content) != 6 + 3 * content[5]
+            if components or (marker == _HUFFMAN_TABLES and not _has_huffman_tables(content)):
+                return False
+        return not lossless or 1 <= content[1 + 2 * content[0]] <= 7  # which of the seven predictors
+    except IndexError:
+        return False
+
+
 def rle_pixels(stream: bytes) -> int:
     """Count the pixels of a DICOM RLE image (PS3.5 annex G), as its first segment has them.
 
@@ -121,10 +143,10 @@ def with_rgb_marker(stream: bytes) -> bytes:
     return b"".join([stream[:2], _ADOBE_RGB, *kept, stream[end:]])
 
 
-def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, begin and end of the content of each segment, up to the one that begins the frame."""
+def _segments(stream: bytes, last: Collection[int] = _START_OF_FRAME) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, begin and end of the content of each segment, up to the last, by default that of the frame."""
     offset, marker = 2, 0
-    while marker not in _START_OF_FRAME:
+    while marker not in last:
         while stream[offset + 1] == 0xFF:  # padding
             offset += 1
         if stream[offset] != 0xFF:
@@ -133,6 +155,14 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
         stop = offset + 2 + _number(stream, offset + 2, 2)
         yield marker, offset + 4, stop
         offset = stop
+
+
+def _has_huffman_tables(content: bytes) -> bool:
+    """Tell whether the content of a segment is one or several tables: a number, 16 counts, and as many values."""
+    offset = 0
+    while offset < len(content):
+        offset += 17 + sum(content[offset + 1 : offset + 17])
+    return offset == len(content)
 
 
 def _read_jpeg(stream: bytes) -> StreamHeader:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 
+import gdcm
 import numpy as np
 import pydicom
 import pytest
@@ -218,6 +219,38 @@ def test_jpeg_2000(tmp_path, write_film):
     ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
     ds.save_as(tmp_path / "a.dcm")
     assert_film(silently(tmp_path / "a.dcm"), 1 - (STORED << np.uint16(4)) / 65535)
+
+
+SYNTAXES = gdcm.TransferSyntax
+
+
+@pytest.mark.parametrize(
+    "syntax", [SYNTAXES.JPEGLosslessProcess14, SYNTAXES.JPEGLosslessProcess14_1, SYNTAXES.JPEGLSLossless]
+)
+@pytest.mark.parametrize(
+    ("pixels", "bits"), [(STORED, 12), (STORED << np.uint16(4), 16), (SIGNED, 12), (STORED >> 4, 8)]
+)
+def test_lossless_jpeg_as_archives_keep_it(tmp_path, write_film, syntax, pixels, bits):
+    stored = pixels.astype(np.uint8) if bits == 8 else pixels
+    path = write_film(tmp_path / "a.dcm", stored, "MONOCHROME1", bits=bits)
+    film = silently(path)
+    transcode(path, syntax)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_compressed
+    np.testing.assert_array_equal(silently(path), film)
+
+
+def transcode(path, syntax):
+    """Compress a file in place, by GDCM."""
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetImage(change.GetOutput())
+    writer.SetFile(reader.GetFile())
+    writer.SetFileName(str(path))
+    assert writer.Write()
 
 
 def test_jpeg_baseline(tmp_path, write_film):

@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGExtended12Bit
 
-from monai_debias.data.dicom.image_stream import read_stream_header
+from monai_debias.data.dicom.image_stream import has_whole_tables, read_stream_header
 from monai_debias.data.reading import FileReadError, FileReadWarning
 from tests.data.image_files import change, load, silently
 
@@ -153,9 +153,57 @@ def test_jpeg_2000_in_a_jp2_file(tmp_path, box):
 
 def test_12_bit_jpeg_names_the_plugins_that_may_help(tmp_path, write_dicom):
     ds = pydicom.dcmread(get_testdata_file("JPEG-lossy.dcm"))
-    if get_decoder(JPEGExtended12Bit).available_plugins != ("pillow",):
+    if "pylibjpeg" in get_decoder(JPEGExtended12Bit).available_plugins:
         pytest.skip("a plugin for 12 bits is installed")
     ds.Modality, ds.SOPClassUID = "US", "1.2.840.10008.5.1.4.1.1.6.1"
     ds.save_as(tmp_path / "a.dcm")
     with pytest.raises(OptionalImportError, match=r"a\.dcm: frame 0 .* 12 bits may need another plugin: .*pylibjpeg"):
         load(tmp_path / "a.dcm")
+
+
+def test_tables_of_whole_files():
+    for name in (
+        "JPEG-LL.dcm",
+        "JPEG-lossy.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "SC_rgb_jpeg_gdcm.dcm",
+        "US1_J2KR.dcm",
+    ):
+        assert has_whole_tables(stream_of(name))
+
+
+@pytest.mark.parametrize(
+    ("marker", "place", "values"),
+    [
+        (b"\xff\xc3", 9, b"\x02"),  # components, of which there is one
+        (b"\xff\xc4", 3, b"\x07"),  # length of the tables
+        (b"\xff\xc4", 5, b"\x09"),  # how many codes have one bit
+        (b"\xff\xda", 7, b"\x00"),  # a predictor
+        (b"\xff\xda", 7, b"\x08"),
+        (b"\xff\xda", 0, b""),
+    ],
+)
+def test_damage_before_the_pixels(marker, place, values):
+    stream = bytearray(stream_of("JPEG-LL.dcm"))
+    start = stream.index(marker) + place
+    stream[start : start + 1] = values
+    assert not has_whole_tables(bytes(stream))
+
+
+def test_a_damaged_film_does_not_end_the_process(tmp_path):
+    """GDCM calls abort() where tables are not whole: the file is named, and the others can be read."""
+    ds = pydicom.dcmread(get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
+    ds.Modality, ds.SOPClassUID = "US", "1.2.840.10008.5.1.4.1.1.6.1"
+    stream = bytearray(stream_of("SC_rgb_jpeg_gdcm.dcm"))
+    start = stream.index(b"\xff\xc4") + 5
+    del stream[start : start + 2]
+    ds.PixelData = encapsulate([bytes(stream)])
+    ds.save_as(tmp_path / "a.dcm")
+    with pytest.raises(
+        FileReadError, match=r"a\.dcm: frame 0 of 1 cannot be decoded \(it is damaged before its pixels"
+    ):
+        load(tmp_path / "a.dcm")
+
+
+def stream_of(name):
+    return next(generate_frames(pydicom.dcmread(get_testdata_file(name)).PixelData, number_of_frames=1))

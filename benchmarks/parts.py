@@ -36,6 +36,7 @@ from monai_debias.losses import (
     nested_loss,
 )
 from monai_debias.transforms import BackMixWeightd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
+from monai_debias.transforms.mix_batch import INPUT
 
 
 @dataclass(frozen=True)
@@ -287,20 +288,21 @@ def with_manifold_mixup(alpha: float = 1.0, images: bool = True) -> Step:
 
 
 def with_flow_mixup(
-    alpha: float = 1.0, flow: str = "append", states: slice = slice(2), weights: Sequence[float] | None = None
+    alpha: float = 1.0, flow: str = "append", states: slice = slice(1, 3), weights: Sequence[float] | None = None
 ) -> Step:
     """Mixed states, whose rows are appended to those that are there, or replace them.
 
     Args:
         alpha: of the Beta distribution.
         flow: ``"append"`` or ``"replace"``.
-        states: which of the stages are mixed.
+        states: which are mixed, of the images and all stages; by default the first two stages.
         weights: of the un-mixed rows and of those of each state in the loss; None for equal ones.
     """
 
     def step(parts: Parts) -> Parts:
         options: dict[str, Any] = {"alpha": alpha, "num_classes": parts.n_classes, "flow": flow}
-        mixup = MixBatchd("image", network=parts.network, layers=parts.stages[states], **options)
+        layers = (INPUT, *parts.stages)[states]
+        mixup = MixBatchd("image", network=parts.network, layers=layers, **options)
         return _mixed(parts, mixup, weights=weights)
 
     return step

@@ -34,14 +34,15 @@ def main(
 
     Args:
         testbed: biased_mnist, colored_mnist, corrupted_labels, echo_demo, chest_xray, chest_xray_densenet121,
-            ecg_noise, ecg_swapped, ecg_device, or colour_corner_ with resnet, densenet, efficientnet or vit.
+            ecg_noise, ecg_swapped, ecg_flow_mixup, ecg_device, or colour_corner_ with resnet, densenet, efficientnet
+            or vit.
         methods: names of the testbed's methods, separated by commas; None for the main ones.
         seeds: how many; 0 is the first.
         strengths: of the bias or noise, one or several separated by commas; None for the testbed's own. biased_mnist:
             the share of the training images whose mark is that of their class; echo_demo: of the training clips whose
             overlay names their view; chest_xray: of the training films with the markers of the hospital of their
-            class; ecg_device: of the training records whose device agrees with the label; corrupted_labels, ecg_noise
-            and ecg_swapped: the rate of the noise.
+            class; ecg_device: of the training records whose device agrees with the label; corrupted_labels, ecg_noise,
+            ecg_swapped and ecg_flow_mixup: the rate of the noise.
         out: folder of the CSV, the table and the figure.
         workers: how many runs at a time.
         quick: a smoke test on a few images, whose numbers mean nothing.

@@ -9,7 +9,7 @@ by their macro AUC. Test labels are clean. Wrong labels depend on the seed of th
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -109,7 +109,7 @@ def run_with_noise(
     load: Callable[[str], Labelled],
     make_parts: Callable[[list[dict[str, Any]], int], Parts],
     mode: str = "flip",
-    also: Callable[[nn.Module], Row] | None = None,
+    also: Callable[[nn.Module, Sequence[dict[str, Any]]], Row] | None = None,
 ) -> Row:
     """Train and evaluate one method once.
 
@@ -122,7 +122,7 @@ def run_with_noise(
         load: the clean samples of ``"training"``, ``"validation"`` and ``"test"``.
         make_parts: the plain training of samples with a seed.
         mode: of the noise, as for :func:`monai_debias.data.corrupt_labels`.
-        also: measures something more of the network of the last epoch.
+        also: measures something more, of the network of the last epoch and the samples with their wrong labels.
 
     Returns:
         What stands in a line of the results: macro AUC and F1 on clean test labels for the network of the best
@@ -150,7 +150,7 @@ def run_with_noise(
     row |= {
         f"{column}_{k}": float(value) for column in ("auc", "f1") for k, value in enumerate(found["chosen"][column])
     }
-    more = {} if also is None else also(parts.network)
+    more = {} if also is None else also(parts.network, samples)
     return {**row, **more, "seconds": stopwatch.seconds}
 
 

@@ -12,11 +12,12 @@ from benchmarks.evidence.testbeds import (
     colour_corner,
     corrupted_labels,
     ecg_device,
+    ecg_flow_mixup,
     ecg_noise,
     echo_demo,
 )
 
-_MODULES = (biased_mnist, colored_mnist, corrupted_labels, ecg_device)
+_MODULES = (biased_mnist, colored_mnist, corrupted_labels, ecg_device, ecg_flow_mixup)
 TESTBEDS: dict[str, Testbed] = {
     testbed.name: testbed
     for testbed in (

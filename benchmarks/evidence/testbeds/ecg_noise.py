@@ -17,7 +17,6 @@ from benchmarks.evidence.ecg_records import CHANCE, NATURE, STAGES, cohort, load
 from benchmarks.evidence.label_noise import AXES, SPLITS, STRENGTHS, Labelled, remarks, run_with_noise
 from benchmarks.evidence.testbed import Row, Rows, Testbed, values
 from benchmarks.methods import Method, chosen
-from benchmarks.parts import with_flow_mixup
 from benchmarks.rivals.elr import with_early_learning
 from benchmarks.rivals.label_smoothing import with_label_smoothing
 from benchmarks.tables import markdown, spread
@@ -36,18 +35,6 @@ MAIN = (
     "label_smoothing",
     "elr",
 )
-_VARIANTS = {
-    "flow_mixup_late": ("the last two stages", {"states": slice(2, 4)}),
-    "flow_mixup_last": ("the last stage", {"states": slice(3, 4)}),
-    "flow_mixup_first": ("the first stage", {"states": slice(1)}),
-    "flow_mixup_all": ("all four stages", {"states": slice(4)}),
-    "flow_mixup_late_replace": ("the last two stages, mixed rows alone", {"states": slice(2, 4), "flow": "replace"}),
-    "flow_mixup_mixed_loss": ("the first two stages, no loss of un-mixed rows", {"weights": (0, 1, 1)}),
-    "flow_mixup_late_mixed_loss": (
-        "the last two stages, no loss of un-mixed rows",
-        {"states": slice(2, 4), "weights": (0, 1, 1)},
-    ),
-}
 METHODS = {
     **chosen(
         ("plain", "mixup", "manifold_mixup", "flow_mixup", "flow_mixup_replace", "spectral_decoupling"),
@@ -55,12 +42,6 @@ METHODS = {
     ),
     "label_smoothing": Method("label smoothing", "ε 0.1", (with_label_smoothing(),)),
     "elr": Method("ELR", "the authors' for CIFAR-10: λ 3, β 0.7", (with_early_learning(),)),
-    **{
-        name: Method("Flow-Mixup", f"alpha 1, {what}", (with_flow_mixup(**options),))
-        for name, (what, options) in _VARIANTS.items()
-    },
-    "flow_mixup_alpha02": Method("Flow-Mixup", "alpha 0.2, the first two stages", (with_flow_mixup(0.2),)),
-    "flow_mixup_alpha4": Method("Flow-Mixup", "alpha 4, the first two stages", (with_flow_mixup(4.0),)),
 }
 
 
@@ -80,19 +61,24 @@ QUICK = Budget(patients=(24, 12, 12, 1), epochs=1, batch=8)
 
 def run(mode: str, name: str, seed: int, strength: float = 0.2, budget: Budget = Budget()) -> Row:
     """Train and evaluate one method once; the strength is the rate of the label noise, in [0, 0.5)."""
-    folder = cohort(CHANCE, budget.patients)
+    section = partial(load_section, budget)
+    return run_with_noise(
+        METHODS[name], seed, strength, budget, section, make_parts, mode, lambda network, _: separation(network, budget)
+    )
+
+
+def load_section(budget: Budget, section: str) -> Labelled:
+    """The clean records of ``"training"``, ``"validation"`` or ``"test"``."""
     sections = {"training": "training", "validation": "validation", "test": "test_random"}
+    records = load(cohort(CHANCE, budget.patients), sections[section])
+    return Labelled(records.image, records.label)
 
-    def load_section(section: str) -> Labelled:
-        records = load(folder, sections[section])
-        return Labelled(records.image, records.label)
 
-    def separation(network: nn.Module) -> Row:
-        images = load_section("test").image[:CLUSTERED].split(budget.judged)
-        found = cluster_separation(network, [{"image": batch} for batch in images], STAGES, len(LABELS))
-        return {f"r2_{stage}": r2 for stage, r2 in found.items()}
-
-    return run_with_noise(METHODS[name], seed, strength, budget, load_section, make_parts, mode, separation)
+def separation(network: nn.Module, budget: Budget) -> Row:
+    """R² of the clusters after each stage, as in the analysis of Flow-Mixup's paper."""
+    images = load_section(budget, "test").image[:CLUSTERED].split(budget.judged)
+    found = cluster_separation(network, [{"image": batch} for batch in images], STAGES, len(LABELS))
+    return {f"r2_{stage}": r2 for stage, r2 in found.items()}
 
 
 def all_remarks(rows: Rows) -> str:

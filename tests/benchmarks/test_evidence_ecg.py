@@ -13,7 +13,7 @@ import torch
 from benchmarks.csv_file import made_by
 from benchmarks.evidence import cohorts, ecg_records, label_noise
 from benchmarks.evidence.report import report
-from benchmarks.evidence.testbeds import TESTBEDS, ecg_device, ecg_noise
+from benchmarks.evidence.testbeds import TESTBEDS, ecg_device, ecg_flow_mixup, ecg_noise
 from monai_debias.data import load_datalist
 
 PATIENTS = (8, 24, 24, 20)
@@ -51,12 +51,39 @@ def test_external_records_come_to_the_same_rate(folder):
     torch.testing.assert_close(heights, torch.full_like(heights, 0.5), atol=0.05, rtol=0)
 
 
-@pytest.mark.parametrize("method", ["plain", "flow_mixup_late_mixed_loss", "label_smoothing", "elr"])
+@pytest.mark.parametrize("method", ["plain", "flow_mixup", "label_smoothing", "elr"])
 def test_methods_train_with_wrong_labels(method):
     row = ecg_noise.run("swap", method, 0, 0.2, NOISE)
     assert all(0 < row[f"r2_{stage}"] < 1 for stage in ecg_records.STAGES)
     assert all(0 <= row[column] <= 1 for column in (*label_noise.SPLITS, *label_noise.AXES))
     assert {f"auc_{k}" for k in range(11)} <= row.keys()
+
+
+def test_flow_mixup_is_changed_into_mixup_and_looked_at():
+    row = ecg_flow_mixup.run("weighted", 0, 0.4, NOISE)
+    looked_at = [f"{kind}_{stage}" for kind in ("linear", "r2") for stage in ecg_records.STAGES]
+    assert all(0 <= row[column] <= 1 for column in ("by_heart", *looked_at))
+    lines = {**row, **made_by(), "method": "weighted", "seed": 0, "strength": 0.4}
+    text = ecg_flow_mixup.remarks([{key: str(value) for key, value in lines.items()}])
+    assert f"un-mixed rows without weight | {100 * row['by_heart']:.1f}" in text
+
+
+def test_what_is_learned_by_heart_and_how_linear_labels_are():
+    images, clean = torch.randn(40, 11, 8), torch.tensor([[0.0, 1.0]]).repeat(20, 1).reshape(40, 1).repeat(1, 11)
+    images[..., :] += 9 * clean[..., None]  # from whose mean a line reads them
+    stages = torch.nn.Sequential(*(torch.nn.Identity() for _ in range(4)))
+    network = torch.nn.Sequential()
+    for stage, layer in zip(ecg_records.STAGES, stages, strict=True):
+        network.add_module(stage, layer)
+    network.add_module("decision", torch.nn.Sequential(torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten()))
+    network.add_module("threshold", _Minus(4.5))
+    noisy = clean.clone()
+    noisy[:10] = 1 - noisy[:10]
+    samples = label_noise.Labelled(images, clean)
+    assert ecg_flow_mixup.by_heart(network, samples, noisy, 16) == 0  # it gives the true ones
+    assert ecg_flow_mixup.by_heart(network, samples._replace(image=images.flip(0)), noisy, 16) == 1  # the others
+    assert ecg_flow_mixup.by_heart(network, samples, clean, 16) == 0
+    assert set(ecg_flow_mixup.read_out(network, samples, samples, 16).values()) == {1.0}
 
 
 def test_the_mode_is_that_of_the_testbed(monkeypatch):
@@ -138,3 +165,12 @@ def test_label_smoothing():
     parts = ecg_records.make_parts([{"image": torch.zeros(12, 1000), "label": torch.tensor([0.0, 1.0])}], 0)
     (sample,) = ecg_noise.with_label_smoothing(0.1)(parts).samples
     torch.testing.assert_close(sample["label"], torch.tensor([0.05, 0.95]))
+
+
+class _Minus(torch.nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x):
+        return x - self.value

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from monai_debias.apps.ecg.exchanged import exchanged_electrodes
 from monai_debias.apps.ecg.leads import LIMB_LEADS, derive_lead, lead_name
 from monai_debias.apps.ecg.record import Record
 from monai_debias.data.reading import FileReadError, warn
@@ -48,18 +49,18 @@ def choose_leads(record: Record, leads: Sequence[str] | None, missing: str) -> t
     return np.stack(chosen), names, lacking
 
 
-def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
-    """Warn of leads without a signal, of a unit that looks wrong, and of limb leads that look exchanged.
+def warn_of_leads(signals: np.ndarray, names: Sequence[str], rate: float) -> None:
+    """Warn of leads without a signal, of a unit that looks wrong, and of electrodes that look exchanged.
 
     - Values that are all below 0.02 mV, or that reach 50 mV.
     - A lead whose values are all equal, or all NaN.
     - Limb leads that contradict Einthoven's II = I + III, where a lead with the opposite sign would obey it.
-    - I that runs against V6 while aVR runs with it: the electrodes of the arms may be exchanged (or the heart lies on
-      the right).
+    - Electrodes that look exchanged, see :func:`~monai_debias.apps.ecg.exchanged.exchanged_electrodes`.
 
     Args:
         signals: the leads of the record as it is stored, (leads, samples).
         names: their names.
+        rate: samples per second.
 
     Raises:
         FileReadError: if no lead has a signal, or a value is absurd.
@@ -77,12 +78,13 @@ def warn_of_leads(signals: np.ndarray, names: Sequence[str]) -> None:
         raise FileReadError(f"has a value of {largest:g} mV: the file is damaged.")
     if not _LEAST <= largest <= _MOST:
         warn(f"the largest value is {largest:.3g} mV, that of an ECG is about 1 mV: is the unit right?")
-    limbs = {name: signal for name, signal in of_lead.items() if name not in flat}
-    turned = _turned_lead(limbs)
+    with_signal = {name: signal for name, signal in of_lead.items() if name not in flat}
+    turned = _turned_lead(with_signal)
     if turned:
         warn(f"leads I, II and III contradict II = I + III; they agree if {turned} is inverted. It is left as it is.")
-    elif _arms_exchanged(limbs):
-        warn("lead I runs against V6, and aVR with it: the electrodes of the arms may have been exchanged.")
+        with_signal = {name: signal for name, signal in with_signal.items() if name not in LIMB_LEADS}
+    for exchange in exchanged_electrodes(with_signal, rate):
+        warn(f"{exchange}. It is left as it is.")
 
 
 def _what_is_missing(record: Record, lacking: Sequence[str]) -> str:
@@ -108,14 +110,3 @@ def _turned_lead(signals: dict[str, np.ndarray]) -> str | None:
     turned = {"I": off(-1, 1, 1), "II": off(1, -1, 1), "III": off(1, 1, -1)}
     best = min(turned, key=lambda name: turned[name])
     return best if turned[best] < _ALMOST_EQUAL else None
-
-
-def _arms_exchanged(signals: dict[str, np.ndarray]) -> bool:
-    right = signals.get("aVR", derive_lead("aVR", signals))
-    if right is None or not {"I", "V6"} <= signals.keys():
-        return False
-    valid = np.isfinite(right) & np.isfinite(signals["I"]) & np.isfinite(signals["V6"])
-    if valid.sum() < 2 or min(np.std(x[valid]) for x in (right, signals["I"], signals["V6"])) == 0:
-        return False
-    with_lateral = np.corrcoef([signals["V6"][valid], signals["I"][valid], right[valid]])[0]
-    return bool(with_lateral[1] < -0.5 and with_lateral[2] > 0.5)

@@ -148,7 +148,7 @@ class ECGReader(ImageReader):
         check_regular_file(header_path(path) or path)
         with reading(path, "the ECG"):
             record = self.open_record(path)
-            warn_of_leads(np.stack([*record.signals.values()]), [*record.signals])
+            warn_of_leads(np.stack([*record.signals.values()]), [*record.signals], record.rate)
             signals, names, lacking = choose_leads(record, self.leads, self.missing)
         return signals.astype(np.float32), self._meta(record, names, lacking, signals.shape[1])
 

@@ -83,7 +83,7 @@ def test_leads_that_look_exchanged(tmp_path):
         load_loudly(write_wfdb(tmp_path, "turned", turned))
     arms = SIGNALS[[0, 2, 1, 4, 3, 5, *range(6, 12)]]
     arms[0] *= -1
-    with pytest.warns(FileReadWarning, match=r"arms\.hea: lead I runs against V6"):
+    with pytest.warns(FileReadWarning, match=r"arms\.hea: aVL and not aVR runs most against V5 and V6"):
         load_loudly(write_wfdb(tmp_path, "arms", arms))
 
 

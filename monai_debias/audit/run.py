@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.checks.check import Check, NotCheckableError
 from monai_debias.audit.finding import Finding, decide
@@ -215,7 +217,15 @@ def _notes(subject: Subject) -> list[str]:
         if question.name in subject.one_answer:
             name = question.class_names[subject.one_answer[question.name]]
             notes.append(f"The network decides for {name!r} in every image: effects on its accuracy cannot be seen.")
-        if len(set(question.classes[question.classes >= 0].tolist())) < 2:
+        rows = np.flatnonzero(question.classes >= 0)
+        right, classes = question.right(subject.odds[rows], rows), question.classes[rows]
+        recognised = [right[classes == c].mean() for c in np.unique(classes)]
+        if len(recognised) > 1 and np.mean(recognised) < 1 / len(recognised):
+            notes.append(
+                f"The network recognises {np.mean(recognised):.0%} of the images{question}, averaged over the classes, "
+                f"and chance {1 / len(recognised):.0%}: are labels and outputs in the same order?"
+            )
+        if len(recognised) < 2:
             notes.append(f"All labels{question} are of one class: exchanges between classes cannot be done.")
     return notes
 

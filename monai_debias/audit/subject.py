@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
 from monai_debias.audit.features import Features
+from monai_debias.audit.item_values import column_of, image_of, label_of, region_of
 from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.data.left_out import LeftOut
 from monai_debias.distributed import share_work
@@ -29,12 +29,16 @@ from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names
 from monai_debias.tasks import TASKS
 
-__all__ = ["Network", "Normalize", "Subject"]
+__all__ = ["Network", "Normalize", "NotCheckableError", "Subject"]
 
 Network = Callable[[torch.Tensor], Any]
 Normalize = Callable[[torch.Tensor], torch.Tensor]
 Rows = NDArray[np.int64]
 Result = TypeVar("Result")
+
+
+class NotCheckableError(Exception):
+    """A check has found out that it cannot be done here; the message says why, as the end of a sentence."""
 
 
 @dataclass
@@ -125,14 +129,16 @@ class Subject:
 
     def images(self, rows: Rows) -> torch.Tensor:
         """Images (B, C, spatial...) before ``normalize``."""
-        return torch.stack([_image(self.dataset[self.numbers[row]], self.image_key) for row in rows])
+        return torch.stack([image_of(self.dataset[self.numbers[row]], self.image_key) for row in rows])
 
     def images_and_masks(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """Images, and their regions of interest of the same shape, boolean; all True for an image without a mask."""
         items = [self.dataset[self.numbers[row]] for row in rows]
-        images = [_image(item, self.image_key) for item in items]
+        images = [image_of(item, self.image_key) for item in items]
         masks = [
-            _region(item.get(self.mask_key), image) if self.has_mask[row] else torch.ones_like(image, dtype=torch.bool)
+            region_of(item.get(self.mask_key), image)
+            if self.has_mask[row]
+            else torch.ones_like(image, dtype=torch.bool)
             for row, item, image in zip(rows, items, images, strict=True)
         ]
         return torch.stack(images), torch.stack([mask.expand(self.size) for mask in masks])
@@ -141,9 +147,13 @@ class Subject:
         """The network's log-odds (B, K) for images before ``normalize``.
 
         Raises:
-            ValueError: when it does not return finite logits (B, K).
+            ValueError: when it does not return logits (B, K).
+            NotCheckableError: when they are not finite, since these images are not those of the data set.
         """
-        return log_odds(self.logits(images), self.task)
+        logits = self.logits(images)
+        if not bool(logits.isfinite().all()):
+            raise NotCheckableError("the network returns NaN or infinite logits for images that are changed")
+        return log_odds(logits, self.task)
 
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
         """The images as the network gets them."""
@@ -157,7 +167,13 @@ class Subject:
         """The network's logits for images before ``normalize``, in evaluation mode; see :meth:`answer`."""
         inner = unwrapped(self.network) if isinstance(self.network, torch.nn.Module) else self.network
         with torch.no_grad(), evaluating(inner) if isinstance(inner, torch.nn.Module) else nullcontext():
-            logits = torch.as_tensor(inner(self.prepared(images)))
+            logits = inner(self.prepared(images))
+        if not isinstance(logits, torch.Tensor | np.ndarray):
+            raise ValueError(
+                f"the network must return logits of shape ({len(images)}, K), got {type(logits).__name__}: wrap it in "
+                "a function that returns them alone."
+            )
+        logits = torch.as_tensor(logits)
         if logits.ndim != 2 or len(logits) != len(images) or not logits.numel():
             raise ValueError(f"the network must return logits of shape ({len(images)}, K), got {tuple(logits.shape)}.")
         return logits.float().cpu()
@@ -191,7 +207,7 @@ class Subject:
         self.has_patients = all(patient not in (None, "") for patient in patients)
         self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
-        self.attributes = {name: _column([row[i] for row in found]) for i, name in enumerate(attributes)}
+        self.attributes = {name: column_of([row[i] for row in found]) for i, name in enumerate(attributes)}
 
     def _read_share(self, numbers: Sequence[int], attributes: Sequence[str]) -> _Read:
         """What this process reads, and the network's answers."""
@@ -219,11 +235,11 @@ class Subject:
         """An item, its image, and whether it has a mask; None if it is left out."""
         try:
             item = self.dataset[number]
-            image = _image(item, self.image_key)
+            image = image_of(item, self.image_key)
             if self.label_key not in item:
                 raise KeyError(f"has no {self.label_key!r}, it has {sorted(map(str, item))}")
             mask = item.get(self.mask_key)
-            has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(_region(mask, image))
+            has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(region_of(mask, image))
         except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
             reason = str(error.__cause__ or error).strip("'\"")
             items = getattr(self.dataset, "data", None)  # what MONAI's data sets are made of
@@ -272,7 +288,7 @@ class Subject:
         self.outputs = kind.output_names(self.class_names)
         if len(self.outputs) != n_outputs:
             raise ValueError(f"the network has {n_outputs} outputs, but class_names gives {self.outputs}.")
-        label = torch.stack([torch.as_tensor(np.asarray(one)) for one in labels])
+        label = torch.stack([label_of(one, number) for one, number in zip(labels, self.numbers, strict=True)])
         if self.task == "softmax" and label.ndim == 2 and label.shape[1] == 1:
             label = label[:, 0]
         self.targets = kind.targets(label, n_outputs, ignored_values(ignore_value)).double().numpy()
@@ -282,35 +298,3 @@ class Subject:
         decided = {question.name: np.unique(question.decided(self.odds)) for question in self.questions}
         self.one_answer = {name: int(answers[0]) for name, answers in decided.items() if len(answers) == 1}
         """The class that the network decides for in every image, by the name of the question; most have none."""
-
-
-def _image(item: Mapping[str, Any], key: str) -> torch.Tensor:
-    if not isinstance(item, Mapping):
-        raise TypeError(f"the data set must give mappings with {key!r}, got {type(item).__name__}.")
-    if key not in item:
-        raise KeyError(f"has no {key!r}, it has {sorted(map(str, item))}")
-    image = convert_to_tensor(item[key], track_meta=False, device="cpu")
-    if not isinstance(image, torch.Tensor) or image.ndim < 2 or not image.numel():
-        got = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
-        raise ValueError(f"expected an image (C, spatial...), got {got}: load it in the transforms of the data set")
-    image = image.detach().float()
-    if not bool(image.isfinite().all()):
-        raise ValueError("the image has NaN or infinite values")
-    return image
-
-
-def _region(mask: NdarrayOrTensor, image: torch.Tensor) -> torch.Tensor:
-    region = convert_to_tensor(mask, track_meta=False, device="cpu") != 0
-    if region.shape[1:] != image.shape[1:] or len(region) not in (1, len(image)):
-        raise ValueError(
-            f"the mask is {tuple(region.shape)} for an image {tuple(image.shape)}: apply the same spatial transforms"
-        )
-    return region
-
-
-def _column(values: Sequence[Any]) -> NDArray:
-    """An attribute as an array of numbers, or of names in which a missing value is empty."""
-    plain = [value.item() if isinstance(value, torch.Tensor | np.generic) else value for value in values]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in plain):
-        return np.asarray(plain, dtype=np.float64)
-    return np.asarray(["" if value is None else str(value) for value in plain])

@@ -14,6 +14,7 @@ from monai_debias.audit.checks import (
     AttributePresent,
     AttributeUsed,
     BackgroundUsed,
+    GlobalCues,
     PatchUsed,
     RegionFilled,
 )
@@ -137,6 +138,7 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
         ),
         (lambda x: torch.rand(len(x), 3), {"class_names": ["a", "b"]}, "has 3 outputs, but class_names gives"),
         (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\)"),
+        (lambda x: (torch.rand(len(x), 2),), {}, r"logits of shape \(20, K\), got tuple: wrap it"),
         (looks_at(1, 1), {"task": "binary"}, "2 outputs, but the task 'binary' has 1"),
         (looks_at(1, 1), {"checks": [AttributeUsed()]}, "nothing can be checked: attribute: it takes attributes"),
         (looks_at(1, 1), {"image_key": "scan"}, "none of the 20 images can be used: has no 'scan'"),
@@ -151,6 +153,8 @@ def test_labels_and_sizes_that_do_not_fit():
     items = make_items(20)
     with pytest.raises(ValueError, match="is none of the 2 classes"):
         audit(looks_at(1, 1), [*items, {**items[0], "label": 2}])
+    with pytest.raises(ValueError, match="the label of item 20 is 'finding', expected a number"):
+        audit(looks_at(1, 1), [*items, {**items[0], "label": "finding"}])
     with pytest.raises(ValueError, match="the image of item 20 is"):
         audit(looks_at(1, 1), [*items, {"image": torch.zeros(1, 8, 8), "label": 0}])
 
@@ -164,6 +168,22 @@ def test_masks_that_cover_everything_count_as_none():
     assert any("10 of 40 images have no mask" in note for note in found.notes)
     with pytest.raises(ValueError, match="nothing can be checked: background: it takes masks"):
         audit(looks_at(10, 8), items[:10], checks=[BackgroundUsed()])
+
+
+def test_a_check_whose_changed_images_give_nan_is_left_out():
+    def network(x):
+        return looks_at(10, 8)(x) + torch.where(x[:, :, 0, 0] == 0.25, 0.0, torch.nan)
+
+    found = audit(network, make_items(40), checks=[BackgroundUsed(), GlobalCues(most=8)])
+    assert [one.check for one in found.findings] == ["background"]
+    assert "NaN or infinite logits for images that are changed" in found.not_checked["global cues"]
+
+
+def test_a_network_that_is_worse_than_chance():
+    found = audit(looks_at(-10, 0), make_items(40), checks=[BackgroundUsed()])
+    assert any("and chance 50%: are labels and outputs in the same order?" in note for note in found.notes)
+    right = audit(looks_at(10, 0), make_items(40), checks=[BackgroundUsed()])
+    assert not any("same order" in note for note in right.notes)
 
 
 def test_one_class():

@@ -11,13 +11,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from monai_debias.audit.finding import Finding
-from monai_debias.audit.subject import Subject
+from monai_debias.audit.subject import NotCheckableError, Subject
 
 __all__ = ["Check", "NotCheckableError", "lacks_attributes"]
-
-
-class NotCheckableError(Exception):
-    """A check has found out that it cannot be done here; the message says why, as the end of a sentence."""
 
 
 class Check(Protocol):

@@ -25,7 +25,7 @@ OVERLAYS = (
     ("wbackmix", "isnet", "isnet_paper", "mixup"),
     ("background_consistency", "few_masks"),
     ("manifold_mixup", "select_by_swap"),
-    ("flow_mixup",),
+    ("flow_mixup", "label_noise"),
 )
 
 

@@ -22,7 +22,7 @@ METHODS: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {
     ("isnet", "isnet_lds"): ("background_loss", {}),
     ("isnet", "few_masks"): ("background_loss", {"requested_mask_fraction": 0.5}),
     ("spectral_decoupling",): ("penalty_loss", {}),
-    ("mixup",): ("mixed_loss", {}),
+    ("label_noise", "mixup"): ("mixed_loss", {"label_noise_rate": 0.5}),
     ("manifold_mixup",): ("mixed_loss", {}),
     ("flow_mixup",): ("layer3_loss", {}),
     ("backmix", "select_by_swap"): ("train_accuracy", {}),
@@ -67,7 +67,9 @@ def test_each_method_trains_and_shows_what_a_plain_training_shows(names, endosco
 
 
 @pytest.mark.parametrize(
-    "names", [("backmix", "isnet", "select_by_swap"), ("background_consistency",), ("flow_mixup",)], ids="-".join
+    "names",
+    [("backmix", "isnet", "select_by_swap"), ("background_consistency",), ("flow_mixup", "label_noise")],
+    ids="-".join,
 )
 def test_volumes_of_several_findings_with_names_of_their_own(names, volumes):
     """One list of transforms in a data set in the loader, ``net``, ``train#loss``, masks by another key."""

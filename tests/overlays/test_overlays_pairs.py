@@ -48,6 +48,7 @@ TRIPLES = [
     ("background_consistency", "wbackmix", "isnet"),
     ("background_consistency", "isnet", "spectral_decoupling"),
     ("background_consistency", "few_masks", "select_by_swap"),
+    ("label_noise", "wbackmix", "flow_mixup"),
 ]
 SETTINGS = {
     "find_sectors": False,
@@ -236,6 +237,13 @@ def flow_mixup(t: Training) -> None:
         assert attached(pred, "rows").shape == attached(label, "rows").shape == (12, 4)
 
 
+def label_noise(t: Training) -> None:
+    listed, trained = (t.parser.get_parsed_content(name) for name in ("listed_items", "train_items"))
+    assert sum(one["label"] != other["label"] for one, other in zip(listed, trained, strict=True)) == 2  # of 8
+    assert torch.cat([batch["label"] for batch in t.batches]).tolist() == [item["label"] for item in trained]
+    assert t.parser.get_parsed_content("method").count("label_noise_0.2") == 1
+
+
 def select_by_swap(t: Training) -> None:
     metrics = t.parser.get_parsed_content("validate#evaluator").state.metrics
     assert set(metrics) == {"val_accuracy", "val_swap_consistency", "consistent_val_accuracy"}
@@ -277,7 +285,8 @@ def check(cohort: Path, folder: Path, names: Sequence[str]) -> Training | None:
     assert len(training.losses) == 2
     assert all(np.isfinite(training.losses))
     shown = training.trainer.state.output  # as in a plain training
-    assert [(len(item["pred"]), item["label"]) for item in shown] == [(4, label) for label in range(4)]
+    given = [item["label"] for item in training.parser.get_parsed_content("train_items")[4:]]
+    assert [(len(item["pred"]), item["label"]) for item in shown] == [(4, label) for label in given]
     for name in names:
         AT_WORK[name](training)
     return training

@@ -62,8 +62,11 @@ def _loaded_by(parts: GuestParts, place: str) -> tuple[str, str, Chain]:
 
 def _items(parts: GuestParts, place: str) -> None:
     end = parts.graph.follow(place)
-    if end != "train_items":
-        parts["train_items"] = f"@{end}" if end != place else parts.graph[place]
+    parts["listed_items"] = parts.graph[end] if end in (place, "train_items") else f"@{end}"
+    if end == "train_items":
+        parts.overwrite(end, "@listed_items")
+    else:
+        parts["train_items"] = "@listed_items"
     parts["train#items"] = "@train_items"
     parts.found["items"] = end
 

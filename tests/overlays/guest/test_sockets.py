@@ -49,7 +49,7 @@ def test_names_lead_from_the_trainer_to_everything():
     assert guest.sockets["class_names"] == "$[str(i) for i in range(max(2, @net#num_classes))]"
     assert guest.sockets["classification_loss"] == {"_target_": "torch.nn.CrossEntropyLoss", "reduction": "none"}
     assert guest.sockets["donors"]["_target_"] == "Dataset"
-    assert guest.sockets["train_items"] == "@items"
+    assert (guest.sockets["listed_items"], guest.sockets["train_items"]) == ("@items", "@listed_items")
     assert [text for text in guest.to_do if "select_by_swap" in text]
     own = guest_sockets(config(class_names=["a", "b", "c"], max_epochs=3, network={"_target_": "other"}))
     assert "class_names" not in own.sockets

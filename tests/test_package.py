@@ -61,6 +61,7 @@ sys.meta_path.insert(0, Refuse())
 ROOMS = (
     ("constraint", "without_waiting"),
     (
+        "archives",
         "attached",
         "constraints",
         "distributed",

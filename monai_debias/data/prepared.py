@@ -22,6 +22,7 @@ from monai.data.utils import pickle_hashing
 from monai.transforms import Compose
 
 import monai_debias
+from monai_debias.archives import verified_archive
 from monai_debias.constraints import ANY, BOOL, NONE, PATH, Instance, Integer, MappingOf, SequenceOf
 from monai_debias.files import replace_file
 from monai_debias.parameters import expects
@@ -126,7 +127,7 @@ class DiskCachedDataset(PersistentDataset):
         file = self.cache_dir / name[:2] / f"{name}.pt"  # a folder of 100,000 files is slow on many disks
         if file.is_file():
             try:
-                return torch.load(file, weights_only=False)
+                return torch.load(verified_archive(file.read_bytes()), weights_only=False)
             except Exception as error:  # noqa: BLE001 # a damaged file may raise anything
                 warnings.warn(f"{file} is damaged and made anew: {error}", stacklevel=2)
         prepared = self._pre_transform(deepcopy(item))

@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints on the disk: written whole or not at all, and verified before they are used.
 
-``torch.load`` does not notice a changed byte in a tensor. The file is a ZIP archive with a checksum for each of its
-members, which Python's ``zipfile`` verifies. A record of the training is one more member, ``record.json``: other
-programs load the weights as if it was not there, and ``unzip -p model.pt '*/record.json'`` prints it.
+A record of the training is one more member of the archive that ``torch.save`` writes, ``record.json``: other programs
+load the weights as if it was not there, and ``unzip -p model.pt '*/record.json'`` prints it.
 """
 
 from __future__ import annotations
@@ -19,11 +18,13 @@ from typing import Any
 
 import torch
 
+from monai_debias.archives import verified_archive
 from monai_debias.files import replace_file
 
-__all__ = ["names_of_nan", "read_checkpoint", "read_record", "write_checkpoint"]
+__all__ = ["misfit", "names_of_nan", "read_checkpoint", "read_record", "write_checkpoint"]
 
 _RECORD = "record.json"
+_LINES, _LENGTH = 4, 300  # of an error that is passed on
 
 
 def write_checkpoint(state: Mapping[str, Any], path: Path, record: Mapping[str, Any] | None = None) -> None:
@@ -83,14 +84,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         Traceback (most recent call last):
         ValueError: ... is not a checkpoint, or is damaged: File is not a zip file.
     """
-    content = io.BytesIO(path.read_bytes())
+    content = path.read_bytes()
     try:
-        with zipfile.ZipFile(content) as archive:
-            damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"the checksum of {damaged} is wrong.")
-        content.seek(0)
-        state = torch.load(content, map_location="cpu", weights_only=True)
+        state = torch.load(verified_archive(content), map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}, expected a dictionary.")
     except Exception as error:  # a changed byte can raise anything
@@ -140,6 +136,20 @@ def names_of_nan(state: Any) -> list[str]:
         ['network.weight']
     """
     return [name for name, tensor in _tensors(state, "") if bool(tensor.isnan().any())]
+
+
+def misfit(error: Exception) -> str:
+    """Why a state does not fit, from an error of torch: its first lines, cut, since it has a line for each tensor.
+
+    Args:
+        error: what ``load_state_dict`` raised.
+
+    Example:
+        >>> len(misfit(RuntimeError("Missing key(s): " + "weight, " * 1000)))
+        300
+    """
+    lines = str(error).split("\n")[:_LINES]
+    return "\n".join(line if len(line) <= _LENGTH else f"{line[: _LENGTH - 1]}…" for line in lines)
 
 
 def _tensors(state: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:

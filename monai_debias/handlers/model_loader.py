@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 from monai_debias.constraints import ANY, MODULE, NONE, PATH, STRING, MappingOf
-from monai_debias.handlers.checkpoint_files import read_checkpoint, read_record
+from monai_debias.handlers.checkpoint_files import misfit, read_checkpoint, read_record
 from monai_debias.parameters import expects
 from monai_debias.recipe import differences, package_versions, plain_values
 
@@ -79,15 +79,19 @@ class ModelLoader:
             how = f" by\n    {self.made_by}\n" if self.made_by else ", "
             raise FileNotFoundError(f"{self.path} does not exist: train the model{how}or give the path of another one.")
         weights = read_checkpoint(self.path)
+        if {"trainer", "network"} <= weights.keys():
+            raise ValueError(
+                f"{self.path} is the state of a training, to resume from, and not a model: give "
+                f"{self.path.with_name('model.pt')}, which has the weights of its best epoch."
+            )
         trained = read_record(self.path)
         self._compare(engine, trained)
         try:
             Checkpoint.load_objects({"network": self.network}, {"network": weights})
         except (RuntimeError, TypeError, ValueError) as error:
-            reason = "\n".join(str(error).split("\n")[:4])  # torch has a line for each tensor
             raise ValueError(
-                f"{self.path} is not a model of this network: {reason}\nUse the network and the classes that it was "
-                "trained with, in a bundle network_def and class_names."
+                f"{self.path} is not a model of this network: {misfit(error)}\nUse the network and the classes that it "
+                "was trained with, in a bundle network_def and class_names."
             ) from error
         engine.logger.info("loaded the model from %s%s", self.path, _origin(trained or {}))
         if note := (trained or {}).get("note"):

@@ -18,7 +18,7 @@ from ignite.handlers import Checkpoint
 from monai_debias.constraints import ANY, NONE, PATH, STRING, Having, Instance, MappingOf
 from monai_debias.files import remove_leftovers
 from monai_debias.handlers.best_model import BestModel
-from monai_debias.handlers.checkpoint_files import names_of_nan, read_checkpoint, write_checkpoint
+from monai_debias.handlers.checkpoint_files import misfit, names_of_nan, read_checkpoint, write_checkpoint
 from monai_debias.handlers.random_states import RandomStates
 from monai_debias.handlers.schedule_settings import ScheduleSettings
 from monai_debias.handlers.training_record import TrainingRecord
@@ -196,9 +196,9 @@ class ResumableTraining:
         try:
             self._load(engine, state)
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = "\n".join(str(error).split("\n")[:4])  # torch has a line for each tensor
             raise ValueError(
-                f"{self.last} does not belong to this training: {reason}\nGive another ckpt_dir to begin a new one."
+                f"{self.last} does not belong to this training: {misfit(error)}\n"
+                "Give another ckpt_dir to begin a new one."
             ) from error
         self._restore_model()
         max_epochs, epoch = engine.state.max_epochs, engine.state.epoch

@@ -93,8 +93,9 @@ def test_a_damaged_file_is_named(change, message, tmp_path):
         ({"network": torch.nn.Linear(3, 2).state_dict()}, "is not a model of this network: .*\n.*Missing key"),
         ({"weight": torch.full((2, 3), torch.nan), "bias": torch.zeros(2)}, "has NaN in 1 of its tensors"),
         (torch.zeros(2), "holds a Tensor"),
+        ({"network": {}, "trainer": {}}, r"is the state of a training, .* and not a model: give .*model\.pt"),
     ],
-    ids=["more classes", "nested", "nan", "tensor"],
+    ids=["more classes", "nested", "nan", "tensor", "state"],
 )
 def test_a_file_of_something_else_is_named(state, message, tmp_path):
     torch.save(state, tmp_path / "model.pt")

@@ -50,10 +50,9 @@ def run_snippet(without: str) -> Any:
     return parts["train"]
 
 
-def contrasts(data: Any) -> set[float]:
-    """How far the two greys of the first image's region are apart after the z-score, in 20 epochs."""
-    images = [data[0]["image"][0] for _ in range(20)]
-    return {round(float(image[48, 56] - image[71, 56]), 1) for image in images}
+def corners(data: Any) -> set[float]:
+    """The grey of the first image's background, in 20 epochs."""
+    return {round(float(data[0]["image"][0, 0, 0]), 2) for _ in range(20)}
 
 
 def test_the_number_of_lines_is_the_number_that_is_claimed():
@@ -71,8 +70,8 @@ def test_the_script_runs_with_these_lines_and_without_them():
     assert set(batch["mask"].unique().tolist()) == {0, 1}
     inside = batch["image"][batch["mask"] == 1]
     assert (inside > batch["image"].mean()).float().mean() > 0.95  # the regions stay, and lie where the masks say
-    assert len(contrasts(plain)) <= 2
-    assert len(contrasts(mixed)) > 4  # it depends on the background, which is another one each time
+    assert corners(plain) == {-1.0}
+    assert len(corners(mixed)) > 4  # another background each time
 
 
 def test_the_lines_for_a_config():

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATTERNS = ("*.md", "docs/*.md", "docs/api/*.md", "bundles/*/docs/*.md", "benchmarks/results/*.md", "tutorials/*.ipynb")
 PAGES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
+NET = re.compile(r"https?://[^\s)>\"'`\\|}\]]+")
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
@@ -50,6 +53,24 @@ def test_links_lead_somewhere(page):
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), file
         assert not heading or target.suffix != ".md" or heading in anchors(target), f"{file}#{heading}"
+
+
+def addresses() -> set[str]:
+    """Those of the net, in pages, docstrings and metadata."""
+    others = ("monai_debias/**/*.py", "bundles/*/configs/*.json", "bundles/*/docs/*.txt", "CITATION.cff", "setup.cfg")
+    sources = [*PAGES, *(path for pattern in others for path in ROOT.glob(pattern))]
+    return {address.rstrip(".,;:") for path in sources for address in NET.findall(path.read_text(encoding="utf-8"))}
+
+
+def test_addresses_of_the_net_are_whole_and_written_in_one_way():
+    """Whether somebody answers there cannot be tested without the net."""
+    parts = {address: urlsplit(address) for address in addresses()}
+    assert len(parts) > 20
+    for address, part in parts.items():
+        assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}", part.netloc), address
+        assert "//" not in part.path, address
+    places = sorted((part.netloc.removeprefix("www."), part.path.rstrip("/").lower()) for part in parts.values())
+    assert [place for place, other in itertools.pairwise(places) if place == other] == []
 
 
 def test_a_broken_link_would_be_found(tmp_path):

@@ -27,7 +27,7 @@ class SwapBackgrounds:
     interest is in it. The first image has the background of the last. A batch with fewer than two masks has no pairs.
     Nothing is drawn: the order of the batch determines the pairs, so shuffle the training data.
 
-    BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the z-score, made
+    BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the normalisation, made
     after all transforms that move pixels:
 
         CopyItemsd(["image", "mask"], names=["swap_image", "swap_mask"], allow_missing_keys=True),
@@ -90,7 +90,7 @@ class SwapBackgrounds:
         if missing:
             raise KeyError(
                 f"the batch has no {missing} to swap backgrounds with, it has {sorted(map(str, data))}: copy image and "
-                "mask to these keys before the z-score, with CopyItemsd, and keep them in the batch."
+                "mask to these keys before the normalisation, with CopyItemsd, and keep them in the batch."
             )
         flags = mask_flags(data, self.flag_key, len(data[self.image_key]))
         files = file_names(data[self.mask_key])

@@ -25,8 +25,8 @@ class BackgroundSwapConsistency(Metric):
     is consistent, so use the product with a metric of quality as ``key_val_metric``; ignite's metrics can be
     multiplied.
 
-    The metric has its own loader, since it needs masks, and images in which 0 is black: the evaluator's batches often
-    have a z-score applied and no masks. It runs at the end of each of the evaluator's epochs and costs ``1 + n_swaps``
+    The metric has its own loader, since it needs masks, and images in which 0 is black: the evaluator's batches are
+    often normalised, and have no masks. It runs at the end of each of the evaluator's epochs and costs ``1 + n_swaps``
     forward passes of each image. In distributed training every process measures all of ``loader``, whose sampler must
     not be distributed.
 

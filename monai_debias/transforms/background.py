@@ -67,7 +67,7 @@ def backmix(
     .. math:: \tilde{x} = M \circ x + (1 - M) \circ (1 - M') \circ x'
 
     so that nothing of the donor's region of interest is carried over: where it overlaps the background of ``image``
-    the result is 0. Apply it to intensities at which 0 means black, that is before a z-score normalisation.
+    the result is 0. Apply it to intensities at which 0 means black, that is before the normalisation.
 
     Args:
         image: channel-first image of shape (C, spatial...), any number of spatial dimensions.

@@ -162,7 +162,7 @@ class RandBackMix(RandomizableTransform):
 class RandBackMixd(MapTransform, Randomizable):
     """Dictionary version of :class:`RandBackMix`, which draws its donor from a data set.
 
-    Put it after the random spatial transforms (which move image and mask together) and before any z-score. Donors
+    Put it after the random spatial transforms (which move image and mask together) and before the normalisation. Donors
     are drawn uniformly from all samples of ``donors`` that have a mask: any class, possibly the sample itself. They are
     used as ``donors`` returns them: with a data set of cached samples, without augmentation, no file is decoded twice.
     Use MONAI's DataLoader, which seeds every worker differently (with torch's, all workers draw the same donors).

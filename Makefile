@@ -43,7 +43,7 @@ docs: $(INSTALLED)
 
 # executes the notebooks and keeps their outputs in them
 tutorials: $(INSTALLED)
-	cd tutorials && ../$(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False *.ipynb
+	$(BIN)/python -m benchmarks.tutorials
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.speed backmix

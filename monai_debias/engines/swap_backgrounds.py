@@ -27,8 +27,8 @@ class SwapBackgrounds:
     interest is in it. The first image has the background of the last. A batch with fewer than two masks has no pairs.
     Nothing is drawn: the order of the batch determines the pairs, so shuffle the training data.
 
-    BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the normalisation, made
-    after all transforms that move pixels:
+    BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the normalisation,
+    made after all transforms that move pixels:
 
         CopyItemsd(["image", "mask"], names=["swap_image", "swap_mask"], allow_missing_keys=True),
         FillMaskd("swap_mask", "swap_image", "has_swap_mask"),  # if only some images have a mask

@@ -21,6 +21,8 @@ __all__ = ["AttributeUsed"]
 
 Floats = NDArray[np.float64]
 
+_FOLDS = 10  # where few images conflict, all others have to say what an attribute raises
+
 
 class AttributeUsed:
     """Compare the network's answers to images of one class with different values of an attribute.
@@ -28,8 +30,8 @@ class AttributeUsed:
     - The test: the score s of a class and the attribute A, among images of the same class; the AUC of s for A within
       classes is reported. Null distribution: A is exchanged between patients with images of the same classes, see
       :mod:`monai_debias.audit.association`; the largest of all values and scores counts.
-    - The effect, in accuracy: an image is *aligned* where its attribute raises the score of its own class, and
-      *conflicting* where it lowers it, as measured on the other half of the patients;
+    - The effect, in accuracy: an image is *aligned* where its attribute raises the score of its own class more
+      than that of any other, and else *conflicting*, as measured on nine tenths of the patients, without its own;
 
           effect = Σ_y w_y (accuracy(aligned, y) - accuracy(conflicting, y)),   w_y ∝ n₁ n₀ / (n₁ + n₀),
 
@@ -125,16 +127,17 @@ class AttributeUsed:
 def _alignment(
     columns: Floats, scores: Floats, classes: NDArray, patients: NDArray, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """1 where an image's attribute raises the score of its class on the other half of the patients, -1 for lowers."""
-    names = np.unique(patients)
-    first = np.isin(patients, rng.permutation(names)[: len(names) // 2])
+    """1 where an attribute raises the score of its image's class most, as other patients say; else -1, 0 for ties."""
+    names, index = np.unique(patients, return_inverse=True)
+    part = (rng.permutation(len(names)) % _FOLDS)[index]
     side = np.zeros(len(patients), dtype=np.int64)
-    for fold in (first, ~first):
-        if fold.any() and not fold.all():
-            raises = slope(columns[~fold], scores[~fold], classes[~fold])
-            pull = (columns[fold] - columns[~fold].mean(0)) @ raises
-            own = pull[:, 0] * np.where(classes[fold] == 1, 1, -1) if scores.shape[1] == 1 else None
-            side[fold] = np.sign(pull[np.arange(len(pull)), classes[fold]] if own is None else own)
+    for fold in (part == k for k in np.unique(part)):
+        if fold.all():
+            continue
+        raises = slope(columns[~fold], scores[~fold], classes[~fold])
+        pull = (columns[fold] - columns[~fold].mean(0)) @ raises
+        pull = np.hstack([-pull, pull]) if scores.shape[1] == 1 else pull
+        side[fold] = np.where(pull.argmax(1) == classes[fold], 1, -1) * (np.ptp(pull, axis=1) > 0)
     return side
 
 

@@ -76,7 +76,9 @@ def _read_mat(path: Path, columns: Sequence[str] | None) -> tuple[Sequence[str],
     except KeyError:
         raise FileReadError("has no variable ECG, expected that with a field 'data', as in CPSC2018.") from None
     except (ValueError, IndexError) as error:
-        raise FileReadError(f"is no MATLAB file with a structure ECG that has a field 'data' ({error}).") from error
+        raise FileReadError("is no MATLAB file with a structure ECG that has a field 'data'.") from error
+    if array.dtype.kind not in "biuf":
+        raise FileReadError(f"has values of type {array.dtype} in ECG.data, expected numbers.")
     return _columns_of(array, columns)
 
 

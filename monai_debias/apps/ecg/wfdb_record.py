@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from monai.utils import OptionalImportError
 
 from monai_debias.apps.ecg.record import Channel, Record, make_record
-from monai_debias.data.reading import FileReadError, UnrelatedFileError
+from monai_debias.data.reading import FileReadError, UnrelatedFileError, warn
 
 __all__ = ["HEADER_SUFFIX", "header_path", "read_header", "read_wfdb", "signal_files"]
 
@@ -47,12 +48,17 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
         OptionalImportError: if wfdb is not installed.
     """
     wfdb = _import_wfdb()
-    name = str(header.with_suffix(""))
     described = read_header(header, max_bytes)
-    if hasattr(described, "seg_name"):
-        record = wfdb.rdrecord(name, m2s=False, physical=True)
+    several = hasattr(described, "seg_name")
+    try:
+        options = {"m2s": False} if several else {"smooth_frames": False}
+        record = wfdb.rdrecord(str(header.with_suffix("")), physical=True, **options)
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        names = ", ".join(sorted(_parts(described)))
+        raise FileReadError(f"does not fit {names}, or one of these is cut short or damaged ({error}).") from error
+    if several:
         return make_record(_joined(record))
-    record = wfdb.rdrecord(name, smooth_frames=False, physical=True)
+    _warn_of_gains(header, record.sig_name)
     frames = record.samps_per_frame
     return make_record(
         [
@@ -123,6 +129,9 @@ def _check_header(described: Any, header: Path, max_bytes: int) -> None:
         raise UnrelatedFileError("is a WFDB header without signals.")
     if not described.fs or described.fs <= 0:
         raise FileReadError(f"has a sampling rate of {described.fs} Hz, expected one above 0.")
+    told = _lines(header)[0][2:3]  # wfdb takes what it does not understand for 250, and 1e3 for 1
+    if told and _number(told[0]) != described.fs:
+        raise FileReadError(f"has the sampling rate {told[0][:20]!r}, expected a plain number above 0, such as 500.")
     n_described = len(getattr(described, "file_name", None) or ())
     if not hasattr(described, "seg_name") and n_described != described.n_sig:
         raise FileReadError(f"declares {described.n_sig} signals, but describes {n_described}.")
@@ -138,6 +147,31 @@ def _check_header(described: Any, header: Path, max_bytes: int) -> None:
         raise FileReadError(f"names {', '.join(gone[:3])}, which is not in the same folder.")
 
 
+def _lines(header: Path) -> list[list[str]]:
+    """The words of the lines of a header that are no comments; that of the record is the first."""
+    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _number(word: str) -> float | None:
+    """The number before what a rate or a gain may have after it."""
+    try:
+        return float(re.split("[/(]", word)[0])
+    except ValueError:
+        return None
+
+
+def _warn_of_gains(header: Path, names: list[str | None]) -> None:
+    """Warn of leads whose size in mV is not known."""
+    without = [
+        name or f"channel {row + 1}"
+        for row, (name, line) in enumerate(zip(names, _lines(header)[1:], strict=False))
+        if not (len(line) > 2 and _number(line[2]))
+    ]
+    if without:
+        warn(f"lead {', '.join(without)} has no gain: 200 steps are taken for 1 mV, as the WFDB format says.")
+
+
 def _joined(record: Any) -> list[Channel]:
     """The channels of a record of several segments, each in the unit of the first segment that has it."""
     parts = [part for part in zip(record.segments, record.seg_len, strict=True) if part[1]]
@@ -146,6 +180,8 @@ def _joined(record: Any) -> list[Channel]:
     values: dict[str, np.ndarray] = {}
     begin = 0
     for segment, n in parts:
+        if segment is not None and segment.fs != record.fs:
+            raise FileReadError(f"has {record.fs:g} Hz, and its segment {segment.record_name} {segment.fs:g} Hz.")
         for i, name in enumerate(segment.sig_name if segment is not None else ()):
             unit = segment.units[i] or "mV"
             if units.setdefault(name, unit) != unit:

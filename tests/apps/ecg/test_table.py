@@ -76,6 +76,9 @@ def test_what_a_file_does_not_say_must_be_given(tmp_path):
     savemat(tmp_path / "a.mat", {"ECG": {"age": 74}})
     with pytest.raises(FileReadError, match=r"a\.mat: is no MATLAB file with a structure ECG that has a field 'data'"):
         load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)
+    savemat(tmp_path / "a.mat", {"ECG": {"data": STORED.astype(complex)}})
+    with pytest.raises(FileReadError, match=r"a\.mat: has values of type complex128 in ECG\.data, expected numbers"):
+        load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)
     (tmp_path / "a.mat").write_bytes(b"nothing of the kind")
     with pytest.raises(FileReadError, match=r"a\.mat: "):
         load(tmp_path / "a.mat", sampling_rate=500, columns=LEADS)

@@ -12,7 +12,7 @@ import scipy.io
 import wfdb
 
 from monai_debias.apps.ecg import STANDARD_LEADS, WFDBReader
-from monai_debias.data import FileReadError, UnrelatedFileError
+from monai_debias.data import FileReadError, FileReadWarning, UnrelatedFileError
 from tests.apps.ecg.records import REAL, change_header, load, load_loudly, real_leads, write_wfdb
 
 TWO_LEADS = Path(__file__).resolve().parents[2] / "reference" / "two_leads.hea"
@@ -94,7 +94,11 @@ def test_every_channel_may_have_several_samples_in_a_frame(tmp_path):
     [
         (" 500 ", " 0 ", "has a sampling rate of 0 Hz, expected one above 0"),
         (" 1000\n", " 1000000000000\n", "more than the 1 GiB of max_bytes"),
-        (" 1000\n", " 1001\n", "cannot be read"),
+        (" 500 ", " -500 ", "has the sampling rate '-500', expected a plain number above 0, such as 500"),
+        (" 500 ", " 1e3 ", "has the sampling rate '1e3'"),
+        (" 500 ", " nan ", "has the sampling rate 'nan'"),
+        (" 1000\n", " 1001\n", r"does not fit a\.dat, or one of these is cut short or damaged"),
+        (".dat 16 ", ".dat 99 ", r"does not fit a\.dat"),
         ("a 2", "a 3", "declares 3 signals, but describes 2"),
         ("a 2", "\0", "no WFDB header that can be read"),
         ("/mV", "/mmHg", "has no lead: I has the unit 'mmHg'"),
@@ -108,12 +112,34 @@ def test_headers_that_make_no_sense(tmp_path, old, new, message):
         load(path)
 
 
+def test_segments_that_do_not_fit(tmp_path):
+    write_wfdb(tmp_path, "s1", SIGNALS[:2, :300], ["I", "II"])
+    write_wfdb(tmp_path, "s2", SIGNALS[:2, :300], ["I", "II"], rate=250)
+    for text, message in (
+        ("a/2 2 500 600\ns1 300\ns2 300\n", r"a\.hea: has 500 Hz, and its segment s2 250 Hz"),
+        ("a/2 2 500 900\ns1 300\ns1 300\n", r"a\.hea: does not fit s1\.hea"),
+        ("a/2 2 500 600\ns1 400\ns1 200\n", r"a\.hea: does not fit s1\.hea"),
+        ("a/2 2 500 600\ns1 300\ngone 300\n", r"a\.hea: names gone\.hea, which is not in the same folder"),
+    ):
+        (tmp_path / "a.hea").write_text(text)
+        with pytest.raises(FileReadError, match=message):
+            load(tmp_path / "a.hea")
+
+
+def test_a_lead_without_a_gain_is_named(tmp_path):
+    path = write_wfdb(tmp_path, "a", SIGNALS[:2], ["I", "II"], adc_gain=[200.0] * 2, baseline=[0] * 2)
+    change_header(path, "200.0(0)/mV", "0(0)/mV")
+    with pytest.warns(FileReadWarning, match=r"a\.hea: lead I, II has no gain: 200 steps are taken for 1 mV"):
+        signals, _ = load_loudly(path)
+    np.testing.assert_allclose(signals, SIGNALS[:2], atol=5e-3)
+
+
 def test_what_is_cut_short_or_gone(tmp_path):
     path = write_wfdb(tmp_path, "a", SIGNALS)
     whole = path.with_suffix(".dat").read_bytes()
     for length in (0, 1, 12, len(whole) - 1):
         path.with_suffix(".dat").write_bytes(whole[:length])
-        with pytest.raises(FileReadError, match=r"a\.hea: "):
+        with pytest.raises(FileReadError, match=r"a\.hea: does not fit a\.dat, or one of these is cut short"):
             load(path)
     path.with_suffix(".dat").unlink()
     with pytest.raises(FileReadError, match=r"a\.hea: names a\.dat, which is not in the same folder"):

@@ -20,7 +20,7 @@ from monai_debias.parameters import expects
 from monai_debias.pixels import as_pixels
 from monai_debias.without_waiting import look
 
-__all__ = ["as_binary_mask", "as_region", "mask_flags", "mask_meta", "pool_mask", "require_aspect"]
+__all__ = ["as_binary_mask", "as_region", "mask_flags", "mask_meta", "pool_mask", "require_aspect", "rows_with_mask"]
 
 _TO_BINARY = (
     'threshold it, e.g. with AsDiscreted(keys="mask", threshold=0.5), and use mode="nearest" for it in spatial '
@@ -138,6 +138,23 @@ def mask_flags(batch: Mapping[str, Any], flag_key: str, n_rows: int) -> torch.Te
     if flags.shape != (n_rows,):
         raise ValueError(f"the flags {flag_key!r} must have shape ({n_rows},), got {tuple(flags.shape)}.")
     return flags
+
+
+def rows_with_mask(flags: torch.Tensor, count: int) -> torch.Tensor:
+    """Which rows have a mask, if their number is known: what ``nonzero`` gives, without waiting for a GPU.
+
+    Args:
+        flags: boolean, (B,).
+        count: how many of them are true.
+
+    Returns:
+        int64, (count,), in their order.
+
+    Example:
+        >>> rows_with_mask(torch.tensor([False, True, False, True]), 2)
+        tensor([1, 3])
+    """
+    return flags.to(torch.uint8).argsort(descending=True, stable=True)[:count]
 
 
 def mask_meta(image: MetaTensor, shape: Sequence[int], files: Sequence[str] = ()) -> dict[str, Any]:

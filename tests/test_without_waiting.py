@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Events
-from monai.engines import SupervisedTrainer
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.inferers import SimpleInferer
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 
 from monai_debias import without_waiting
 from monai_debias.engines import PrepareBatchAttached, SwapBackgrounds
-from monai_debias.handlers import FiniteLoss, GradientClipping, LossTerms, RequireMasks
+from monai_debias.handlers import FiniteLoss, GradientClipping, GuardSwapConsistency, LossTerms, RequireMasks
 from monai_debias.inferers import BackgroundSwapInferer, FlowMixupInferer, ISNetInferer
 from monai_debias.losses import (
     BackgroundConsistencyLoss,
@@ -182,7 +182,13 @@ def make_trainer(name: str, device: str, wrong: int = 0, **changes: Any) -> Supe
         prepare_batch=PrepareBatchAttached(**prepare(network)),
         non_blocking=True,
         decollate=False,  # by which MONAI would take the loss out of the device in each step
-        train_handlers=[FiniteLoss(), GradientClipping(network, max_norm=1.0), LossTerms(loss), RequireMasks()],
+        train_handlers=[
+            FiniteLoss(),
+            GradientClipping(network, max_norm=1.0),
+            LossTerms(loss),
+            RequireMasks(),
+            GuardSwapConsistency(SupervisedEvaluator(torch.device("cpu"), [], network)),  # which is not run
+        ],
     )
     if "mask" not in batches[0]:
         trainer.remove_event_handler(_bound(trainer, RequireMasks), Events.EPOCH_COMPLETED)

@@ -111,9 +111,9 @@ class GradientClipping:
         advice = "lower the learning rate or the weight of the largest term, or scale the images."
         if terms.get("foreground", 0.0) > _ABOVE_CUTS:
             advice = (
-                "the relevance inside the masks lies above the cuts of ISNetLRPLoss. Scale the images (to [0, 1] or by "
-                "their z-score); if they are, tune the cuts with RelevanceCutTuning (docs/isnet.md: To tune the cuts), "
-                "or set cuts=(C1, C2)."
+                "the relevance inside the masks lies above the cuts of ISNetLRPLoss. Scale the images to [0, 1]; if "
+                "they are, tune the cuts with RelevanceCutTuning (docs/isnet.md: To tune the cuts), or set "
+                "cuts=(C1, C2)."
             )
         return (
             f"the norm of the gradients was above {_FAR} times max_norm ({self.max_norm:g}) in {_MANY} of the last "

@@ -7,7 +7,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
@@ -16,7 +15,8 @@ from monai.utils import CommonKeys
 
 from monai_debias.attached import attached
 from monai_debias.constraints import STRING, Instance, Number
-from monai_debias.masks import pool_mask
+from monai_debias.distributed import is_first
+from monai_debias.masks import pool_mask, rows_with_mask
 from monai_debias.parameters import expects
 
 __all__ = ["GuardSwapConsistency"]
@@ -89,14 +89,15 @@ class GuardSwapConsistency:
         if heatmap is None or mask is None:
             return
         region = pool_mask(mask.as_subclass(torch.Tensor) != 0, heatmap.shape[3:])
-        region = region if has_mask is None else region[has_mask.as_subclass(torch.Tensor)]
+        if has_mask is not None:
+            region = region[rows_with_mask(has_mask.as_subclass(torch.Tensor).to(region.device), len(heatmap))]
         amount = heatmap.detach().double().abs().nan_to_num(0, 0, 0)
         both = torch.stack([(amount * ~region[:, None]).sum(), amount.sum()])
         self._relevance = both if self._relevance is None else self._relevance + both  # on the device: nothing waits
 
     def _compare(self, trainer: Engine) -> None:
         relevance, self._relevance = self._relevance, None
-        if relevance is None or idist.get_rank() > 0:
+        if relevance is None or not is_first():
             return
         metrics = self.evaluator.state.metrics
         if self.metric not in metrics:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine
 from monai.transforms import Randomizable
+
+from monai_debias.distributed import gathered, n_processes, own_share
 
 __all__ = ["RandomStates", "random_transforms"]
 
@@ -49,19 +50,19 @@ class RandomStates:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of every process, in plain values and tensors."""
-        return {"processes": idist.all_gather(self._own())}
+        return {"processes": gathered([self._own()])}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the states of this process."""
         processes = state["processes"]
-        if len(processes) != idist.get_world_size():
+        if len(processes) != n_processes():
             self.logger.warning(
                 "%d processes resume a training of %d: they draw other random numbers, and see other batches.",
-                idist.get_world_size(),
+                n_processes(),
                 len(processes),
             )
             return
-        own = processes[idist.get_rank()]
+        own = own_share(processes)[0]
         random.setstate(own["python"])
         np.random.set_state(_to_numpy(own["numpy"]))  # noqa: NPY002
         torch.set_rng_state(own["torch"])

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
@@ -18,6 +17,7 @@ from monai.utils import CommonKeys
 
 from monai_debias.attached import attach, take_apart
 from monai_debias.constraints import ANY, Instance, Integer
+from monai_debias.distributed import gathered
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.cuts import cuts_of_plain_classifier
 from monai_debias.losses.nested import part_with
@@ -148,8 +148,7 @@ class RelevanceCutTuning:
         if self.tuned or engine.state.epoch < self.epochs:
             return
         merged: dict[str, _Moments] = {}
-        everywhere: Any = idist.all_gather(self._totals)
-        for totals in everywhere:  # a process may have seen no sample with a mask
+        for totals in gathered([self._totals]):  # a process may have seen no sample with a mask
             for layer, moments in totals.items():
                 merged[layer] = merged[layer].merge(moments) if layer in merged else moments
         if not merged:

@@ -7,13 +7,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
 from monai_debias.attached import attached
+from monai_debias.distributed import gathered
 
 __all__ = ["RequireMasks"]
 
@@ -71,13 +71,13 @@ class RequireMasks:
     def _refuse_epoch_without_masks(self, engine: Engine) -> None:
         epoch = engine.state.epoch
         if self._pairs is not None:
-            if not idist.all_reduce(int(self._pairs)):
+            if not any(gathered([self._pairs])):
                 raise ValueError(
                     f"no batch of epoch {epoch} has two images with masks, so that no backgrounds could be swapped: "
                     "give more masks or larger batches, or train without this method."
                 )
             return
-        most = idist.all_reduce(int(self._most), "MAX")
+        most = max(gathered([int(self._most)]))
         if not most:
             raise ValueError(
                 f"none of the images of epoch {epoch} has a mask, so that only the classification would be trained: "

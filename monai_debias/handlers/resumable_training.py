@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import torch
 from filelock import FileLock, Timeout
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 from monai_debias.constraints import ANY, NONE, PATH, STRING, Having, Instance, MappingOf
+from monai_debias.distributed import is_first
 from monai_debias.files import remove_leftovers
 from monai_debias.handlers.best_model import BestModel
 from monai_debias.handlers.checkpoint_files import misfit, names_of_nan, read_checkpoint, write_checkpoint
@@ -144,7 +144,7 @@ class ResumableTraining:
         Checkpoint(self._state(engine), self._write, filename_pattern=self.last.name)(engine)
 
     def _write(self, checkpoint: Mapping[str, Any], *_: Any) -> None:
-        if idist.get_rank() != 0:
+        if not is_first():
             return
         names = names_of_nan(checkpoint)
         if names:
@@ -165,7 +165,7 @@ class ResumableTraining:
         self._written = weights
 
     def _start(self, engine: Engine) -> None:
-        if idist.get_rank() == 0:
+        if is_first():
             self.ckpt_dir.mkdir(parents=True, exist_ok=True)
             self._lock()
             for path in remove_leftovers(self.ckpt_dir):
@@ -232,7 +232,7 @@ class ResumableTraining:
 
     def _restore_model(self) -> None:
         """Make ``model.pt`` the best model of ``last.pt``, in case the training was interrupted between the two."""
-        if self.best_model is None or idist.get_rank() != 0:
+        if self.best_model is None or not is_first():
             return
         weights = self.best_model.weights
         if not weights and self.model.exists():

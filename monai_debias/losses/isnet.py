@@ -27,7 +27,7 @@ from monai_debias.losses.heatmap import DIVERGED, FOREGROUND_PENALTIES, NORMALIZ
 from monai_debias.losses.logits_and_labels import without_meta
 from monai_debias.losses.ranks import rank_weights
 from monai_debias.losses.reduction import on_device_of, reduce, sum_over_processes
-from monai_debias.masks import as_region, require_aspect
+from monai_debias.masks import as_region, require_aspect, rows_with_mask
 from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.without_waiting import in_training_step, look
@@ -294,8 +294,7 @@ def _real_masks(
             f"has_mask must be boolean of shape ({len(plain)},), got {flags.dtype} of shape {tuple(flags.shape)}."
         )
     look(partial(_refuse_other_number, n_maps), flags)
-    # the rows with a mask in their order: nonzero, for a number that is known
-    rows = flags.to(plain.device, torch.uint8).argsort(descending=True, stable=True)[:n_maps]
+    rows = rows_with_mask(flags.to(plain.device), n_maps)
     return plain[rows], rows
 
 

@@ -14,6 +14,7 @@ from benchmarks.parts import (
     with_backmix,
     with_few_masks,
     with_flow_mixup,
+    with_hidden_layers_alone,
     with_isnet,
     with_manifold_mixup,
     with_masked_images,
@@ -113,6 +114,15 @@ METHODS = {
         "ISNet, deep supervision",
         _LIGHT,
         (with_papers_isnet({"layers": _STAGES}, relevance_weight=0.5, background_scale=0.1),),
+    ),
+    **{
+        f"isnet_{stage}_unblended": Method(
+            f"ISNet, relevance at {stage} instead of the input", _LIGHT, (_UNBLENDED, with_hidden_layers_alone(stage))
+        )
+        for stage in _STAGES[:2]
+    },
+    "isnet_blend_alone": Method(
+        "the blend of an ISNet without a heatmap loss", "P 0", (with_isnet(relevance_weight=0.0),)
     ),
     "isnet_e1": Method("ISNet, selective", "no blend, P 0.5, d 0.9, E 1", (with_papers_isnet(relevance_weight=0.5),)),
     "isnet_original": Method("ISNet, original", _HEAVY, (with_papers_isnet({"target": "all"}, background_scale=0.1),)),

@@ -23,6 +23,7 @@ from monai.inferers import Inferer, SimpleInferer
 from monai.transforms import Compose, CopyItemsd, Lambdad, MaskIntensityd, SelectItemsd
 from torch import nn
 
+from monai_debias.attached import attach, attached
 from monai_debias.data import keep_mask_fraction, mask_fraction
 from monai_debias.engines import PrepareBatchAttached, SwapBackgrounds
 from monai_debias.handlers import FiniteLoss, GradientClipping, RelevanceWeightSchedule
@@ -229,6 +230,26 @@ def with_isnet(ramp: float = 1.0, inferer: Mapping[str, Any] | None = None, **lo
             handlers=(*parts.handlers, *rising, GradientClipping(parts.network, 100.0)),
         )
         return _with_loss(parts, isnet=partial(ISNetLRPLoss, **loss))
+
+    return step
+
+
+class _HiddenLayersAlone(ISNetInferer):
+    """Takes the map of the input away, so that the heatmap loss is that of the hidden layers."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Classify, and explain in training."""
+        logits = super().__call__(*args, **kwargs)
+        maps = attached(logits, "heatmap", {})
+        return attach(logits, heatmap={name: maps[name] for name in self.layers} if maps else None)
+
+
+def with_hidden_layers_alone(*layers: str) -> Step:
+    """Let the relevance of an ISNet, a step before this one, end at hidden layers; masks are pooled to their size."""
+
+    def step(parts: Parts) -> Parts:
+        inferer = _HiddenLayersAlone(layers=layers, blend=getattr(parts.inferer, "blend", True))
+        return replace(parts, inferer=inferer)
 
     return step
 

@@ -17,6 +17,7 @@ from benchmarks.speed.isnet import NETWORKS, Step, training_steps
 from benchmarks.speed.timing import record, side_by_side
 from benchmarks.tables import markdown
 from monai_debias import without_waiting
+from monai_debias.relevance.some_rows import SomeRows
 
 TABLE = "operations of a training step"
 GOAL = 2.6  # operations of a selective step in those of a plain one
@@ -62,6 +63,8 @@ class Operations(TorchDispatchMode):
         self, operation: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Count and compute an operation."""
+        if SomeRows in types:
+            return NotImplemented  # it comes back as operations on what has memory
         name = operation.overloadpacket.__name__
         if not operation.is_view and name not in _NOTHING:
             self.counts[name] += 1

@@ -190,7 +190,7 @@ def attention(
 
     # each may lack the batch, or be the same for all samples
     saved = [t if t is None else t.expand(*result.shape[:-2], *t.shape[-2:]) for t in (query, key, mask)]
-    per_sample = (result.ndim > 2,) * 3
+    per_sample = (True,) * 3 if result.ndim > 2 else None
     return mode.fork(result, [value], Rule(rule, per_sample), saved, Tag(Role.FLOWS))
 
 
@@ -233,7 +233,8 @@ def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: in
     def parts(g: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return SplitGradient.apply(g, sizes, dim)
 
-    return mode.fork(function(tensors, dim), tensors, Rule(parts, ()), (), Tag(Role.FLOWS))
+    result = function(tensors, dim)
+    return mode.fork(result, tensors, Rule(parts, () if dim % result.ndim else None), (), Tag(Role.FLOWS))
 
 
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {

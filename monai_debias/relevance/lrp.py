@@ -21,6 +21,7 @@ from monai_debias.relevance.layers_z_plus import Z_PLUS_HANDLERS
 from monai_debias.relevance.operands import widened
 from monai_debias.relevance.passes import Backward, Passes
 from monai_debias.relevance.propagation import RelevanceMode
+from monai_debias.relevance.some_rows import Taken
 from monai_debias.relevance.surroundings import eager_operations, logits_of, outermost_eager
 from monai_debias.relevance.tags import Role, Stem, UncoveredOperationError
 from monai_debias.relevance.targets import TARGET, Target, checked_rows, explained_scalars
@@ -199,7 +200,7 @@ class LRP:
         """The map of the input or of a layer from the gradient of its source, which is the stem's output for zᴮ."""
         x = leaf.detach()
         if rows is not None:
-            g, source, x = (t.index_select(0, rows) for t in (g, source, x))
+            g, source, x = (Taken.apply(t, rows) for t in (g, source, x))
         if name != "input":
             return widened(source) * g
         if stem is None:

@@ -14,6 +14,7 @@ from torch.autograd import Function
 
 from monai_debias.relevance.kernels import InFloat32
 from monai_debias.relevance.operands import low_precision
+from monai_debias.relevance.some_rows import AllRows, SomeRows, Spread, Taken
 
 __all__ = ["Backward", "Passes", "Rule", "before_change", "fork"]
 
@@ -49,8 +50,6 @@ class Passes:
         # gradients of relevance have no scaler around them, and float16 no exponent for one of a large map's positions
         self.scale = 256.0 if autocast == torch.float16 else 1.0
         self.backward = Backward.ORDINARY
-        self._whole: torch.Tensor | None = None  # what the latest rule made, by rows
-        self._part: torch.Tensor | None = None  # of which these rows are not 0
 
     @contextmanager
     def explaining(self, backward: Backward) -> Iterator[None]:
@@ -59,16 +58,7 @@ class Passes:
         try:
             yield
         finally:
-            self.backward, self._whole, self._part = Backward.ORDINARY, None, None
-
-    def by_rows(
-        self, formula: Callable[[torch.Tensor], torch.Tensor], g: torch.Tensor, rows: torch.Tensor
-    ) -> torch.Tensor:
-        """A formula applied to some rows of a gradient; in the others the result is 0."""
-        made_here = self._part if g is self._whole else None  # the rule before made g, so its rows are at hand
-        self._part = part = formula(g.index_select(0, rows) if made_here is None else made_here)
-        self._whole = part.new_zeros(len(g), *part.shape[1:]).index_copy_(0, rows, part)
-        return self._whole
+            self.backward = Backward.ORDINARY
 
 
 class Rule:
@@ -77,25 +67,30 @@ class Rule:
     Args:
         formula: a function of the gradient and the saved tensors that returns the gradient of the input, or a tuple of
             those of several inputs; None means no gradient.
-        per_sample: which of the saved tensors have the batch as their first dimension; empty where the formula takes
-            all samples at once, whichever are explained.
+        per_sample: which of the saved tensors have the batch as their first dimension; None where the formula takes all
+            samples at once, whichever are explained.
         in_float32: whether it is calculated in float32 for a gradient of half precision. Products are not, and kernels
             see to it by themselves.
     """
 
-    def __init__(self, formula: Callable[..., Any], per_sample: Sequence[bool], in_float32: bool = False) -> None:
+    def __init__(
+        self, formula: Callable[..., Any], per_sample: Sequence[bool] | None, in_float32: bool = False
+    ) -> None:
         self.formula, self.per_sample, self.in_float32 = formula, per_sample, in_float32
 
     def apply(self, passes: Passes, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
         """The gradient of the input or inputs; where only some samples are explained, 0 for the others."""
         rows = passes.rows
-        if rows is None or len(g) != passes.batch_size or not self.per_sample:
-            return self._of(g, saved)
+        if rows is None or len(g) != passes.batch_size or self.per_sample is None:
+            return self._of(AllRows.apply(g) if isinstance(g, SomeRows) else g, saved)
         chosen = [
-            s.index_select(0, rows) if per_sample and s is not None else s
+            Taken.apply(s, rows) if per_sample and s is not None else s
             for s, per_sample in zip(saved, self.per_sample, strict=True)
         ]
-        return passes.by_rows(lambda part: self._of(part, chosen), g, rows)
+        part = self._of(Taken.apply(g, rows), chosen)
+        if isinstance(part, tuple):
+            return tuple(Spread.apply(p, rows, len(g)) for p in part)
+        return Spread.apply(part, rows, len(g))
 
     def _of(self, g: torch.Tensor, saved: Sequence[torch.Tensor | None]) -> Any:
         if self.in_float32 and low_precision(g):

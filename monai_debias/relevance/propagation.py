@@ -54,7 +54,7 @@ from monai_debias.relevance.tags import Role, Tag, UncoveredOperationError
 
 __all__ = ["RelevanceMode"]
 
-_NOTHING = Rule(lambda g: None, ())
+_NOTHING = Rule(lambda g: None, None)
 _NO_GRADIENT = "returns a tensor without a gradient, through which relevance is lost"
 _ADVICE = dict.fromkeys(
     ("log_softmax", "logsigmoid"), "has no relevance rule; if it is the last layer, let the network return its logits"

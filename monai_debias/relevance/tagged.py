@@ -116,7 +116,7 @@ class TaggedTensors:
         result = self.wide(result)
         tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
         if not tag.batch_first:
-            rule.per_sample = ()  # the rows are not samples
+            rule.per_sample = None  # the rows are not samples
         forked = fork(self.passes, rule, result, inputs, saved, only)
         self.tag_one(forked, tag)
         return forked

@@ -129,6 +129,17 @@ def test_every_overlay_trains(names, bundle, cohort_of, tmp_path):
         assert state.metrics["relevance_weight"] >= 0
 
 
+def test_captured_steps_run_eagerly_on_a_cpu_which_is_said_once(cohort_of, tmp_path, capsys):
+    bundle, losses = SMALL_BUNDLES["chest_xray_covid"], []
+    for capture in (False, True):
+        options = {**bundle.tiny, "max_epochs": 1, "capture": capture}
+        workflow = bundle.workflow(tmp_path / str(capture), cohort_of(bundle), "isnet", **options)
+        workflow.run()
+        losses.append(workflow.parser.get_parsed_content("train#trainer").state.output[0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert capsys.readouterr().out.count("steps are not captured, but run eagerly: the device is cpu") == 1
+
+
 def overlays(names: tuple[str, ...]) -> set[str]:
     """The entries of some overlays."""
     return {key for name in names for key in json.loads((CLASSIFIERS["echo_view"] / f"{name}.json").read_text())}

@@ -23,6 +23,7 @@ from monai_debias.engines import CapturedIteration, PrepareBatchAttached
 from monai_debias.handlers import FiniteLoss, GradientClipping, LossTerms, RelevanceWeightSchedule, RequireMasks
 from monai_debias.inferers import ISNetInferer
 from monai_debias.losses import ISNetLRPLoss, MixupLoss, SpectralDecouplingLoss
+from monai_debias.relevance.some_rows import SomeRows
 from monai_debias.transforms import MixBatchd
 
 EXAMPLES = {
@@ -73,6 +74,8 @@ class Tape(TorchDispatchMode):
         return replay
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if SomeRows in types:
+            return NotImplemented  # it comes back as operations on what has memory, which are those of a CUDA graph
         if function.overloadpacket.__name__ in WAITING:
             raise RuntimeError(f"{function} waits for values.")
         result = function(*args, **(kwargs or {}))

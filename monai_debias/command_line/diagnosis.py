@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGLossless, JPEGLSLossless, RLELossless
 
+from monai_debias.data.dicom.stored import packages_of
 from monai_debias.processes import available_processors
 
 __all__ = ["doctor"]
@@ -90,8 +91,7 @@ def _dicom() -> Iterator[str]:
     yield f"DICOM       reads uncompressed files, {', '.join(can)}"
     for uid, decoder in decoders.items():
         if not decoder.is_available:
-            choices = (text.partition(" - requires ")[2] for text in decoder.missing_dependencies)
-            yield f"            cannot read {uid.name}: pip install {', or '.join(choices)}"
+            yield f"            cannot read {uid.name}: pip install {packages_of(decoder)}"
 
 
 def _speed() -> Iterator[str]:

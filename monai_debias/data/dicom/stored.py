@@ -101,13 +101,13 @@ def _get_decoder(dataset: Dataset) -> Decoder:
         ) from error
     if not decoder.is_available:
         raise OptionalImportError(
-            f"the compression {syntax.name} needs a plugin of pydicom: pip install {_packages(decoder)} (or one of "
+            f"the compression {syntax.name} needs a plugin of pydicom: pip install {packages_of(decoder)} (or one of "
             f"the others: {'; '.join(decoder.missing_dependencies)})."
         )
     return decoder
 
 
-def _packages(decoder: Decoder) -> str:
+def packages_of(decoder: Decoder) -> str:
     """The packages of the first plugin that can decode this, as pip knows them."""
     modules = re.findall(r"([\w-]+)>=", decoder.missing_dependencies[0])
     return " ".join("python-gdcm" if module == "gdcm" else module for module in modules)

@@ -81,11 +81,12 @@ def one_audit(case: Case, seed: int, masks: bool = True) -> dict[str, Any]:
     options: dict[str, Any] = {"attributes": ["mark", "room"], "normalize": case.judge.normalize, "seed": seed}
     found = audit(case.judge.network, items, checks=checks, **options)
     row: dict[str, Any] = {"fall": f"{case.fall:.4f}", "images": len(items), "alarm": int(found.exit_code == 3)}
+    room = [one for one in found.findings if one.tested == "room"]
     for check in checks:
-        finding = next((dataclasses.asdict(one) for one in found.findings if one.check == check.name), {})
+        of_check = [one for one in found.findings if one.check == check.name and one not in room]
+        finding = dataclasses.asdict(of_check[0]) if of_check else {}
         row |= {f"{check.name}_{key}": finding.get(key) for key in ("effect", "low", "high", "p", "verdict")}
-    rooms_found = [one.verdict for one in found.findings if (one.check, one.tested) == ("attribute", "room")]
-    row["room_verdict"] = next(iter(rooms_found), None)
+    row["room_verdict"] = room[0].verdict if room else None
     return {**row, "audit_seconds": f"{time.process_time() - start:.1f}"}
 
 

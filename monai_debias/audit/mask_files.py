@@ -45,7 +45,8 @@ def write_allowed_masks(
 
     The region of the audit goes back through the spatial transforms of each image, as MONAI records them. Each mask is
     then read as a training reads it; if another region comes out, nothing is written to the datalist. Images that have
-    a mask keep it: it says already what may be looked at. An image that cannot be read has none, and the log names it.
+    a mask keep it: it says already what may be looked at. An image that cannot be read, or that
+    nothing of the region lies in, has none, and the log names it.
 
     Args:
         audit: the result of an audit.
@@ -58,7 +59,7 @@ def write_allowed_masks(
 
     Raises:
         FileExistsError: when there is a datalist of something else.
-        ValueError: when a mask comes out of the preprocessing as another region, or no image can be read.
+        ValueError: when a mask comes out of the preprocessing as another region, or no image gets one.
     """
     region, target = allowed_region(audit), Path(out)
     source = Source(dataset_dir, target)
@@ -67,7 +68,7 @@ def write_allowed_masks(
     refuse_other_datalist(source, target)
     rows = [row for file in source.found.files if (row := _written(Path(file), source, target, region, transform))]
     if not rows:
-        raise ValueError(f"no image of {source.datalist} can be read by the preprocessing: no masks were written.")
+        raise ValueError(f"no image of {source.datalist} gets a mask, for reasons that the log tells.")
     content = with_masks(source, rows, target)
     write_json(target / DATALIST_NAME, {**content, _FROM: _place(source, target)})
     return target / DATALIST_NAME
@@ -101,27 +102,33 @@ def _written(
     name = Path(os.path.relpath(file, source.directory))
     below = Path("beside", *file.resolve().parts[1:]) if name.parts[0] == ".." else name
     mask = _in_file(region, image, transform)
+    if mask.all():
+        logger.warning("%s: has no mask, since what was found lies outside of it, where a transform pads", file)
+        return None
     best, likeness, reason = b"", 0.0, "another region comes out"
     path = target / "masks" / f"{below.as_posix()}{_suffix(file, mask)}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    for turned in dict.fromkeys((False, mask.ndim == 2)):  # readers of pictures differ in the order of their axes
-        content = _content(mask.T if turned else mask, path, image)
-        with replace_file(path, "wb") as written:
-            written.write(content)
+
+    def read(shaped: NDArray[np.bool_]) -> Any:
+        _write(path, _content(shaped, path, image))
+        return transform({"image": str(file), "mask": str(path)}).get("mask")
+
+    for shaped in _shapes(mask, path):
         try:
-            alike = _likeness(transform({"image": str(file), "mask": str(path)}).get("mask"), region)
+            alike = _likeness(read(shaped), region)
+            if alike < _ALIKE:  # what a transform pads is in no file, and comes out as 0
+                alike = _likeness(read(shaped), region, within=read(np.ones_like(shaped)))
         except Exception as error:  # noqa: BLE001 # a mask of another shape, say
             alike, reason = 0.0, str(error.__cause__ or error)
         if alike > likeness:
-            best, likeness = content, alike
+            best, likeness = _content(shaped, path, image), alike
     if likeness < _ALIKE:
         raise ValueError(
             f"{path}: the preprocessing does not make of this mask what was found ({reason}). It has to read masks "
             "from the datalist (a bundle that finds its own: --find_sectors False), and its spatial transforms must be "
             "MONAI's invertible ones."
         )
-    with replace_file(path, "wb") as written:
-        written.write(best)
+    _write(path, best)
     return MaskRow(name.as_posix(), path, "audit", 1.0, float(mask.mean()), "", True)
 
 
@@ -134,6 +141,17 @@ def _in_file(region: torch.Tensor, image: Any, transform: Any) -> NDArray[np.boo
         with allow_missing_keys_mode(transform):
             region = transform.inverse({"image": moved})["image"]
     return np.asarray(region[0]) > 0.5
+
+
+def _shapes(mask: NDArray[np.bool_], path: Path) -> list[NDArray[np.bool_]]:
+    """The mask in the order of axes that readers differ in, of arrays also with an axis for its channel."""
+    turned = [mask, mask.T] if mask.ndim == 2 else [mask]
+    return [*turned, mask[None]] if path.suffix == ".npy" else turned
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replace_file(path, "wb") as written:
+        written.write(content)
 
 
 def _suffix(file: Path, mask: NDArray) -> str:
@@ -156,9 +174,10 @@ def _content(mask: NDArray[np.bool_], path: Path, image: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _likeness(mask: Any, region: torch.Tensor) -> float:
-    """Intersection over union of what must not be looked at."""
+def _likeness(mask: Any, region: torch.Tensor, within: Any = None) -> float:
+    """Intersection over union of what must not be looked at, as far as it is within a mask."""
     if mask is None or tuple(mask.shape[1:]) != tuple(region.shape[1:]):
         return 0.0
     hidden, meant = torch.as_tensor(np.asarray(mask))[:1] == 0, region == 0
-    return float((hidden & meant).sum() / (hidden | meant).sum().clamp_min(1))
+    inside = torch.ones_like(meant) if within is None else torch.as_tensor(np.asarray(within))[:1] != 0
+    return float((hidden & meant & inside).sum() / ((hidden | meant) & inside).sum().clamp_min(1))

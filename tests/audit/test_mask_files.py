@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.transforms import CenterSpatialCropd, Compose, LoadImaged, Resized, ScaleIntensityRanged
+from monai.transforms import CenterSpatialCropd, Compose, LoadImaged, Resized, ScaleIntensityRanged, SpatialPadd
 from PIL import Image
 
 from monai_debias.audit import audit
@@ -111,6 +111,26 @@ def test_crops_are_undone(tmp_path):
     mask = np.load(tmp_path / "out" / "masks" / "0.npy.npy")
     assert mask.shape == (48, 64)
     assert not mask[3:7, 28:32].any()
+
+
+def test_padding_counts_not_and_arrays_may_have_a_channel(tmp_path, caplog):
+    found = audited(data_set(tmp_path / "data", ".npy"), ".npy", transform_of(".npy"))
+    padded = transform_of(".npy", SpatialPadd(**BOTH, spatial_size=(96, 64), method="end"))
+    assert write_allowed_masks(found, data_set(tmp_path / "low", ".npy", 22), tmp_path / "out", padded)
+    mask = np.load(load_datalist(tmp_path / "out", "training")[0]["mask"])
+    assert mask.shape == (48, 64)
+    assert not mask[4:8, 26:34].any()
+    assert mask[32:].all()
+    above = Compose([*padded.transforms[:1], SpatialPadd(**BOTH, spatial_size=(400, 64)), *padded.transforms[2:]])
+    with pytest.raises(ValueError, match=r"no image of .* gets a mask"):  # the region is in the padding of each
+        write_allowed_masks(found, tmp_path / "low", tmp_path / "none", above)
+    assert "lies outside of it, where a transform pads" in caplog.text
+    folder = data_set(tmp_path / "channel", ".npy", 22)
+    for file in folder.glob("*.npy"):
+        np.save(file, np.load(file)[None])
+    read = LoadImaged(**{**READ, "ensure_channel_first": False})
+    assert write_allowed_masks(found, folder, tmp_path / "o", Compose([read, *transform_of(".npy").transforms[1:]]))
+    assert np.load(load_datalist(tmp_path / "o", "training")[0]["mask"]).shape == (1, 48, 64)
 
 
 def test_refusals(tmp_path):

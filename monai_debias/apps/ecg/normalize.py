@@ -23,6 +23,8 @@ class NormalizeSignal(Transform):
     """Subtract the mean of each lead and divide by its standard deviation, both of the values that are not NaN.
 
     Unlike MONAI's ``NormalizeIntensity(channel_wise=True)`` it leaves NaN where it is. A flat lead becomes 0.
+    Both depend on all that is on the record: a calibration pulse then changes every value, where no heatmap finds it
+    (docs/isnet.md, Normalisation). A fixed unit, as in the bundle, carries nothing.
 
     Raises:
         ValueError: in a call, if the signal is not of shape (leads, samples).

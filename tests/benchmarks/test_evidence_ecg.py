@@ -65,7 +65,7 @@ def test_flow_mixup_is_changed_into_mixup_and_looked_at():
     assert all(0 <= row[column] <= 1 for column in ("by_heart", *looked_at))
     lines = {**row, **made_by(), "method": "weighted", "seed": 0, "strength": 0.4}
     text = ecg_flow_mixup.remarks([{key: str(value) for key, value in lines.items()}])
-    assert f"un-mixed rows without weight | {100 * row['by_heart']:.1f}" in text
+    assert f"the former without weight |  | {100 * row['by_heart']:.1f}" in text
 
 
 def test_what_is_learned_by_heart_and_how_linear_labels_are():

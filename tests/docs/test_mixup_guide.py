@@ -16,6 +16,8 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
+from benchmarks.csv_file import RESULTS, read
+from benchmarks.evidence.report import cell
 from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
 from monai_debias.attached import attached
 from tests.docs.guides import NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
@@ -185,3 +187,20 @@ def test_the_error_messages_that_it_names():
             continue
         for piece in message.split("…"):
             assert piece.strip(" .,'").replace("'has_mask' must", "") in written, piece
+
+
+def test_what_is_learned_by_heart_is_what_the_runs_say():
+    runs = read(RESULTS / "ecg_flow_mixup.csv")
+    shown = (
+        "plain",
+        "flow_mixup",
+        "late_append",
+        "weighted",
+        "flow_mixup_replace",
+        "input_append",
+        "mixup",
+        "stage1",
+        "stage4",
+    )
+    told = [cells[-1] for cells in rows("Wrong labels")]
+    assert told == [cell(runs, method, "0.4", "by_heart") for method in shown]

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why Flow-Mixup gains less from wrong labels than Mixup: one change at a time from the one to the other.
 
-On the ECGs of ``ecg_noise``, labels flipped. Varied are the states that are mixed, whether mixed rows are appended or
-replace the others, the weight of the un-mixed rows in the loss, and α. Beside the accuracy stands how many of the wrong
-training labels the network of the last epoch has learned by heart.
+On the ECGs of ``ecg_noise``, labels flipped; α is 1 where nothing else is said. Varied are the states that are mixed,
+whether mixed rows are appended or replace the others, the weight of the un-mixed rows in the loss, and α. Beside the
+accuracy stands how many of the wrong training labels the network of the last epoch has learned by heart.
 """
 
 from __future__ import annotations
@@ -31,36 +31,27 @@ from benchmarks.parts import with_flow_mixup
 from benchmarks.tables import markdown
 from monai_debias.networks import evaluating, layer_outputs
 
-_IMAGES, _ALONE = slice(1), "mixed rows alone"
+_APPENDED, _ALONE = "un-mixed and mixed rows", "mixed rows alone"
 _VARIANTS = {
-    "input_append": ("Flow-Mixup of the records", "un-mixed and mixed rows", {"states": _IMAGES}),
-    "input_weighted": (
-        "Flow-Mixup of the records",
-        "un-mixed rows without weight",
-        {"states": _IMAGES, "weights": (0, 1)},
-    ),
+    "input_append": (f"records, {_APPENDED}", {"states": slice(1)}),
+    "input_weighted": (f"records, {_APPENDED}, the former without weight", {"states": slice(1), "weights": (0, 1)}),
     **{
-        f"stage{n}": (f"Flow-Mixup after stage {n}", _ALONE, {"states": slice(n, n + 1), "flow": "replace"})
-        for n in range(1, 5)
+        f"stage{n}": (f"after stage {n}, {_ALONE}", {"states": slice(n, n + 1), "flow": "replace"}) for n in range(1, 5)
     },
-    "stage1_append": ("Flow-Mixup after stage 1", "un-mixed and mixed rows", {"states": slice(1, 2)}),
-    "weighted": ("Flow-Mixup after stages 1 and 2", "un-mixed rows without weight", {"weights": (0, 1, 1)}),
-    "late_append": ("Flow-Mixup after stages 3 and 4", "un-mixed and mixed rows", {"states": slice(3, 5)}),
-    "all_append": ("Flow-Mixup after all stages", "un-mixed and mixed rows", {"states": slice(1, 5)}),
-    "all_replace": (
-        "Flow-Mixup of the records and after all stages",
-        _ALONE,
-        {"states": slice(5), "flow": "replace"},
-    ),
-    "alpha02": ("Flow-Mixup after stages 1 and 2", "un-mixed and mixed rows, alpha 0.2", {"alpha": 0.2}),
-    "alpha4": ("Flow-Mixup after stages 1 and 2", "un-mixed and mixed rows, alpha 4", {"alpha": 4.0}),
+    "stage1_append": (f"after stage 1, {_APPENDED}", {"states": slice(1, 2)}),
+    "weighted": (f"after stages 1 and 2, {_APPENDED}, the former without weight", {"weights": (0, 1, 1)}),
+    "late_append": (f"after stages 3 and 4, {_APPENDED}", {"states": slice(3, 5)}),
+    "all_append": (f"after all stages, {_APPENDED}", {"states": slice(1, 5)}),
+    "all_replace": (f"records and after all stages, {_ALONE}", {"states": slice(5), "flow": "replace"}),
+    "alpha02": (f"after stages 1 and 2, {_APPENDED}, alpha 0.2", {"alpha": 0.2}),
+    "alpha4": (f"after stages 1 and 2, {_APPENDED}, alpha 4", {"alpha": 4.0}),
 }
 METHODS = {
-    **chosen(("plain", "mixup", "flow_mixup", "flow_mixup_replace"), {}),
-    **{
-        name: Method(title, settings, (with_flow_mixup(**options),))
-        for name, (title, settings, options) in _VARIANTS.items()
-    },
+    **chosen(
+        ("plain", "mixup", "flow_mixup", "flow_mixup_replace"),
+        {"mixup": f"records, {_ALONE}", "flow_mixup": f"after stages 1 and 2, {_APPENDED}"},
+    ),
+    **{name: Method(f"mixed {what}", "", (with_flow_mixup(**options),)) for name, (what, options) in _VARIANTS.items()},
 }
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 from monai.data import CacheDataset
-from monai.data import Dataset as MonaiDataset
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from monai_debias.constraints import ANY, KEY, NONE, Instance, MappingOf, SequenceOf
 from monai_debias.masks import as_binary_mask
@@ -42,6 +41,7 @@ class Donors:
             shape than its image, or when two samples differ in size or number of channels. It names the samples and
             their files.
         RuntimeError: here or on drawing, when a sample cannot be read.
+        TypeError: here or on drawing, when a sample is not a mapping.
 
     Example:
         >>> import torch
@@ -89,6 +89,9 @@ class Donors:
             sample = self.samples[index]
         except Exception as error:  # whatever a reader raises
             raise RuntimeError(f"donor {index} cannot be read: {error.__cause__ or error}") from error
+        if not isinstance(sample, Mapping):
+            keys = ", ".join(map(repr, (*self.keys, self.mask_key)))
+            raise TypeError(f"donor {index} is a {type(sample).__name__}, expected a mapping with the keys {keys}.")
         if sample.get(self.mask_key) is None:
             self._without.add(index)
             if self._first is None and len(self._without) == _MANY:
@@ -116,8 +119,8 @@ def possible_donors(samples: Any, mask_key: Hashable | None, flag_key: Hashable 
     """Leave out the samples of a data set that cannot have a mask, as their items in the datalist say; reads none.
 
     Args:
-        samples: MONAI's ``Dataset`` or a class derived from it, whose ``data`` are the items; samples in memory stay as
-            they are.
+        samples: MONAI's ``Dataset`` or a class derived from it, whose ``data`` are the items, or torch's ``Subset`` or
+            ``ConcatDataset`` of such; samples in memory stay as they are.
         mask_key: key of the file of a mask in the items; None if masks are found in the images.
         flag_key: key of the flag of :func:`~monai_debias.data.splits.keep_mask_fraction`; an item without it may use
             its mask.
@@ -137,13 +140,11 @@ def possible_donors(samples: Any, mask_key: Hashable | None, flag_key: Hashable 
     """
     if isinstance(samples, Sequence):
         return samples
-    items = getattr(samples, "data", None)
-    while isinstance(items, MonaiDataset):  # one data set on top of another, as from prepared_dataset
-        items = items.data
+    items = _items(samples)
     if not isinstance(items, Sequence) or not all(isinstance(item, Mapping) for item in items):
         raise TypeError(
             f"the items of a {type(samples).__name__} are not known: expected a data set of MONAI, whose data is a "
-            "list of mappings."
+            "list of mappings, or a Subset or ConcatDataset of such."
         )
     chosen = [
         index
@@ -157,6 +158,18 @@ def possible_donors(samples: Any, mask_key: Hashable | None, flag_key: Hashable 
             + ": BackMix needs masks for at least some of the training images; add their files to the datalist."
         )
     return samples if len(chosen) == len(items) else Subset(samples, chosen)
+
+
+def _items(samples: Any) -> Any:
+    """What a data set makes its samples of, in their order; None if that is not known."""
+    if isinstance(samples, Subset):
+        items = _items(samples.dataset)
+        return None if items is None else [items[index] for index in samples.indices]
+    if isinstance(samples, ConcatDataset):
+        parts = [_items(part) for part in samples.datasets]
+        return None if any(part is None for part in parts) else [item for part in parts for item in part]
+    items = getattr(samples, "data", None)
+    return _items(items) if isinstance(items, Dataset) else items  # one on top of another, as from prepared_dataset
 
 
 def _in_memory(samples: Any) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import CacheDataset, Dataset, MetaTensor
 from monai.transforms import Compose, Lambda
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 from monai_debias.data.donors import Donors, possible_donors
 from monai_debias.transforms import RandBackMixd
@@ -126,5 +126,13 @@ def test_the_datalist_tells_who_cannot_be_a_donor():
     with pytest.raises(ValueError, match="none of the 4 items of the training has a mask under 'mask': BackMix needs"):
         possible_donors(files, "mask")
     assert possible_donors(items, "mask") is items  # in memory, Donors looks at them itself
-    with pytest.raises(TypeError, match="the items of a Subset are not known"):
-        possible_donors(Subset(files, [0]), "roi")
+    parts = ConcatDataset([Subset(files, [3, 1]), Dataset(files)])
+    assert [item["image"] for item in possible_donors(parts, "roi")] == ["d", "d"]
+    for unknown in (TensorDataset(torch.zeros(1)), ConcatDataset([files, TensorDataset(torch.zeros(1))])):
+        with pytest.raises(TypeError, match=f"the items of a {type(unknown).__name__} are not known"):
+            possible_donors(unknown, "roi")
+
+
+def test_a_donor_that_is_no_mapping_is_told():
+    with pytest.raises(TypeError, match="donor 0 is a tuple, expected a mapping with the keys 'image', 'mask'"):
+        Donors(TensorDataset(torch.zeros(2, 1, 4, 4)), ["image"], "mask")

@@ -130,11 +130,12 @@ def networks(rows: Sequence[dict[str, str]]) -> list[list[dict[str, str]]]:
 def rank_correlation(rows: Sequence[dict[str, str]], check: str) -> float:
     """Spearman's correlation, over networks, of the mean effect that a check reports and the fall of the accuracy.
 
-    An audit in which the check could not be done, such as of stamps where there are none, reports no effect: 0.
+    Audits in which it could not be done are left out, such as of an attribute that goes with the class everywhere.
     """
+    done = [row for row in rows if row[f"{check}_effect"]]
     pairs = [
-        (float(audits[0]["fall"]), np.mean([float(row[f"{check}_effect"] or 0) for row in audits]))
-        for audits in networks(rows)
+        (float(audits[0]["fall"]), np.mean([float(row[f"{check}_effect"]) for row in audits]))
+        for audits in networks(done)
     ]
     return float(spearmanr(*zip(*pairs, strict=True))[0]) if len({effect for _, effect in pairs}) > 1 else np.nan
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import sys
 import traceback
@@ -74,6 +75,8 @@ def main() -> None:
     if words == ["--version"]:
         print(monai_debias.__version__)
         return
+    if "--help" in words or "-h" in words:
+        words = [*_command_in(words), "--help"]
     if len(words) == 1 and isinstance(group := COMMANDS.get(words[0]), dict) and "list" in group:
         words.append("list")
     fire, has_fire = optional_import("fire")
@@ -98,11 +101,21 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
+def _command_in(words: list[str]) -> list[str]:
+    """The words that name the command, without its arguments, with which Fire would run it and then show the help."""
+    command, names = COMMANDS, []
+    for word in words:
+        if not isinstance(command, dict) or word not in command:
+            break
+        command = command[word]
+        names.append(word)
+    return names
+
+
 def _refuse_unknown_options(words: list[str]) -> None:
     """Refuse a mistyped option before anything is done; Fire runs the command without it and complains afterwards."""
-    command, rest = COMMANDS, list(words)
-    while isinstance(command, dict) and rest and rest[0] in command:
-        command = command[rest.pop(0)]
+    names = _command_in(words)
+    command, rest = functools.reduce(lambda group, name: group[name], names, COMMANDS), words[len(names) :]
     if isinstance(command, dict):
         return
     parameters = inspect.signature(command).parameters

@@ -107,6 +107,18 @@ def test_its_version(monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == monai_debias.__version__
 
 
+@pytest.mark.parametrize(
+    "words", [("demo-data", "echo", "{0}/new"), ("bundles", "copy", "ecg", "{0}/new"), ("doctor",)]
+)
+def test_help_is_shown_and_nothing_is_done_whatever_else_is_typed(folder, monkeypatch, capsys, words):
+    with pytest.raises(SystemExit) as end:
+        run(monkeypatch, *(word.format(folder) for word in words), "--help")
+    assert end.value.code in (None, 0)
+    said = "".join(capsys.readouterr())
+    assert f"monai-debias {' '.join(words[:2])}" in said
+    assert not (folder / "new").exists()
+
+
 def test_debug_shows_where_an_error_came_from(folder, monkeypatch):
     with pytest.raises(ValueError, match="is not valid JSON"):
         run(monkeypatch, "check", folder, "--debug")

@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 Row = dict[str, Any]
 Rows = Sequence[dict[str, str]]
 Budget = TypeVar("Budget")
-LESS_IS_BETTER = ("gap", "background_relevance")  # columns
+LESS_IS_BETTER = ("gap", "background_relevance", "by_heart")  # columns
 
 
 class Titled(Protocol):

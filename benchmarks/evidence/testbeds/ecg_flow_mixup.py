@@ -119,8 +119,8 @@ def remarks(rows: Rows) -> str:
         for strength, method in groups(TESTBED, rows)
     ]
     note = (
-        "Of the network of the last epoch: the share of the wrong training labels that it gives as they are (the worst "
-        "seed has the least); the macro AUC of a linear read-out of the clean labels after each stage; and R² of "
+        "Of the network of the last epoch: the share of the wrong training labels that it gives as they are; "
+        "the macro AUC of a linear read-out of the clean labels after each stage; and R² of "
         "k-means there. In percent."
     )
     return f"{note}\n\n{markdown(['noise', 'method', 'settings', *columns.values()], lines, texts=3)}\n\n{NATURE}"

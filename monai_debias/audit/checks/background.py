@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
+from monai_debias.audit.checks.accuracy_lost import accuracy_lost
 from monai_debias.audit.checks.check import NotCheckableError
-from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval
 from monai_debias.audit.subject import Subject
 from monai_debias.transforms.background import backmix_rows
 
@@ -66,32 +65,16 @@ class BackgroundUsed:
         if pairs is None:
             return None
         result = exchange_parts(subject, question, pairs, backmix_rows)
-        low, high = interval(result.resampled(result.lost, rng))
-        return Finding(
+        original = question.right(subject.odds[pairs.receiver], pairs.receiver).mean()
+        return accuracy_lost(
+            "background",
+            subject,
+            question,
+            result,
+            backmix_rows,
+            self.delta,
+            rng,
             check=self.name,
             tested=f"background{question}",
-            level="used",
-            measure="of accuracy lost when the background is that of another class instead of the own class",
-            effect=float(result.lost.mean()),
-            low=low,
-            high=high,
-            unit="accuracy",
-            delta=self.delta,
-            p=result.p(rng),
-            patients=len(set(result.patient.tolist())),
-            question=question.name,
-            mends=("backmix", "background_consistency", "isnet"),
-            details={
-                "images": len(pairs.receiver),
-                "pairs of donor patients": len(set(pairs.block.tolist())),
-                "accuracy, background of the same class": float(result.right[:, 0].mean()),
-                "accuracy, background of another class": float(result.right[:, 1].mean()),
-                "accuracy, original images": float(question.right(subject.odds[pairs.receiver], pairs.receiver).mean()),
-                "mean fall of the probability of the true class": float(result.change.mean()),
-            },
-            evidence=shown(subject, question, result, backmix_rows, "background of"),
-            changes=tuple(
-                (subject.numbers[row], float(change))
-                for row, change in zip(pairs.receiver.tolist(), result.change, strict=True)
-            ),
+            details={"accuracy, original images": float(original)},
         )

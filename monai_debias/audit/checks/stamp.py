@@ -7,13 +7,12 @@ from __future__ import annotations
 import numpy as np
 
 from monai_debias.audit.boxes import GRID, Box, box_mask, place
+from monai_debias.audit.checks.accuracy_lost import accuracy_lost
 from monai_debias.audit.checks.check import NotCheckableError
-from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.proposal import paste_where
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval
 from monai_debias.audit.stamps import stamped_boxes
 from monai_debias.audit.subject import Subject
 
@@ -83,34 +82,20 @@ class StampUsed:
         where = box_mask(boxes, subject.size[1:])
         paste = paste_where(where, masked=False)
         result = exchange_parts(subject, question, pairs, paste)
-        low, high = interval(result.resampled(result.lost, rng))
         stamps = f"stamps ({len(boxes)} places, with {100 * where.float().mean().item():.1f} % of the image)"
-        return Finding(
+        return accuracy_lost(
+            "set of stamps",
+            subject,
+            question,
+            result,
+            paste,
+            self.delta,
+            rng,
             check=self.name,
             tested=f"{stamps}{question}",
-            level="used",
-            measure="of accuracy lost when the stamps are those of another class instead of the own class",
-            effect=float(result.lost.mean()),
-            low=low,
-            high=high,
-            unit="accuracy",
-            delta=self.delta,
-            p=result.p(rng),
-            patients=len(set(result.patient.tolist())),
-            question=question.name,
-            mends=("backmix", "background_consistency", "isnet"),
             note="A stamp is a picture that is the same in several patients at one place, such as text or a marker.",
             details={
                 "boxes": [[list(side) for side in box] for box in boxes],
                 "places": [place(box, subject.size[1:]) for box in boxes],
-                "images": len(pairs.receiver),
-                "accuracy, stamps of the same class": float(result.right[:, 0].mean()),
-                "accuracy, stamps of another class": float(result.right[:, 1].mean()),
-                "mean fall of the probability of the true class": float(result.change.mean()),
             },
-            evidence=shown(subject, question, result, paste, "stamps of"),
-            changes=tuple(
-                (subject.numbers[row], float(change))
-                for row, change in zip(pairs.receiver.tolist(), result.change, strict=True)
-            ),
         )

@@ -45,8 +45,8 @@ def write_allowed_masks(
 
     The region of the audit goes back through the spatial transforms of each image, as MONAI records them. Each mask is
     then read as a training reads it; if another region comes out, nothing is written to the datalist. Images that have
-    a mask keep it: it says already what may be looked at. An image that cannot be read, or that
-    nothing of the region lies in, has none, and the log names it.
+    a mask keep it: it says already what may be looked at. An image that cannot be read, or that nothing of the region
+    lies in, has none, and the log names it.
 
     Args:
         audit: the result of an audit.

@@ -17,7 +17,7 @@ from monai_debias.audit import allowed_region, audit, audit_figure
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.models import load_model
 from tests.audit.subjects import looks_at, make_items
-from tests.docs.guides import block, read_guide
+from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("audit")
 
@@ -26,11 +26,11 @@ def test_the_example_finds_the_shortcut(capsys):
     items = [{key: value for key, value in item.items() if key != "mask"} for item in make_items(200, bias=1.0)]
     names = {"audit": audit, "audit_figure": audit_figure, "allowed_region": allowed_region}
     names |= {"network": looks_at(1, 20), "test_set": items, "training_set": items}
-    exec(compile(block(GUIDE, "python", "exit_code"), "audit.md", "exec"), names)  # noqa: S102
+    run_code(block(GUIDE, "python", "exit_code"), names)
     *findings, code = capsys.readouterr().out.splitlines()
     assert code == "3"
     assert len(findings) == len(names["found"].findings)
-    exec(compile(block(GUIDE, "python", "allowed_region"), "audit.md", "exec"), names)  # noqa: S102
+    run_code(block(GUIDE, "python", "allowed_region"), names)
     assert not names["masked"][0]["mask"][:, 14:, 14:].any()
 
 

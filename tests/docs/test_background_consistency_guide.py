@@ -15,7 +15,7 @@ from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
-from tests.docs.guides import NETWORK, block, make_batch, read_guide
+from tests.docs.guides import NETWORK, block, make_batch, read_guide, run_code
 
 GUIDE = read_guide("background_consistency")
 
@@ -39,7 +39,7 @@ def names() -> dict[str, Any]:
 
 def test_the_python_example_trains():
     parts = {**names(), "device": "cpu", "epochs": 2, "samples": samples(), "network": ResNet(**NETWORK)}
-    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
+    run_code(block(GUIDE, "python"), parts)
     trainer, terms = parts["trainer"], parts["loss"].terms
     assert trainer.state.metrics.keys() == {"classification_loss", "consistency_loss"}
     assert trainer.state.metrics["consistency_loss"] > 0
@@ -59,7 +59,7 @@ def test_what_is_forgotten_is_an_error(line, instead, error, message):
     before, after = block(GUIDE, "python").split(line)
     parts = {**names(), "device": "cpu", "epochs": 1, "samples": samples(), "network": ResNet(**NETWORK)}
     with pytest.raises(error, match=message):
-        exec(before + instead + after, parts)  # noqa: S102  (our own document)
+        run_code(before + instead + after, parts)
 
 
 def test_the_table_names_the_options_and_their_defaults():

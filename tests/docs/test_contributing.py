@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tests.docs.guides import ROOT, block
+from tests.docs.guides import ROOT, block, run_code
 from tests.samples import HEATMAP, MASK
 from tests.transforms.test_rand_backmix import EXAMPLES
 
@@ -19,6 +19,6 @@ GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 def test_what_a_test_file_declares():
     names: dict[str, Any] = {name: type(name, (), {"forward": None}) for name in ("MyTransform", "MyLoss")}
     names |= {"torch": torch, "HEATMAP": HEATMAP, "MASK": MASK, "my_function": print, "my_builder": len}
-    exec(textwrap.dedent(block(GUIDE, "python")), names)  # noqa: S102  (our own document)
+    run_code(textwrap.dedent(block(GUIDE, "python")), names)
     kinds = {type(value) for value in names["EXAMPLES"].values()}
     assert {type(value) for value in EXAMPLES.values()} <= kinds

@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from tests.docs.guides import block, read_guide
+from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("data_check")
 
@@ -25,7 +25,7 @@ def test_the_survey_has_what_is_said(tmp_path, monkeypatch):
         json.dumps({"labels": {"0": "no", "1": "yes"}, "training": items})
     )
     scope: dict = {}
-    exec(block(GUIDE, "python"), scope)  # noqa: S102  (our own document)
+    run_code(block(GUIDE, "python"), scope)
     (hospital,) = scope["survey"].attributes
     assert (hospital.name, round(hospital.effect, 2)) == ("hospital", 1.0)
     for found in (hospital, *scope["survey"].properties):

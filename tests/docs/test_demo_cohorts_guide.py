@@ -9,7 +9,7 @@ from monai_debias.demo.cxr.cohort import SECTIONS
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.ecg.devices import HABITS
 from monai_debias.demo.ecg.findings import LABELS
-from tests.docs.guides import block, read_guide
+from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("demo_cohorts")
 
@@ -18,7 +18,7 @@ def test_the_code_reads_what_the_command_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     build_cxr_cohort("cohort_covid", "covid", patients=(1, 1, 1, 1), size=32, workers=1, progress=False)
     scope: dict = {}
-    exec(block(GUIDE, "python"), scope)  # noqa: S102
+    run_code(block(GUIDE, "python"), scope)
     assert scope["sample"]["image"].shape == scope["sample"]["mask"].shape == (1, 32, 32)
     assert set(scope["sample"]["mask"].unique().tolist()) == {0, 1}
 

@@ -10,7 +10,7 @@ import torch
 
 from monai_debias.metrics import background_relevance, background_swap_consistency
 from monai_debias.relevance import LRP
-from tests.docs.guides import block, read_guide
+from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("heatmaps")
 
@@ -18,7 +18,7 @@ GUIDE = read_guide("heatmaps")
 def test_a_mark_decides_and_both_heatmaps_show_the_digit():
     parts: dict[str, Any] = {"torch": torch, "LRP": LRP, "background_relevance": background_relevance}
     parts["background_swap_consistency"] = background_swap_consistency
-    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
+    run_code(block(GUIDE, "python"), parts)
     assert parts["decided"].tolist() == [0, 1]
     assert parts["outside"].flatten().tolist() == [0, 0]
     assert parts["survived"] == 0

@@ -16,7 +16,7 @@ from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
-from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
+from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, run_code, train_with_overlay
 
 GUIDE = read_guide("isnet")
 
@@ -27,7 +27,7 @@ def test_the_python_example_trains_and_saves_a_plain_network(tmp_path):
         parts |= {name: getattr(module, name) for name in module.__all__}
     parts |= {"loader": [make_batch()] * 2, "network": ResNet(**NETWORK), "path": tmp_path / "network.pt"}
     before = parts["network"].fc.weight.detach().clone()
-    exec(block(GUIDE, "python", "SupervisedTrainer("), parts)  # noqa: S102  (our own document)
+    run_code(block(GUIDE, "python", "SupervisedTrainer("), parts)
     metrics = parts["trainer"].state.metrics
     assert metrics["background_loss"] > 0
     assert metrics["relevance_weight"] == pytest.approx(0.2 * 3 / 4)  # in the last of four iterations

@@ -20,7 +20,7 @@ from benchmarks.csv_file import RESULTS, read
 from benchmarks.evidence.report import cell
 from monai_debias import data, engines, handlers, inferers, losses, metrics, transforms, visualize
 from monai_debias.attached import attached
-from tests.docs.guides import NETWORK, ROOT, block, make_batch, read_guide, train_with_overlay
+from tests.docs.guides import NETWORK, ROOT, block, make_batch, read_guide, run_code, train_with_overlay
 
 GUIDE = read_guide("mixup")
 NETS: dict[str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ def parts() -> dict[str, Any]:
 def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
     before = parts["network"].fc.weight.detach().clone()
     parts["loader"] = [{key: batch[key] for key in ("image", "label")} for batch in parts["loader"]]
-    exec(block(GUIDE, "python", "SupervisedTrainer("), parts)  # noqa: S102
+    run_code(block(GUIDE, "python", "SupervisedTrainer("), parts)
     assert set(parts["trainer"].state.metrics) == {"unmixed_loss", "layer2_loss", "layer3_loss"}
     output = parts["trainer"].state.output
     assert [(len(item["pred"]), item["label"]) for item in output] == [(3, 0), (3, 1), (3, 2), (3, 0)]
@@ -63,7 +63,7 @@ def test_the_trainer_and_the_distribution_shift(parts, tmp_path):
     assert all(f"`{name}`" in GUIDE for name in parts["trainer"].state.metrics)
 
     parts |= {"val_loader": [make_batch()] * 2, "interval": 1, "path": tmp_path / "shift.png"}
-    exec(block(GUIDE, "python", "cluster_separation("), parts)  # noqa: S102
+    run_code(block(GUIDE, "python", "cluster_separation("), parts)
     assert {len(values) for values in parts["curve"].values()} == {4}
     assert all(0 < r2 <= 1 for values in parts["curve"].values() for r2 in values)
     assert parts["path"].stat().st_size > 10_000
@@ -73,7 +73,7 @@ def test_one_line_makes_it_another_of_the_three(parts):
     table = GUIDE.split("|---|---|---|---|\n")[1].split("\n\n")[0].splitlines()
     lines = block(GUIDE, "python", "manifold_mixup").splitlines()
     for line, row in zip(lines, table, strict=True):
-        exec(line, parts)  # noqa: S102
+        run_code(line, parts)
         mixup = parts["mixup"].transform
         assert mixup.flow == ("append" if "appended" in row else "replace")
         assert mixup.select == ("random" if "random" in row else "all")
@@ -86,7 +86,7 @@ def test_one_line_makes_it_another_of_the_three(parts):
 
 
 def test_several_labels_some_of_them_missing(parts):
-    exec(block(GUIDE, "python", "ignore_value="), parts)  # noqa: S102
+    run_code(block(GUIDE, "python", "ignore_value="), parts)
     label = torch.tensor([[1.0, 0.0, -1.0], [0.0, float("nan"), 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     batch = {"image": make_batch()["image"], "label": label}
     image, label = engines.PrepareBatchAttached(parts["mixup"])(batch, "cpu")
@@ -161,14 +161,14 @@ def test_the_names_of_the_states(row):
 
 def test_wrong_labels(parts):
     parts["datalist"] = {"training": [{"image": f"{n}.png", "label": n % 3} for n in range(30)]}
-    exec(block(GUIDE, "python", "corrupt_labels("), parts)  # noqa: S102
+    run_code(block(GUIDE, "python", "corrupt_labels("), parts)
     assert len(parts["changes"]) == 6
     assert all(clean != label for clean, label in parts["changes"])
     assert [item["clean_label"] for item in parts["datalist"]["training"]] == [n % 3 for n in range(30)]
 
 
 def test_an_isnet_of_mixed_batches(parts):
-    exec(block(GUIDE, "python", "ISNetLRPLoss(MixupLoss"), parts)  # noqa: S102
+    run_code(block(GUIDE, "python", "ISNetLRPLoss(MixupLoss"), parts)
     image, label = parts["prepare_batch"](make_batch() | {"has_mask": torch.tensor([True] * 4)}, "cpu")
     pred = parts["inferer"](image, parts["network"].train())
     parts["loss"](pred, label).backward()

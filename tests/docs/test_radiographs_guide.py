@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from monai_debias.data import build_folder_datalist
-from tests.docs.guides import block, read_guide
+from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("radiographs")
 
@@ -26,7 +26,7 @@ def test_the_code_reads_what_the_command_made(tmp_path, monkeypatch):
     assert len(set(readers)) == 1
     build_folder_datalist("films", patient_regex="(p.)", reader=readers[0])
     scope: dict = {}
-    exec(block(GUIDE, "python"), scope)  # noqa: S102
+    run_code(block(GUIDE, "python"), scope)
     assert len(scope["training"]) > 0
     for sample in scope["training"]:
         assert sample["image"].shape == (1, 224, 224)

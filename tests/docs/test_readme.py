@@ -21,7 +21,7 @@ from monai_debias.__main__ import main
 from monai_debias.overlays import NAMES, overlays
 from tests import processes
 from tests.bundles.guest_bundles import SMALL, make_guest
-from tests.docs.guides import ROOT, block, train_with_overlay
+from tests.docs.guides import ROOT, block, run_code, train_with_overlay
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPET = block(README, "diff", "RandBackMixd").splitlines()
@@ -46,7 +46,7 @@ def fixture_pictures(tmp_path, monkeypatch) -> None:
 def run_snippet(without: str) -> Any:
     """The training data set of the snippet, without the lines that begin so."""
     parts: dict[str, Any] = {}
-    exec("\n".join(line[1:] for line in SNIPPET if not line.startswith(without)), parts)  # noqa: S102  (our own README)
+    run_code("\n".join(line[1:] for line in SNIPPET if not line.startswith(without)), parts)
     return parts["train"]
 
 

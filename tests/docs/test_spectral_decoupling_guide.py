@@ -17,7 +17,7 @@ from monai.networks.nets import ResNet
 
 from monai_debias.handlers import LossTerms
 from monai_debias.losses import SpectralDecouplingLoss
-from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, train_with_overlay
+from tests.docs.guides import CONFIGS, NETWORK, block, make_batch, read_guide, run_code, train_with_overlay
 
 GUIDE = read_guide("spectral_decoupling")
 OVERLAY = CONFIGS / "spectral_decoupling.json"
@@ -28,7 +28,7 @@ def test_the_python_example_trains():
     parts |= {"SpectralDecouplingLoss": SpectralDecouplingLoss, "LossTerms": LossTerms}
     parts |= {"loader": [make_batch()] * 2, "network": ResNet(**NETWORK)}
     before = parts["network"].fc.weight.detach().clone()
-    exec(block(GUIDE, "python"), parts)  # noqa: S102  (our own document)
+    run_code(block(GUIDE, "python"), parts)
     trainer = parts["trainer"]
     assert trainer.state.metrics.keys() == {"classification_loss", "penalty_loss"}
     assert trainer.state.metrics["penalty_loss"] > 0

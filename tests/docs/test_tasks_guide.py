@@ -12,14 +12,14 @@ from ignite.engine import Engine
 
 from monai_debias.handlers import ClassificationReport
 from monai_debias.tasks import TASKS
-from tests.docs.guides import CONFIGS, block, read_guide
+from tests.docs.guides import CONFIGS, block, read_guide, run_code
 
 GUIDE = read_guide("tasks")
 
 
 def test_the_metrics_are_what_is_printed(capsys):
     code = block(GUIDE, "python")
-    exec(compile(code, "tasks.md", "exec"), {})  # noqa: S102
+    run_code(code, {})
     assert capsys.readouterr().out.strip() == code.rsplit("# ", 1)[1].strip()
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from monai_debias.audit.boxes import GRID
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.subject import NotCheckableError, Subject
 
-__all__ = ["Check", "NotCheckableError", "lacks_attributes"]
+__all__ = ["Check", "NotCheckableError", "lacks_attributes", "lacks_grid"]
 
 
 class Check(Protocol):
@@ -38,3 +39,10 @@ class Check(Protocol):
 def lacks_attributes(subject: Subject) -> str:
     """What a check of attributes says where there are none; an empty string if there are."""
     return "" if subject.attributes else "it takes attributes, such as the scanner or the hospital of each image"
+
+
+def lacks_grid(subject: Subject) -> str:
+    """What a check of places in the images says where they have no grid, or patients are few; else an empty string."""
+    if len(subject.size) - 1 not in GRID:
+        return f"it takes images of 1 to 3 spatial dimensions, these have {len(subject.size) - 1}"
+    return "" if subject.n_patients >= 8 else f"it takes 8 patients or more, there are {subject.n_patients}"

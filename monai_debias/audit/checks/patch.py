@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_debias.audit.boxes import GRID, Box, box_mask, boxes_of, halves, place
-from monai_debias.audit.checks.check import NotCheckableError
+from monai_debias.audit.boxes import Box, box_mask, boxes_of, halves, place
+from monai_debias.audit.checks.check import NotCheckableError, lacks_grid
 from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
@@ -67,9 +67,7 @@ class PatchUsed:
 
     def lacks(self, subject: Subject) -> str:
         """Images with one to three spatial dimensions, of eight patients."""
-        if len(subject.size) - 1 not in GRID:
-            return f"it takes images of 1 to 3 spatial dimensions, these have {len(subject.size) - 1}"
-        return "" if subject.n_patients >= 8 else f"it takes 8 patients or more, there are {subject.n_patients}"
+        return lacks_grid(subject)
 
     def cost(self, subject: Subject) -> int:
         """The exchanges of two grids, two images for each trial of about eight sets, and four for each that decides."""

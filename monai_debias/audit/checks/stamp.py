@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from monai_debias.audit.boxes import GRID, Box, box_mask, place
+from monai_debias.audit.boxes import Box, box_mask, place
 from monai_debias.audit.checks.accuracy_lost import accuracy_lost
-from monai_debias.audit.checks.check import NotCheckableError
+from monai_debias.audit.checks.check import NotCheckableError, lacks_grid
 from monai_debias.audit.exchange import donor_pairs, exchange_parts
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.proposal import paste_where
@@ -49,9 +49,7 @@ class StampUsed:
 
     def lacks(self, subject: Subject) -> str:
         """Images with one to three spatial dimensions, of eight patients."""
-        if len(subject.size) - 1 not in GRID:
-            return f"it takes images of 1 to 3 spatial dimensions, these have {len(subject.size) - 1}"
-        return "" if subject.n_patients >= 8 else f"it takes 8 patients or more, there are {subject.n_patients}"
+        return lacks_grid(subject)
 
     def cost(self, subject: Subject) -> int:
         """Each image is read once, and made anew twice for each question."""

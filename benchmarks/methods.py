@@ -122,7 +122,11 @@ METHODS = {
         for stage in _STAGES[:2]
     },
     "isnet_blend_alone": Method(
-        "the blend of an ISNet without a heatmap loss", "P 0", (with_isnet(relevance_weight=0.0),)
+        "the blend of an ISNet without a heatmap loss",
+        "P 0",
+        (with_isnet(relevance_weight=0.0),),
+        ("isnet",),
+        {"relevance_weight": 0.0},
     ),
     "isnet_e1": Method("ISNet, selective", "no blend, P 0.5, d 0.9, E 1", (with_papers_isnet(relevance_weight=0.5),)),
     "isnet_original": Method("ISNet, original", _HEAVY, (with_papers_isnet({"target": "all"}, background_scale=0.1),)),

@@ -73,7 +73,13 @@ METHODS = {
         for name in ("plain", "backmix", "isnet")
     },
     **chosen(
-        ("backmix_spectral_decoupling", "isnet_unblended", "backmix_isnet_unblended", "backmix_background_consistency"),
+        (
+            "isnet_blend_alone",
+            "backmix_spectral_decoupling",
+            "isnet_unblended",
+            "backmix_isnet_unblended",
+            "backmix_background_consistency",
+        ),
         {},
     ),
 }

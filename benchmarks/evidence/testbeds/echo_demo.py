@@ -78,7 +78,7 @@ _Z_SCORE = {
 }
 METHODS = {
     **chosen(
-        (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
+        (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks", "isnet_blend_alone"),
         {
             "unbiased": "overlays of random views; a reference, no method",
             "isnet": _ISNET,

@@ -17,6 +17,8 @@ from monai_debias.parameters import expects
 
 __all__ = ["corrupt_labels"]
 
+_MISSING = -1  # as in a datalist
+
 
 @expects(
     items=ITEMS,
@@ -51,11 +53,12 @@ def corrupt_labels(
       labels, so that each of them has the label of another. How often each label and each combination of labels
       occurs stays as it is; some samples get a label that equals their own.
 
-    The choice depends on the seed and on the order of the items.
+    An entry of a vector that is missing, -1 or None, stays missing, and no other sample gets it: each label is flipped
+    or exchanged among the samples of which it is known. The choice depends on the seed and on the order of the items.
 
     Args:
         items: dicts with a label: a class index (int, or integer array or tensor without dimensions), or a vector of 0
-            and 1 (list, tuple, array or tensor), of the same length in all items.
+            and 1, -1 or None where it is not known (list, tuple, array or tensor), of the same length in all items.
         rate: share of the samples, or for ``"flip"`` probability of each label, in [0, 1].
         mode: ``"symmetric"``, ``"flip"`` or ``"swap"``.
         num_classes: number of classes, 2 or more for class indices; needed for ``"symmetric"``, otherwise checked.
@@ -88,7 +91,7 @@ def corrupt_labels(
     rng = np.random.default_rng(seed)
     noisy = clean.copy()
     if mode == "flip":
-        noisy = np.where(rng.random(clean.shape) < rate, 1 - clean, clean)
+        noisy = np.where((rng.random(clean.shape) < rate) & (clean != _MISSING), 1 - clean, clean)
     else:
         chosen = rng.permutation(len(items))[: round(rate * len(items))]
         if mode == "symmetric" and num_classes is not None:
@@ -99,7 +102,9 @@ def corrupt_labels(
                 "2 are chosen, or set it to 0."
             )
         else:
-            noisy[chosen] = clean[np.roll(chosen, 1)]  # around a ring in random order, so that none keeps its own
+            for old, new in zip(np.atleast_2d(clean.T), np.atleast_2d(noisy.T), strict=True):
+                known = chosen[old[chosen] != _MISSING]
+                new[known] = old[np.roll(known, 1)]  # around a ring in random order, so that none keeps its own
     return [
         {
             **item,
@@ -148,8 +153,10 @@ def _read_labels(
 
 
 def _label_values(label: Any, where: str, mode: str, num_classes: int | None) -> NDArray[np.int64]:
-    if isinstance(label, list | tuple) and not all(isinstance(entry, int | float | np.generic) for entry in label):
-        raise TypeError(f"the label of {where} is {label!r:.80}, expected a list of the numbers 0 and 1.")
+    if isinstance(label, list | tuple):
+        if not all(isinstance(entry, int | float | np.generic | None) for entry in label):
+            raise TypeError(f"the label of {where} is {label!r:.80}, expected a list of the numbers 0 and 1.")
+        label = [_MISSING if entry is None else entry for entry in label]
     values = np.asarray(label.tolist() if isinstance(label, torch.Tensor) else label)
     is_index = values.ndim == 0 and values.dtype.kind in "iu"
     is_vector = values.ndim == 1 and values.dtype.kind in "biuf"
@@ -164,9 +171,10 @@ def _label_values(label: Any, where: str, mode: str, num_classes: int | None) ->
         raise TypeError(f"the label of {where} is {label!r:.80}, expected a class index or a vector of 0 and 1.")
     if is_index and (values < 0 or (num_classes is not None and values >= num_classes)):
         raise ValueError(f"the label of {where} is {label!r:.80}, expected a class from 0 to num_classes - 1.")
-    if is_vector and not np.isin(values, (0, 1)).all():
+    if is_vector and not np.isin(values, (0, 1, _MISSING)).all():
         raise ValueError(
-            f"the label of {where} is {label!r:.80}, expected 0 and 1 only: soft labels cannot be corrupted."
+            f"the label of {where} is {label!r:.80}, expected 0 and 1 only, or -1 where it is missing: soft labels "
+            "cannot be corrupted."
         )
     if is_vector and (not values.size or (num_classes is not None and values.size != num_classes)):
         expected = "1 or more" if num_classes is None else num_classes
@@ -181,5 +189,7 @@ def _like(label: Any, values: NDArray[np.int64]) -> Any:
     if isinstance(label, np.ndarray):
         return np.asarray(values, dtype=label.dtype)
     if isinstance(label, list | tuple):
-        return type(label)(type(old)(new) for old, new in zip(label, values.tolist(), strict=True))
+        return type(label)(
+            None if old is None else type(old)(new) for old, new in zip(label, values.tolist(), strict=True)
+        )
     return type(label)(values)

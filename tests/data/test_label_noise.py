@@ -118,6 +118,40 @@ def test_swap_keeps_what_labels_there_are_and_flags_only_those_that_changed():
         np.testing.assert_array_equal(differs, column(noisy, "label_corrupted"))
 
 
+# ---------------------------------------------------------------- missing labels
+
+
+@pytest.mark.parametrize("mode", ["flip", "swap"])
+@pytest.mark.parametrize("missing", [-1, None])
+def test_a_missing_label_stays_missing(mode, missing):
+    rng = np.random.default_rng(0)
+    items = [
+        {"label": [missing if rng.random() < 0.3 else bit for bit in item["label"]]}
+        for item in [*multi(300), {"label": [1] * 6}]
+    ]
+    noisy = corrupt_labels(items, 1, mode)
+
+    def known(items):
+        return np.array([[-1 if bit is None else bit for bit in item["label"]] for item in items])
+
+    assert [[bit == missing for bit in item["label"]] for item in noisy] == [
+        [bit == missing for bit in item["label"]] for item in items
+    ]
+    clean, label = known(items), known(noisy)
+    if mode == "flip":
+        np.testing.assert_array_equal(label, np.where(clean == -1, -1, 1 - clean))
+    else:
+        np.testing.assert_array_equal((label == 1).sum(0), (clean == 1).sum(0))
+        assert (label != clean).any(0).all()
+    as_arrays = corrupt_labels([{"label": row.astype(np.float32)} for row in clean], 1, mode)
+    np.testing.assert_array_equal(column(as_arrays), label)
+
+
+def test_no_known_label_to_swap():
+    items = [{"label": [-1, 1]}, {"label": [0, -1]}, {"label": [-1, -1]}]
+    assert [item["label"] for item in corrupt_labels(items, 1, "swap")] == [item["label"] for item in items]
+
+
 # ---------------------------------------------------------------- all modes
 
 

@@ -81,6 +81,7 @@ class RandSignal(RandomizableTransform, ABC):
     def __init__(self, prob: float, sampling_rate: float | None = None) -> None:
         super().__init__(prob)
         self.sampling_rate = sampling_rate
+        self._drawn_for: tuple[int, ...] = ()
 
     @abstractmethod
     def draw(self, n_leads: int, n_samples: int) -> None:
@@ -98,7 +99,8 @@ class RandSignal(RandomizableTransform, ABC):
         """
         super().randomize(None)
         if self._do_transform:
-            self.draw(*as_leads(data).shape)
+            self._drawn_for = tuple(data.shape)
+            self.draw(*self._drawn_for)
 
     def __call__(self, img: NdarrayOrTensor, randomize: bool = True) -> NdarrayOrTensor:
         """Change a signal.
@@ -108,12 +110,19 @@ class RandSignal(RandomizableTransform, ABC):
             randomize: whether to draw again, or to repeat the last draw.
 
         Raises:
-            ValueError: if it has another shape, or its rate is needed and unknown.
+            ValueError: if it has another shape, or not that of the draw to repeat, or its rate is needed and unknown.
         """
         leads = as_leads(img)
         if randomize:
-            self.randomize(img)
-        return like_signal(self.change(leads, img), img) if self._do_transform else img
+            self.randomize(leads)
+        if not self._do_transform:
+            return img
+        if leads.shape != self._drawn_for:
+            raise ValueError(
+                f"a change that was drawn for a signal of shape {self._drawn_for} does not fit one of {leads.shape}: "
+                "keys that share a draw need one shape; give each its own transform."
+            )
+        return like_signal(self.change(leads, img), img)
 
     def rate(self, signal: NdarrayOrTensor) -> float:
         """Samples per second of a signal."""

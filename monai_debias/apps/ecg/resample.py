@@ -37,7 +37,7 @@ class ResampleSignal(Transform):
 
     Raises:
         ValueError: if an argument has another value; in a call, if the signal is not of shape (leads, samples), or its
-            rate is unknown.
+            rate is unknown or more than 20,000 times the new one.
 
     Example:
         >>> signal = np.sin(2 * np.pi * np.arange(5000) / 500)[None]
@@ -120,11 +120,15 @@ def _resampled(signal: NdarrayOrTensor, source: float, target: float, mode: str)
     if source == target:
         return like_signal(leads, signal, target)
     ratio = Fraction(target / source).limit_denominator(_LARGEST_FACTOR)
+    if ratio == 0:
+        raise ValueError(f"nothing is left of a signal of {source:g} samples per second at {target:g}.")
     length = -(-leads.shape[1] * ratio.numerator // ratio.denominator)
     nearest = np.rint(np.arange(length) / float(ratio)).astype(int).clip(max=leads.shape[1] - 1)
     if mode == "nearest":
         return like_signal(leads[:, nearest], signal, target)
     bridged, gaps = bridge_gaps(leads)
-    result = resample_poly(bridged, ratio.numerator, ratio.denominator, axis=1, padtype="line")
+    result = resample_poly(
+        bridged, ratio.numerator, ratio.denominator, axis=1, padtype="line" if leads.shape[1] > 1 else "edge"
+    )
     result[gaps[:, nearest]] = np.nan
     return like_signal(result, signal, target)

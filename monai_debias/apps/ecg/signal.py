@@ -26,15 +26,18 @@ def as_leads(signal: NdarrayOrTensor) -> np.ndarray:
         signal: shape (leads, samples).
 
     Raises:
-        ValueError: if it has another shape, or no samples.
+        TypeError: if it is neither an array nor a tensor.
+        ValueError: if it has another shape, no samples, or complex values.
     """
-    values = as_pixels(signal).numpy(force=True)
-    if values.ndim != 2 or values.size == 0:
+    if not isinstance(signal, np.ndarray | torch.Tensor):
+        raise TypeError(f"a signal is an array or tensor of shape (leads, samples), got {type(signal).__name__}.")
+    values = as_pixels(signal)
+    if values.ndim != 2 or values.numel() == 0 or values.is_complex():
         raise ValueError(
-            f"the signal{from_files(file_names(signal))} has shape {values.shape}, expected (leads, samples); for a "
-            "loaded file use ensure_channel_first=True."
+            f"the signal{from_files(file_names(signal))} has shape {tuple(values.shape)}, expected (leads, samples) of "
+            "real numbers; for a loaded file use ensure_channel_first=True."
         )
-    return values.astype(np.float64)
+    return values.to(torch.float64, copy=True).numpy(force=True)
 
 
 def like_signal(values: np.ndarray, signal: NdarrayOrTensor, sampling_rate: float | None = None) -> NdarrayOrTensor:

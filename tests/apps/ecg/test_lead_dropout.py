@@ -24,5 +24,5 @@ def test_one_to_so_many_leads_are_lost_and_never_all():
 
 def test_the_keys_of_a_sample_lose_the_same_leads():
     drop = RandLeadDropoutd(["a", "b"], prob=1.0).set_random_state(1)
-    sample = drop({"a": np.ones((12, 2)), "b": np.full((12, 3), 2.0)})
+    sample = drop({"a": np.ones((12, 2)), "b": np.full((12, 2), 2.0)})
     np.testing.assert_array_equal(sample["a"][:, 0] == 0, sample["b"][:, 0] == 0)

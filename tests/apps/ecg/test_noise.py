@@ -25,3 +25,9 @@ def test_noise():
 def test_a_pair_that_decreases():
     with pytest.raises(ValueError, match=r"std are 0\.2 and 0\.1"):
         RandSignalNoise(std=(0.2, 0.1))
+
+
+def test_keys_of_several_shapes_cannot_share_a_draw():
+    sample = {"image": np.zeros((12, 50)), "mask": np.ones((1, 50))}
+    with pytest.raises(ValueError, match=r"drawn for a signal of shape \(12, 50\) does not fit one of \(1, 50\)"):
+        RandSignalNoised(["image", "mask"], prob=1.0)(sample)

@@ -77,3 +77,18 @@ def test_bad_signals():
         ResampleSignal(100, source_rate=500)(np.zeros(10))
     with pytest.raises(ValueError, match=r"has shape \(2, 0\)"):
         ResampleSignal(100, source_rate=500)(np.zeros((2, 0)))
+    with pytest.raises(ValueError, match=r"expected \(leads, samples\) of real numbers"):
+        ResampleSignal(100, source_rate=500)(np.zeros((2, 10), complex))
+    with pytest.raises(TypeError, match="a signal is an array or tensor"):
+        ResampleSignal(100, source_rate=500)([[0.0, 1.0]])
+    with pytest.raises(ValueError, match="nothing is left of a signal of 1e\\+06 samples per second at 10"):
+        ResampleSignal(10, source_rate=1e6)(np.zeros((2, 10)))
+
+
+def test_a_single_sample_and_half_precision():
+    np.testing.assert_allclose(
+        ResampleSignal(500, source_rate=100)(np.full((1, 1), 2.0)), np.full((1, 5), 2.0), rtol=0.01
+    )
+    half = ResampleSignal(100, source_rate=500)(torch.ones(2, 50, dtype=torch.bfloat16))
+    assert half.dtype == torch.bfloat16
+    assert half.shape == (2, 10)

@@ -108,7 +108,7 @@ def write_cohort(
         The path of the datalist.
 
     Raises:
-        FileNotFoundError: if a table or folder of the data set, or the folder ``out``, is missing.
+        FileNotFoundError: if a table or folder of the data set, all of its files, or the folder ``out``, is missing.
         FileExistsError: if there is a ``datalist.json`` already that may not be replaced.
         LeftOutError: if listed files are missing or damaged and that is not allowed, or no file is left.
         ValueError: if a table has what it cannot have, or the sections would not do, see
@@ -119,11 +119,20 @@ def write_cohort(
         raise FileNotFoundError(f"the folder {target} does not exist.")
     refuse_existing(target, options.overwrite)
     names = listed_names(options.class_names) or list(cohort.class_names)
+    if len(set(names)) < len(names):
+        raise ValueError(f"class_names are {', '.join(names)}, expected each once.")
     for caveat in cohort.caveats:
         warnings.warn(caveat, stacklevel=4)
     described = [_described(record, name, cohort) for record in cohort.read(directory)]
+    if not described:
+        raise FileNotFoundError(f"{directory} has no {what} of {cohort.title} where they are expected.")
     require_labels(described, [name for name in names if name not in cohort.class_names])
     present, defects = _present([narrow(record) for record in described])
+    twice = [str(image) for image, count in Counter(record.image for record in present).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{len(twice)} {what} of {cohort.title} are listed more than once, such as {', '.join(twice[:3])}."
+        )
     if defects and not options.allow_missing:
         refuse_left_out(
             defects,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monai_debias.apps.ecg.cohorts.snomed import coded_records
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.table import find_one, read_lines, read_table
 
 __all__ = ["chapman"]
 
@@ -40,7 +40,7 @@ def chapman(directory: Path) -> Cohort:
 
 def _headers(listed: Path) -> Iterator[Path]:
     """The headers that a file ``RECORDS`` lists, as records, or as folders (with a slash) that have one, too."""
-    for line in listed.read_text(encoding="utf-8").split():
+    for line in read_lines(listed):
         if line.endswith("/"):
             yield from _headers(find_one(listed.parent / line, "RECORDS"))
         else:

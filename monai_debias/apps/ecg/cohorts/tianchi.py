@@ -10,7 +10,7 @@ from pathlib import Path
 from monai_debias.apps.ecg.cohorts.unknown_labels import UnknownLabels
 from monai_debias.data.cohort import Cohort, Record
 from monai_debias.data.demographics import sex_letter, years
-from monai_debias.data.table import files_by_name, find_one
+from monai_debias.data.table import files_by_name, find_one, read_lines
 
 __all__ = ["tianchi"]
 
@@ -24,7 +24,7 @@ def tianchi(directory: Path) -> Cohort:
         directory: where this list, ``hf_round1_label.txt`` and ``hf_round1_train`` are.
     """
     classes = find_one(directory, "hf_round1_arrythmia.txt", "hf_round1_arrhythmia.txt")
-    names = tuple(line.strip() for line in _lines(classes) if line.strip())
+    names = tuple(dict.fromkeys(read_lines(classes)))
 
     def read(directory: Path) -> Iterator[Record]:
         table = find_one(directory, _LABELS)
@@ -43,9 +43,7 @@ def tianchi(directory: Path) -> Cohort:
 def _records(table: Path, signals: Path, classes: Path, names: set[str]) -> Iterator[Record]:
     """One record for each line: file, age, sex and labels between single tabs, of which age and sex may be empty."""
     files, unknown = files_by_name(signals, ".txt"), UnknownLabels(classes)
-    for number, line in enumerate(_lines(table), start=1):
-        if not line.strip():
-            continue
+    for number, line in enumerate(read_lines(table), start=1):
         cells = [cell.strip() for cell in line.split("\t")]
         if len(cells) < 3 or not cells[0].endswith(".txt"):
             raise ValueError(
@@ -63,10 +61,3 @@ def _records(table: Path, signals: Path, classes: Path, names: set[str]) -> Iter
             excluded="" if not without_label else "has no known label" if labels else "has no label",
         )
     unknown.warn()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error}).") from error

@@ -41,8 +41,9 @@ def film_attributes(path: Path) -> tuple[dict[str, Any], str]:
 
 def _film_header(path: Path) -> dict[str, Any]:
     import pydicom
+    from pydicom.config import disable_value_validation
 
-    with reading(path, "the DICOM header"):
+    with reading(path, "the DICOM header"), disable_value_validation():  # whose warnings quote the value
         header = pydicom.dcmread(path, stop_before_pixels=True)
         found = {name: optional(text, header, keyword) for name, keyword in _KEYWORDS.items()}
         projection = read_projection(header)

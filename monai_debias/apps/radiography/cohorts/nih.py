@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
 from monai_debias.data.demographics import years
-from monai_debias.data.table import files_by_name, find_one, read_table
+from monai_debias.data.table import files_by_name, find_one, read_lines, read_table
 
 __all__ = ["NIH"]
 
@@ -68,11 +68,7 @@ def _official_split(directory: Path) -> dict[str, str]:
     """The section of each image; empty without the lists."""
     if not any((directory / name).exists() for name in _LISTS):
         return {}
-    return {
-        line.strip(): section
-        for name, section in _LISTS.items()
-        for line in find_one(directory, name).read_text(encoding="utf-8").splitlines()
-    }
+    return {image: section for name, section in _LISTS.items() for image in read_lines(find_one(directory, name))}
 
 
 NIH = Cohort(

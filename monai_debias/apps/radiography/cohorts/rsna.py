@@ -67,7 +67,7 @@ def _patients(directory: Path) -> dict[str, str]:
         )
         return {}
     try:
-        mappings = json.loads(path.read_text(encoding="utf-8"))
+        mappings = json.loads(path.read_text(encoding="utf-8-sig"))
         return {entry["subset_img_id"]: str(int(entry["img_id"].partition("_")[0])) for entry in mappings}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(

@@ -45,14 +45,15 @@ def read(directory: Path) -> Iterator[Record]:
 def _annotated(path: Path) -> dict[str, set[str]]:
     """The images of a COCO file, and the categories of the boxes of each."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         names = {image["id"]: image["file_name"] for image in content["images"]}
+        categories = {**{kind["id"]: kind["name"] for kind in content.get("categories", [])}, **_CATEGORIES}
         found: dict[str, set[str]] = {name: set() for name in names.values()}
         for box in content["annotations"]:
-            found[names[box["image_id"]]] |= {_CATEGORIES[box["category_id"]]} & set(_CATEGORIES.values())
+            found[names[box["image_id"]]].add(categories[box["category_id"]])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is not a COCO file with images, annotations and the categories 1 (active) and 2 (obsolete): "
+            f"{path} is not a COCO file with images, annotations and the category of each: "
             f"{type(error).__name__}: {error}."
         ) from error
     return found

@@ -103,6 +103,17 @@ def test_the_tasks_of_ptbxl(tmp_path, labels, names, expected, without):
     assert left_out(tmp_path) == ({reason: without} if without else {})
 
 
+def test_a_record_that_is_listed_in_two_folds(tmp_path):
+    table = layouts.ptbxl(tmp_path) / "ptbxl_database.csv"
+    lines = table.read_text().splitlines()
+    other = lines[1].replace(",10002.0,", ",777,").replace(",1,records", ",10,records")
+    table.write_text("\n".join([*lines, other]))
+    with pytest.raises(ValueError, match=r"1 records of PTB-XL are listed more than once, such as .*00001_lr\.hea"):
+        build_ptbxl_datalist(tmp_path)
+    with pytest.raises(ValueError, match="class_names are NORM, NORM, expected each once"):
+        build_ptbxl_datalist(tmp_path, class_names="NORM,NORM")
+
+
 def test_ptbxl_at_500_hz_and_as_classes(tmp_path):
     layouts.ptbxl(tmp_path, rates=[500])
     with pytest.raises(LeftOutError, match=r"40 of 40 records of PTB-XL are missing(.|\n)*00001_lr\.hea: is missing"):

@@ -235,11 +235,16 @@ def tbx11k(folder: Path) -> Path:
             split = "val" if n > 7 else "train"
             images[split].append({"id": 100 * n + len(images[split]), "file_name": name, "width": 512, "height": 512})
             if kind == "tb" and n:
-                box = {"image_id": images[split][-1]["id"], "category_id": 1 + n % 2, "bbox": [1, 2, 30, 40]}
+                box = {
+                    "image_id": images[split][-1]["id"],
+                    "category_id": 3 if n == 5 else 1 + n % 2,
+                    "bbox": [1, 2, 30, 40],
+                }
                 boxes[split].append({"id": n, **box})
     film(folder / "imgs" / "extra" / "MCUCXR_0001_0.png")
+    kinds = [{"id": n, "name": f"{kind}Tuberculosis"} for n, kind in enumerate(("Active", "Obsolete", "Uncertain"), 1)]
     for split in images:
         path = folder / "annotations" / "json" / f"TBX11K_{split}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"images": images[split], "annotations": boxes[split], "categories": []}))
+        path.write_text(json.dumps({"images": images[split], "annotations": boxes[split], "categories": kinds}))
     return folder

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -118,7 +118,8 @@ def evaluating(network: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode, then each module's own mode again: ``train()`` would change those that the user set to eval."""
     modes = [(module, module.training) for module in network.modules()]
     try:
-        network.eval()
+        with suppress(NotImplementedError):  # what torch.export has made has one mode
+            network.eval()
         yield
     finally:
         for module, mode in modes:

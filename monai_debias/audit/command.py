@@ -52,7 +52,7 @@ def audit_model(
     It writes audit.html to read, audit.json with every number and images.csv with every image. It says at the start
     what can be checked with the masks and attributes that are there, and how long that takes; an audit that was
     interrupted goes on when the same command runs again. The exit code is 0 if no used shortcut was found, 3 if one
-    was, 2 if the audit could not run.
+    was, 2 if the audit could not run or test for one.
 
     Args:
         model: the folder of a MONAI bundle, or a network as TorchScript (.ts), torch.export (.pt2) or ONNX (.onnx).
@@ -115,6 +115,9 @@ def audit_model(
         written = write_allowed_masks(found, datalist, folder, loaded.transform)
         none = "no masks: no stamp or patch was found, or all images have one"
         print(f"train with --dataset_dir {folder}" if written else none)
+    if not any(one.level == "used" for one in found.findings):
+        reasons = "; ".join(f"{name}: {why}" for name, why in found.not_checked.items())
+        raise ValueError(f"nothing could be tested for a shortcut: {reasons}.")
     if found.exit_code:
         raise SystemExit(found.exit_code)
 

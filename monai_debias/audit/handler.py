@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from monai_debias.audit.answers import Normalize
 from monai_debias.audit.checks.check import Check
 from monai_debias.audit.results import write_results
 from monai_debias.audit.run import audit
 from monai_debias.audit.sentences import headline, sentence
-from monai_debias.audit.subject import Normalize
 from monai_debias.constraints import MODULE, PATH
 from monai_debias.distributed import alone, is_first
 from monai_debias.parameters import constraints_of, expects

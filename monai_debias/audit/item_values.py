@@ -13,7 +13,7 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-__all__ = ["column_of", "image_of", "label_of", "region_of"]
+__all__ = ["column_of", "image_of", "is_missing", "label_of", "region_of"]
 
 
 def image_of(item: Mapping[str, Any], key: str) -> torch.Tensor:
@@ -42,25 +42,28 @@ def image_of(item: Mapping[str, Any], key: str) -> torch.Tensor:
     return image
 
 
-def label_of(value: Any, number: int) -> torch.Tensor:
+def label_of(value: Any, number: int, class_names: Sequence[str] | None = None) -> torch.Tensor:
     """The label of an item.
 
     Args:
-        value: a number, or several.
+        value: a number, or several, or the name of a class.
         number: of the item.
+        class_names: names of the classes.
 
     Raises:
         ValueError: when it is something else.
 
     Example:
-        >>> label_of(3, 0), label_of([0, 1], 0).tolist()
-        (tensor(3), [0, 1])
+        >>> label_of(3, 0), label_of([0, 1], 0).tolist(), label_of("b", 0, ["a", "b"])
+        (tensor(3), [0, 1], tensor(1))
     """
+    if isinstance(value, str) and value in (class_names or ()):
+        return torch.tensor(list(class_names or ()).index(value))
     label = np.asarray(value)
     if label.dtype.kind not in "biuf":
         raise ValueError(
             f"the label of item {number} is {value!r}, expected a number: the index of its class, or 0 and 1 of each "
-            "label."
+            "label; or one of class_names."
         )
     return torch.as_tensor(label)
 
@@ -83,17 +86,23 @@ def region_of(mask: NdarrayOrTensor, image: torch.Tensor) -> torch.Tensor:
     return region
 
 
+def is_missing(value: Any) -> bool:
+    """Whether there is no value: None, an empty text, or NaN, as a table has it."""
+    return value is None or value == "" or (isinstance(value, float) and value != value)
+
+
 def column_of(values: Sequence[Any]) -> NDArray:
-    """An attribute as an array of numbers, or of names in which a missing value is empty.
+    """An attribute as an array of numbers, NaN where one is missing, or of names, empty where one is.
 
     Args:
-        values: of the attribute, one for each image.
+        values: of the attribute, one for each image; None, an empty text and NaN are missing.
 
     Example:
-        >>> column_of([1, 2.5]).tolist(), column_of(["A", None]).tolist()
-        ([1.0, 2.5], ['A', ''])
+        >>> column_of([1, 2.5, None]).tolist(), column_of(["A", None]).tolist()
+        ([1.0, 2.5, nan], ['A', ''])
     """
     plain = [value.item() if isinstance(value, torch.Tensor | np.generic) else value for value in values]
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in plain):
-        return np.asarray(plain, dtype=np.float64)
-    return np.asarray(["" if value is None else str(value) for value in plain])
+    known = [value for value in plain if not is_missing(value)]
+    if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return np.asarray([np.nan if is_missing(value) else value for value in plain], dtype=np.float64)
+    return np.asarray(["" if is_missing(value) else str(value) for value in plain])

@@ -30,7 +30,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from monai.utils import optional_import
 
-from monai_debias.audit.subject import Network, Normalize
+from monai_debias.audit.answers import Network, Normalize
 from monai_debias.handlers import ModelLoader
 from monai_debias.overlays.guest.sockets import guest_sockets
 
@@ -77,9 +77,22 @@ def load_model(
         raise ValueError(
             f"{file} has no preprocessing: give a JSON file with the transforms of its images, --preprocessing FILE."
         )
-    parser = _parser([Path(preprocessing).expanduser()], options or {})
-    transform = Compose(parser.get_parsed_content("transforms"))
-    return Model(_program(file), transform, *(_entry(parser, name) for name in ("normalize", "task", "class_names")))
+    return Model(_program(file), *_preprocessing(Path(preprocessing).expanduser(), options or {}))
+
+
+def _preprocessing(file: Path, options: Mapping[str, Any]) -> tuple[Compose, Any, Any, Any]:
+    """The transforms of an exported network, and the other entries."""
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist: give the JSON file with the transforms of the images.")
+    try:
+        parser = _parser([file], options)
+        if not parser.get("transforms"):
+            raise ValueError('it has no "transforms", expected a list that loads "image"')
+        transform = Compose(parser.get_parsed_content("transforms"))
+        normalize, task, class_names = (_entry(parser, name) for name in ("normalize", "task", "class_names"))
+    except Exception as error:
+        raise ValueError(f"{file} cannot be used as preprocessing: {str(error).rstrip('.')}.") from error
+    return transform, normalize, task, class_names
 
 
 def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping[str, Any]) -> Model:
@@ -119,7 +132,7 @@ def _program(file: Path) -> Network:
         return _onnx(file)
     try:
         if file.suffix == ".pt2":
-            return torch.export.load(str(file)).module()
+            return _exported(torch.export.load(str(file)))
         return torch.jit.load(str(file), map_location="cpu").eval()
     except Exception as error:
         raise ValueError(
@@ -128,18 +141,44 @@ def _program(file: Path) -> Network:
         ) from error
 
 
+def _exported(program: torch.export.ExportedProgram) -> Network:
+    name = program.graph_signature.user_inputs[0]
+    entry = next(node for node in program.graph.nodes if node.name == name)
+    return _of_any_batch(program.module(), entry.meta["val"].shape[0])
+
+
 def _onnx(file: Path) -> Network:
     onnxruntime, has_it = optional_import("onnxruntime")
     if not has_it:
         raise ValueError(f"{file} needs the package onnxruntime: pip install 'monai-debias[onnx]'.")
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        names = ", ".join(one.name for one in inputs)
+        raise ValueError(f"{file} has the inputs {names}, expected one, the images: export it with the others fixed.")
+    (entry,) = inputs
+    dtype = {"tensor(float16)": torch.float16, "tensor(double)": torch.float64}.get(entry.type, torch.float32)
 
-    def network(x: torch.Tensor) -> torch.Tensor:
-        size = entry.shape[0] if isinstance(entry.shape[0], int) else len(x)
-        return torch.cat([torch.from_numpy(session.run(None, {entry.name: part.numpy()})[0]) for part in x.split(size)])
+    def network(x: torch.Tensor) -> Any:
+        found = [torch.from_numpy(one) for one in session.run(None, {entry.name: x.to(dtype).numpy()})]
+        return found[0] if len(found) == 1 else tuple(found)
 
-    return network
+    return _of_any_batch(network, entry.shape[0])
+
+
+def _of_any_batch(network: Network, size: Any) -> Network:
+    """A network that was exported for batches of one size takes all: the last is filled up with its last image."""
+    if not isinstance(size, int):
+        return network
+
+    def whole(x: torch.Tensor) -> Any:
+        filled = torch.cat([x, x[-1:].expand(-len(x) % size, *x.shape[1:])])
+        found = [network(part) for part in filled.split(size)]
+        if isinstance(found[0], torch.Tensor):
+            return torch.cat(found)[: len(x)]
+        return tuple(torch.cat(parts)[: len(x)] for parts in zip(*found, strict=True))
+
+    return whole
 
 
 def _parser(files: Sequence[Path], options: Mapping[str, Any]) -> ConfigParser:

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from monai_debias.audit.answers import Network, Normalize
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.checks.check import Check, NotCheckableError
 from monai_debias.audit.finding import Finding, decide
-from monai_debias.audit.subject import Network, Normalize, Subject
+from monai_debias.audit.subject import Subject
 from monai_debias.constraints import (
     FUNCTION,
     KEY,
@@ -111,10 +112,12 @@ def audit(
     named. The result says what was not checked. It depends on the arguments alone, not on the order of the checks.
 
     Args:
-        network: maps images (B, C, spatial...) to logits (B, K): a module, or any function.
-        dataset: items by number, each a mapping with an image (C, spatial...), all of one size, and its label; better
-            also with a mask (1, spatial...), 1 = region of interest, a patient, and attributes such as the scanner. Use
-            images that the network was not trained with. An item that cannot be read is left out.
+        network: maps images (B, C, spatial...) to logits or probabilities (B, K): a module, or any function; of several
+            values that it returns the first counts.
+        dataset: items by number, each a mapping with an image (C, spatial...), all of one size, and its label, a number
+            or one of ``class_names``; better also with a mask (1, spatial...), 1 = region of interest, a patient, and
+            attributes such as the scanner. Use images that the network was not trained with. An item that cannot be
+            read is left out.
         task: "softmax", "binary" or "multi_label", see :mod:`monai_debias.tasks`.
         class_names: names of the classes, in the order of the labels; by default numbers.
         attributes: keys of attributes in the items, names or numbers.
@@ -137,7 +140,8 @@ def audit(
 
     Raises:
         ValueError: when no image can be read, images differ in size, labels or class names do not fit the network, the
-            network returns NaN or the same answer for all images, or nothing can be checked.
+            network fails, has no weights, or returns NaN or the same answer for all images, no item has one of the
+            attributes, or nothing can be checked.
 
     Example:
         >>> import torch
@@ -202,7 +206,7 @@ def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, s
 
 def _notes(subject: Subject) -> list[str]:
     """What limits the audit as a whole."""
-    notes = []
+    notes = list(subject.network.notes)
     if not subject.has_patients:
         notes.append(
             f"There is no {subject.patient_key!r} in some items, so each image counts as a patient: if patients have "
@@ -210,9 +214,13 @@ def _notes(subject: Subject) -> list[str]:
         )
     without = int((~subject.has_mask).sum())
     if without:
-        notes.append(f"{without} of {len(subject)} images have no mask, or one that leaves no background.")
+        notes.append(
+            f"{without} of {len(subject)} images have no mask, one that is not loaded, or one without a background."
+        )
     if subject.left_out:
-        notes.append(f"{len(subject.left_out)} images could not be read and are left out.")
+        notes.append(f"{len(subject.left_out)} of the images are left out, since they cannot be used.")
+    if subject.constant:
+        notes.append(f"The same in all images, so that nothing can be said of it: {', '.join(subject.constant)}.")
     for question in subject.questions:
         if question.name in subject.one_answer:
             name = question.class_names[subject.one_answer[question.name]]

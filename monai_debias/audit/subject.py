@@ -8,31 +8,28 @@ when a check asks for them, so that memory grows with the numbers and not with t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
+from monai_debias.audit.answers import Answers, Network, Normalize, are_probabilities, logits_of
 from monai_debias.audit.features import Features
-from monai_debias.audit.item_values import column_of, image_of, label_of, region_of
+from monai_debias.audit.item_values import column_of, image_of, is_missing, label_of, region_of
 from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.data.left_out import LeftOut
 from monai_debias.distributed import share_work
 from monai_debias.labels import ignored_values
-from monai_debias.networks import evaluating, unwrapped
 from monai_debias.origin import file_names
 from monai_debias.tasks import TASKS
 
-__all__ = ["Network", "Normalize", "NotCheckableError", "Subject"]
+__all__ = ["NotCheckableError", "Subject"]
 
-Network = Callable[[torch.Tensor], Any]
-Normalize = Callable[[torch.Tensor], torch.Tensor]
 Rows = NDArray[np.int64]
 Result = TypeVar("Result")
 
@@ -61,7 +58,7 @@ class Subject:
     """A network and its images, as all checks see them.
 
     Args:
-        network: maps a batch (B, C, spatial...) to logits (B, K).
+        network: maps a batch (B, C, spatial...) to logits, see :class:`~monai_debias.audit.answers.Answers`.
         dataset: items by number, mappings with an image, a label, and what else there is.
         task: "softmax", "binary" or "multi_label".
         class_names: names of the classes; None for numbers.
@@ -92,7 +89,8 @@ class Subject:
         batch_size: int,
         seed: int,
     ) -> None:
-        self.network, self.dataset, self.task, self.normalize = network, dataset, task, normalize
+        self.network = Answers(network, normalize, task)
+        self.dataset, self.task = dataset, task
         self.image_key, self.label_key, self.mask_key, self.patient_key = keys
         self.batch_size, self.seed = batch_size, seed
         self.left_out: list[LeftOut] = []
@@ -106,14 +104,14 @@ class Subject:
         return len(self.numbers)
 
     @property
-    def is_module(self) -> bool:
-        """Whether the network is a module of PyTorch whose layers can be seen."""
-        return isinstance(self.network, torch.nn.Module) and not isinstance(self.network, torch.jit.ScriptModule)
-
-    @property
     def n_patients(self) -> int:
         """Number of patients."""
         return len(np.unique(self.patients))
+
+    @property
+    def constant(self) -> list[str]:
+        """The attributes that do not differ between images."""
+        return [name for name, values in self.attributes.items() if len(np.unique(values)) < 2]
 
     def rng(self, name: str) -> np.random.Generator:
         """A random generator that depends on the seed and the name of a check alone."""
@@ -150,33 +148,10 @@ class Subject:
             ValueError: when it does not return logits (B, K).
             NotCheckableError: when they are not finite, since these images are not those of the data set.
         """
-        logits = self.logits(images)
+        logits = self.network(images)
         if not bool(logits.isfinite().all()):
             raise NotCheckableError("the network returns NaN or infinite logits for images that are changed")
         return log_odds(logits, self.task)
-
-    def prepared(self, images: torch.Tensor) -> torch.Tensor:
-        """The images as the network gets them."""
-        batch = images.clone()  # the network or ``normalize`` may work in place
-        if self.normalize is not None:
-            batch = convert_to_tensor(self.normalize(batch), track_meta=False)
-        parameter = next(self.network.parameters(), None) if isinstance(self.network, torch.nn.Module) else None
-        return batch if parameter is None else batch.to(parameter.device)
-
-    def logits(self, images: torch.Tensor) -> torch.Tensor:
-        """The network's logits for images before ``normalize``, in evaluation mode; see :meth:`answer`."""
-        inner = unwrapped(self.network) if isinstance(self.network, torch.nn.Module) else self.network
-        with torch.no_grad(), evaluating(inner) if isinstance(inner, torch.nn.Module) else nullcontext():
-            logits = inner(self.prepared(images))
-        if not isinstance(logits, torch.Tensor | np.ndarray):
-            raise ValueError(
-                f"the network must return logits of shape ({len(images)}, K), got {type(logits).__name__}: wrap it in "
-                "a function that returns them alone."
-            )
-        logits = torch.as_tensor(logits)
-        if logits.ndim != 2 or len(logits) != len(images) or not logits.numel():
-            raise ValueError(f"the network must return logits of shape ({len(images)}, K), got {tuple(logits.shape)}.")
-        return logits.float().cpu()
 
     def _read(
         self,
@@ -204,15 +179,19 @@ class Subject:
         self.seconds = (time.perf_counter() - start) / len(self)
         self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
         self.has_mask = np.array(masks)
-        self.has_patients = all(patient not in (None, "") for patient in patients)
+        self.has_patients = not any(is_missing(patient) for patient in patients)
         self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
         self.attributes = {name: column_of([row[i] for row in found]) for i, name in enumerate(attributes)}
+        for i, name in enumerate(attributes):
+            if all(row[i] is None for row in found):
+                keys = sorted(map(str, self.dataset[self.numbers[0]]))
+                raise ValueError(f"no item has a value of the attribute {name!r}; the first one has {keys}.")
 
     def _read_share(self, numbers: Sequence[int], attributes: Sequence[str]) -> _Read:
         """What this process reads, and the network's answers."""
         share, waiting = _Read(), list[torch.Tensor]()
-        with Features(self.network if self.is_module else None) as features:
+        with Features(self.network.network if self.network.is_module else None) as features:
             for number in numbers:
                 read = self._item(number)
                 if read is not None:
@@ -225,7 +204,7 @@ class Subject:
                     share.masks.append(has_mask)
                     share.attributes.append([item.get(name) for name in attributes])
                 if waiting and (len(waiting) == self.batch_size or number == numbers[-1]):
-                    share.logits.append(self.logits(torch.stack(waiting)))
+                    share.logits.append(self.network(torch.stack(waiting)))
                     waiting = []
         share.features = features.of(share.logits) if share.logits else None
         share.size, share.left_out = self.size, self.left_out
@@ -241,20 +220,26 @@ class Subject:
             mask = item.get(self.mask_key)
             has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(region_of(mask, image))
         except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
-            reason = str(error.__cause__ or error).strip("'\"")
-            items = getattr(self.dataset, "data", None)  # what MONAI's data sets are made of
-            file = items[number].get(self.image_key) if isinstance(items, Sequence) else None
-            self.left_out.append(LeftOut(file if isinstance(file, str) else f"item {number}", "unreadable", reason))
+            cause = error.__cause__ or error
+            reason = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause)
+            self.left_out.append(LeftOut(self._named(number), "unreadable", reason))
             return None
         self.size = self.size or tuple(image.shape)
         self._check_size(number, tuple(image.shape))
         return item, image, has_mask
 
+    def _named(self, number: int) -> str:
+        """The file of an item's image, or the item's number."""
+        items = getattr(self.dataset, "data", None)  # what MONAI's data sets are made of
+        item = items[number] if isinstance(items, Sequence) else None
+        file = item.get(self.image_key) if isinstance(item, Mapping) else None
+        return str(file) if isinstance(file, str | os.PathLike) else f"item {number}"
+
     def _check_size(self, number: int, size: tuple[int, ...]) -> None:
         if size != self.size:
             raise ValueError(
-                f"the image of item {number} is {size}, the first one {self.size}: bring all to one size, e.g. with "
-                "Resized."
+                f"the image of {self._named(number)} is {size}, the first one {self.size}: bring all to one size, e.g. "
+                "with Resized."
             )
 
     def _can_exchange(self, region: torch.Tensor) -> bool:
@@ -274,10 +259,13 @@ class Subject:
         wrong = (~logits.isfinite().all(1)).nonzero().flatten().tolist()
         if wrong:
             raise ValueError(
-                f"the network returned NaN or infinite logits for {len(wrong)} of {len(logits)} images, such as item "
-                f"{self.numbers[wrong[0]]}: check its weights, and the values of these images."
+                f"the network returned NaN or infinite logits for {len(wrong)} of {len(logits)} images, such as "
+                f"{self._named(self.numbers[wrong[0]])}: check its weights, and the values of these images."
             )
         kind.check_outputs(n_outputs)
+        self.network.as_probabilities = are_probabilities(logits, self.task)
+        if self.network.as_probabilities:
+            logits = logits_of(logits, self.task)
         if len(logits) > 1 and bool((logits - logits[0]).abs().max() < 1e-6 * logits.abs().max().clamp_min(1e-6)):
             raise ValueError(
                 f"the network gives the same answer for all {len(logits)} images: check that its weights are loaded, "
@@ -288,7 +276,9 @@ class Subject:
         self.outputs = kind.output_names(self.class_names)
         if len(self.outputs) != n_outputs:
             raise ValueError(f"the network has {n_outputs} outputs, but class_names gives {self.outputs}.")
-        label = torch.stack([label_of(one, number) for one, number in zip(labels, self.numbers, strict=True)])
+        label = torch.stack(
+            [label_of(one, number, class_names) for one, number in zip(labels, self.numbers, strict=True)]
+        )
         if self.task == "softmax" and label.ndim == 2 and label.shape[1] == 1:
             label = label[:, 0]
         self.targets = kind.targets(label, n_outputs, ignored_values(ignore_value)).double().numpy()

@@ -86,3 +86,12 @@ def test_no_masks_are_written_where_nothing_was_found(places, tmp_path, capsys):
     with pytest.raises(FileExistsError, match="choose another folder for the masks"):
         audit_model(str(bundle), str(places[1]), str(places[1]), write_masks=True)
     assert not (tmp_path / "out" / "datalist.json").exists()
+
+
+def test_images_of_one_patient_are_no_all_clear(places, tmp_path):
+    data = write_data(tmp_path / "data", 20)
+    datalist = data / "datalist.json"
+    datalist.write_text(re.sub(r'"p\d+"', '"p0"', datalist.read_text()))
+    with pytest.raises(ValueError, match=r"nothing could be tested for a shortcut: .*stamp: it takes 8 patients"):
+        audit_model(str(places[0]), str(data), str(tmp_path / "out"))
+    assert "Nothing could be tested" in (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")

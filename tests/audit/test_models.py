@@ -7,26 +7,29 @@ import json
 import pytest
 import torch
 
+from monai_debias.audit.answers import Answers
 from monai_debias.audit.models import load_model
 from tests.audit.subjects import CLASSES, TRANSFORMS, LooksAt, make_items, write_bundle, write_data
 
 IMAGES = torch.stack([item["image"] for item in make_items(3)])
 
 
-@pytest.mark.parametrize("kind", ["ts", "pt2", "onnx"])
+@pytest.mark.parametrize("kind", ["ts", "pt2", "fixed.pt2", "onnx"])
 def test_an_exported_network_answers_as_before(kind, tmp_path):
     network, file = LooksAt().eval(), tmp_path / f"network.{kind}"
-    batch = torch.export.Dim("batch")
+    batch = None if kind == "fixed.pt2" else {0: torch.export.Dim("batch")}  # with a batch of three only
     if kind == "ts":
         torch.jit.save(torch.jit.trace(network, IMAGES), file)
-    elif kind == "pt2":
-        torch.export.save(torch.export.export(network, (IMAGES,), dynamic_shapes=({0: batch},)), file)
+    elif kind.endswith("pt2"):
+        torch.export.save(torch.export.export(network, (IMAGES,), dynamic_shapes=(batch,)), file)
     else:
         pytest.importorskip("onnxscript")
         torch.onnx.export(network, (IMAGES,), str(file), dynamo=True, verbose=False)  # with a batch of three only
     (tmp_path / "preprocessing.json").write_text(json.dumps({"transforms": TRANSFORMS, "class_names": CLASSES}))
     model = load_model(file, preprocessing=tmp_path / "preprocessing.json")
-    assert torch.allclose(torch.as_tensor(model.network(IMAGES)), network(IMAGES), atol=1e-5)
+    answers = Answers(model.network, None, "softmax")
+    for images in (IMAGES, IMAGES[:2], torch.cat([IMAGES, IMAGES.flip(0)[:2]])):
+        assert torch.allclose(answers(images), network(images), atol=1e-5)
     assert (model.class_names, model.task, model.normalize) == (CLASSES, None, None)
 
 
@@ -58,7 +61,14 @@ def test_what_cannot_be_loaded(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"no network")
     with pytest.raises(ValueError, match="has no preprocessing"):
         load_model(tmp_path / "a.pt")
-    (tmp_path / "p.json").write_text(json.dumps({"transforms": []}))
+    for text, message in {'{"transforms": [': "Expecting value", "{}": 'it has no "transforms"'}.items():
+        torch.jit.save(torch.jit.script(LooksAt()), tmp_path / "b.ts")
+        (tmp_path / "p.json").write_text(text)
+        with pytest.raises(ValueError, match=f"p.json cannot be used as preprocessing: {message}"):
+            load_model(tmp_path / "b.ts", preprocessing=tmp_path / "p.json")
+    with pytest.raises(FileNotFoundError, match="give the JSON file"):
+        load_model(tmp_path / "b.ts", preprocessing=tmp_path / "gone.json")
+    (tmp_path / "p.json").write_text(json.dumps({"transforms": TRANSFORMS}))
     with pytest.raises(ValueError, match="is no exported network"):
         load_model(tmp_path / "a.pt", preprocessing=tmp_path / "p.json")
     bundle = write_bundle(tmp_path / "bundle", torch.nn.Linear(2, 2))

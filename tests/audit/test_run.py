@@ -138,7 +138,10 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
         ),
         (lambda x: torch.rand(len(x), 3), {"class_names": ["a", "b"]}, "has 3 outputs, but class_names gives"),
         (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\)"),
-        (lambda x: (torch.rand(len(x), 2),), {}, r"logits of shape \(20, K\), got tuple: wrap it"),
+        (lambda x: {"out": torch.rand(len(x), 2)}, {}, r"logits of shape \(20, K\), got dict: wrap it"),
+        (torch.nn.Conv2d(3, 2, 1), {}, r"fails on images of shape \(20, 1, 16, 16\): .* to have 3 channels"),
+        (torch.nn.Linear(256, 2, device="meta"), {}, "on the device 'meta', without weights"),
+        (looks_at(1, 1), {"attributes": ["scaner"]}, r"no item has a value of the attribute 'scaner'; .*'scanner'"),
         (looks_at(1, 1), {"task": "binary"}, "2 outputs, but the task 'binary' has 1"),
         (looks_at(1, 1), {"checks": [AttributeUsed()]}, "nothing can be checked: attribute: it takes attributes"),
         (looks_at(1, 1), {"image_key": "scan"}, "none of the 20 images can be used: has no 'scan'"),
@@ -157,6 +160,26 @@ def test_labels_and_sizes_that_do_not_fit():
         audit(looks_at(1, 1), [*items, {**items[0], "label": "finding"}])
     with pytest.raises(ValueError, match="the image of item 20 is"):
         audit(looks_at(1, 1), [*items, {"image": torch.zeros(1, 8, 8), "label": 0}])
+
+
+def test_classes_by_name():
+    items, checks = make_items(40), [BackgroundUsed()]
+    named = [{**item, "label": ["a", "b"][item["label"]]} for item in items]
+    assert audit(looks_at(10, 8), named, class_names=["a", "b"], checks=checks) == audit(
+        looks_at(10, 8), items, class_names=["a", "b"], checks=checks
+    )
+
+
+def test_an_age_that_is_not_always_known_is_a_number_and_what_is_the_same_everywhere_is_told():
+    items = make_items(120)
+    for i, item in enumerate(items):
+        item |= {"age": None if i % 7 == 0 else 40.5 + i, "modality": "CR", "patient_id": float("nan") if i == 3 else i}
+    found = audit(looks_at(10, 0), items, attributes=["age", "modality"], checks=[AttributeUsed()])
+    assert found.subject.attributes["age"][1] == 41.5
+    (age,) = found.findings
+    assert age.details["strongest"].startswith("age = higher")
+    assert any(note.endswith("nothing can be said of it: modality.") for note in found.notes)
+    assert not found.subject.has_patients
 
 
 def test_masks_that_cover_everything_count_as_none():

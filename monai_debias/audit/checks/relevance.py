@@ -49,7 +49,7 @@ class RelevanceOutside:
         """A network whose layers can be seen."""
         if len(subject.size) not in (2, 3, 4):
             return "it takes images of 1 to 3 spatial dimensions"
-        return "" if subject.is_module else "heatmaps take a network of PyTorch whose layers can be seen"
+        return "" if subject.network.is_module else "heatmaps take a network of PyTorch whose layers can be seen"
 
     def cost(self, subject: Subject) -> int:
         """A pass back takes about three passes forward."""
@@ -90,9 +90,9 @@ class RelevanceOutside:
 
     def _maps(self, subject: Subject, rows: np.ndarray) -> torch.Tensor:
         """Absolute relevance (B, spatial...) of the decisions."""
-        network = subject.network
+        network = subject.network.network
         assert isinstance(network, torch.nn.Module)
-        images = subject.prepared(subject.images(rows))
+        images = subject.network.prepared(subject.images(rows))
         classes = torch.as_tensor(subject.odds[rows].argmax(1))
         try:
             with evaluating(network):

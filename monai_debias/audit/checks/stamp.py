@@ -80,7 +80,8 @@ class StampUsed:
         where = box_mask(boxes, subject.size[1:])
         paste = paste_where(where, masked=False)
         result = exchange_parts(subject, question, pairs, paste)
-        stamps = f"stamps ({len(boxes)} places, with {100 * where.float().mean().item():.1f} % of the image)"
+        places = "1 place" if len(boxes) == 1 else f"{len(boxes)} places"
+        stamps = f"stamps ({places}, with {100 * where.float().mean().item():.1f} % of the image)"
         return accuracy_lost(
             "set of stamps",
             subject,

@@ -69,6 +69,15 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
     return out
 
 
+def clamp(mode: RelevanceMode, function: Callable, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """A clamp is an activation if 0 stays 0; else what it adds would be no relevance of the input."""
+    bounds = {**dict(zip(("min", "max"), args, strict=False)), **kwargs}
+    low, high = (0 if bounds.get(name) is None else bounds[name] for name in ("min", "max"))
+    if not (isinstance(low, int | float) and isinstance(high, int | float) and low <= 0 <= high):
+        raise mode.uncovered(function, "has a relevance rule only for numbers as limits, in whose range 0 lies")
+    return activation(mode, function, input, *args, **kwargs)
+
+
 @cache
 def _signature_with_inplace(f: Callable) -> inspect.Signature | None:
     signature = inspect.signature(f) if inspect.isfunction(f) else None
@@ -89,8 +98,6 @@ def convolution(
     """A convolution or transposed convolution of 1, 2 or 3 spatial dimensions."""
     name = bare_name(function)
     n, transposed = CONVOLUTIONS[name], "transpose" in name
-    if mode.flows(weight) or not mode.flows(input):
-        raise mode.uncovered(function, "has a weight that depends on the input, which has no rule")
     if input.ndim != n + 2:
         raise ValueError(f"{name} got an input of shape {tuple(input.shape)}, expected a batch (B, C, spatial...).")
     order = ("output_padding", "groups", "dilation") if transposed else ("dilation", "groups")
@@ -125,8 +132,6 @@ def dense(
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """A matrix product with a weight."""
-    if mode.flows(weight) or not mode.flows(input):
-        raise mode.uncovered(function, "has a weight that depends on the input, which has no rule")
     cast = _cast(weight)
     return _linear_layer(mode, rules.Dense(), function(input, cast, bias), input, weight, bias, cast)
 
@@ -239,6 +244,7 @@ def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: in
 
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {
     **dict.fromkeys(ACTIVATIONS, activation),
+    **dict.fromkeys(["clamp", "clamp_min", "clip"], clamp),
     **dict.fromkeys(CONVOLUTIONS, convolution),
     **NORMS,
     "cat": concatenation,

@@ -21,6 +21,7 @@ __all__ = [
     "DIVISIONS",
     "GATES",
     "GATING",
+    "JOINING",
     "KEEPS_SQUARES",
     "LEAVING",
     "LINEAR",
@@ -38,9 +39,14 @@ __all__ = [
 
 # element-wise f with f(0) = 0, in the form that does not change its input
 ACTIVATIONS: dict[str, Callable] = {
+    "abs": torch.abs,
     "celu": F.celu,
+    "clamp": torch.clamp,
+    "clamp_min": torch.clamp_min,
+    "clip": torch.clip,
     "elu": F.elu,
     "gelu": F.gelu,
+    "hardshrink": F.hardshrink,
     "hardswish": F.hardswish,
     "hardtanh": F.hardtanh,
     "leaky_relu": F.leaky_relu,
@@ -50,6 +56,7 @@ ACTIVATIONS: dict[str, Callable] = {
     "relu6": F.relu6,
     "selu": F.selu,
     "silu": F.silu,
+    "softshrink": F.softshrink,
     "softsign": F.softsign,
     "tanh": F.tanh,
 }
@@ -86,6 +93,9 @@ _FACTORS: dict[str, tuple[tuple[int, ...], ...]] = {
 }
 PRODUCTS = frozenset({*_FACTORS, "einsum"})
 DIVISIONS = frozenset({"div", "divide", "true_divide", "truediv"})
+
+# relevance may flow through several of their arguments, for each of which their rule is
+JOINING = frozenset({"cat", "concat", "concatenate", "scaled_dot_product_attention"})
 
 CONVOLUTIONS = {
     "conv1d": 1,

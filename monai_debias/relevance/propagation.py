@@ -37,6 +37,7 @@ from monai_debias.relevance.operations import (
     DEVIATIONS,
     DIVISIONS,
     GATES,
+    JOINING,
     KEEPS_SQUARES,
     LEAVING,
     POWERS,
@@ -147,6 +148,8 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if name in ("mul", "multiply") and not in_place(function):
             args = self._with_gate(args)
         if name in self.handlers:
+            if name not in JOINING:
+                self._refuse_other_sources(function, args, kwargs)
             return self._handled(self.handlers[name], function, args, kwargs)
         if name not in COVERED and is_composed(function):
             return self.see_inside(without_override(function), *args, **kwargs)
@@ -161,6 +164,12 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             # torch.batch_norm and others have more arguments, in another order
             why = "has no relevance rule with these arguments; call torch.nn.functional's function of the same name"
             raise self.uncovered(function, why) from None
+
+    def _refuse_other_sources(self, function: Callable, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Refuse a weight or a bias that relevance flows through: the rule of a layer gives it none."""
+        x = args[0] if args else kwargs.get("input")
+        if not self.flows(x) or any(self.flows(t) and t is not x for t in tensors_in((args, kwargs))):
+            raise self.uncovered(function, "has a weight or bias that depends on the input, which has no rule")
 
     def see_inside(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         """Compute a function of torch operations, of which each passes through the mode."""

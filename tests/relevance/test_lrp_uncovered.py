@@ -61,6 +61,8 @@ UNCOVERED = {
     "division": (lambda x: 1 / (x + 1), "div|reciprocal", ["div", "reciprocal", "rdiv", "rtruediv"]),
     "division by a mean": (lambda x: x / x.mean(), "div", ["div"]),
     "maximum": (lambda x: torch.maximum(x, x.flip(1)), "maximum", ["maximum"]),
+    "clamp that moves 0": (lambda x: x.clamp(min=0.1), "clamp .*limits", ["clamp"]),
+    "clamp by a tensor": (lambda x: x.clamp(torch.zeros(1).to(x)), "clamp .*limits", ["clamp"]),
     "custom function": (Custom.apply, "Custom", ["Custom"]),
     "custom identity": (Identity.apply, "Identity", ["Identity"]),
     "norm with torch's own arguments": (
@@ -198,6 +200,8 @@ LOST = {
     "an added gate": (lambda x: x + x.flip(1).sigmoid(), ["sigmoid"]),
     "a joined gate": (lambda x: torch.cat([x.sigmoid(), x], 1)[:, 2:6], ["sigmoid"]),
     "an added deviation": (lambda x: x + x.std((2, 3), keepdim=True), ["std"]),
+    "a bias of a convolution": (lambda x: F.conv2d(x, torch.ones(4, 4, 1, 1).to(x), x.mean((0, 2, 3))), ["conv2d"]),
+    "a bias of a norm": (lambda x: F.layer_norm(x, (8,), None, x.mean((0, 1, 2))), ["layer_norm"]),
     "a custom function": (lambda x: x + Kept.apply(x), ["Kept"]),
     "a custom function in its place": (lambda x: x + Overwritten.apply(x.clone()), ["Overwritten"]),
 }

@@ -67,6 +67,8 @@ RELU = {
     "in place on a view": inplace_on_a_view,
     "in place and seen by a view": inplace_seen_by_a_view,
     "in place by index": inplace_by_index,
+    "clamp": lambda u: u.clamp(min=0),
+    "clamp in place": lambda u: torch.clamp_min_(u, 0.0),
     "on the parts of a chunk": lambda u: torch.cat([p.relu() for p in u.chunk(2, 1)], 1),
 }
 
@@ -168,14 +170,18 @@ ACTIVATIONS = {
     "SiLU inplace": nn.SiLU(inplace=True),
     "SELU": nn.SELU(),
     "Tanh": nn.Tanh(),
+    "Softshrink": nn.Softshrink(0.1),
+    "clip": partial(torch.clip, min=-0.5, max=0.2),
+    "absolute value": torch.abs,
 }
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.05])
 @pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
-def test_activations_by_the_stated_formula(activation: nn.Module, epsilon: float) -> None:
+def test_activations_by_the_stated_formula(activation: Activation, epsilon: float) -> None:
     """g f(u) / (u + ε sign u), for a convolution, the activation, and a dense layer."""
-    network = Functional(lambda m, x: m.fc(m.act(m.conv(x)).flatten(1)), conv=conv(2, 4), act=activation).double()
+    network = Functional(lambda m, x: m.fc(m.act(m.conv(x)).flatten(1)), conv=conv(2, 4)).double()
+    network.act = activation.double() if isinstance(activation, nn.Module) else activation
     network.fc = nn.Linear(4 * 36, 3).double()
     x = torch.randn(3, 2, 6, 6, dtype=torch.double)
     logits, relevance = LRP(network, epsilon)(x, 1)

@@ -14,6 +14,7 @@ from monai_debias.data.reading import FileReadError, warn
 __all__ = ["to_unit_range"]
 
 _NARROW = 1 / 8
+_ROUNDING = 1e-5  # how far fractions may be outside of [0, 1], as by the slope of a NIfTI file
 _WHITE_OF_TYPE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}
 
 
@@ -55,7 +56,7 @@ def _by_type(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
     native = dtype.newbyteorder("=")  # a file may have the other order of bytes
     if native in _WHITE_OF_TYPE:
         return 0.0, _WHITE_OF_TYPE[native]
-    if low >= 0 and high <= 1:
+    if low >= -_ROUNDING and high <= 1 + _ROUNDING:
         return 0.0, 1.0
     raise FileReadError(
         f"has values from {low:g} to {high:g} ({dtype}), and does not say which of them are black and white. Expected "

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,18 +91,15 @@ class CompressedFrames:
         from pydicom.encaps import encapsulate
 
         data = encapsulate([stream], has_bot=False)
-        *others, last = sorted(self._decoder.available_plugins, key="gdcm".__eq__)
-        for plugin in others:
-            with suppress(RuntimeError):
+        reasons: list[str] = []
+        for plugin in sorted(self._decoder.available_plugins, key="gdcm".__eq__):
+            if plugin == "gdcm" and not has_whole_tables(stream):  # it would end the process, and so it comes last
+                raise self._undecodable(index, None, [*reasons, "it is damaged before its pixels begin"])
+            try:
                 return layout.decode(self._decoder, data, decoding_plugin=plugin)
-        if last == "gdcm" and not has_whole_tables(stream):  # it would end the process, and so it comes last
-            raise FileReadError(
-                f"frame {index} of {len(self)} cannot be decoded (it is damaged before its pixels begin)."
-            )
-        try:
-            return layout.decode(self._decoder, data, decoding_plugin=last)
-        except RuntimeError as error:
-            raise self._decoding_error(index, header, error) from error
+            except RuntimeError as error:
+                reasons.append(_reason(error))
+        raise self._undecodable(index, header, reasons)
 
     def _lossy_colors(self, stream: bytes, index: int, header: StreamHeader, layout: PixelLayout) -> np.ndarray:
         """Decode the components of a JPEG as they are stored, and convert them if they are not red, green and blue."""
@@ -165,13 +162,19 @@ class CompressedFrames:
             warn("the header says RGB, but the compressed frame is YBR.")
         return (color or label) == "RGB"
 
-    def _decoding_error(self, index: int, header: StreamHeader | None, error: Exception) -> Exception:
-        reasons = re.sub(r" *<_io\S+ object at \w+>", "", str(error).partition("plugins:")[2])
-        found = f"frame {index} of {len(self)} cannot be decoded ({' '.join(reasons.split())})"
+    def _undecodable(self, index: int, header: StreamHeader | None, reasons: Sequence[str]) -> Exception:
+        """The error after all plugins have failed."""
+        found = f"frame {index} of {len(self)} cannot be decoded ({'; '.join(reasons)})"
         others = "; ".join(self._decoder.missing_dependencies)
         if header is not None and header.precision > 8 and others:
             return OptionalImportError(f"{found}; frames of {header.precision} bits may need another plugin: {others}.")
         return FileReadError(found)
+
+
+def _reason(error: RuntimeError) -> str:
+    """What pydicom says of the plugin that failed, in one line."""
+    reason = re.sub(r" *<_io\S+ object at \w+>", "", str(error).partition("plugins:")[2])
+    return " ".join(reason.split())
 
 
 def _check_rle(stream: bytes, layout: PixelLayout) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,8 @@ class PixelLayout:
         columns: width in pixels.
         samples: samples per pixel, 1 or 3.
         bits_allocated: bits in which a sample is stored.
-        bits_stored: bits that count, the lower ones.
+        bits_stored: bits that count.
+        spare_bits: bits below them by High Bit, which old files may have; 0 in all others.
         signed: whether the values are signed, as two's complement.
         interpretation: one of the supported photometric interpretations.
         planar: whether the three planes follow each other, if the pixels are not compressed.
@@ -51,6 +52,7 @@ class PixelLayout:
     samples: int
     bits_allocated: int
     bits_stored: int
+    spare_bits: int
     signed: bool
     interpretation: str
     planar: bool
@@ -89,9 +91,15 @@ class PixelLayout:
         return pixels
 
     def without_unused_bits(self, pixels: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1)."""
+        """Return the values with the bits that count, and their number; the others may hold anything (PS3.5 8.1.1).
+
+        Many writers of a wrong High Bit store the values in the lower bits nevertheless. So it counts only if values do
+        not fit there.
+        """
         low, high = value_range(self.bits_stored, self.signed)
         if pixels.min() < low or pixels.max() > high:
+            if self.spare_bits:
+                return replace(self, spare_bits=0).without_unused_bits(pixels >> self.spare_bits)
             warn(f"values have more than the {self.bits_stored} bits of BitsStored; the upper bits are ignored.")
             unused = pixels.dtype.itemsize * 8 - self.bits_stored
             pixels = (pixels << unused) >> unused  # which extends the sign, if there is one
@@ -126,7 +134,7 @@ def read_layout(dataset: Dataset) -> PixelLayout:
         dataset: a pydicom data set.
 
     Returns:
-        The layout. High Bit is not used; if it contradicts Bits Stored, there is a warning.
+        The layout. If High Bit contradicts Bits Stored, there is a warning.
 
     Raises:
         FileReadError: if a value is missing, makes no sense, or belongs to an image that is not supported.
@@ -153,10 +161,15 @@ def read_layout(dataset: Dataset) -> PixelLayout:
             f"BitsAllocated is {allocated} and BitsStored {stored}; expected 1, 8, 16 or 32, and no more stored."
         )
     high_bit = optional(whole_number, dataset, "HighBit")
-    if high_bit is not None and high_bit != stored - 1:
-        warn(f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, which may be wrong.")
+    spare = 0 if high_bit is None else high_bit + 1 - stored
+    if spare != 0:
+        warn(
+            f"HighBit is {high_bit}, but BitsStored {stored}: the lower {stored} bits are read, or those from HighBit "
+            "down if values have more, which may be wrong."
+        )
+    spare = spare if 0 < spare <= allocated - stored else 0
     planar = _is_planar(dataset, samples)
-    return PixelLayout(rows, columns, samples, allocated, stored, representation == 1, interpretation, planar)
+    return PixelLayout(rows, columns, samples, allocated, stored, spare, representation == 1, interpretation, planar)
 
 
 def _is_planar(dataset: Dataset, samples: int) -> bool:

@@ -41,6 +41,7 @@ def save(path, array, window=None):
         ("a.nii", GREY / np.float32(512), GREY / 512),
         ("a.npy", GREY, GREY / 255),
         ("a.npy", GREY / 512, GREY / 512),
+        ("a.npy", GREY * np.float32(1 + 4e-7) / 255, GREY / 255),  # as a slope that is rounded leaves it
         ("a.npy", (GREY * np.uint16(257)).astype(">u2"), GREY / 255),
     ],
 )

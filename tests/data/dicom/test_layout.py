@@ -94,6 +94,17 @@ def test_high_bit_that_contradicts_bits_stored(tmp_path, write_dicom, high_bit):
     np.testing.assert_array_equal(array, GREY)
 
 
+DEEP = GREY.astype(np.uint16)
+
+
+@pytest.mark.parametrize(("stored", "high_bit", "pixels"), [(8, 15, DEEP * 256 + 3), (8, 11, DEEP * 16), (4, 7, DEEP)])
+def test_high_bit_counts_if_values_do_not_fit_below(tmp_path, write_dicom, stored, high_bit, pixels):
+    path = write_dicom(tmp_path / "a.dcm", pixels, bits=stored, HighBit=high_bit)
+    with pytest.warns(FileReadWarning, match=rf"a\.dcm: HighBit is {high_bit}, but BitsStored {stored}"):
+        array, _ = load(path)
+    np.testing.assert_array_equal(array, GREY >> (8 - stored))
+
+
 def test_bits_stored_below_those_of_a_compressed_frame(tmp_path, write_dicom):
     bright = np.full((16, 16), 200, dtype=np.uint8)
     path = change(write_dicom(tmp_path / "a.dcm", bright, "MONOCHROME1", jpeg=True), BitsStored=7, HighBit=6)

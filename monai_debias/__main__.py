@@ -4,16 +4,11 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
-import inspect
 import sys
-import traceback
 import warnings
-from pathlib import Path
 from typing import Any
 
-from monai.utils import OptionalImportError, optional_import
+from monai.utils import optional_import
 
 import monai_debias
 from monai_debias.apps.ecg.cohorts.build import ecg_commands
@@ -25,6 +20,8 @@ from monai_debias.audit.command import audit_model
 from monai_debias.command_line import copy_bundle, doctor, list_bundles
 from monai_debias.command_line.data_check import check
 from monai_debias.command_line.help_text import with_plain_help
+from monai_debias.command_line.short_errors import for_the_user
+from monai_debias.command_line.typed_words import command_in, refuse_mistakes
 from monai_debias.data import build_folder_datalist, merge_datalists
 from monai_debias.demo import build_cxr_cohort, build_ecg_cohort, build_echo_cohort
 from monai_debias.distributed import joined, n_processes
@@ -53,12 +50,31 @@ COMMANDS: dict[str, Any] = {
 # commands whose work the processes of torchrun share
 SHARED = ("audit", "masks", "sectors")
 
-_EXAMPLES = """\
-  monai-debias bundles copy echo_view my_bundle
-  monai-debias datalist folder my_images --patient_regex '(p[0-9]+)_'
-  monai-debias check my_images
-  monai-debias overlays my_bundle isnet
-  monai-debias audit my_bundle my_images --out findings"""
+# of each command that is not named after a public data set; the overview shows the first of some
+EXAMPLES: dict[str, list[str]] = {
+    "audit": [
+        "monai-debias audit my_bundle my_images --out findings",
+        "monai-debias audit network.pt2 my_images --preprocessing preprocessing.json --out findings",
+    ],
+    "bundles list": ["monai-debias bundles list"],
+    "bundles copy": ["monai-debias bundles copy echo_view my_bundle"],
+    "check": ["monai-debias check my_images", "monai-debias check my_images --out checked"],
+    "datalist folder": [
+        "monai-debias datalist folder my_images --patient_regex '(p[0-9]+)_'",
+        "monai-debias datalist folder my_images --masks my_masks",
+    ],
+    "datalist ultrasound": ["monai-debias datalist ultrasound my_clips"],
+    "datalist tmed2": ["monai-debias datalist tmed2 TMED2 TMED2/masking2"],
+    "demo-data cxr": ["monai-debias demo-data cxr films --patients '(40, 10, 20, 10)' --size 112"],
+    "demo-data ecg": ["monai-debias demo-data ecg records --patients '(40, 10, 20, 10)'"],
+    "demo-data echo": ["monai-debias demo-data echo clips --patients '(20, 5, 10)' --bias 0.9"],
+    "doctor": ["monai-debias doctor"],
+    "masks": ["monai-debias masks my_films films_with_masks"],
+    "merge": ["monai-debias merge nih,chexpert all_films --split_by site --test_sites chexpert"],
+    "overlays": ["monai-debias overlays my_bundle", "monai-debias overlays my_bundle isnet few_masks"],
+    "sectors": ["monai-debias sectors my_clips clips_with_masks"],
+}
+_OVERVIEW = ("bundles copy", "datalist folder", "check", "overlays", "audit")
 
 
 def main() -> None:
@@ -76,59 +92,24 @@ def main() -> None:
         print(monai_debias.__version__)
         return
     if "--help" in words or "-h" in words:
-        words = [*_command_in(words), "--help"]
+        words = [*command_in(words, COMMANDS), "--", "--help"]
     if len(words) == 1 and isinstance(group := COMMANDS.get(words[0]), dict) and "list" in group:
         words.append("list")
     fire, has_fire = optional_import("fire")
     if not has_fire:
         raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
+    shows_traceback = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
-        _refuse_unknown_options(words)
+        refuse_mistakes(words, COMMANDS)
         with joined():
             _refuse_torchrun(words)
-            fire.Fire(with_plain_help(COMMANDS), [word for word in words if word != "--debug"], name="monai-debias")
+            fire.Fire(with_plain_help(COMMANDS, EXAMPLES), words, name="monai-debias")
     except Exception as error:
-        if "--debug" in words or not _is_for_the_user(error):
+        if shows_traceback or (message := for_the_user(error)) is None:
             raise
-        print(f"error: {_told(error)}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from error
-
-
-def _told(error: Exception) -> str:
-    """The message; an error of the system begins with its file instead of a number."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
-def _command_in(words: list[str]) -> list[str]:
-    """The words that name the command, without its arguments, with which Fire would run it and then show the help."""
-    command, names = COMMANDS, []
-    for word in words:
-        if not isinstance(command, dict) or word not in command:
-            break
-        command = command[word]
-        names.append(word)
-    return names
-
-
-def _refuse_unknown_options(words: list[str]) -> None:
-    """Refuse a mistyped option before anything is done; Fire runs the command without it and complains afterwards."""
-    names = _command_in(words)
-    command, rest = functools.reduce(lambda group, name: group[name], names, COMMANDS), words[len(names) :]
-    if isinstance(command, dict):
-        return
-    parameters = inspect.signature(command).parameters
-    if any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
-        return
-    known = {"debug", "help", *parameters, *(f"no{name}" for name in parameters)}
-    given = rest[: rest.index("--")] if "--" in rest else rest
-    for word in given:
-        name = word.removeprefix("--").partition("=")[0].replace("-", "_")
-        if word.startswith("--") and name not in known:
-            close = difflib.get_close_matches(name, sorted(known), n=1)
-            instead = f"did you mean --{close[0]}?" if close else f"choose from --{', --'.join(parameters)}."
-            raise ValueError(f"there is no option --{name}; {instead}")
 
 
 def _refuse_torchrun(words: list[str]) -> None:
@@ -156,23 +137,12 @@ def _overview() -> str:
         "monai-debias COMMAND --help explains its arguments; --debug shows the traceback of an error.\n"
         "monai-debias -- --completion >> ~/.bashrc lets bash complete commands and their options."
     )
-    return "\n".join([*lines, "", "Examples:", "", _EXAMPLES, "", help_words])
+    examples = [f"  {EXAMPLES[name][0]}" for name in _OVERVIEW]
+    return "\n".join([*lines, "", "Examples:", "", *examples, "", help_words])
 
 
 def _first_sentence(documented: Any) -> str:
     return (documented.__doc__ or "").partition("\n")[0].replace("``", "")
-
-
-def _is_for_the_user(error: Exception) -> bool:
-    """Whether an error is about a file, a missing package, or wrong input that this package itself refuses.
-
-    A ValueError or TypeError that Python or a library raised inside this package was not foreseen: that is a bug.
-    """
-    if isinstance(error, OSError | OptionalImportError):
-        return True
-    raised = traceback.extract_tb(error.__traceback__)[-1]
-    ours = Path(raised.filename).is_relative_to(Path(__file__).parent)
-    return isinstance(error, ValueError | TypeError) and ours and (raised.line or "").startswith("raise ")
 
 
 def _warning_line(message: Warning | str, *_: object, **__: object) -> str:

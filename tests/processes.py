@@ -88,4 +88,8 @@ def _run(command: list[str], folder: str, log: str, environment: dict[str, str])
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = command
-    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    except Exception as error:  # noqa: BLE001 # whatever it is, it is shown
+        sys.excepthook(type(error), error, error.__traceback__)  # as Python does in a process of its own
+        raise SystemExit(1) from None

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import runpy
+import shlex
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,9 @@ import pytest
 
 import monai_debias
 from monai_debias import __main__ as command_line
+from monai_debias.apps.ecg.cohorts.build import ecg_commands
+from monai_debias.apps.radiography.cohorts.build import chest_commands
+from monai_debias.command_line.typed_words import command_in, refuse_mistakes
 
 
 def run(monkeypatch, *arguments):
@@ -53,6 +57,13 @@ def folder(tmp_path):
             "there is no option --quite; choose from --name, --folder.",
         ),
         (("bundles", "copy", "ecg", "{0}/table.csv/new"), "table.csv/new: Not a directory"),
+        (("chek", "{0}"), "there is no command chek; did you mean check?"),
+        (("datalist", "cheXpert", "{0}"), "there is no command datalist cheXpert; did you mean chexpert?"),
+        (("--verbose",), "there is no command --verbose; choose from audit, bundles"),
+        (("bundles", "copy", "ecg"), "bundles copy needs FOLDER; see monai-debias bundles copy --help"),
+        (("bundles", "copy", "--folder", "{0}/new"), "bundles copy needs NAME; see"),
+        (("bundles", "copy", "ecg", "{0}/new", "films"), "bundles copy has no use for 'films'; put a path with spaces"),
+        (("doctor", "who"), "doctor has no use for 'who'"),
         (("check", "{0}"), "is not valid JSON"),
         (("check", "{0}/A2C"), "python -m monai_debias datalist folder"),
         (("sectors", "{0}/gone", "{0}/out"), "gone"),
@@ -95,6 +106,27 @@ def test_without_words_it_lists_every_command_with_examples(monkeypatch, capsys)
             assert f"  {name}" in said
             assert all(f"  {name} {part} " in said for part in command) if isinstance(command, dict) else True
         assert "Examples:" in said
+
+
+def test_each_command_has_an_example_that_it_would_run():
+    commands = {}
+    for name, command in command_line.COMMANDS.items():
+        commands |= {f"{name} {part}": one for part, one in command.items()} if isinstance(command, dict) else {name: 0}
+    public = {f"datalist {name}" for name in (*chest_commands(), *ecg_commands())}
+    assert set(command_line.EXAMPLES) == set(commands) - public
+    for name, lines in command_line.EXAMPLES.items():
+        for line in lines:
+            program, *words = shlex.split(line)
+            assert (program, " ".join(command_in(words, command_line.COMMANDS))) == ("monai-debias", name)
+            refuse_mistakes(words, command_line.COMMANDS)
+
+
+def test_help_has_the_examples_and_types_that_a_user_can_read(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "audit", "--help")
+    said = "".join(capsys.readouterr())
+    assert all(line in said for line in command_line.EXAMPLES["audit"])
+    assert "Type: Optional[str]\n" in said
 
 
 def test_a_group_with_a_list_is_that_list(monkeypatch, capsys):

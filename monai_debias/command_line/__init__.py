@@ -4,5 +4,6 @@
 
 from monai_debias.command_line.bundle_folders import copy_bundle, list_bundles
 from monai_debias.command_line.diagnosis import doctor
+from monai_debias.command_line.short_errors import shorten_errors_of_bundles
 
-__all__ = ["copy_bundle", "doctor", "list_bundles"]
+__all__ = ["copy_bundle", "doctor", "list_bundles", "shorten_errors_of_bundles"]

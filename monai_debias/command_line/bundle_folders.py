@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -72,7 +73,7 @@ def copy_bundle(name: str, folder: str | Path) -> str:
     shutil.copytree(folders[name], target, ignore=_made_by_commands, dirs_exist_ok=True)
     copy_with_linked_pages(folders[name] / _README, target / _README.parent, root=folders[name].parents[1])
     commands = [f"python -m monai.bundle run --config_file configs/{name}.json" for name in ("inference", "train")]
-    return "\n".join([f"cd {target}", *commands, f"less {_README}"])
+    return "\n".join([f"cd {shlex.quote(str(target))}", *commands, f"less {_README}"])
 
 
 def _made_by_commands(folder: str, names: list[str]) -> list[str]:

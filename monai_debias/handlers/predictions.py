@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,6 +123,7 @@ class PredictionSaver:
         self.overwrite = overwrite
         self.left_out = left_out
         self._thresholds: float | list[float | None] | None = None
+        self.logger = logging.getLogger(type(self).__name__)
 
     def attach(self, engine: Engine) -> None:
         """Attach to an ignite engine whose output is a list of sample dictionaries."""
@@ -145,6 +147,7 @@ class PredictionSaver:
         if self.left_out is not None:
             save_left_out(self.output_dir / LEFT_OUT_NAME, self.left_out)
         write_predictions(self.output_dir, self.collected.records(self._thresholds))
+        self.logger.info("%d predictions written to %s", len(self.collected.entries), self.output_dir)
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
         if n_processes() == 1:

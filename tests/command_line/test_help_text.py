@@ -35,6 +35,11 @@ def test_marks_of_the_documentation_are_not_shown():
     )
 
 
+def test_columns_of_a_table_stay_where_they_are():
+    rows = ["=====  =====", "name   value", "``a``  ``b`` or c", "=====  ====="]
+    assert plain_doc("\n".join(rows)).splitlines()[2] == "a      b or c"
+
+
 def test_an_argument_becomes_one_line_and_the_next_section_does_not():
     doc = "What.\n\nArgs:\n    bias: one,\n        or {a: 1}.\n    seed: it.\n\nRaises:\n    OSError: a,\n        b."
     assert plain_doc(doc).splitlines()[3:5] == ["    bias: one, or {a: 1}.", "    seed: it."]

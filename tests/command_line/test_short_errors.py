@@ -1,0 +1,63 @@
+# Copyright (c) monai-debias contributors
+# SPDX-License-Identifier: Apache-2.0
+"""That a bundle's command ends with one line where the user can correct what is wrong, else with a traceback."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from monai_debias.command_line import shorten_errors_of_bundles
+from tests import processes
+
+BUNDLE = Path(__file__).parents[2] / "bundles" / "echo_view"
+EXAMPLES = {shorten_errors_of_bundles: {}}
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    shutil.copytree(BUNDLE / "configs", tmp_path / "configs")
+    return tmp_path
+
+
+def said_by(bundle, *options, **environment):
+    log = bundle / "said.txt"
+    words = ["monai.bundle", "run", "--dataset_dir", "gone", "--show_progress", "False", *options]
+    assert processes.exit_code(processes.start(words, bundle, log, **environment)) == 1
+    return log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config_file", "configs/inference.json"], "gone: no such file"),
+        (
+            ["--config_file", "['configs/train.json','configs/evaluate.json']"],
+            "the data-set directory gone does not exist",
+        ),
+        (
+            ["--config_file", "configs/inference.json", "--dataset_dir", ".", "--thresholds", "0.5"],
+            "a softmax predicts the class of the largest probability and takes no thresholds",
+        ),
+    ],
+)
+def test_what_a_user_can_mend_is_the_last_line(bundle, options, message):
+    said = said_by(bundle, *options)
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+
+
+def test_a_bug_keeps_its_traceback(bundle):
+    said = said_by(bundle, "--config_file", "configs/inference.json", "--find", "$lambda folder: 1 / 0")
+    assert "Traceback" in said
+    assert "ZeroDivisionError" in said
+
+
+def test_the_traceback_can_be_had(bundle):
+    said = said_by(bundle, "--config_file", "configs/inference.json", MONAI_DEBUG=1)
+    assert "Traceback" in said
+    assert "gone: no such file" in said

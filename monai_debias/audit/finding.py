@@ -188,5 +188,5 @@ def _patients_needed(finding: Finding, p: float | None, alpha: float) -> int | N
         z = NormalDist().inv_cdf
         ratio = z(1 - alpha) / z(1 - min(p, 0.4))
     else:
-        ratio = (finding.high - finding.low) / 2 / max(finding.delta - finding.effect, finding.delta / 4)
+        ratio = (finding.high - finding.effect) / max(finding.delta - finding.effect, finding.delta / 4)
     return math.ceil(finding.patients * max(1.0, ratio**2))

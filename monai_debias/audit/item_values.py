@@ -13,7 +13,10 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-__all__ = ["column_of", "image_of", "is_missing", "label_of", "region_of"]
+__all__ = ["alike", "column_of", "image_of", "is_missing", "label_of", "region_of"]
+
+
+_FEW = 2  # values, which may be different in each of a few images
 
 
 def image_of(item: Mapping[str, Any], key: str) -> torch.Tensor:
@@ -106,3 +109,26 @@ def column_of(values: Sequence[Any]) -> NDArray:
     if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         return np.asarray([np.nan if is_missing(value) else value for value in plain], dtype=np.float64)
     return np.asarray(["" if is_missing(value) else str(value) for value in plain])
+
+
+def alike(columns: Mapping[str, NDArray]) -> dict[str, list[str]]:
+    """The attributes that divide the images in the same way as one before them, by the name of that one.
+
+    Args:
+        columns: attributes by name, of :func:`column_of`. Ages or weights, which may differ in every image, divide
+            nothing.
+
+    Example:
+        >>> scanner, bits, sex = np.array(["A", "A", "B"]), np.array([8, 8, 12]), np.array(["F", "M", "M"])
+        >>> alike({"scanner": scanner, "bits": bits, "sex": sex})
+        {'scanner': ['bits']}
+    """
+    names: dict[tuple[int, ...], str] = {}
+    found: dict[str, list[str]] = {}
+    for name, values in columns.items():
+        _, first, group = np.unique(values, return_index=True, return_inverse=True)
+        if len(first) <= max(_FEW, len(values) // 2):
+            key = tuple(first.argsort().argsort()[group.ravel()].tolist())  # groups in the order of their first images
+            if names.setdefault(key, name) != name:
+                found.setdefault(names[key], []).append(name)
+    return found

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -105,15 +106,31 @@ def _written(
     if mask.all():
         logger.warning("%s: has no mask, since what was found lies outside of it, where a transform pads", file)
         return None
-    best, likeness, reason = b"", 0.0, "another region comes out"
     path = target / "masks" / f"{below.as_posix()}{_suffix(file, mask)}"
     path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target) as trials:
+        content = _as_read(file, mask, region, Path(trials, path.name), image, transform)
+    with replace_file(path, "wb") as written:
+        written.write(content)
+    return MaskRow(name.as_posix(), path, "audit", 1.0, float(mask.mean()), "", True)
+
+
+def _as_read(
+    file: Path,
+    mask: NDArray[np.bool_],
+    region: torch.Tensor,
+    trial: Path,
+    image: Any,
+    transform: Callable[[Any], Mapping[str, Any]],
+) -> bytes:
+    """What a file has to hold so that a training makes the region of it; each shape is tried in a file of its own."""
+    best, likeness, reason = b"", 0.0, "another region comes out"
 
     def read(shaped: NDArray[np.bool_]) -> Any:
-        _write(path, _content(shaped, path, image))
-        return transform({"image": str(file), "mask": str(path)}).get("mask")
+        trial.write_bytes(_content(shaped, trial, image))
+        return transform({"image": str(file), "mask": str(trial)}).get("mask")
 
-    for shaped in _shapes(mask, path):
+    for shaped in _shapes(mask, trial):
         try:
             alike = _likeness(read(shaped), region)
             if alike < _ALIKE:  # what a transform pads is in no file, and comes out as 0
@@ -121,15 +138,14 @@ def _written(
         except Exception as error:  # noqa: BLE001 # a mask of another shape, say
             alike, reason = 0.0, str(error.__cause__ or error)
         if alike > likeness:
-            best, likeness = _content(shaped, path, image), alike
+            best, likeness = _content(shaped, trial, image), alike
     if likeness < _ALIKE:
         raise ValueError(
-            f"{path}: the preprocessing does not make of this mask what was found ({reason}). It has to read masks "
+            f"{file}: the preprocessing does not make of its mask what was found ({reason}). It has to read masks "
             "from the datalist (a bundle that finds its own: --find_sectors False), and its spatial transforms must be "
             "MONAI's invertible ones."
         )
-    _write(path, best)
-    return MaskRow(name.as_posix(), path, "audit", 1.0, float(mask.mean()), "", True)
+    return best
 
 
 def _in_file(region: torch.Tensor, image: Any, transform: Any) -> NDArray[np.bool_]:
@@ -147,11 +163,6 @@ def _shapes(mask: NDArray[np.bool_], path: Path) -> list[NDArray[np.bool_]]:
     """The mask in the order of axes that readers differ in, of arrays also with an axis for its channel."""
     turned = [mask, mask.T] if mask.ndim == 2 else [mask]
     return [*turned, mask[None]] if path.suffix == ".npy" else turned
-
-
-def _write(path: Path, content: bytes) -> None:
-    with replace_file(path, "wb") as written:
-        written.write(content)
 
 
 def _suffix(file: Path, mask: NDArray) -> str:

@@ -83,7 +83,7 @@ def _card(finding: Finding) -> str:
     p = "" if finding.adjusted_p is None else f" <span class='p'>{_p(finding.adjusted_p)}</span>"
     do = what_to_do(finding)
     return (
-        f"<article class='{finding.level} {kind}'>"
+        f"<article class='{finding.level} {kind}{' pictured' if finding.evidence else ''}'>"
         f"<h3><span class='mark'>{_MARK[finding.verdict]}</span>{escape(headline(finding))}</h3>"
         f"<p>{escape(sentence(finding))}{p}</p>{_interval(finding)}"
         + (f"<p class='do'>{escape(do)}</p>" if do else "")
@@ -102,7 +102,7 @@ def _interval(finding: Finding) -> str:
     """Effect, interval and δ on a line, as a drawing."""
     if finding.effect is None or finding.low is None or finding.high is None or finding.level == "described":
         return ""
-    left = min(-finding.delta, finding.low) * 1.15
+    left = min(-finding.delta, finding.low, -0.06 * finding.high) * 1.15
     right = max(3 * finding.delta, finding.high) * 1.1
 
     def x(value: float) -> float:
@@ -115,7 +115,7 @@ def _interval(finding: Finding) -> str:
         f"<line class='zero' x1='{zero}' x2='{zero}' y1='2' y2='24'/>"
         f"<line class='bar' x1='{x(finding.low)}' x2='{x(finding.high)}' y1='13' y2='13'/>"
         f"<circle class='dot' cx='{x(finding.effect)}' cy='13' r='4.5'/>"
-        f"<text x='{zero}' y='36'>{'0.5' if finding.unit == 'AUC' else '0'}</text>"
+        f"<text x='{zero - 3}' y='36' text-anchor='end'>{'0.5' if finding.unit == 'AUC' else '0'}</text>"
         f"<text x='{delta + 2}' y='36'>δ = {escape(amount(finding.delta, finding.unit))}</text></svg>"
     )
 

@@ -219,8 +219,11 @@ def _notes(subject: Subject) -> list[str]:
         )
     if subject.left_out:
         notes.append(f"{len(subject.left_out)} of the images are left out, since they cannot be used.")
-    if subject.constant:
-        notes.append(f"The same in all images, so that nothing can be said of it: {', '.join(subject.constant)}.")
+    constant = [name for name, values in subject.attributes.items() if len(np.unique(values)) < 2]
+    if constant:
+        notes.append(f"The same in all images, so that nothing can be said of it: {', '.join(constant)}.")
+    for name, others in subject.alike.items():
+        notes.append(f"{', '.join([name, *others])}: the same groups of images, so that {name} stands for all.")
     for question in subject.questions:
         if question.name in subject.one_answer:
             name = question.class_names[subject.one_answer[question.name]]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monai_debias.audit.answers import Answers, Network, Normalize, are_probabilities, logits_of
 from monai_debias.audit.features import Features
-from monai_debias.audit.item_values import column_of, image_of, is_missing, label_of, region_of
+from monai_debias.audit.item_values import alike, column_of, image_of, is_missing, label_of, region_of
 from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.data.left_out import LeftOut
 from monai_debias.distributed import share_work
@@ -108,11 +108,6 @@ class Subject:
         """Number of patients."""
         return len(np.unique(self.patients))
 
-    @property
-    def constant(self) -> list[str]:
-        """The attributes that do not differ between images."""
-        return [name for name, values in self.attributes.items() if len(np.unique(values)) < 2]
-
     def rng(self, name: str) -> np.random.Generator:
         """A random generator that depends on the seed and the name of a check alone."""
         return np.random.default_rng([self.seed, *name.encode()])
@@ -187,6 +182,10 @@ class Subject:
             if all(row[i] is None for row in found):
                 keys = sorted(map(str, self.dataset[self.numbers[0]]))
                 raise ValueError(f"no item has a value of the attribute {name!r}; the first one has {keys}.")
+        self.alike = alike(self.attributes)
+        """Attributes that say the same as one before them, by the name of that one, which alone is looked at."""
+        said = {name for names in self.alike.values() for name in names}
+        self.attributes = {name: values for name, values in self.attributes.items() if name not in said}
 
     def _read_share(self, numbers: Sequence[int], attributes: Sequence[str]) -> _Read:
         """What this process reads, and the network's answers."""

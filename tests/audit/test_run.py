@@ -182,6 +182,14 @@ def test_an_age_that_is_not_always_known_is_a_number_and_what_is_the_same_everyw
     assert not found.subject.has_patients
 
 
+def test_attributes_that_divide_the_images_alike_are_one():
+    items = [{**item, "bits": {"A": 8, "B": 12}[item["scanner"]]} for item in make_items(120)]
+    found = audit(looks_at(10, 8), items, attributes=["scanner", "bits"], checks=[AttributeUsed()])
+    alone = audit(looks_at(10, 8), items, attributes=["scanner"], checks=[AttributeUsed()])
+    assert found.findings == alone.findings
+    assert any("scanner, bits: the same groups of images" in note for note in found.notes)
+
+
 def test_masks_that_cover_everything_count_as_none():
     items = make_items(40)
     for item in items[:10]:

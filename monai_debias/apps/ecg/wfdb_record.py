@@ -130,6 +130,8 @@ def _check_header(described: Any, header: Path, max_bytes: int) -> None:
     if not described.fs or described.fs <= 0:
         raise FileReadError(f"has a sampling rate of {described.fs} Hz, expected one above 0.")
     told = _lines(header)[0][2:3]  # wfdb takes what it does not understand for 250, and 1e3 for 1
+    if not told:
+        warn("has no sampling rate: 250 samples per second are taken, as the WFDB format says.")
     if told and _number(told[0]) != described.fs:
         raise FileReadError(f"has the sampling rate {told[0][:20]!r}, expected a plain number above 0, such as 500.")
     n_described = len(getattr(described, "file_name", None) or ())

@@ -134,6 +134,12 @@ def test_a_lead_without_a_gain_is_named(tmp_path):
     np.testing.assert_allclose(signals, SIGNALS[:2], atol=5e-3)
 
 
+def test_a_header_without_a_rate_is_told(tmp_path):
+    path = change_header(write_wfdb(tmp_path, "a", SIGNALS[:2], ["I", "II"]), f"a 2 500 {SIGNALS.shape[1]}", "a 2")
+    with pytest.warns(FileReadWarning, match=r"a\.hea: has no sampling rate: 250 samples per second are taken"):
+        assert load_loudly(path)[1]["sampling_rate"] == 250
+
+
 def test_what_is_cut_short_or_gone(tmp_path):
     path = write_wfdb(tmp_path, "a", SIGNALS)
     whole = path.with_suffix(".dat").read_bytes()

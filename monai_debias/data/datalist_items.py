@@ -110,6 +110,8 @@ def section_problems(items: Sequence[Any], labels: Mapping[str, str], where: str
     found = {str(item["label"]) for item in sound}
     if len({isinstance(item["label"], list) for item in sound}) > 1:
         yield None, f"{where} has both classes and lists of labels, expected one of the two for all items"
+    elif sound and not any(_is_known(item["label"]) for item in sound):
+        yield None, f"{where} has no label that is known"
     elif len(found) == 1 and found <= labels.keys() and len(labels) > 1:  # a list of one class is for joining
         only = f"{where} has a single class, {labels[found.pop()]!r}, in {len(sound)} items"
         yield None, f"{only}; training and evaluating a classifier take two or more"
@@ -126,8 +128,9 @@ def check_files(items: Sequence[Mapping[str, Any]], where: str) -> None:
     paths = [str(item[key]) for item in items for key in PATH_KEYS if key in item]
     missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
+        hint = " Write paths with / instead of \\." if any("\\" in path for path in missing) else ""
         raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}."
+            f"{len(missing)} of {len(paths)} files of {where} are missing, such as {_first(missing)}.{hint}"
         )
 
 
@@ -151,6 +154,10 @@ def _item_problem(item: Any, labels: Mapping[str, str]) -> str | None:
             f"has the label {label!r}, expected one of {', '.join(labels) or 'the labels, of which the file has none'}"
         )
     return None
+
+
+def _is_known(label: Any) -> bool:
+    return not isinstance(label, list) or any(entry in (0, 1) for entry in label)
 
 
 def _labels_of(label: Any) -> list[str]:

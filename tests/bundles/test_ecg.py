@@ -76,6 +76,23 @@ def test_leads_in_another_order_than_in_the_training_are_refused(trained, tmp_pa
     assert not list(tmp_path.glob("predictions.*"))
 
 
+@pytest.mark.parametrize("method", ["mixup", "manifold_mixup", "flow_mixup"])
+def test_missing_labels_with_wrong_ones_and_a_mixup(method, cohort_of, tmp_path):
+    source = cohort_of(ECG)
+    for record in (source / "training").iterdir():
+        (tmp_path / "training").mkdir(exist_ok=True)
+        (tmp_path / "training" / record.name).symlink_to(record)
+    content = json.loads((source / "datalist.json").read_text())
+    for item in content["training"]:
+        item["label"][0] = None
+    (tmp_path / "datalist.json").write_text(json.dumps({key: content[key] for key in ("labels", "training")}))
+    options = {**ECG.tiny, "max_epochs": 1, "val_items": "$@listed_items", "label_noise_rate": 1.0}
+    workflow = ECG.workflow(tmp_path, tmp_path, "label_noise", method, **options)
+    workflow.run()
+    assert {item["label"][0] for item in workflow.parser.get_parsed_content("train_items")} == {-1}
+    assert np.isfinite(workflow.parser.get_parsed_content("train#trainer").state.output[0]["loss"])
+
+
 def test_thresholds_are_those_of_every_label(trained):
     names = json.loads((ECG.folder / "configs" / "train.json").read_text())["class_names"]
     assert list(json.loads((trained / "thresholds.json").read_text())["thresholds"]) == names

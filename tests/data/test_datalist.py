@@ -81,7 +81,9 @@ def test_load_refuses_bad_sections(directory):
     content = json.loads(path.read_text())
     for section, message in (
         (items(0, 2), "has a single class"),
+        ([{**item, "label": [None, -1]} for item in items(0, 1)], "has no label that is known"),
         (items(0, 1, 1), "1 images occur more than once"),
+        ([*items(0, 1), {**items(0)[0], "image": "a\\b.png"}], r"a\\b\.png\. Write paths with / instead of \\\."),
         (items(0, 99), r"1 of 2 files of section 'training' of .* are missing, such as .*99\.png"),
     ):
         path.write_text(json.dumps({**content, "training": section}))

@@ -83,7 +83,7 @@ def read_header(header: Path, max_bytes: int) -> Any:
         UnrelatedFileError: if the header has no signals.
         OptionalImportError: if wfdb is not installed.
     """
-    described = _described(_import_wfdb(), str(header.with_suffix("")))
+    described = _described(header)
     _check_header(described, header, max_bytes)
     return described
 
@@ -92,14 +92,14 @@ def signal_files(header: Path) -> set[str]:
     """The names of the files that belong to a record: of its signals, and of the headers of its segments.
 
     Args:
-        header: path of the header; one that makes no sense names none.
+        header: path of the header; one that cannot be read names none.
 
     Raises:
         OptionalImportError: if wfdb is not installed.
     """
     try:
-        return _parts(_described(_import_wfdb(), str(header.with_suffix(""))))
-    except FileReadError:
+        return _parts(_described(header))
+    except (FileReadError, OSError):
         return set()
 
 
@@ -116,9 +116,11 @@ def _import_wfdb() -> Any:
     return wfdb
 
 
-def _described(wfdb: Any, name: str) -> Any:
+def _described(header: Path) -> Any:
+    if header.suffix != HEADER_SUFFIX:
+        raise FileReadError(f"has the suffix {header.suffix}, wfdb reads {HEADER_SUFFIX} only: rename it.")
     try:
-        return wfdb.rdheader(name)
+        return _import_wfdb().rdheader(str(header.with_suffix("")))
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileReadError(f"has no WFDB header that can be read ({type(error).__name__}); {_EXPECTED}.") from error
 

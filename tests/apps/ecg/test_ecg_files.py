@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from monai_debias.apps.ecg.ecg_files import find_ecgs
-from monai_debias.data import LeftOutError, build_folder_datalist, load_datalist
-from tests.apps.ecg.records import write_wfdb
+from monai_debias.data import FileReadError, LeftOutError, build_folder_datalist, load_datalist
+from tests.apps.ecg.records import load, write_wfdb
 
 EXAMPLES = {find_ecgs: lambda folder: {"path": write_wfdb(_made(folder), "a", [[0.1, 0.2]], ["I"])}}
 
@@ -26,8 +26,12 @@ def test_the_parts_of_a_record_are_not_listed(tmp_path):
     (tmp_path / "below" / "long.hea").write_text("long/3 2 500 230\ns1 100\n~ 30\ns2 100\n")
     (tmp_path / "s1.dat").write_bytes(b"of no record here")
     (tmp_path / "damaged.hea").write_text("\0")
+    (tmp_path / "UPPER.HEA").write_text("UPPER 2 500 100\n")
+    (tmp_path / "loop.hea").symlink_to("loop.hea")
     found = [file.rpartition("/")[2] for file in find_ecgs(tmp_path).files]
-    assert found == ["long.hea", "damaged.hea", "s1.dat"]
+    assert found == ["UPPER.HEA", "long.hea", "damaged.hea", "s1.dat"]
+    with pytest.raises(FileReadError, match=r"UPPER\.HEA: has the suffix \.HEA, wfdb reads \.hea only: rename it"):
+        load(tmp_path / "UPPER.HEA")
 
 
 def test_a_folder_for_each_label_has_an_item_for_each_record_and_leaves_nothing_out(tmp_path):

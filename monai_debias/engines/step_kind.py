@@ -60,7 +60,7 @@ def kind_of(engine: Any, prepared: Any) -> Hashable:
 
 def inferers_of(engine: Any) -> list[Any]:
     """The inferer of a trainer, and those inside of it."""
-    found, inferer = [], engine.inferer
+    found, inferer = [], getattr(engine, "inferer", None)
     while inferer is not None:
         found.append(inferer)
         inferer = getattr(inferer, "inferer", None)

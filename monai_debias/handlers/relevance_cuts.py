@@ -18,6 +18,7 @@ from monai.utils import CommonKeys
 from monai_debias.attached import attach, take_apart
 from monai_debias.constraints import ANY, Instance, Integer
 from monai_debias.distributed import gathered
+from monai_debias.engines.step_kind import inferers_of
 from monai_debias.inferers.isnet import ISNetInferer
 from monai_debias.losses.cuts import cuts_of_plain_classifier
 from monai_debias.losses.nested import part_with
@@ -100,8 +101,7 @@ class RelevanceCutTuning:
     def _start_epoch(self, engine: Engine) -> None:
         if self.tuned:
             return
-        inferer = getattr(engine, "inferer", None)
-        if self.inferer not in (inferer, getattr(inferer, "inferer", None)):  # a FlowMixupInferer wraps it
+        if self.inferer not in inferers_of(engine):
             raise ValueError(
                 "the inferer of RelevanceCutTuning is not that of the trainer it is attached to: give both the same "
                 "ISNetInferer."

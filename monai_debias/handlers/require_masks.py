@@ -14,6 +14,7 @@ from monai.utils import CommonKeys
 
 from monai_debias.attached import attached
 from monai_debias.distributed import gathered
+from monai_debias.engines.step_kind import inferers_of
 
 __all__ = ["RequireMasks"]
 
@@ -83,7 +84,8 @@ class RequireMasks:
                 f"none of the images of epoch {epoch} has a mask, so that only the classification would be trained: "
                 "give masks, or train without this method."
             )
-        if most == 1 and getattr(getattr(engine, "inferer", None), "blend", False) and not self._warned:
+        blends = any(getattr(inferer, "blend", False) for inferer in inferers_of(engine))
+        if most == 1 and blends and not self._warned:
             self._warned = True
             warnings.warn(
                 f"no batch of epoch {epoch} has two images with masks, so that no backgrounds were blended, without "

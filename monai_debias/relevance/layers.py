@@ -64,9 +64,7 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
     out = mode.fork(a, [u_before], relevance, (kept, *slopes), Tag(Role.FLOWS, activated=name in GATING))
     if mode.stem is None and before.layer is not None:
         mode.stem = Stem(before.layer, before.path, out)
-    if changes_input:
-        mode.rename(input, out, changed=a is input)
-    return out
+    return mode.rename(input, out, changed=a is input) if changes_input else out
 
 
 def clamp(mode: RelevanceMode, function: Callable, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -121,13 +121,19 @@ class TaggedTensors:
         self.tag_one(forked, tag)
         return forked
 
-    def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> None:
-        """Let ``new`` stand for ``old``, which an operation has changed in place (``changed``), or should have."""
-        if not changed and self.shares_memory(old):
-            old.copy_(new)
-            self.tags[old] = self.tags[new]
-        else:
+    def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> torch.Tensor:
+        """Let ``new`` stand for ``old``, which an operation has changed in place (``changed``), or should have.
+
+        Returns:
+            What the operation is to return: ``old``, if other tensors see its memory, else ``new``.
+        """
+        if changed or not self.shares_memory(old):
             self.renamed[old] = new
+            return new
+        old.copy_(new)
+        self.tags[new].has_views = True
+        self.tags[old] = self.tags[new]
+        return old
 
     def adopt(self, copied: torch.Tensor, original: torch.Tensor) -> None:
         """Give a copy of a tensor the tag of the original."""

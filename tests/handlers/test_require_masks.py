@@ -10,7 +10,7 @@ from monai.engines import SupervisedTrainer
 
 from monai_debias.engines import PrepareBatchAttached, SwapBackgrounds
 from monai_debias.handlers import RequireMasks
-from monai_debias.inferers import BackgroundSwapInferer, ISNetInferer
+from monai_debias.inferers import BackgroundSwapInferer, FlowMixupInferer, ISNetInferer
 from monai_debias.losses import BackgroundConsistencyLoss, ISNetLRPLoss
 from tests.handlers.isnet_training import make_batches, make_images, make_trainer
 
@@ -30,10 +30,18 @@ def test_one_image_with_a_mask_is_enough(place):
     assert trainer.state.epoch == (1 if place is None else 2)
 
 
-@pytest.mark.parametrize(("masks", "blend", "told"), [((0, 6), True, 1), ((0, 6), False, 0), ((0, 1), True, 0)])
-def test_masks_that_never_meet_leave_an_isnet_without_its_blend_which_is_told_once(masks, blend, told):
+@pytest.mark.parametrize(
+    ("masks", "inferer", "told"),
+    [
+        ((0, 6), ISNetInferer(), 1),
+        ((0, 6), FlowMixupInferer(ISNetInferer()), 1),
+        ((0, 6), ISNetInferer(blend=False), 0),
+        ((0, 1), ISNetInferer(), 0),
+    ],
+)
+def test_masks_that_never_meet_leave_an_isnet_without_its_blend_which_is_told_once(masks, inferer, told):
     batches = make_batches(make_images(8), [i in masks for i in range(8)])
-    trainer = make_trainer(batches, ISNetInferer(blend=blend), ISNetLRPLoss(), [RequireMasks()], epochs=2)
+    trainer = make_trainer(batches, inferer, ISNetLRPLoss(), [RequireMasks()], epochs=2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer.run()

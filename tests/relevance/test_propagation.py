@@ -114,6 +114,33 @@ def test_residual_added_in_place() -> None:
     check(fancy, plain, norm2=batch_norm(4), act=nn.ReLU(inplace=True), fc=nn.Linear(4, 3), **layers)
 
 
+@pytest.mark.parametrize("relu", [F.relu_, nn.ReLU(inplace=True), lambda u: u.clamp_(min=0)])
+def test_an_activation_in_place_returns_the_tensor_itself(relu: Activation) -> None:
+    """A view of it is changed later, and so is what was returned."""
+
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        u = m.conv(x)
+        view = u.flatten(2)
+        out = relu(u)
+        view *= 2
+        return head(m, out)
+
+    check(fancy, lambda m, x, act: head(m, 2 * act(m.conv(x))), conv=conv(2, 4), fc=nn.Linear(4, 3))
+
+
+def test_a_view_sees_every_activation_in_place() -> None:
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        u = m.conv(x)
+        view = u.flatten(2)
+        F.leaky_relu_(F.leaky_relu_(u))
+        return m.fc(view.mean(2))
+
+    layers, x = {"conv": conv(2, 4), "fc": nn.Linear(4, 3)}, torch.randn(2, 2, 8, 8)
+    plain = Functional(lambda m, x: head(m, F.leaky_relu(F.leaky_relu(m.conv(x)))), **layers)
+    expected, found = (LRP(network)(x, "all") for network in (plain, Functional(fancy, **layers)))
+    assert all(relative_error(one, other) < 1e-6 for one, other in zip(found, expected, strict=True))
+
+
 GEOMETRY = {
     "strided": conv(4, 6, stride=2),
     "dilated": conv(4, 6, padding=2, dilation=2),

@@ -93,7 +93,7 @@ def audit_model(
         loaded.network,
         AuditItems(items, loaded.transform),
         task or loaded.task or "softmax",
-        loaded.class_names,
+        loaded.class_names or _labels(Path(datalist).expanduser()),
         names,
         loaded.normalize,
         thresholds,
@@ -120,6 +120,11 @@ def audit_model(
         raise ValueError(f"nothing could be tested for a shortcut: {reasons}.")
     if found.exit_code:
         raise SystemExit(found.exit_code)
+
+
+def _labels(folder: Path) -> list[str] | None:
+    """The names of the classes in the datalist."""
+    return list(read_datalist(folder / DATALIST_NAME)["labels"].values()) or None
 
 
 def _trained_with(folder: Path, audited: str) -> list[Mapping[str, Any]]:

@@ -46,6 +46,7 @@ class Model(NamedTuple):
     normalize: Normalize | None
     task: str | None
     class_names: list[str] | None
+    """None where the model does not say."""
 
 
 def load_model(
@@ -109,7 +110,9 @@ def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping
     network = parser.get_parsed_content("network")
     ModelLoader(_checkpoint(folder, checkpoint), network)(Engine(lambda *_: None))
     transform = parser.get_parsed_content("validate#masked_dataset#transform")
-    return Model(network, transform, *(_entry(parser, name) for name in ("validate#normalize", "task", "class_names")))
+    normalize, task, names = (_entry(parser, name) for name in ("validate#normalize", "task", "class_names"))
+    numbers = [str(k) for k in range(len(names or ()))]  # what the sockets put where a bundle has no names
+    return Model(network, transform, normalize, task, None if names == numbers else names)
 
 
 def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:

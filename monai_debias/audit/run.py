@@ -242,7 +242,7 @@ def _notes(subject: Subject) -> list[str]:
 
 
 def _done(check: Check, subject: Subject, folder: Path | None) -> list[Finding]:
-    """The findings of a check, from the disk if it was done before with the same answers, labels and settings."""
+    """The findings of a check; from the disk if it was done with the same answers, labels, masks and settings."""
     if folder is None:
         return check(subject)
     file = folder / "checks" / f"{check.name.replace(' ', '_')}_{_fingerprint(check, subject)}.json"
@@ -259,7 +259,7 @@ def _done(check: Check, subject: Subject, folder: Path | None) -> list[Finding]:
 def _fingerprint(check: Check, subject: Subject) -> str:
     """A digest of all that the findings of a check depend on; the answers stand for network and images."""
     state = hashlib.sha256(repr((type(check).__qualname__, vars(check), subject.seed, subject.thresholds)).encode())
-    arrays = [subject.odds.round(4), subject.targets, subject.patients, subject.has_mask, *subject.attributes.values()]
+    arrays = [subject.odds.round(4), subject.targets, subject.patients, subject.masks, *subject.attributes.values()]
     for array in arrays:
         state.update(array.tobytes() if array.dtype.kind != "U" else repr(array.tolist()).encode())
     state.update(repr(sorted(subject.attributes)).encode())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ class _Read:
     files: list[str] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     patients: list[Any] = field(default_factory=list)
-    masks: list[bool] = field(default_factory=list)
+    masks: list[int] = field(default_factory=list)
     attributes: list[list[Any]] = field(default_factory=list)
     logits: list[torch.Tensor] = field(default_factory=list)
     features: NDArray[np.float64] | None = None
@@ -96,6 +97,8 @@ class Subject:
         self.left_out: list[LeftOut] = []
         self.numbers: list[int] = []
         """Number of each image that could be read in the data set; all arrays below are in this order."""
+        self.masks: Rows
+        """A number that differs for different regions of interest; 0 where there is none, or no background."""
         self.has_mask: NDArray[np.bool_]
         self.size: tuple[int, ...] = ()
         self._read(class_names, attributes, thresholds, ignore_value)
@@ -173,7 +176,8 @@ class Subject:
         self.features = np.concatenate(features) if len(features) == len(read) else None
         self.seconds = (time.perf_counter() - start) / len(self)
         self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
-        self.has_mask = np.array(masks)
+        self.masks = np.array(masks)
+        self.has_mask = self.masks > 0
         self.has_patients = not any(is_missing(patient) for patient in patients)
         self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
@@ -194,13 +198,13 @@ class Subject:
             for number in numbers:
                 read = self._item(number)
                 if read is not None:
-                    item, image, has_mask = read
+                    item, image, region = read
                     waiting.append(image)
                     share.numbers.append(number)
                     share.files += file_names(item[self.image_key]) or [""]
                     share.labels.append(item[self.label_key])
                     share.patients.append(item.get(self.patient_key))
-                    share.masks.append(has_mask)
+                    share.masks.append(region)
                     share.attributes.append([item.get(name) for name in attributes])
                 if waiting and (len(waiting) == self.batch_size or number == numbers[-1]):
                     share.logits.append(self.network(torch.stack(waiting)))
@@ -209,15 +213,16 @@ class Subject:
         share.size, share.left_out = self.size, self.left_out
         return share
 
-    def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, bool] | None:
-        """An item, its image, and whether it has a mask; None if it is left out."""
+    def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, int] | None:
+        """An item, its image, and the number of its mask; None if it is left out."""
         try:
             item = self.dataset[number]
             image = image_of(item, self.image_key)
             if self.label_key not in item:
                 raise KeyError(f"has no {self.label_key!r}, it has {sorted(map(str, item))}")
             mask = item.get(self.mask_key)
-            has_mask = mask is not None and not isinstance(mask, str) and self._can_exchange(region_of(mask, image))
+            loaded = mask is not None and not isinstance(mask, str)
+            region = self._number(region_of(mask, image)) if loaded else 0
         except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
             cause = error.__cause__ or error
             reason = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause)
@@ -225,7 +230,7 @@ class Subject:
             return None
         self.size = self.size or tuple(image.shape)
         self._check_size(number, tuple(image.shape))
-        return item, image, has_mask
+        return item, image, region
 
     def _named(self, number: int) -> str:
         """The file of an item's image, or the item's number."""
@@ -241,9 +246,9 @@ class Subject:
                 "with Resized."
             )
 
-    def _can_exchange(self, region: torch.Tensor) -> bool:
-        """Whether there is a region of interest and a background."""
-        return bool(region.any()) and not bool(region.all())
+    def _number(self, region: torch.Tensor) -> int:
+        """A number of a region; 0 if it is nothing or everything, so that there is nothing to exchange."""
+        return 1 + zlib.crc32(region.numpy().tobytes()) if region.any() and not region.all() else 0
 
     def _interpret(
         self,

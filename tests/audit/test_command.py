@@ -13,7 +13,7 @@ import pytest
 
 import monai_debias.audit
 from monai_debias.audit.command import audit_model
-from tests.audit.subjects import LooksAt, write_bundle, write_data
+from tests.audit.subjects import CLASSES, LooksAt, write_bundle, write_data
 
 SCHEMA = json.loads((Path(monai_debias.audit.__file__).parent / "schema.json").read_text())
 
@@ -86,6 +86,15 @@ def test_no_masks_are_written_where_nothing_was_found(places, tmp_path, capsys):
     with pytest.raises(FileExistsError, match="choose another folder for the masks"):
         audit_model(str(bundle), str(places[1]), str(places[1]), write_masks=True)
     assert not (tmp_path / "out" / "datalist.json").exists()
+
+
+def test_classes_are_named_by_the_datalist_where_the_bundle_does_not(places, tmp_path):
+    bundle = write_bundle(tmp_path / "model", LooksAt(corner=0.0))
+    config = json.loads((bundle / "configs" / "train.json").read_text())
+    del config["class_names"]
+    (bundle / "configs" / "train.json").write_text(json.dumps(config))
+    audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), attributes=())
+    assert json.loads((tmp_path / "out" / "audit.json").read_text())["class_names"] == CLASSES
 
 
 def test_images_of_one_patient_are_no_all_clear(places, tmp_path):

@@ -201,6 +201,16 @@ def test_masks_that_cover_everything_count_as_none():
         audit(looks_at(10, 8), items[:10], checks=[BackgroundUsed()])
 
 
+def test_other_masks_are_another_audit(tmp_path):
+    items, checks = make_items(40), [BackgroundUsed()]
+    audit(looks_at(10, 8), items, checks=checks, folder=tmp_path)
+    covered = [{**item, "mask": torch.ones(1, 16, 16)} for item in items]
+    for item in covered:
+        item["mask"][:, 3:13, :3] = 0
+    found = audit(looks_at(10, 8), covered, checks=checks, folder=tmp_path)
+    assert found.findings[0].effect == 0.0  # the mark is in the region now, and the first result is not taken
+
+
 def test_a_check_whose_changed_images_give_nan_is_left_out():
     def network(x):
         return looks_at(10, 8)(x) + torch.where(x[:, :, 0, 0] == 0.25, 0.0, torch.nan)

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.parts import (
     Step,
+    with_background_blend,
     with_background_consistency,
     with_backmix,
     with_few_masks,
@@ -66,6 +67,7 @@ METHODS = {
         (with_few_masks(0.05), with_backmix(), with_weights()),
         ("wbackmix",),
     ),
+    "background_blend": Method("background blend", "no setting", (with_background_blend,), ("background_blend",)),
     "background_consistency": Method(
         "background consistency", "λ 5", (with_background_consistency(),), ("background_consistency",)
     ),
@@ -121,13 +123,6 @@ METHODS = {
         )
         for stage in _STAGES[:2]
     },
-    "isnet_blend_alone": Method(
-        "the blend of an ISNet without a heatmap loss",
-        "P 0",
-        (with_isnet(relevance_weight=0.0),),
-        ("isnet",),
-        {"relevance_weight": 0.0},
-    ),
     "isnet_e1": Method("ISNet, selective", "no blend, P 0.5, d 0.9, E 1", (with_papers_isnet(relevance_weight=0.5),)),
     "isnet_original": Method("ISNet, original", _HEAVY, (with_papers_isnet({"target": "all"}, background_scale=0.1),)),
     "isnet_stochastic": Method(
@@ -203,6 +198,7 @@ MAIN = (
     "unbiased",
     "backmix",
     "wbackmix",
+    "background_blend",
     "background_consistency",
     "background_consistency_few_masks",
     "isnet",

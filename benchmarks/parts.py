@@ -36,7 +36,7 @@ from monai_debias.losses import (
     SpectralDecouplingLoss,
     nested_loss,
 )
-from monai_debias.transforms import BackMixWeightd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
+from monai_debias.transforms import BackMixWeightd, BlendBackgroundsd, FillMaskd, KeepMaskd, MixBatchd, RandBackMixd
 from monai_debias.transforms.mix_batch import INPUT
 
 
@@ -60,6 +60,7 @@ class Parts:
         keys: what of a sample is in a batch.
         mixup: what mixes the rows of a batch.
         swap: what exchanges the backgrounds of a batch.
+        blend: what blends them.
         inferer: what runs the network.
         handlers: handlers of the trainer.
         masked: whether the network sees images whose background is 0, in tests as well.
@@ -82,6 +83,7 @@ class Parts:
     keys: tuple[str, ...] = ("image", "label")
     mixup: MixBatchd | None = None
     swap: SwapBackgrounds | None = None
+    blend: BlendBackgroundsd | None = None
     inferer: Inferer = field(default_factory=SimpleInferer)
     handlers: tuple[Any, ...] = ()
     masked: bool = False
@@ -107,7 +109,7 @@ class Parts:
             "device": torch.device("cpu"),
             "network": self.part or self.network,
             "loss_function": self.loss(),
-            "prepare_batch": PrepareBatchAttached(self.mixup, swap=self.swap),
+            "prepare_batch": PrepareBatchAttached(self.mixup, swap=self.swap, blend=self.blend),
             "inferer": inferer if self.swap is None else BackgroundSwapInferer(inferer),
             "decollate": False,
         }
@@ -264,6 +266,11 @@ def with_papers_isnet(inferer: Mapping[str, Any] | None = None, **loss: Any) -> 
     return with_isnet(
         0.0, {"blend": False, **(inferer or {})}, **{"relevance_weight": 0.7, "background_scale": 1.0, **loss}
     )
+
+
+def with_background_blend(parts: Parts) -> Parts:
+    """Backgrounds faded into those of other images of the batch."""
+    return replace(with_masks(parts), blend=BlendBackgroundsd("image"))
 
 
 def with_background_consistency(weight: float = 5.0) -> Step:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -114,7 +114,7 @@ def as_region(
     return region
 
 
-def mask_flags(batch: Mapping[str, Any], flag_key: str, n_rows: int) -> torch.Tensor:
+def mask_flags(batch: Mapping[Any, Any], flag_key: Hashable, n_rows: int) -> torch.Tensor:
     """Which rows of a batch have a mask of their own: boolean, (B,).
 
     Args:

@@ -75,6 +75,7 @@ ROOMS = (
         "processes",
         "recipe",
         "tasks",
+        "z_scores",
     ),
     ("data",),
     ("transforms",),

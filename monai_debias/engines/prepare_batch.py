@@ -17,6 +17,7 @@ from monai_debias.constraints import KEY, NONE, STRING, Instance, MappingOf
 from monai_debias.engines.swap_backgrounds import SwapBackgrounds
 from monai_debias.masks import mask_flags
 from monai_debias.parameters import expects
+from monai_debias.transforms.blend_dictionary import BlendBackgroundsd
 from monai_debias.transforms.mix_batch_dictionary import MixBatchd
 
 __all__ = ["PrepareBatchAttached"]
@@ -44,12 +45,14 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         weight_key: key of the weights, (B,); a batch may lack it.
         swap: makes the images with other backgrounds for ``BackgroundConsistencyLoss``, which are attached to the
             image; None for no such images.
+        blend: blends the backgrounds of the batch before it is mixed, and uses its masks up, so that they are not
+            attached; None for no blend. An ``ISNetInferer`` blends by itself.
 
     Raises:
-        KeyError: when a batch lacks the image or the label.
+        KeyError: when a batch lacks the image or the label, or ``blend`` the masks.
         TypeError: when the flags are not bool.
-        ValueError: when there are two mixups, one has other keys, or there is one in addition to ``swap``; when the
-            flags are not of shape (B,); as ``SwapBackgrounds`` does.
+        ValueError: when there are two mixups, mixup or blend have other keys, or there is a mixup in addition to
+            ``swap``; when the flags are not of shape (B,); as ``SwapBackgrounds`` and ``BlendBackgroundsd`` do.
 
     Example:
         >>> import torch
@@ -72,6 +75,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         flag_key=KEY,
         weight_key=KEY,
         swap=NONE | Instance(SwapBackgrounds),
+        blend=NONE | Instance(BlendBackgroundsd),
     )
     def __init__(
         self,
@@ -82,6 +86,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         flag_key: str = "has_mask",
         weight_key: str = "weight",
         swap: SwapBackgrounds | None = None,
+        blend: BlendBackgroundsd | None = None,
     ) -> None:
         self.mixup = _only(mixup) if isinstance(mixup, Mapping) else mixup
         self.image_key = image_key
@@ -90,6 +95,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         self.flag_key = flag_key
         self.weight_key = weight_key
         self.swap = swap
+        self.blend = blend
         if self.mixup is not None and swap is not None:
             raise ValueError(
                 "a mixup and swapped backgrounds cannot be combined: the rows of a mixed batch are mixtures, and the "
@@ -97,6 +103,8 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             )
         if self.mixup is not None:
             self._check_keys(self.mixup)
+        if blend is not None and self.image_key not in blend.keys:
+            raise ValueError(f"the blend has the keys {blend.keys}, expected {image_key!r} among them.")
 
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
@@ -125,6 +133,9 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
             ``(image, label)`` with what is attached to them.
         """
         batch = self._mapping(batchdata)
+        if self.blend is not None:
+            used = (self.blend.mask_key, self.blend.flag_key)
+            batch = {key: part for key, part in self.blend(batch).items() if key not in used}
         move: dict[str, Any] = {"device": device, "non_blocking": non_blocking, **kwargs}
         if self.mixup is None:
             return self._prepared(batch, batch, move)

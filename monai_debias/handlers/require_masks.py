@@ -22,11 +22,11 @@ __all__ = ["RequireMasks"]
 class RequireMasks:
     """Raise an error after an epoch if none of its images had a mask, or no batch two that exchange backgrounds.
 
-    Without masks an ISNet is trained as a plain classifier, and so is a network by ``BackgroundConsistencyLoss`` if no
-    batch has two masks. Attach it to a ``SupervisedTrainer`` with ``PrepareBatchAttached``. In distributed training a
-    mask, or a pair, in one of the processes is enough. An ISNet whose batches never have two masks is trained with its
-    heatmaps, but without the blend of its backgrounds (:class:`~monai_debias.inferers.ISNetInferer`): one warning says
-    so.
+    Without masks an ISNet is trained as a plain classifier, and so is a network by ``BackgroundConsistencyLoss`` or
+    with ``BlendBackgroundsd`` if no batch has two masks. Attach it to a ``SupervisedTrainer`` with
+    ``PrepareBatchAttached``. In distributed training a mask, or a pair, in one of the processes is enough. An ISNet
+    whose batches never have two masks is trained with its heatmaps, but without the blend of its backgrounds
+    (:class:`~monai_debias.inferers.ISNetInferer`): one warning says so.
 
     Raises:
         ValueError: after an epoch without any mask, or without any pair where backgrounds are swapped.
@@ -52,7 +52,7 @@ class RequireMasks:
     def __init__(self) -> None:
         self._most: torch.Tensor | int = 0  # masks in a batch
         self._warned = False
-        self._pairs: bool | None = None  # None as long as no backgrounds are swapped
+        self._pairs: bool | None = None  # None as long as none are exchanged
 
     def attach(self, engine: Engine) -> None:
         """Attach to a MONAI trainer."""
@@ -66,15 +66,18 @@ class RequireMasks:
             most, n_masks = self._most, flags.sum()
             self._most = torch.maximum(n_masks, most) if isinstance(most, torch.Tensor) else n_masks
         swapped = attached(output[CommonKeys.PRED], "swapped")
+        blend = getattr(getattr(engine, "prepare_batch", None), "blend", None)
         if swapped is not None:
             self._pairs = bool(self._pairs) or len(swapped["rows"]) > 0
+        elif blend is not None:
+            self._pairs = bool(self._pairs) or blend.n_blended > 0
 
     def _refuse_epoch_without_masks(self, engine: Engine) -> None:
         epoch = engine.state.epoch
         if self._pairs is not None:
             if not any(gathered([self._pairs])):
                 raise ValueError(
-                    f"no batch of epoch {epoch} has two images with masks, so that no backgrounds could be swapped: "
+                    f"no batch of epoch {epoch} has two images with masks, so that no backgrounds could be exchanged: "
                     "give more masks or larger batches, or train without this method."
                 )
             return

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,14 +13,13 @@ from monai.inferers import Inferer
 
 from monai_debias.attached import attach, attached
 from monai_debias.constraints import BOOL, FUNCTION, NONE, STRING, Integer, Number, OneOf, SequenceOf
-from monai_debias.masks import as_region, require_aspect
-from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.relevance import LRP
 from monai_debias.relevance.surroundings import logits_of
 from monai_debias.relevance.targets import checked_rows
-from monai_debias.transforms.blend import blended
+from monai_debias.transforms.blend import blend_rows
 from monai_debias.without_waiting import look, training_step
+from monai_debias.z_scores import look_for_z_scores
 
 __all__ = ["ISNetInferer"]
 
@@ -186,7 +184,7 @@ class ISNetInferer(Inferer):
         rows = checked_rows(rows, len(inputs), inputs.device)
         if not self._seen:
             self._seen = True
-            _look_for_z_scores(inputs)
+            look_for_z_scores(inputs)
         if self.blend:
             inputs = _blended(inputs, rows, masks)
         # made for this call, so that the inferer neither keeps the network alive nor puts it into a checkpoint
@@ -219,26 +217,6 @@ class ISNetInferer(Inferer):
         return labels if self.target == "label" else ("selective", labels)
 
 
-def _look_for_z_scores(images: torch.Tensor) -> None:
-    """Once in a training, for the first images: a value of the background changes all values of a z-score."""
-    axes = (tuple(range(2, images.ndim)), tuple(range(1, images.ndim)))  # of each channel, of the image
-    measured = [torch.std_mean(images.detach().float(), dim=dims, correction=0) for dims in axes]
-    look(_warn_of_z_scores, *(values for pair in measured for values in pair))
-
-
-def _warn_of_z_scores(*measured: torch.Tensor) -> None:
-    """Warn if all images have standard deviation 1 and mean 0; pairs of these, of each channel and of each image."""
-    for deviation, mean in zip(measured[::2], measured[1::2], strict=True):
-        if bool(((mean.abs() < 1e-3) & ((deviation - 1).abs() < 2e-3)).all()):
-            warnings.warn(
-                "each image has mean 0 and standard deviation 1: a z-score carries what the background holds into the "
-                "values of the region of interest, where an ISNet can neither see nor remove it. Normalise by fixed "
-                "numbers instead, e.g. ScaleIntensityRange to [0, 1] (docs/isnet.md, Normalisation).",
-                stacklevel=3,
-            )
-            return
-
-
 def _refuse_several_labels(target: str, labels: torch.Tensor) -> None:
     rows = labels.float()
     whole = ((rows >= 0) & (rows <= 1)).all(1)  # of others a label is missing, or it is for the loss to refuse
@@ -259,11 +237,5 @@ def _blended(inputs: torch.Tensor, rows: torch.Tensor | None, masks: torch.Tenso
             "trainer take prepare_batch=PrepareBatchAttached() and batches with masks, elsewhere give masks=...; or "
             "take blend=False."
         )
-    if len(masks) != len(inputs):
-        raise ValueError(f"there are {len(inputs)} images, but masks of shape {tuple(masks.shape)}.")
     rows = torch.arange(len(inputs), device=inputs.device) if rows is None else rows
-    region = as_region(masks.as_subclass(torch.Tensor).to(inputs.device)[rows], files=file_names(masks), rows=rows)
-    require_aspect(region.shape[2:], inputs.shape[2:], file_names(masks))
-    # a blend tells two classes, of which one is right, and a whole exchange none
-    amounts = (2 * torch.rand(len(rows), device=inputs.device)).clamp(max=1)
-    return inputs.index_copy(0, rows, blended(inputs[rows], region, amounts))
+    return blend_rows(inputs, masks, rows, torch.rand(len(rows), device=inputs.device))

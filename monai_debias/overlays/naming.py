@@ -12,13 +12,14 @@ from monai_debias.parameters import expects
 
 __all__ = ["method_name", "training_command"]
 
-_HAVE_MASKS = ("backmix", "wbackmix", "isnet", "background_consistency")
+_HAVE_MASKS = ("backmix", "wbackmix", "background_blend", "isnet", "background_consistency")
 _NEEDS = {
     "isnet_lds": (("isnet",), "it adds hidden layers to the heatmaps of an ISNet"),
     "isnet_paper": (("isnet",), "it gives an ISNet the settings of its authors"),
     "few_masks": (_HAVE_MASKS, "it removes masks from a method that uses them"),
 }
 _CONFLICTS = {
+    ("background_blend", "isnet"): "an ISNet blends the backgrounds of its images by itself",
     **dict.fromkeys(
         (("isnet_lds", "manifold_mixup"), ("isnet_lds", "flow_mixup")),
         "the rows of a layer after a mixed state are mixtures, and the masks of the images are not",

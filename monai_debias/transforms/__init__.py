@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from monai_debias.transforms.background import backmix, replace_background
 from monai_debias.transforms.blend import blend_backgrounds
+from monai_debias.transforms.blend_dictionary import BlendBackgroundsD, BlendBackgroundsd, BlendBackgroundsDict
 from monai_debias.transforms.fill_mask import FillMaskD, FillMaskd, FillMaskDict
 from monai_debias.transforms.keep_mask import KeepMaskD, KeepMaskd, KeepMaskDict
 from monai_debias.transforms.load_mask import LoadMaskD, LoadMaskd, LoadMaskDict
@@ -19,6 +20,9 @@ __all__ = [
     "BackMixWeightD",
     "BackMixWeightDict",
     "BackMixWeightd",
+    "BlendBackgroundsD",
+    "BlendBackgroundsDict",
+    "BlendBackgroundsd",
     "FillMaskD",
     "FillMaskDict",
     "FillMaskd",

@@ -10,10 +10,11 @@ import torch
 
 from monai_debias.constraints import STRING, TENSOR, SequenceOf
 from monai_debias.masks import as_region, pool_mask, require_aspect
+from monai_debias.origin import file_names
 from monai_debias.parameters import expects
 from monai_debias.without_waiting import look
 
-__all__ = ["blend_backgrounds", "blended"]
+__all__ = ["blend_backgrounds", "blend_rows"]
 
 
 @expects(images=TENSOR, masks=TENSOR, amounts=TENSOR, files=SequenceOf(STRING))
@@ -70,10 +71,36 @@ def blend_backgrounds(
     look(_refuse_amounts, amounts)
     region = as_region(masks, files=files)
     require_aspect(region.shape[2:], images.shape[2:], files)
-    return blended(images.as_subclass(torch.Tensor), region.to(images.device), amounts)
+    return _blended(images.as_subclass(torch.Tensor), region.to(images.device), amounts)
 
 
-def blended(pixels: torch.Tensor, region: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+def blend_rows(images: torch.Tensor, masks: torch.Tensor, rows: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Blend the backgrounds of some images of a batch, by amounts that are made of uniform numbers.
+
+    Half of the amounts are 1: a blend tells of two classes, of which one is right, and a whole exchange of none.
+
+    Args:
+        images: shape (B, C, spatial...), floating point.
+        masks: binary masks (B, 1, spatial...), 1 = region of interest; only those of the rows count.
+        rows: indices of the images that are blended, (R,), int64.
+        uniform: numbers in [0, 1), (R,).
+
+    Returns:
+        New images; the others are what they were.
+
+    Raises:
+        ValueError: when there is not one mask for each image, or the masks do not fit the images, have other values
+            than 0 and 1 or are 0 everywhere for an image.
+    """
+    if len(masks) != len(images):
+        raise ValueError(f"there are {len(images)} images, but masks of shape {tuple(masks.shape)}.")
+    files = file_names(masks)
+    region = as_region(masks.as_subclass(torch.Tensor).to(images.device)[rows], files=files, rows=rows)
+    require_aspect(region.shape[2:], images.shape[2:], files)
+    return images.index_copy(0, rows, _blended(images[rows], region, (2 * uniform).clamp(max=1)))
+
+
+def _blended(pixels: torch.Tensor, region: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     """The formula of :func:`blend_backgrounds`, for masks that are checked.
 
     Args:

@@ -39,6 +39,11 @@ def make_batch() -> dict[str, torch.Tensor]:
     return {"image": torch.rand(4, 1, 32, 32), "label": torch.tensor([0, 1, 2, 0]), "mask": mask}
 
 
+def make_samples() -> list[dict[str, torch.Tensor]]:
+    batch = make_batch()
+    return [dict(zip(batch, sample, strict=True)) for sample in zip(*batch.values(), strict=True)]
+
+
 def train_with_overlay(overlay: str, n_entries: int, mask: bool = True) -> Any:
     """The stock trainer of a bundle, with the entries of an overlay, after an epoch."""
     trainer = {

@@ -15,14 +15,9 @@ from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
 from monai_debias import engines, handlers, inferers, losses
-from tests.docs.guides import NETWORK, block, make_batch, read_guide, run_code
+from tests.docs.guides import NETWORK, block, make_samples, read_guide, run_code
 
 GUIDE = read_guide("background_consistency")
-
-
-def samples() -> list[dict[str, Any]]:
-    batch = make_batch()
-    return [dict(zip(batch, sample, strict=True)) for sample in zip(*batch.values(), strict=True)]
 
 
 def names() -> dict[str, Any]:
@@ -38,7 +33,7 @@ def names() -> dict[str, Any]:
 
 
 def test_the_python_example_trains():
-    parts = {**names(), "device": "cpu", "epochs": 2, "samples": samples(), "network": ResNet(**NETWORK)}
+    parts = {**names(), "device": "cpu", "epochs": 2, "samples": make_samples(), "network": ResNet(**NETWORK)}
     run_code(block(GUIDE, "python"), parts)
     trainer, terms = parts["trainer"], parts["loss"].terms
     assert trainer.state.metrics.keys() == {"classification_loss", "consistency_loss"}
@@ -57,7 +52,7 @@ def test_the_python_example_trains():
 )
 def test_what_is_forgotten_is_an_error(line, instead, error, message):
     before, after = block(GUIDE, "python").split(line)
-    parts = {**names(), "device": "cpu", "epochs": 1, "samples": samples(), "network": ResNet(**NETWORK)}
+    parts = {**names(), "device": "cpu", "epochs": 1, "samples": make_samples(), "network": ResNet(**NETWORK)}
     with pytest.raises(error, match=message):
         run_code(before + instead + after, parts)
 

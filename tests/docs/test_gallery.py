@@ -17,7 +17,7 @@ from monai_debias import transforms
 from monai_debias.apps import ecg, radiography, ultrasound
 from tests.docs.guides import read_guide
 
-FUNCTIONS = {"backmix", "blend_backgrounds", "replace_background"}
+FUNCTIONS = {"backmix", "replace_background"}
 
 
 def names_of_transforms() -> set[str]:

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 
 from monai_debias.attached import attached, take_apart
 from monai_debias.engines import PrepareBatchAttached
-from monai_debias.transforms import MixBatchd
+from monai_debias.transforms import BlendBackgroundsd, MixBatchd
 from tests.samples import IMAGE, MASK
 
 _LABEL = torch.tensor([0, 1])
@@ -37,6 +37,33 @@ def test_without_more_it_is_the_plain_batch(batch):
         image, label = PrepareBatchAttached()(given, device="cpu")
         assert image is batch["image"]
         assert label is batch["label"]
+
+
+def test_a_blend_uses_the_masks_up(batch):
+    batch["mask"][..., :2] = 0
+    before = batch["image"].clone()
+    prepare = PrepareBatchAttached(blend=BlendBackgroundsd("image"))
+    image, label = prepare({**batch, "has_mask": torch.ones(3, dtype=torch.bool)}, device="cpu")
+    assert take_apart(image)[1] == take_apart(label)[1] == {}
+    assert torch.equal(image[..., 2:], before[..., 2:])
+    assert (image[..., :2] != before[..., :2]).flatten(1).any(1).all()
+    assert torch.equal(batch["image"], before)
+    with pytest.raises(KeyError, match="no masks 'mask' to blend backgrounds by"):
+        prepare((before, batch["label"]))
+    with pytest.raises(ValueError, match=r"the blend has the keys \('film',\), expected 'image' among them"):
+        PrepareBatchAttached(blend=BlendBackgroundsd("film"))
+
+
+def test_a_mixup_mixes_what_is_blended(batch):
+    batch["mask"][..., :2] = 0
+    prepare = PrepareBatchAttached(MixBatchd.mixup("image", num_classes=3), blend=BlendBackgroundsd("image"))
+    image, label = prepare.set_random_state(0)(
+        {**batch, "image": torch.arange(3.0).reshape(3, 1, 1, 1).expand(3, 1, 4, 4)}
+    )
+    region, background = image[:, 0, 0, 3], image[:, 0, 0, 0]
+    mixed = attached(label, "rows")
+    assert torch.allclose(region, (mixed * batch["label"].argsort()).sum(1))  # each image's value is its place
+    assert (region - background).abs().max() > 0.01
 
 
 def test_without_flags_every_row_is_explained(batch):

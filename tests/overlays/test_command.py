@@ -38,7 +38,7 @@ def test_copies_are_made_and_own_files_are_kept(tmp_path):
     overlays(tmp_path, "mixup")
     overlays(tmp_path, "isnet", overwrite=True)
     assert own.read_bytes() == Path(monai_debias.overlays.__file__).with_name("isnet.json").read_bytes()
-    with pytest.raises(ValueError, match=r"there are no overlays named isnett; choose from background_consistency, "):
+    with pytest.raises(ValueError, match=r"there are no overlays named isnett; choose from background_blend, "):
         overlays(tmp_path, "isnett")
 
 

@@ -23,11 +23,15 @@ def test_what_a_training_is_called():
         ({"isnet_paper": True}, "isnet_paper needs isnet as well, since it gives an ISNet the settings of its authors"),
         (
             {"few_masks": True, "mixup": True},
-            r"few_masks needs backmix or wbackmix or isnet or background_consistency .* few_masks, mixup",
+            "few_masks needs backmix or wbackmix or background_blend or isnet or background_consistency as well, since",
         ),
         (
             {"isnet": True, "isnet_lds": True, "flow_mixup": True},
             "isnet_lds and flow_mixup cannot be combined: the rows",
+        ),
+        (
+            {"isnet": True, "background_blend": True},
+            "background_blend and isnet cannot be combined: an ISNet blends",
         ),
         (
             {"mixup": True, "background_consistency": True},

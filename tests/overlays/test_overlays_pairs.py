@@ -49,6 +49,7 @@ TRIPLES = [
     ("background_consistency", "isnet", "spectral_decoupling"),
     ("background_consistency", "few_masks", "select_by_swap"),
     ("label_noise", "wbackmix", "flow_mixup"),
+    ("background_blend", "wbackmix", "flow_mixup"),
 ]
 SETTINGS = {
     "find_sectors": False,
@@ -148,6 +149,19 @@ class Training:
 def backmix(t: Training) -> None:
     assert sum(t.backgrounds()) >= 2
     assert all(has for other, has in zip(t.backgrounds(), t.donors_have_masks(), strict=True) if other)
+
+
+def background_blend(t: Training) -> None:
+    flags = torch.cat([batch["has_mask"] for batch in t.batches])
+    assert flags.tolist() == t.donors_have_masks()
+    batch, n_masks = t.batches[-1], int(t.batches[-1]["has_mask"].sum())
+    blended = t.parser.get_parsed_content("train#prepare_batch").blend
+    assert blended.n_blended == n_masks >= 2
+    images, seen = torch.as_tensor(batch["image"]), blended(batch)["image"]
+    changed = (seen != images).flatten(1).any(1)
+    assert changed.any()
+    assert not changed[~batch["has_mask"]].any()
+    assert torch.equal(seen[:, :, 4:12, 4:12], images[:, :, 4:12, 4:12])
 
 
 def background_consistency(t: Training) -> None:
@@ -257,12 +271,15 @@ AT_WORK: dict[str, Callable[[Training], None]] = {name: globals()[name] for name
 def refused(names: Sequence[str]) -> str | None:
     """What an error must say of overlays that cannot be combined."""
     mixing = [name for name in names if name in MIXUPS]
+    have_masks = {"backmix", "wbackmix", "background_blend", "isnet", "background_consistency"}
     if "isnet_lds" in names and "isnet" not in names:
         return "isnet_lds needs isnet as well"
     if "isnet_paper" in names and "isnet" not in names:
         return "isnet_paper needs isnet as well"
-    if "few_masks" in names and not {"backmix", "wbackmix", "isnet", "background_consistency"} & set(names):
-        return "few_masks needs backmix or wbackmix or isnet or background_consistency as well"
+    if {"background_blend", "isnet"} <= set(names):
+        return "background_blend and isnet cannot be combined: an ISNet blends"
+    if "few_masks" in names and not have_masks & set(names):
+        return "few_masks needs backmix or wbackmix or background_blend or isnet or background_consistency as well"
     if "isnet_lds" in names and {"manifold_mixup", "flow_mixup"} & set(names):
         return rf"isnet_lds and {mixing[0]} cannot be combined: the rows of a layer after a mixed state are mixtures"
     if "background_consistency" in names and mixing:

@@ -57,6 +57,7 @@ MAIN = (
     "isnet_stochastic",
     "isnet_original",
     "backmix_isnet",
+    "background_blend",
     "background_consistency",
     "spectral_decoupling",
     "mixup",
@@ -73,13 +74,7 @@ METHODS = {
         for name in ("plain", "backmix", "isnet")
     },
     **chosen(
-        (
-            "isnet_blend_alone",
-            "backmix_spectral_decoupling",
-            "isnet_unblended",
-            "backmix_isnet_unblended",
-            "backmix_background_consistency",
-        ),
+        ("backmix_spectral_decoupling", "isnet_unblended", "backmix_isnet_unblended", "backmix_background_consistency"),
         {},
     ),
 }

@@ -28,13 +28,7 @@ from benchmarks.parts import Parts
 SPLITS = {"same": "colours as in training", "random": "random colours", "reversed": "colours of another class"}
 SECTIONS = {"training": (0, 1_100), "validation": (1_100, 1_400), "test": (1_400, None)}
 N_CLASSES, SIDE, CORNER = 10, 24, 4
-VARIANTS = (
-    "background_consistency",
-    "isnet_blend_alone",
-    "isnet_paper",
-    "isnet_unblended",
-    "isnet_background_consistency",
-)
+VARIANTS = ("background_consistency", "isnet_paper", "isnet_unblended", "isnet_background_consistency")
 COLOURS = torch.tensor(  # corners of the cube of colours without black, and three between them
     [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0.5, 0), (0, 0.5, 1), (0.5, 0, 1)]
 )

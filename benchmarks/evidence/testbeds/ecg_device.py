@@ -10,7 +10,6 @@ the others says what a method costs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,11 +39,12 @@ AXES = {
 }
 TOLD = LABELS.index("ST depression")
 _ISNET = "our defaults; one label drawn for each heatmap"
-_isnet = partial(with_isnet, inferer={"target": "stochastic"})
+_isnet = with_isnet(inferer={"target": "stochastic"})
 MAIN = (
     "plain",
     "unbiased",
     "backmix",
+    "background_blend",
     "background_consistency",
     "isnet",
     "spectral_decoupling",
@@ -56,9 +56,8 @@ METHODS = {
         (*MAIN, "mixup", "manifold_mixup", "wbackmix", "masked"),
         {"unbiased": "devices at random; a reference, no method", "flow_mixup": "alpha 1, the first two stages"},
     ),
-    "isnet": Method("ISNet, stochastic", _ISNET, (_isnet(),)),
-    "isnet_blend_alone": Method("the blend of an ISNet without a heatmap loss", "P 0", (_isnet(relevance_weight=0.0),)),
-    "backmix_isnet": Method("BackMix and ISNet", "as each alone", (with_backmix(), _isnet())),
+    "isnet": Method("ISNet, stochastic", _ISNET, (_isnet,)),
+    "backmix_isnet": Method("BackMix and ISNet", "as each alone", (with_backmix(), _isnet)),
     "backmix_spectral_decoupling": Method(
         "BackMix and spectral decoupling", "as each alone", (with_backmix(), with_spectral_decoupling())
     ),

@@ -78,7 +78,7 @@ _Z_SCORE = {
 }
 METHODS = {
     **chosen(
-        (*MAIN, "background_consistency", "background_consistency_few_masks", "isnet_few_masks", "isnet_blend_alone"),
+        (*MAIN, "background_blend", "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
         {
             "unbiased": "overlays of random views; a reference, no method",
             "isnet": _ISNET,

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.figures.gallery.panels import clips, side_by_side, stills
 from monai_debias.apps.ultrasound import RandSelectFrame, SelectFrame
-from monai_debias.transforms import MixBatch, RandBackMix, backmix, blend_backgrounds, replace_background
+from monai_debias.transforms import BlendBackgroundsd, MixBatch, RandBackMix, backmix, replace_background
 
 
 def rand_backmix() -> Figure:
@@ -53,14 +53,17 @@ def replaced_background() -> Figure:
 
 
 def blended_backgrounds() -> Figure:
-    """The backgrounds of two images of a batch, faded into each other."""
-    pair = stills()[:2]
-    images, regions = (torch.stack([still[key] for still in pair]) for key in ("image", "mask"))
-    panels = {"image": (images[0], regions[0]), "the next of the batch": (images[1], regions[1])}
-    for t in (0.3, 0.6, 1.0):
-        blended = blend_backgrounds(images, regions, torch.tensor([t, t]))
-        panels[f"t = {t:g}"] = (blended[0], regions[0])
-    return side_by_side(panels)
+    """The images of a batch, and what a training sees of them."""
+    batch = {key: torch.stack([still[key] for still in stills()]) for key in ("image", "mask")}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        seen = BlendBackgroundsd("image")(batch)
+    rows = [
+        (title, (image, mask))
+        for name, images in (("image", batch["image"]), ("blended", seen["image"]))
+        for title, image, mask in zip([f"{name} {i}" for i in range(4)], images, batch["mask"], strict=True)
+    ]
+    return side_by_side(rows, n_columns=4)
 
 
 def mixed_batch() -> Figure:
@@ -101,7 +104,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "RandBackMix": rand_backmix,
     "backmix": backmix_steps,
     "replace_background": replaced_background,
-    "blend_backgrounds": blended_backgrounds,
+    "BlendBackgroundsd": blended_backgrounds,
     "MixBatch": mixed_batch,
     "LoadUltrasound": loaded_clip,
     "SelectFrame": selected_frame,

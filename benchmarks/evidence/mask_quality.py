@@ -41,7 +41,7 @@ Change = Callable[[NDArray[np.bool_], np.random.Generator], NDArray[np.bool_]]
 BUDGET = Budget(patients=(400, 40, 60, 40), size=64)
 STRENGTH = 0.95
 REFERENCE = "plain"  # without masks
-ASKED = ("backmix", "background_consistency", "isnet")
+ASKED = ("backmix", "background_blend", "background_consistency", "isnet")
 KEY = ("method", "of", "seed")
 COLUMNS = (*SPLITS, "worst_group", "gap")
 

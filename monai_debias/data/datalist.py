@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from monai_debias.constraints import NONE, PATH, STRING, SequenceOf
-from monai_debias.data.datalist_items import DATALIST_NAME, ITEM_KEY, check_files, check_items, resolve_paths
+from monai_debias.data.datalist_items import (
+    DATALIST_NAME,
+    ITEM_KEY,
+    check_files,
+    check_items,
+    resolve_paths,
+    warn_of_absent_labels,
+)
 from monai_debias.parameters import expects
 
 __all__ = ["load_datalist", "read_datalist", "test_sections"]
@@ -80,6 +87,7 @@ def load_datalist(
         )
     where = f"section {section!r} of {directory / DATALIST_NAME}"
     check_items(content[section], labels, where)
+    warn_of_absent_labels(content[section], labels, where)
     items = [resolve_paths(item, directory) for item in content[section]]
     check_files(items, where)
     return [

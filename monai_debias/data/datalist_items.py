@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "listed_names",
     "resolve_paths",
     "section_problems",
+    "warn_of_absent_labels",
 ]
 
 DATALIST_NAME = "datalist.json"
@@ -75,6 +77,19 @@ def labels_not_there(items: Sequence[Any], labels: Mapping[str, str]) -> list[st
     """
     there = {label for item in items if isinstance(item, Mapping) for label in _labels_of(item.get("label"))}
     return [label for label in labels if label not in there]
+
+
+def warn_of_absent_labels(items: Sequence[Any], labels: Mapping[str, str], where: str) -> None:
+    """Log the names of the labels that no item of a section has, see :func:`labels_not_there`.
+
+    Args:
+        items: the items of the section, as they are in the file.
+        labels: the file's names of the classes.
+        where: name of the section in messages.
+    """
+    absent = [labels[label] for label in labels_not_there(items, labels)]
+    if absent:
+        logging.getLogger(__name__).warning("%s has no %s", where, ", ".join(absent))
 
 
 def listed_names(names: str | Sequence[str] | None) -> list[str] | None:

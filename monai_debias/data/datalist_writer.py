@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from monai_debias.data.datalist_items import (
     as_written,
     check_files,
     check_items,
-    labels_not_there,
     resolve_paths,
+    warn_of_absent_labels,
 )
 from monai_debias.data.splits import check_splits
 from monai_debias.files import write_json
@@ -90,9 +89,7 @@ def save_datalist(
         ]
         check_items(content[section], names, f"section {section!r}")
         check_files([resolve_paths(item, directory) for item in content[section]], f"section {section!r}")
-        absent = [names[label] for label in labels_not_there(content[section], names)]
-        if absent:
-            logging.getLogger(__name__).warning("section %r of %s has no %s", section, target, ", ".join(absent))
+        warn_of_absent_labels(content[section], names, f"section {section!r} of {target}")
     check_splits(sections)
     write_json(target, content)
     return target

@@ -1,6 +1,7 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_load_refuses_bad_sections(directory):
         path.write_text(json.dumps({**content, "training": section}))
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             load_datalist(directory, "training")
+
+
+def test_a_class_that_a_section_lacks_is_told(tmp_path, caplog):
+    for item in items(0, 1):
+        (tmp_path / item["image"]).write_bytes(b"")
+    labels = {"0": "A4C", "1": "PLAX", "2": "PSAX"}
+    (tmp_path / "datalist.json").write_text(json.dumps({"labels": labels, "validation": items(0, 1)}))
+    load_datalist(tmp_path, "validation")
+    assert re.search(r"section 'validation' of .*datalist\.json has no PSAX", caplog.text)
 
 
 def test_from_a_bundle_config(directory):

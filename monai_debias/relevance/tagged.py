@@ -98,6 +98,8 @@ class TaggedTensors:
     def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
         """Tag a tensor that an operation has made."""
         tag.without_gradient = tensor.grad_fn is None  # a view made in no_grad still says that it requires one
+        before = self.tags.get(tensor)  # of what was changed in place
+        tag.has_views |= before is not None and before.has_views
         self.tags[tensor] = tag
         base = tensor._base if tensor._is_view() else None
         if base is not None and base in self.tags:
@@ -143,7 +145,12 @@ class TaggedTensors:
 
     def current(self, arguments: Any) -> Any:
         """Arguments in which a tensor that an activation should have changed in place is replaced by its output."""
-        return replaced(arguments, lambda t: self.renamed.get(t, t)) if self.renamed else arguments
+        return replaced(arguments, self._current) if self.renamed else arguments
+
+    def _current(self, tensor: torch.Tensor) -> torch.Tensor:
+        while (later := self.renamed.get(tensor)) is not None:
+            tensor = later
+        return tensor
 
     def shares_memory(self, tensor: torch.Tensor) -> bool:
         """Whether another tensor sees the same memory."""

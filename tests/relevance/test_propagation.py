@@ -128,16 +128,32 @@ def test_an_activation_in_place_returns_the_tensor_itself(relu: Activation) -> N
     check(fancy, lambda m, x, act: head(m, 2 * act(m.conv(x))), conv=conv(2, 4), fc=nn.Linear(4, 3))
 
 
-def test_a_view_sees_every_activation_in_place() -> None:
-    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        u = m.conv(x)
-        view = u.flatten(2)
-        F.leaky_relu_(F.leaky_relu_(u))
-        return m.fc(view.mean(2))
+def viewed_before(u: torch.Tensor) -> torch.Tensor:
+    view = u.view_as(u)
+    F.leaky_relu_(F.leaky_relu_(u))
+    return view
 
+
+def viewed_before_a_change(u: torch.Tensor) -> torch.Tensor:
+    view = u.view_as(u)
+    u *= 1.0
+    F.leaky_relu_(F.leaky_relu_(u))
+    return view
+
+
+def named_twice(u: torch.Tensor) -> torch.Tensor:
+    F.leaky_relu_(u)
+    F.leaky_relu_(u)
+    return u
+
+
+@pytest.mark.parametrize("in_place", [viewed_before, viewed_before_a_change, named_twice])
+def test_activations_in_place_add_up(in_place: Activation) -> None:
+    """However the tensor is named after them."""
     layers, x = {"conv": conv(2, 4), "fc": nn.Linear(4, 3)}, torch.randn(2, 2, 8, 8)
+    fancy = Functional(lambda m, x: head(m, in_place(m.conv(x))), **layers)
     plain = Functional(lambda m, x: head(m, F.leaky_relu(F.leaky_relu(m.conv(x)))), **layers)
-    expected, found = (LRP(network)(x, "all") for network in (plain, Functional(fancy, **layers)))
+    expected, found = (LRP(network)(x, "all") for network in (plain, fancy))
     assert all(relative_error(one, other) < 1e-6 for one, other in zip(found, expected, strict=True))
 
 

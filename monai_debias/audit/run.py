@@ -32,6 +32,7 @@ from monai_debias.constraints import (
     Number,
     SequenceOf,
 )
+from monai_debias.data.left_out import log_left_out
 from monai_debias.distributed import in_first, is_first
 from monai_debias.files import write_json
 from monai_debias.labels import IGNORE_VALUE
@@ -198,6 +199,8 @@ def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, s
         ", ".join(check.name for check in to_do),
         max(1, seconds / 60),
     )
+    if subject.left_out:
+        log_left_out(logger, subject.left_out, len(subject))
     for name, why in not_checked.items():
         logger.info("not checked: %s: %s", name, why)
     for note in _notes(subject):
@@ -207,10 +210,11 @@ def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, s
 def _notes(subject: Subject) -> list[str]:
     """What limits the audit as a whole."""
     notes = list(subject.network.notes)
-    if not subject.has_patients:
+    alone = int((~subject.has_patient).sum())
+    if alone:
         notes.append(
-            f"There is no {subject.patient_key!r} in some items, so each image counts as a patient: if patients have "
-            "several images, intervals are too narrow and p-values too small."
+            f"Where there is no {subject.patient_key!r}, in {alone} of {len(subject)} images, each image counts as a "
+            "patient: if patients have several images, intervals are too narrow and p-values too small."
         )
     without = int((~subject.has_mask).sum())
     if without:
@@ -218,7 +222,8 @@ def _notes(subject: Subject) -> list[str]:
             f"{without} of {len(subject)} images have no mask, one that is not loaded, or one without a background."
         )
     if subject.left_out:
-        notes.append(f"{len(subject.left_out)} of the images are left out, since they cannot be used.")
+        n_all = len(subject) + len(subject.left_out)
+        notes.append(f"Left out, since they cannot be used: {len(subject.left_out)} of {n_all} images.")
     constant = [name for name, values in subject.attributes.items() if len(np.unique(values)) < 2]
     if constant:
         notes.append(f"The same in all images, so that nothing can be said of it: {', '.join(constant)}.")

@@ -178,8 +178,9 @@ class Subject:
         self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
         self.masks = np.array(masks)
         self.has_mask = self.masks > 0
-        self.has_patients = not any(is_missing(patient) for patient in patients)
-        self.patient_names = [str(p) for p in (patients if self.has_patients else self.numbers)]
+        self.has_patient = np.array([not is_missing(patient) for patient in patients])
+        named = zip(patients, self.has_patient, self.numbers, strict=True)
+        self.patient_names = [str(patient) if known else f"item {number}" for patient, known, number in named]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
         self.attributes = {name: column_of([row[i] for row in found]) for i, name in enumerate(attributes)}
         for i, name in enumerate(attributes):
@@ -221,8 +222,7 @@ class Subject:
             if self.label_key not in item:
                 raise KeyError(f"has no {self.label_key!r}, it has {sorted(map(str, item))}")
             mask = item.get(self.mask_key)
-            loaded = mask is not None and not isinstance(mask, str)
-            region = self._number(region_of(mask, image)) if loaded else 0
+            region = 0 if mask is None or isinstance(mask, str) else self._number(region_of(mask, image))
         except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
             cause = error.__cause__ or error
             reason = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause)

@@ -31,6 +31,17 @@ def test_outputs_that_are_no_logits_alone_are_understood_and_told():
     assert "are probabilities" in notes
 
 
+def test_heatmaps_of_a_network_with_several_values_are_of_the_first():
+    class WithFeatures(LooksAt):
+        def forward(self, x):
+            return super().forward(x), x
+
+    several, alone = (
+        audit(network, ITEMS, checks=[RelevanceOutside(most=4)]) for network in (WithFeatures(), LooksAt())
+    )
+    assert several.findings[0].effect == pytest.approx(alone.findings[0].effect)
+
+
 def test_a_binary_task_answers_with_a_number_or_a_probability_of_each_image():
     logits, _ = background(lambda x: NETWORK(x)[:, 1:] * 2, "binary")
     numbers, _ = background(lambda x: NETWORK(x)[:, 1] * 2, "binary")

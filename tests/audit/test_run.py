@@ -179,7 +179,8 @@ def test_an_age_that_is_not_always_known_is_a_number_and_what_is_the_same_everyw
     (age,) = found.findings
     assert age.details["strongest"].startswith("age = higher")
     assert any(note.endswith("nothing can be said of it: modality.") for note in found.notes)
-    assert not found.subject.has_patients
+    assert "in 1 of 120 images, each image counts as a patient" in found.notes[0]
+    assert found.subject.n_patients == 120
 
 
 def test_attributes_that_divide_the_images_alike_are_one():

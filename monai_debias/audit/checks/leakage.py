@@ -54,7 +54,7 @@ class Leakage:
 
     def lacks(self, subject: Subject) -> str:
         """Patients or files of both."""
-        known = subject.has_patients or any(subject.files)
+        known = subject.has_patient.any() or any(subject.files)
         return "" if known and self.trained_with else "it takes the items of the training, and patients or files"
 
     def cost(self, subject: Subject) -> int:
@@ -64,7 +64,7 @@ class Leakage:
     def __call__(self, subject: Subject) -> list[Finding]:
         """One finding."""
         known = {str(item.get(self.patient_key)) for item in self.trained_with} - {"", "None"}
-        shared = np.array([subject.has_patients and name in known for name in subject.patient_names])
+        shared = subject.has_patient & np.array([name in known for name in subject.patient_names])
         copies = self._copies(subject)
         share = float((shared | copies).mean())
         return [

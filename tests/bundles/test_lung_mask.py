@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from monai.transforms import Compose
 
 from monai_debias.apps.radiography.cohorts.build import build_chest_datalist
 from monai_debias.apps.radiography.lung_masks.finder import DEMO_WEIGHTS, LungFinder
+from monai_debias.apps.radiography.lung_masks.masked_films import load_masked_films
 from monai_debias.apps.radiography.lung_masks.network import lung_network, prepare_film
 from monai_debias.data import load_datalist
 from monai_debias.demo import build_cxr_cohort
@@ -103,6 +105,26 @@ def test_a_public_cohort_with_masks_trains_by_the_same_command(tmp_path):
         workflow.initialize()
         workflow.run()
     assert list(json.loads((tmp_path / "eval" / "metrics.json").read_text())) == ["test"]
+
+
+@pytest.mark.parametrize("section", ["training", "validation"])
+def test_a_section_without_masks_is_named(films, tmp_path, section):
+    content = json.loads((films / "datalist.json").read_text())
+    for item in content["training"] + content["validation"]:
+        item |= {key: str(films / item[key]) for key in ("image", "mask")}
+    for item in content[section]:
+        del item["mask"]
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"no item of section '{section}' of .* has a mask"):
+        load_masked_films(tmp_path, [section])
+    others = {"training", "validation"} - {section}
+    assert {item["split"] for item in load_masked_films(tmp_path, ["training", "validation"])} == others
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "train.json"))
+    parser["dataset_dir"], parser["show_progress"] = str(tmp_path), False
+    with pytest.raises(RuntimeError) as error:
+        parser.get_parsed_content("train#trainer")
+    assert f"no item of section '{section}'" in "".join(traceback.format_exception(error.value))
 
 
 def test_metadata_and_network(tmp_path):

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import IO, Any
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["new_folder", "remove_leftovers", "replace_file", "write_csv", "write_json"]
+__all__ = ["make_writable", "new_folder", "remove_leftovers", "replace_file", "write_csv", "write_json"]
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.incomplete")
 
@@ -124,6 +125,31 @@ def write_json(path: str | os.PathLike, content: Any) -> None:
     """
     with replace_file(path) as file:
         file.write(json.dumps(content, indent=1) + "\n")
+
+
+def make_writable(folder: str | os.PathLike) -> None:
+    """Make a folder if it is missing, and write to it once: before hours of work whose results it is to hold.
+
+    Args:
+        folder: the folder; those above it are made as well.
+
+    Raises:
+        OSError: when it cannot be made or written to; it names ``folder``.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     make_writable(Path(root, "results"))
+        ...     sorted(path.name for path in Path(root).iterdir())
+        ['results']
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        raise type(error)(error.errno, f"{error.strerror}; results cannot be written there", str(folder)) from error
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_debias.files import new_folder, remove_leftovers, replace_file
+from monai_debias.files import make_writable, new_folder, remove_leftovers, replace_file
 
 
 def in_a_process(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -153,3 +153,14 @@ def test_a_new_folder_is_there_when_it_is_complete(tmp_path):
     with pytest.raises(OSError, match="not empty"):
         make()
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_before_the_work(tmp_path):
+    make_writable(tmp_path / "new" / "folder")
+    make_writable(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").write_text("old")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match="results cannot be written there") as refused:
+            make_writable(folder)
+        assert refused.value.filename == str(folder)

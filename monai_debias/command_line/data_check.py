@@ -13,7 +13,7 @@ from monai_debias.audit.confounding.survey import survey_section
 from monai_debias.audit.confounding.table import survey_lines
 from monai_debias.data.check import find_defects
 from monai_debias.data.inspection import Defect, inspect_datalist
-from monai_debias.files import write_csv
+from monai_debias.files import make_writable, write_csv
 
 __all__ = ["check", "defect_table"]
 
@@ -58,13 +58,16 @@ def check(
     there = [] if target is None else [name for name in _FILES if (target / name).exists()]
     if there and not overwrite:
         raise FileExistsError(f"{target} has {', '.join(there)} already; pass --overwrite to replace it.")
+    if target is not None:
+        make_writable(target)
     inspection = inspect_datalist(datalist, reader, num_workers, progress)
     defects = find_defects(inspection)
     print(defect_table(defects))
+    if inspection.images and len({d[1:3] for d in defects if d.kind == "unreadable"}) == len(inspection.images):
+        print(f"\nno image can be read by {reader}: pass another --reader, for ECGs monai_debias.apps.ecg.ECGReader")
     survey = survey_section(inspection, section)
     print("", *survey_lines(survey), sep="\n")
     if target is not None:
-        target.mkdir(parents=True, exist_ok=True)
         write_csv(target / _FILES[0], Defect._fields, defects)
         write_csv(target / _FILES[1], Confounder._fields, [*survey.attributes, *survey.properties])
         survey_figure(survey).savefig(target / _FILES[2], dpi=150)

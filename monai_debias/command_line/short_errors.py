@@ -4,51 +4,13 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
-from monai.utils import MONAIEnvVars, OptionalImportError
-
-__all__ = ["shorten_errors_of_bundles"]
+from monai.utils import OptionalImportError
 
 _PACKAGE = Path(__file__).parents[1]
-_MONAI_COMMAND = "monai.bundle.__main__"
-
-
-def shorten_errors_of_bundles() -> None:
-    """Let ``python -m monai.bundle`` end with one line instead of a traceback where the user can correct the error.
-
-    The bundles call it as the first entry of ``initialize``. It changes nothing in any other program, such as a
-    notebook, nor where the environment variable ``MONAI_DEBUG=1`` asks for tracebacks. The exit code stays 1.
-
-    Example:
-        >>> shorten_errors_of_bundles()  # of this program, which is not monai.bundle, nothing changes
-    """
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is None or spec.name != _MONAI_COMMAND or MONAIEnvVars.debug():
-        return
-    others, record = sys.excepthook, logging.getLogRecordFactory()
-
-    def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if (message := for_the_user(error)) is None:
-            others(kind, error, trace)
-        else:
-            sys.stdout.flush()  # the log comes first
-            print(f"error: {message}", file=sys.stderr)
-
-    def without_traceback(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        made = record(*args, **kwargs)
-        if made.exc_info and made.exc_info[1] is not None and for_the_user(made.exc_info[1]) is not None:
-            made.exc_info = None
-        return made
-
-    sys.excepthook = told
-    logging.setLogRecordFactory(without_traceback)
 
 
 def for_the_user(error: BaseException) -> str | None:

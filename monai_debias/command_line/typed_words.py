@@ -11,7 +11,7 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _OPTION = re.compile(r"--|-[a-zA-Z]")
@@ -42,39 +42,49 @@ def refuse_mistakes(words: Sequence[str], commands: Mapping[str, Any]) -> None:
     given = words[len(names) :]
     if isinstance(command, dict):
         if given:
-            raise ValueError(
-                f"there is no command {' '.join([*names, given[0]])}; {_meant(given[0], command, command)}"
-            )
+            raise ValueError(f"there is no command {' '.join([*names, given[0]])}; {meant(given[0], command)}")
         return
     parameters = [*inspect.signature(command).parameters.values()]
-    options, arguments = _sorted_out(given)
+    options, arguments = sorted_out(given)
     if all(one.kind is not one.VAR_KEYWORD for one in parameters):
         _refuse_unknown(options, [one.name for one in parameters])
     if all(len(option) > 1 for option in options):  # python-fire knows which one a letter stands for
         _refuse_number_of(arguments, [one for one in parameters if one.name not in options], " ".join(names))
 
 
-def _sorted_out(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Names of the options, and the words that are neither an option nor its value."""
-    options: list[str] = []
+def sorted_out(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The options with their values, which may be empty, and the words that are neither an option nor its value."""
+    options: dict[str, str] = {}
     arguments: list[str] = []
-    is_value = False
+    takes_value = ""
     for word in words:
         if _OPTION.match(word):
-            options.append(word.lstrip("-").partition("=")[0].replace("-", "_"))
-            is_value = "=" not in word
+            name, has_value, value = word.lstrip("-").partition("=")
+            name = name.replace("-", "_")
+            options[name] = value
+            takes_value = "" if has_value else name
         else:
-            if not is_value:
+            if takes_value:
+                options[takes_value] = word
+            else:
                 arguments.append(word)
-            is_value = False
+            takes_value = ""
     return options, arguments
 
 
-def _refuse_unknown(options: Sequence[str], parameters: Sequence[str]) -> None:
+def meant(word: str, known: Iterable[str], mark: str = "", choices: Iterable[str] | None = None) -> str:
+    """What a user may have wanted to type; where no known word is like it, the words to choose from."""
+    known = sorted(known)
+    if close := difflib.get_close_matches(word, known, n=1):
+        return f"did you mean {mark}{close[0]}?"
+    return f"choose from {', '.join(mark + one for one in choices or known)}."
+
+
+def _refuse_unknown(options: Iterable[str], parameters: Sequence[str]) -> None:
     known = ["debug", "help", *parameters, *(f"no{name}" for name in parameters)]
     for name in options:
         if len(name) > 1 and name not in known:
-            raise ValueError(f"there is no option --{name}; {_meant(name, known, parameters, '--')}")
+            raise ValueError(f"there is no option --{name}; {meant(name, known, '--', parameters)}")
 
 
 def _refuse_number_of(arguments: Sequence[str], parameters: Sequence[inspect.Parameter], command: str) -> None:
@@ -84,8 +94,3 @@ def _refuse_number_of(arguments: Sequence[str], parameters: Sequence[inspect.Par
     takes_more = any(one.kind is one.VAR_POSITIONAL for one in parameters)
     if (surplus := arguments[len(by_place) :]) and not takes_more:
         raise ValueError(f"{command} has no use for {' '.join(surplus)!r}; put a path with spaces in quotes.")
-
-
-def _meant(word: str, known: Collection[str], choices: Collection[str], mark: str = "") -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"did you mean {mark}{close[0]}?" if close else f"choose from {', '.join(mark + one for one in choices)}."

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from monai_debias.constraints import BOOL, KEY, NONE, PATH, SEED, STRING, Integer, Number, SequenceOf
 from monai_debias.distributed import gathered, is_first, n_processes
-from monai_debias.files import replace_file, write_csv, write_json
+from monai_debias.files import make_writable, replace_file, write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.handlers.predictions import (
     THRESHOLDS_OR_FILE,
@@ -149,6 +149,7 @@ class ClassificationReport:
 
     def _start(self, engine: Engine) -> None:
         refuse_existing_predictions(self.output_dir, self.overwrite)
+        make_writable(self.output_dir)
         self._given = thresholds_from(self.thresholds, self.collected)
         self.groups = []
 
@@ -162,7 +163,6 @@ class ClassificationReport:
         groups = [group or f"sample {number}" for number, group in enumerate(gathered(self.groups))]
         if not is_first():
             return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         splits = [entries[self.split_key] for entries in self.collected.entries]
         reported, thresholds = list(dict.fromkeys(splits)), self._given
         if thresholds is None and TASKS[self.collected.task].has_thresholds:
@@ -212,7 +212,6 @@ class ClassificationReport:
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
         if self.collected.entries and n_processes() == 1:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
             undecided = TASKS[self.collected.task].has_thresholds and self._given is None
             thresholds = [None] * len(self.collected.output_names) if undecided else self._given
             write_predictions(self.output_dir, self.collected.records(thresholds))

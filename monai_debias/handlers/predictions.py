@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 from monai_debias.constraints import BOOL, KEY, NONE, PATH, STRING, Instance, Number, SequenceOf
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, save_left_out
 from monai_debias.distributed import is_first, n_processes
-from monai_debias.files import write_csv, write_json
+from monai_debias.files import make_writable, write_csv, write_json
 from monai_debias.handlers.collected import Collected
 from monai_debias.labels import IGNORE_VALUE
 from monai_debias.metrics.thresholds import read_thresholds
@@ -134,6 +134,7 @@ class PredictionSaver:
 
     def _start(self, engine: Engine) -> None:
         refuse_existing_predictions(self.output_dir, self.overwrite)
+        make_writable(self.output_dir)
         self._thresholds = thresholds_from(self.thresholds, self.collected)
 
     def _complete(self, engine: Engine) -> None:
@@ -142,15 +143,14 @@ class PredictionSaver:
             self._write()
 
     def _write(self) -> None:
-        if self.collected.entries or self.left_out is not None:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.left_out is not None:
             save_left_out(self.output_dir / LEFT_OUT_NAME, self.left_out)
         write_predictions(self.output_dir, self.collected.records(self._thresholds))
-        self.logger.info("%d predictions written to %s", len(self.collected.entries), self.output_dir)
+        if self.collected.entries:
+            self.logger.info("%d predictions written to %s", len(self.collected.entries), self.output_dir)
 
     def _rescue(self, engine: Engine, error: Exception) -> None:
-        if n_processes() == 1:
+        if n_processes() == 1 and self.output_dir.is_dir():
             self._write()
         raise error
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""That a bundle's command ends with one line where the user can correct what is wrong, else with a traceback."""
+"""That a bundle's command refuses mistyped options, and ends with one line where the user can correct what is wrong."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from monai_debias.command_line import shorten_errors_of_bundles
+from monai_debias.command_line import begin_bundle_command
 from tests import processes
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "echo_view"
-EXAMPLES = {shorten_errors_of_bundles: {}}
+EXAMPLES = {begin_bundle_command: {}}
 
 
 @pytest.fixture
@@ -40,6 +40,10 @@ def said_by(bundle, *options, **environment):
         (
             ["--config_file", "configs/inference.json", "--dataset_dir", ".", "--thresholds", "0.5"],
             "a softmax predicts the class of the largest probability and takes no thresholds",
+        ),
+        (
+            ["--config_file", "['configs/train.json','configs/isnet.json']", "--max_epchs", "3"],
+            "no config file has an option --max_epchs; did you mean --max_epochs?",
         ),
     ],
 )

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from monai_debias.demo import build_cxr_cohort
-from monai_debias.demo.cxr.cohort import SECTIONS
 from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.ecg.devices import HABITS
 from monai_debias.demo.ecg.findings import LABELS
+from monai_debias.demo.sections import SECTIONS
 from tests.docs.guides import block, read_guide, run_code
 
 GUIDE = read_guide("demo_cohorts")

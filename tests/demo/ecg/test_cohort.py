@@ -20,9 +20,10 @@ from monai.transforms import LoadImage
 
 from monai_debias.apps.ecg import ECGReader, SignalMask
 from monai_debias.data import load_datalist
-from monai_debias.demo.ecg.cohort import SECTIONS, build_ecg_cohort
+from monai_debias.demo.ecg.cohort import build_ecg_cohort
 from monai_debias.demo.ecg.findings import LABELS
 from monai_debias.demo.ecg.leads import LEADS
+from monai_debias.demo.sections import SECTIONS
 from tests.demo.ecg.conftest import ALL, SMALL
 
 TINY = {"patients": [1, 1, 1, 1], "records": 1, "sampling_rate": 100, "workers": 1, "progress": False}

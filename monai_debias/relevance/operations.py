@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch.nn import functional as F  # noqa: N812
@@ -33,7 +32,6 @@ __all__ = [
     "flowing_factors",
     "gives_shape",
     "in_place",
-    "keeps_batch",
     "may_stand_beside",
 ]
 
@@ -167,15 +165,6 @@ KEEPS_SQUARES = frozenset(
 
 _IN_PLACE_OPERATORS = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div"}
 _OPERATORS = {**_IN_PLACE_OPERATORS, "radd": "add", "rmul": "mul"}
-_MOVING = (
-    "H T adjoint column_stack cummax cummin dstack flip flipud gather index_add index_select kthvalue mH mT "
-    "masked_scatter masked_select max median min msort ravel repeat_interleave roll rot90 row_stack scatter "
-    "scatter_add sort stack t take take_along_dim tensordot topk tril triu unbind unfold vsplit vstack where"
-)
-_MAY_MOVE_THE_BATCH = frozenset(_MOVING.split())
-# these leave the batch where it is, unless it is one of the dimensions that they are given
-_ALONG = "amax amin cumsum mean movedim moveaxis narrow select sum swapaxes swapdims transpose"
-_ALONG_DIMENSIONS = frozenset(_ALONG.split())
 
 
 def bare_name(function: Callable) -> str:
@@ -238,28 +227,3 @@ def in_place(function: Callable) -> bool:
     if name.startswith("__"):
         return name.strip("_") in (*_IN_PLACE_OPERATORS, "set", "setitem")
     return name.endswith("_")
-
-
-def keeps_batch(name: str, args: tuple, kwargs: dict[str, Any], result: torch.Tensor, batch_size: int) -> bool:
-    """Whether the samples stay in the first dimension of an operation in :data:`LINEAR`; if in doubt it is False.
-
-    Example:
-        >>> import torch
-        >>> tokens = torch.zeros(2, 3, 2)
-        >>> [keeps_batch("transpose", (tokens, *dims), {}, tokens.transpose(*dims), 2) for dims in ((1, 2), (0, 2))]
-        [True, False]
-    """
-    if result.ndim == 0 or len(result) != batch_size or not args or name in _MAY_MOVE_THE_BATCH:
-        return False
-    x, *others = args
-    if name in _ALONG_DIMENSIONS:
-        dims = [d for v in (*others, *kwargs.values()) for d in (v if isinstance(v, tuple | list) else [v])]
-        numbers = [d for d in dims if isinstance(d, int) and not isinstance(d, bool)]
-        return bool(numbers) and all(d % x.ndim != 0 for d in numbers)
-    if name == "permute":
-        order = others[0] if others and isinstance(others[0], tuple | list) else others
-        return bool(order) and order[0] == 0
-    if name == "getitem":
-        first = others[0][0] if isinstance(others[0], tuple) and others[0] else others[0]
-        return isinstance(first, slice) and first == slice(None)
-    return True

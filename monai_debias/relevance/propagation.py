@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from monai_debias.relevance.batch_dimension import keeps_batch
 from monai_debias.relevance.operands import (
     broadcast,
     is_composed,
@@ -46,7 +47,6 @@ from monai_debias.relevance.operations import (
     flowing_factors,
     gives_shape,
     in_place,
-    keeps_batch,
     may_stand_beside,
 )
 from monai_debias.relevance.passes import Passes, Rule
@@ -233,7 +233,8 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
     def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Operations that are linear in what depends on the input: their ordinary gradient is the rule."""
         tensors = tensors_in((args, kwargs))
-        flowing = [self.tags[t] for t in (tensors[:1] if name in BORROWING else tensors) if self.flows(t)]
+        sources = [t for t in (tensors[:1] if name in BORROWING else tensors) if self.flows(t)]
+        flowing = [self.tags[t] for t in sources]
         if name not in self.allow:
             self.refuse_unless_linear(function, name, args, kwargs)
         result = function(*args, **kwargs)
@@ -246,12 +247,11 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             return self.mark(result, Role.BROKEN, function, args, error=self.uncovered(function, why))
         result = replaced(result, self.wide)
         activated = name in KEEPS_SQUARES and len(flowing) == 1 and flowing[0].activated
-        size, before = self.passes.batch_size, all(tag.batch_first for tag in flowing)
-        self.mark(result, Role.FLOWS, function, args, activated=activated)
-        for tensor in tensors_in(result):
-            if self.flows(tensor):
-                self.tags[tensor].batch_first = before and keeps_batch(name, args, kwargs, tensor, size)
-        return result
+        batch_first = all(tag.batch_first for tag in flowing) and all(
+            keeps_batch(name, args, kwargs, sources, t, self.passes.batch_size)
+            for t in (args[:1] if in_place(function) else tensors_in(result))
+        )
+        return self.mark(result, Role.FLOWS, function, args, activated=activated, batch_first=batch_first)
 
     def refuse_unless_linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> None:
         """Raise UncoveredOperationError for a product, quotient or maximum of what relevance flows through."""

@@ -177,5 +177,7 @@ class TaggedTensors:
                 if tag.role is Role.FLOWS and shares_storage(tensor, changed):
                     self.tags[tensor] = Tag(role, **known)
         base = changed._base if changed._is_view() else None
-        if role is Role.FLOWS and base is not None and base not in self.tags:
-            self.tags[base] = Tag(role, batch_first=False)  # a buffer of which a part was written
+        if role is Role.FLOWS and base is not None:
+            if base not in self.tags:
+                self.tags[base] = Tag(role, batch_first=False)  # a buffer of which a part was written
+            self.tags[base].batch_first &= self.tags[changed].batch_first

@@ -147,3 +147,51 @@ def test_gates_and_attention_weights_are_constants() -> None:
     layers = {"conv1": conv(2, 4), "squeeze": nn.Linear(4, 2), "gate": nn.Linear(2, 4), "qkv": nn.Linear(4, 12)}
     check(fancy, plain, fc=nn.Linear(4, 3), **layers)
     check(fused, plain, fc=nn.Linear(4, 3), **layers)
+
+
+ORDER = torch.tensor([2, 0, 3, 1])
+MATRIX = torch.eye(4, dtype=torch.double)[ORDER]
+
+
+def written_by_index(x: torch.Tensor) -> torch.Tensor:
+    moved = torch.empty_like(x)
+    moved[ORDER.argsort()] = x
+    return moved
+
+
+def written_one_by_one(x: torch.Tensor) -> torch.Tensor:
+    moved = x.clone()
+    for n, source in enumerate(ORDER):
+        moved[n] = x[source]
+    return moved
+
+
+def written_to_a_view(x: torch.Tensor) -> torch.Tensor:
+    moved = x.clone()
+    moved[:2].copy_(x[ORDER[:2]])
+    moved[2:].copy_(x[ORDER[2:]])
+    return moved
+
+
+MOVED = {
+    "index": lambda x: x[ORDER],
+    "written by index": written_by_index,
+    "written one by one": written_one_by_one,
+    "written to a view": written_to_a_view,
+    "matrix product": lambda x: (MATRIX @ x.flatten(1)).view_as(x),
+    "einsum": lambda x: torch.einsum("ab,bchw->achw", MATRIX, x),
+    "broadcast": lambda x: (MATRIX[..., None, None, None] * x).sum(1),
+}
+
+
+@pytest.mark.parametrize("move", MOVED.values(), ids=MOVED)
+def test_rows_of_samples_that_change_their_places(move: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """In between, what stands in the first dimension is not the sample of that number."""
+
+    def moved(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return head(m, m.conv2(move(m.conv1(x).relu())).relu())[ORDER.argsort()]
+
+    def plain(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
+        return head(m, act(m.conv2(act(m.conv1(x)))))
+
+    check(moved, plain, conv1=conv(2, 4), conv2=conv(4, 4), fc=nn.Linear(4, 3))

@@ -19,6 +19,7 @@ from monai_debias.audit.answers import Network, Normalize
 from monai_debias.audit.checks import default_checks
 from monai_debias.audit.checks.check import Check, NotCheckableError
 from monai_debias.audit.finding import Finding, decide
+from monai_debias.audit.reading import Keys
 from monai_debias.audit.subject import Subject
 from monai_debias.constraints import (
     FUNCTION,
@@ -159,7 +160,7 @@ def audit(
         >>> found.exit_code
         3
     """
-    keys = (image_key, label_key, mask_key, patient_key)
+    keys = Keys(image_key, label_key, mask_key, patient_key)
     subject = Subject(
         network, dataset, task, class_names, attributes, normalize, thresholds, keys, ignore_value, batch_size, seed
     )
@@ -213,7 +214,7 @@ def _notes(subject: Subject) -> list[str]:
     alone = int((~subject.has_patient).sum())
     if alone:
         notes.append(
-            f"Where there is no {subject.patient_key!r}, in {alone} of {len(subject)} images, each image counts as a "
+            f"Where there is no {subject.keys.patient!r}, in {alone} of {len(subject)} images, each image counts as a "
             "patient: if patients have several images, intervals are too narrow and p-values too small."
         )
     without = int((~subject.has_mask).sum())

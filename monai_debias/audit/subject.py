@@ -8,11 +8,8 @@ when a check asks for them, so that memory grows with the numbers and not with t
 
 from __future__ import annotations
 
-import os
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,13 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from monai_debias.audit.answers import Answers, Network, Normalize, are_probabilities, logits_of
-from monai_debias.audit.features import Features
 from monai_debias.audit.item_values import alike, column_of, image_of, is_missing, label_of, region_of
 from monai_debias.audit.question import log_odds, questions_of
-from monai_debias.data.left_out import LeftOut
+from monai_debias.audit.reading import Keys, named, read_items
 from monai_debias.distributed import share_work
 from monai_debias.labels import ignored_values
-from monai_debias.origin import file_names
 from monai_debias.tasks import TASKS
 
 __all__ = ["NotCheckableError", "Subject"]
@@ -37,22 +32,6 @@ Result = TypeVar("Result")
 
 class NotCheckableError(Exception):
     """A check has found out that it cannot be done here; the message says why, as the end of a sentence."""
-
-
-@dataclass
-class _Read:
-    """What a process has read: lists of equal length, but for the batches of logits and what is left out."""
-
-    numbers: list[int] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-    patients: list[Any] = field(default_factory=list)
-    masks: list[int] = field(default_factory=list)
-    attributes: list[list[Any]] = field(default_factory=list)
-    logits: list[torch.Tensor] = field(default_factory=list)
-    features: NDArray[np.float64] | None = None
-    left_out: list[LeftOut] = field(default_factory=list)
-    size: tuple[int, ...] = ()
 
 
 class Subject:
@@ -85,22 +64,15 @@ class Subject:
         attributes: Sequence[str],
         normalize: Normalize | None,
         thresholds: float | Sequence[float] | None,
-        keys: tuple[str, str, str, str],
+        keys: Keys,
         ignore_value: float | Sequence[float] | None,
         batch_size: int,
         seed: int,
     ) -> None:
         self.network = Answers(network, normalize, task)
         self.dataset, self.task = dataset, task
-        self.image_key, self.label_key, self.mask_key, self.patient_key = keys
+        self.keys = keys
         self.batch_size, self.seed = batch_size, seed
-        self.left_out: list[LeftOut] = []
-        self.numbers: list[int] = []
-        """Number of each image that could be read in the data set; all arrays below are in this order."""
-        self.masks: Rows
-        """A number that differs for different regions of interest; 0 where there is none, or no background."""
-        self.has_mask: NDArray[np.bool_]
-        self.size: tuple[int, ...] = ()
         self._read(class_names, attributes, thresholds, ignore_value)
 
     def __len__(self) -> int:
@@ -125,14 +97,14 @@ class Subject:
 
     def images(self, rows: Rows) -> torch.Tensor:
         """Images (B, C, spatial...) before ``normalize``."""
-        return torch.stack([image_of(self.dataset[self.numbers[row]], self.image_key) for row in rows])
+        return torch.stack([image_of(self.dataset[self.numbers[row]], self.keys.image) for row in rows])
 
     def images_and_masks(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """Images, and their regions of interest of the same shape, boolean; all True for an image without a mask."""
         items = [self.dataset[self.numbers[row]] for row in rows]
-        images = [image_of(item, self.image_key) for item in items]
+        images = [image_of(item, self.keys.image) for item in items]
         masks = [
-            region_of(item.get(self.mask_key), image)
+            region_of(item.get(self.keys.mask), image)
             if self.has_mask[row]
             else torch.ones_like(image, dtype=torch.bool)
             for row, item, image in zip(rows, items, images, strict=True)
@@ -158,97 +130,30 @@ class Subject:
         thresholds: float | Sequence[float] | None,
         ignore_value: float | Sequence[float] | None,
     ) -> None:
-        start, n_items = time.perf_counter(), len(self.dataset)
-        shares = share_work(lambda numbers: [self._read_share(numbers, attributes)], range(n_items))
-        self.left_out = [one for share in shares for one in share.left_out]
-        read = [share for share in shares if share.numbers]
-        if not read:
-            reasons = "; ".join(sorted({one.reason for one in self.left_out})[:3])
-            raise ValueError(f"none of the {n_items} images can be used: {reasons or 'the data set is empty'}.")
-        self.size = read[0].size
-        for share in read:
-            self._check_size(share.numbers[0], share.size)
-        self.numbers, self.files, labels, patients, masks, found, logits = (
-            [value for share in read for value in getattr(share, name)]
-            for name in ("numbers", "files", "labels", "patients", "masks", "attributes", "logits")
-        )
-        features = [share.features for share in read if share.features is not None]
-        self.features = np.concatenate(features) if len(features) == len(read) else None
-        self.seconds = (time.perf_counter() - start) / len(self)
-        self._interpret(torch.cat(logits), labels, class_names, thresholds, ignore_value)
-        self.masks = np.array(masks)
+        start = time.perf_counter()
+        read = read_items(self.dataset, self.keys, attributes, self.network, self.batch_size)
+        self.seconds = (time.perf_counter() - start) / len(read.numbers)
+        self.numbers, self.files, self.size, self.left_out = read.numbers, read.files, read.size, read.left_out
+        self.features, self.masks = read.features, np.array(read.masks)
         self.has_mask = self.masks > 0
-        self.has_patient = np.array([not is_missing(patient) for patient in patients])
-        named = zip(patients, self.has_patient, self.numbers, strict=True)
-        self.patient_names = [str(patient) if known else f"item {number}" for patient, known, number in named]
+        self._interpret(torch.cat(read.logits), read.labels, class_names, thresholds, ignore_value)
+        self.has_patient = np.array([not is_missing(patient) for patient in read.patients])
+        known = zip(read.patients, self.has_patient, self.numbers, strict=True)
+        self.patient_names = [str(patient) if is_known else f"item {number}" for patient, is_known, number in known]
         self.patients: Rows = np.unique(self.patient_names, return_inverse=True)[1].astype(np.int64)
-        self.attributes = {name: column_of([row[i] for row in found]) for i, name in enumerate(attributes)}
-        for i, name in enumerate(attributes):
-            if all(row[i] is None for row in found):
+        self._describe({name: [row[i] for row in read.attributes] for i, name in enumerate(attributes)})
+
+    def _describe(self, values: Mapping[str, Sequence[Any]]) -> None:
+        """The attributes, without those that say the same as one before them."""
+        for name, column in values.items():
+            if all(value is None for value in column):
                 keys = sorted(map(str, self.dataset[self.numbers[0]]))
                 raise ValueError(f"no item has a value of the attribute {name!r}; the first one has {keys}.")
-        self.alike = alike(self.attributes)
+        columns = {name: column_of(column) for name, column in values.items()}
+        self.alike = alike(columns)
         """Attributes that say the same as one before them, by the name of that one, which alone is looked at."""
         said = {name for names in self.alike.values() for name in names}
-        self.attributes = {name: values for name, values in self.attributes.items() if name not in said}
-
-    def _read_share(self, numbers: Sequence[int], attributes: Sequence[str]) -> _Read:
-        """What this process reads, and the network's answers."""
-        share, waiting = _Read(), list[torch.Tensor]()
-        with Features(self.network.network if self.network.is_module else None) as features:
-            for number in numbers:
-                read = self._item(number)
-                if read is not None:
-                    item, image, region = read
-                    waiting.append(image)
-                    share.numbers.append(number)
-                    share.files += file_names(item[self.image_key]) or [""]
-                    share.labels.append(item[self.label_key])
-                    share.patients.append(item.get(self.patient_key))
-                    share.masks.append(region)
-                    share.attributes.append([item.get(name) for name in attributes])
-                if waiting and (len(waiting) == self.batch_size or number == numbers[-1]):
-                    share.logits.append(self.network(torch.stack(waiting)))
-                    waiting = []
-        share.features = features.of(share.logits) if share.logits else None
-        share.size, share.left_out = self.size, self.left_out
-        return share
-
-    def _item(self, number: int) -> tuple[Mapping[str, Any], torch.Tensor, int] | None:
-        """An item, its image, and the number of its mask; None if it is left out."""
-        try:
-            item = self.dataset[number]
-            image = image_of(item, self.image_key)
-            if self.label_key not in item:
-                raise KeyError(f"has no {self.label_key!r}, it has {sorted(map(str, item))}")
-            mask = item.get(self.mask_key)
-            region = 0 if mask is None or isinstance(mask, str) else self._number(region_of(mask, image))
-        except Exception as error:  # noqa: BLE001 # whatever a reader raises: the report lists it
-            cause = error.__cause__ or error
-            reason = str(cause.args[0] if isinstance(cause, KeyError) and cause.args else cause)
-            self.left_out.append(LeftOut(self._named(number), "unreadable", reason))
-            return None
-        self.size = self.size or tuple(image.shape)
-        self._check_size(number, tuple(image.shape))
-        return item, image, region
-
-    def _named(self, number: int) -> str:
-        """The file of an item's image, or the item's number."""
-        items = getattr(self.dataset, "data", None)  # what MONAI's data sets are made of
-        item = items[number] if isinstance(items, Sequence) else None
-        file = item.get(self.image_key) if isinstance(item, Mapping) else None
-        return str(file) if isinstance(file, str | os.PathLike) else f"item {number}"
-
-    def _check_size(self, number: int, size: tuple[int, ...]) -> None:
-        if size != self.size:
-            raise ValueError(
-                f"the image of {self._named(number)} is {size}, the first one {self.size}: bring all to one size, e.g. "
-                "with Resized."
-            )
-
-    def _number(self, region: torch.Tensor) -> int:
-        """A number of a region; 0 if it is nothing or everything, so that there is nothing to exchange."""
-        return 1 + zlib.crc32(region.numpy().tobytes()) if region.any() and not region.all() else 0
+        self.attributes = {name: column for name, column in columns.items() if name not in said}
 
     def _interpret(
         self,
@@ -262,9 +167,10 @@ class Subject:
         kind, n_outputs = TASKS[self.task], logits.shape[1]
         wrong = (~logits.isfinite().all(1)).nonzero().flatten().tolist()
         if wrong:
+            first = named(self.dataset, self.numbers[wrong[0]], self.keys.image)
             raise ValueError(
                 f"the network returned NaN or infinite logits for {len(wrong)} of {len(logits)} images, such as "
-                f"{self._named(self.numbers[wrong[0]])}: check its weights, and the values of these images."
+                f"{first}: check its weights, and the values of these images."
             )
         kind.check_outputs(n_outputs)
         self.network.as_probabilities = are_probabilities(logits, self.task)

@@ -65,7 +65,7 @@ def folder(tmp_path):
         (("bundles", "copy", "ecg", "{0}/new", "films"), "bundles copy has no use for 'films'; put a path with spaces"),
         (("doctor", "who"), "doctor has no use for 'who'"),
         (("check", "{0}"), "is not valid JSON"),
-        (("check", "{0}/A2C"), "python -m monai_debias datalist folder"),
+        (("check", "{0}/A2C"), "monai-debias datalist folder"),
         (("sectors", "{0}/gone", "{0}/out"), "gone"),
         (("sectors", "{0}/A2C", "{0}/out", "--mask", "{0}/table.csv"), "table.csv"),
     ],

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``python -m monai_debias audit``."""
+"""The command ``monai-debias audit``."""
 
 from __future__ import annotations
 

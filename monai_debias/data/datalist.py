@@ -26,8 +26,8 @@ from monai_debias.parameters import expects
 __all__ = ["load_datalist", "read_datalist", "test_sections"]
 
 _HOW_TO_BUILD = (
-    "build one with `python -m monai_debias datalist folder {directory}` (own images, in a folder for each class), or "
-    "see `python -m monai_debias datalist` and `python -m monai_debias demo-data` for the data sets that they know."
+    "build one with `monai-debias datalist folder {directory}` (own images, in a folder for each class), or "
+    "see `monai-debias datalist` and `monai-debias demo-data` for the data sets that they know."
 )
 
 

@@ -36,9 +36,7 @@ def directory(tmp_path):
 
 
 def test_load_refuses_directories_without_datalist(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="does not exist; build one with `python -m monai_debias datalist folder"
-    ):
+    with pytest.raises(FileNotFoundError, match="does not exist; build one with `monai-debias datalist folder"):
         load_datalist(tmp_path / "gone", "training")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="is empty; build one with"):

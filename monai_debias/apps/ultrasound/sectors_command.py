@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``python -m monai_debias sectors``: masks, a contact sheet to check them by, a table, a datalist."""
+"""The command ``monai-debias sectors``: masks, a contact sheet to check them by, a table, a datalist."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``python -m monai_debias masks``: lung masks, contact sheets, a table, and a datalist with good masks."""
+"""The command ``monai-debias masks``: lung masks, contact sheets, a table, and a datalist with good masks."""
 
 from __future__ import annotations
 

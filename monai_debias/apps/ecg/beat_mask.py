@@ -97,7 +97,7 @@ class BeatMaskd(MaskSignals):
     """Dictionary version of :class:`BeatMask`.
 
     Args:
-        keys: key of the signal.
+        keys: key of the signal; of several, with the heart in the same places, the first that the sample has is used.
         mask_key: key of the mask that is added, shape (1, samples).
         around: seconds before and after a QRS complex that belong to the beat.
         lead: place of the lead in which beats are sought, from 0.

@@ -72,11 +72,11 @@ class FitDurationd(MapTransform):
     """Dictionary version of :class:`FitDuration`.
 
     Args:
-        keys: keys of signals and masks, which have one rate.
+        keys: keys of signals and masks; one whose meta has no rate has that of the first.
         duration: in seconds.
         place: ``"start"`` or ``"center"``.
         padding: ``"nan"`` or ``"zero"``, one for all keys or one for each.
-        sampling_rate: samples per second of samples of which no meta has it.
+        sampling_rate: samples per second, where the meta of the first does not have it.
         allow_missing_keys: do not raise when a key is missing from a sample.
 
     Raises:
@@ -116,7 +116,7 @@ class FitDurationd(MapTransform):
         pairs = list(self.key_iterator(sample, self.padding))
         rate = rate_of(sample[pairs[0][0]], self.sampling_rate) if pairs else 0.0
         for key, padding in pairs:
-            sample[key] = _fitted(sample[key], self.duration * rate, self.place, padding)
+            sample[key] = _fitted(sample[key], self.duration * rate_of(sample[key], rate), self.place, padding)
         return sample
 
 

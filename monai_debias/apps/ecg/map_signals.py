@@ -42,10 +42,10 @@ class MapSignals(MapTransform):
 
 
 class MaskSignals(MapTransform):
-    """Add the mask that a transform finds in the signal under a key.
+    """Add the mask that a transform finds in the first of some signals that a sample has.
 
     Args:
-        keys: key of the signal.
+        keys: keys of the signals, all with the heart in the same places.
         mask_key: key of the mask.
         transform: what makes a mask of a signal.
         allow_missing_keys: do not raise when the signal is missing from a sample.
@@ -65,6 +65,7 @@ class MaskSignals(MapTransform):
         sample = dict(data)
         for key in self.key_iterator(sample):
             sample[self.mask_key] = self.transform(sample[key])
+            break
         return sample
 
 

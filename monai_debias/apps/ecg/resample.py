@@ -66,10 +66,10 @@ class ResampleSignald(MapTransform):
     """Dictionary version of :class:`ResampleSignal`.
 
     Args:
-        keys: keys of signals and masks, which have one rate.
+        keys: keys of signals and masks; one whose meta has no rate has that of the first.
         sampling_rate: samples per second of the result.
         mode: ``"polyphase"`` or ``"nearest"``, one for all keys or one for each.
-        source_rate: samples per second of samples of which no meta has it.
+        source_rate: samples per second, where the meta of the first does not have it.
         allow_missing_keys: do not raise when a key is missing from a sample.
 
     Raises:
@@ -108,7 +108,7 @@ class ResampleSignald(MapTransform):
         pairs = list(self.key_iterator(sample, self.mode))
         rate = rate_of(sample[pairs[0][0]], self.source_rate) if pairs else 0.0
         for key, mode in pairs:
-            sample[key] = _resampled(sample[key], rate, self.sampling_rate, mode)
+            sample[key] = _resampled(sample[key], rate_of(sample[key], rate), self.sampling_rate, mode)
         return sample
 
 

@@ -82,7 +82,7 @@ class SignalMaskd(MaskSignals):
     """Dictionary version of :class:`SignalMask`.
 
     Args:
-        keys: key of the signal; of several, each must have the heart in the same places.
+        keys: key of the signal; of several, with the heart in the same places, the first that the sample has is used.
         mask_key: key of the mask that is added.
         flat_seconds: how long a lead has one value if its electrode is off.
         per_lead: whether the mask has a row for each lead.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from monai_debias.apps.ecg import ResampleSignal, ResampleSignald
+from monai_debias.apps.ecg import FitDurationd, ResampleSignal, ResampleSignald
 
 EXAMPLES = {
     ResampleSignal: [{"sampling_rate": 100, "source_rate": 500}],
@@ -61,6 +61,19 @@ def test_the_rate_in_the_meta():
     assert sample["mask"][0].tolist() == [1] * 50 + [0] * 50
     again = resample(sample)
     assert again["image"].shape == (2, 100)
+
+
+def test_each_signal_of_a_sample_has_its_own_rate():
+    sample = {
+        "image": MetaTensor(torch.zeros(12, 5000), meta={"sampling_rate": 500.0}),
+        "mask": torch.ones(1, 5000, dtype=torch.uint8),
+        "other": MetaTensor(torch.zeros(1, 1000), meta={"sampling_rate": 100.0}),
+    }
+    keys = ["image", "mask", "other"]
+    resampled = ResampleSignald(keys, 50, mode=["polyphase", "nearest", "polyphase"])(sample)
+    fitted = FitDurationd(keys, 2, padding="zero")(sample)
+    assert [resampled[key].shape[1] for key in keys] == [500, 500, 500]
+    assert [fitted[key].shape[1] for key in keys] == [1000, 1000, 200]
 
 
 def test_records_of_several_rates_become_a_batch():

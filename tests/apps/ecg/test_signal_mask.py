@@ -98,3 +98,10 @@ def test_leads_that_were_recorded_one_after_the_other():
 def test_a_dead_record():
     with pytest.raises(ValueError, match="shows the heart nowhere"):
         found(np.zeros((3, 5000)))
+
+
+def test_of_several_signals_the_mask_is_that_of_the_first():
+    padded = REAL.copy()
+    padded[:, 2500:] = 0
+    mask = SignalMaskd(["none", "image", "other"], sampling_rate=500, allow_missing_keys=True)
+    assert mask({"image": padded, "other": REAL})["mask"].sum() == 2500

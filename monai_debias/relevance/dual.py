@@ -163,7 +163,25 @@ class DualMode(RelevanceMode):
         for tensor, companion in zip(results, [*companions, *[None] * len(results)], strict=False):
             if self.flows(tensor):
                 self._known[self.tags[tensor]] = Known(nonnegative, companion)
+        if in_place(function):
+            self._write_companion(args[0])
         return result
+
+    def rename(self, old: torch.Tensor, new: torch.Tensor, changed: bool) -> torch.Tensor:
+        """Let ``new`` stand for ``old``, in the companion of what ``old`` is a view of, too."""
+        if (result := super().rename(old, new, changed)) is old:
+            self._write_companion(old)
+        return result
+
+    def _write_companion(self, changed: torch.Tensor) -> None:
+        """Write the companion of a view that was changed in place into that of the tensor that it is a part of."""
+        base = changed._base if changed._is_view() else None
+        if base is None or not (self.flows(base) and self.flows(changed)):
+            return
+        companion, place = self.companion(base).clone(), changed.storage_offset() - base.storage_offset()
+        companion.as_strided(changed.shape, changed.stride(), place).copy_(self.companion(changed))
+        self.tags[base] = Tag(Role.FLOWS, has_views=True, batch_first=self.tags[base].batch_first)
+        self._known[self.tags[base]] = Known(companion=companion)
 
     def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
         """A buffer that was written in part gets no tag, as its companion is unknown: it counts as made elsewhere."""

@@ -294,3 +294,22 @@ def test_positive_pass_adds_nothing_negative_of_a_constant() -> None:
     _, relevance = LRP(network, epsilon=0)(torch.tensor([[2.0, 1.0]]), "dual")
     # activations 1 and 4 explain 2 + 8; of these x has the shares 2/2 of 2 and 1/(1 + 3) of 8
     assert torch.allclose(relevance[0, 0], torch.tensor([2.0, 2.0]))
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.relu_, lambda v: v.mul_(3.0), lambda v: v.add_(1.0)])
+def test_positive_pass_after_a_view_was_changed_in_place(change) -> None:
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        u = m.conv1(x)
+        change(u[:, :2])
+        return head(m, m.conv2(m.norm(u).relu()).relu())
+
+    def plain(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        u = m.conv1(x)
+        u = torch.cat([change(u[:, :2].clone()), u[:, 2:]], 1)
+        return head(m, m.conv2(m.norm(u).relu()).relu())
+
+    layers = {"conv1": conv(2, 4), "conv2": conv(4, 4), "norm": batch_norm(4), "fc": nn.Linear(4, 3)}
+    x = torch.rand(2, 2, 8, 8, dtype=torch.double)
+    maps = [LRP(Functional(forward, **layers).double().eval())(x, "dual")[1] for forward in (fancy, plain)]
+    assert relative_error(maps[0][:, 0], maps[1][:, 0]) < 1e-10
+    assert relative_error(maps[0][:, 1], maps[1][:, 1]) < 1e-10

@@ -50,7 +50,7 @@ class PredictionSaver:
     Names are lists in JSON, and in CSV joined by ``;``, which is what ``pandas.Series.str.get_dummies(";")`` takes.
     A softmax always predicts one name, and a binary task that of the negative or the positive class. Nothing of the
     DICOM header is written. If a later file cannot be read, the predictions so far are written before the error is
-    raised; not where several processes of ``torchrun`` share the samples, of which the first writes those of all.
+    raised. Under ``torchrun`` the first process writes the predictions of all, at the end only.
 
     Args:
         output_dir: directory of the two files; created if it is missing.

@@ -30,11 +30,11 @@ _EDGE = 0.7  # s between an end of the record and a pulse
 class SignalMask(Transform):
     """Find where a record shows the heart. Put it directly after loading: filters blur what it looks for.
 
-    Not the heart, in a lead, are NaN, and one value for ``flat_seconds`` or longer (an electrode that is off, an
-    amplifier at its limit). Not the heart, in all leads, are
+    A single lead does not show the heart where it is NaN, or where it stays at one value for ``flat_seconds`` or longer
+    (an electrode that is off, an amplifier at its limit). No lead shows the heart where there is
 
-    - one value in every lead at once for 0.1 s or longer, which is padding;
-    - one voltage of 0.3 mV or more in every lead at once, which is a calibration pulse: from the heart no lead shows
+    - a constant value in every lead at once for 0.1 s or longer, which is padding;
+    - the same voltage of 0.3 mV or more in every lead at once, which is a calibration pulse: from the heart no lead shows
       what all others show, since I + III = II. It takes three leads or more. What lies between the pulse and the end
       of the record, if that is within 0.7 s, goes with it.
 

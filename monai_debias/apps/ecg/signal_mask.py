@@ -34,8 +34,8 @@ class SignalMask(Transform):
     (an electrode that is off, an amplifier at its limit). No lead shows the heart where there is
 
     - a constant value in every lead at once for 0.1 s or longer, which is padding;
-    - the same voltage of 0.3 mV or more in every lead at once, which is a calibration pulse: from the heart no lead shows
-      what all others show, since I + III = II. It takes three leads or more. What lies between the pulse and the end
+    - the same voltage of 0.3 mV or more in every lead at once, which is a calibration pulse: the heart cannot show the
+      same in all leads, since I + III = II. It takes three leads or more. What lies between the pulse and the end
       of the record, if that is within 0.7 s, goes with it.
 
     Padding that imitates a signal, such as a mirrored end, and the hum of an open wire look like a heart to it.

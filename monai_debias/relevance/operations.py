@@ -62,8 +62,9 @@ ACTIVATIONS: dict[str, Callable] = {
 # the output of these may be a gate of something linear: SwiGLU, GEGLU, a hard sigmoid made of ReLU6
 GATING = frozenset({"gelu", "hardswish", "hardtanh", "mish", "relu6", "silu", "tanh"})
 
-# their results are constants of a relevance pass: squeeze-excitation gates and attention weights, and denominators
-GATES = frozenset({"hardsigmoid", "sigmoid", "softmax", "special_expit", "special_softmax"})
+# their results are constants of a relevance pass: squeeze-excitation gates and attention weights, the erf in a GELU
+# that is written by hand, and denominators
+GATES = frozenset({"erf", "hardsigmoid", "sigmoid", "softmax", "special_erf", "special_expit", "special_softmax"})
 DEVIATIONS = frozenset({"frobenius_norm", "linalg_norm", "linalg_vector_norm", "norm", "std", "vector_norm"})
 
 # the root of what the operations in KEEPS_SQUARES make of squares is a deviation too

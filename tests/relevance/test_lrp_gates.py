@@ -100,6 +100,10 @@ UNITS: dict[str, tuple[Between, Between]] = {
         lambda m, x: (lambda a, b: F.gelu(a) * b)(*m.two(x).chunk(2, 1)),
         lambda m, x: F.gelu(m.two(x)[:, :4]).detach() * m.two(x)[:, 4:],
     ),
+    "GELU by hand": (
+        lambda m, x: (lambda a: 0.5 * a * (1 + torch.erf(a / 2**0.5)))(m.two(x)[:, :4]),
+        lambda m, x: m.two(x)[:, :4] * (0.5 + 0.5 * torch.erf(m.two(x)[:, :4] / 2**0.5)).detach(),
+    ),
     "hard sigmoid of ReLU6": (
         lambda m, x: x * (F.relu6(m.two(x)[:, :4] + 3) / 6).view_as(x),
         lambda m, x: x * F.hardsigmoid(m.two(x)[:, :4]).detach(),

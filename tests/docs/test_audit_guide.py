@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.audit import mending
+from benchmarks.audit import mending, rivals
 from benchmarks.audit.command import table
 from benchmarks.csv_file import RESULTS, read
 from monai_debias.audit import allowed_region, audit, audit_figure
@@ -54,3 +54,4 @@ def test_its_tables_are_those_of_the_audits():
     assert table(read(RESULTS / "audit.csv")).strip() in GUIDE
     assert table(read(RESULTS / "audit_without_masks.csv")).strip() in GUIDE
     assert mending.table(read(RESULTS / "audit_mending.csv")).strip() in GUIDE
+    assert rivals.table(read(RESULTS / "audit_rivals.csv")).strip() in GUIDE

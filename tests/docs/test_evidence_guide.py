@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN = [name for name in TESTBEDS if (RESULTS / f"{name}.csv").exists()]
 ECHO_TABLE = RESULTS / "echo_demo_table.csv"
 WHAT_WAS_RUN = (
-    *("table", "of", "variant", "method", "settings", "seed", "strength", "quarter", "testbed", "audit"),
+    *("table", "of", "variant", "method", "network", "settings", "seed", "strength", "quarter", "testbed", "audit"),
     *("design", "measure", "event", "masks", "bundle", "section", "clips", "kept"),
 )
 

@@ -33,7 +33,7 @@ from monai_debias.audit import allowed_region, audit
 from monai_debias.audit.checks import PatchUsed, StampUsed
 
 KEY = ("testbed", "method", "masks", "seed")
-MENDING = ("backmix", "background_consistency")
+MENDING = ("backmix", "background_blend", "background_consistency")
 KINDS = ("true", "found")
 
 

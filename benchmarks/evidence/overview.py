@@ -15,7 +15,16 @@ from benchmarks.evidence.testbed import Rows, Testbed, values
 from benchmarks.evidence.testbeds import TESTBEDS
 from benchmarks.tables import markdown, rounded
 
-METHODS = ("plain", "unbiased", "backmix", "background_consistency", "isnet", "backmix_isnet", "wbackmix")
+METHODS = (
+    "plain",
+    "unbiased",
+    "backmix",
+    "background_blend",
+    "background_consistency",
+    "isnet",
+    "backmix_isnet",
+    "wbackmix",
+)
 
 
 class Column(NamedTuple):

@@ -60,7 +60,7 @@ def accuracy_lost(
         p=result.p(rng),
         patients=len(set(result.patient.tolist())),
         question=question.name,
-        mends=("backmix", "background_consistency", "isnet"),
+        mends=("backmix", "background_blend", "isnet"),
         details=details,
         evidence=shown(subject, question, result, paste, f"{part} of"),
         changes=tuple(

@@ -108,7 +108,7 @@ class AttributeUsed:
             p=test.p,
             patients=len(np.unique(patients)),
             question=question.name,
-            mends=("backmix", "background_consistency", "spectral_decoupling"),
+            mends=("backmix", "background_blend", "spectral_decoupling"),
             note="It follows from observation: what goes with the attribute counts as the attribute.",
             details={
                 "strongest": f"{attribute} = {names[test.value]} and the score of {shown}",

@@ -146,7 +146,7 @@ class PatchUsed:
             p=p,
             patients=len(set(result.patient.tolist())),
             question=question.name,
-            mends=("backmix", "background_consistency", "isnet"),
+            mends=("backmix", "background_blend", "isnet"),
             note="" if masked else "Without masks it is for you to judge whether the patches belong to the finding.",
             details={
                 "boxes": [[list(side) for side in box] for box in chosen],

@@ -110,7 +110,7 @@ class RegionFilled:
             p=_p(truth, scores, classes, patients, rng),
             patients=len(np.unique(patients)),
             question=question.name,
-            mends=("backmix", "background_consistency", "isnet"),
+            mends=("backmix", "background_blend", "isnet"),
             details={"images": len(rows)},
         )
 

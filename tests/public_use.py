@@ -32,9 +32,9 @@ from tests.public_objects import example, parameters, public_exceptions, public_
 from tests.samples import CLIP_FILE, make_network, make_samples
 
 # dictionary transforms that have no array version: they decide about the keys of a sample
-NO_ARRAY_VERSION = {"KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd", "TryMaskd"}
+NO_ARRAY_VERSION = {"BlendBackgroundsd", "KeepMaskd", "BackMixWeightd", "FillMaskd", "LoadMaskd", "TryMaskd"}
 # transforms of a whole batch
-BATCH_LEVEL = {"MixBatch", "MixBatchd"}
+BATCH_LEVEL = {"BlendBackgroundsd", "MixBatch", "MixBatchd"}
 # dictionary transforms that are meant for samples without the key, too
 NO_KEY_NEEDED = {"BackMixWeightd", "LoadMaskd", "TryMaskd"}
 

@@ -109,7 +109,9 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
     def set_random_state(
         self, seed: int | None = None, state: np.random.RandomState | None = None
     ) -> PrepareBatchAttached:
-        """Seed the mixup, if there is one."""
+        """Seed blend and mixup, if there are any."""
+        if self.blend is not None:
+            self.blend.set_random_state(seed, state)
         if self.mixup is not None:
             self.mixup.set_random_state(seed, state)
         return self
@@ -140,7 +142,7 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         if self.mixup is None:
             return self._prepared(batch, batch, move)
         if self.mixup.R is Randomizable.R:
-            self.set_random_state(int(torch.randint(2**31, ())))
+            self.mixup.set_random_state(int(torch.randint(2**31, ())))
         mixed: dict[Any, Any] = self.mixup(batch)
         try:
             return self._prepared(batch, mixed, move)

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
-from monai.transforms.traits import RandomizableTrait
+from monai.transforms import MapTransform, Randomizable
 from monai.utils import TransformBackends
 
 from monai_debias.constraints import BOOL, KEY, KEYS
@@ -23,7 +22,7 @@ from monai_debias.z_scores import look_for_z_scores
 __all__ = ["BlendBackgroundsD", "BlendBackgroundsDict", "BlendBackgroundsd"]
 
 
-class BlendBackgroundsd(MapTransform, RandomizableTrait):
+class BlendBackgroundsd(MapTransform, Randomizable):
     r"""Fade the background of each image of a batch into that of another one, so that it says little about the class.
 
     The images that have a mask are blended by :func:`blend_backgrounds`, each with the one before it that has a mask,
@@ -37,8 +36,9 @@ class BlendBackgroundsd(MapTransform, RandomizableTrait):
 
         collate_fn=Compose([list_data_collate, BlendBackgroundsd("image")], map_items=False)
 
-    Amounts are drawn by torch's generator, which ``set_determinism`` seeds, and a ``DataLoader`` anew in each worker
-    and epoch. (It does not reseed a ``Randomizable`` in ``collate_fn``, which would draw the same in each epoch.)
+    Amounts are drawn from the state that ``set_random_state`` sets; without it, and in the workers of a ``DataLoader``,
+    from torch's generator, which ``set_determinism`` seeds, and the loader anew in each worker and epoch. (A loader
+    does not reseed what is in ``collate_fn``, which would draw the same in each epoch.)
 
     Args:
         keys: keys of the images, (B, C, spatial...), floating point; all are blended alike.
@@ -62,7 +62,7 @@ class BlendBackgroundsd(MapTransform, RandomizableTrait):
         (True, False)
     """
 
-    backend = [TransformBackends.TORCH]
+    backend = [TransformBackends.TORCH, TransformBackends.NUMPY]
 
     @expects(keys=KEYS, mask_key=KEY, flag_key=KEY, allow_missing_keys=BOOL)
     def __init__(
@@ -72,7 +72,7 @@ class BlendBackgroundsd(MapTransform, RandomizableTrait):
         flag_key: Hashable = "has_mask",
         allow_missing_keys: bool = False,
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        MapTransform.__init__(self, keys, allow_missing_keys)
         self.mask_key = mask_key
         self.flag_key = flag_key
         self.n_blended = 0
@@ -91,11 +91,12 @@ class BlendBackgroundsd(MapTransform, RandomizableTrait):
                 "set mask_key, and keep the masks in the batch."
             )
         masks = batch[self.mask_key]
+        masks = masks if isinstance(masks, torch.Tensor) else as_pixels(masks)  # which forgets the files
         rows = mask_flags(batch, self.flag_key, len(masks)).nonzero().flatten()
         self.n_blended = len(rows) if len(rows) > 1 else 0
         if not self.n_blended:
             return batch
-        uniform = torch.rand(len(rows))
+        uniform = self._uniform(len(rows))
         for key in keys:
             images = as_pixels(batch[key])
             if images.ndim < 3 or not images.is_floating_point():
@@ -109,6 +110,11 @@ class BlendBackgroundsd(MapTransform, RandomizableTrait):
             batch[key] = like(some, batch[key])
         self._seen = True
         return batch
+
+    def _uniform(self, n: int) -> torch.Tensor:
+        """Numbers in [0, 1)."""
+        by_torch = self.R is Randomizable.R or torch.utils.data.get_worker_info() is not None
+        return torch.rand(n) if by_torch else torch.from_numpy(self.R.rand(n))
 
 
 BlendBackgroundsD = BlendBackgroundsDict = BlendBackgroundsd

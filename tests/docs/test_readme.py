@@ -83,10 +83,9 @@ def test_the_lines_for_a_config():
 
 def test_the_commands_for_a_bundle(tmp_path, monkeypatch, capsys):
     bundle = make_guest("endoscopy", tmp_path)
-    copy, change, run = re.findall(r"^(?:python|cd) .*$", README.split("## One command for a bundle")[1], re.MULTILINE)[
-        :3
-    ]
-    monkeypatch.setattr(sys, "argv", copy.replace("BUNDLE", str(bundle)).split()[2:])
+    section = README.split("## One command for a bundle")[1]
+    copy, change, run = re.findall(r"^(?:monai-debias|cd|python) .*$", section, re.MULTILINE)[:3]
+    monkeypatch.setattr(sys, "argv", copy.replace("BUNDLE", str(bundle)).split())
     main()
     assert "backgrounds  exchanged before NormalizeIntensityd" in capsys.readouterr().out
     assert change == "cd BUNDLE"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from monai_debias.data.class_folders import ClassFile, class_order, files_of, fi
 from monai_debias.data.datalist_items import listed_names
 from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.dicom.dataset import patient_id
-from monai_debias.data.folder_search import find_files
+from monai_debias.data.folder_search import find_files, without_repeats
 from monai_debias.data.left_out import LEFT_OUT_NAME, LeftOut, read_or_leave_out, refuse_left_out, report_left_out
 from monai_debias.data.mask_folder import match_masks
 from monai_debias.data.reader import ANY_READER, ImageFileReader, find_reader, looks_like_dicom
@@ -96,8 +97,9 @@ def build_folder_datalist(
         FileNotFoundError: if the directory does not exist, or the folder of a class or of the masks has no files.
         FileExistsError: if there is a ``datalist.json`` already and ``overwrite`` is False.
         LeftOutError: if ``strict`` and a file would be left out, or if no file of a class is left.
-        ValueError: if there are no class folders or only one, no information about patients, fewer patients than
-            splits, a section with a single class, a patient in two splits, or no mask with the name of an image.
+        ValueError: if there are no class folders or only one, a link leads from one to a file of another, no
+            information about patients, fewer patients than splits, a section with a single class, a patient in two
+            splits, or no mask with the name of an image.
 
     Example:
         >>> import tempfile
@@ -124,9 +126,9 @@ def build_folder_datalist(
     find = getattr(image_reader, "find_files", find_files)  # of a reader whose images consist of several files
     searched = [files_of(folder, find) for folder in folders]
     labels = class_order({folder.path.name for folder in folders}, names, directory)
-    files = [file for found, _ in searched for file in found]
+    files, repeated = _one_label_each([file for found, _ in searched for file in found])
     read = [read_or_leave_out(partial(_read_patient, file, pattern, image_reader), file.path) for file in files]
-    left_out += [entry for _, of_folder in searched for entry in of_folder]
+    left_out += [*(entry for _, of_folder in searched for entry in of_folder), *repeated]
     left_out += [result for result in read if isinstance(result, LeftOut)]
     found = [(file, result) for file, result in zip(files, read, strict=True) if not isinstance(result, LeftOut)]
     mask_of: dict[Path, Path] = {}
@@ -148,6 +150,20 @@ def build_folder_datalist(
     with_masks = "" if mask_folder is None else f", {len(mask_of)} with a mask"
     description = f"{len(found)} images of {n_patients} patients, a folder per class{with_masks}"
     return str(save_datalist(directory, sections, labels, description, overwrite))
+
+
+def _one_label_each(files: Sequence[ClassFile]) -> tuple[list[ClassFile], list[LeftOut]]:
+    """Keep one path to each file, and refuse a file to which links from several classes lead."""
+    classes: dict[str, ClassFile] = {}
+    for file in files:
+        other = classes.setdefault(os.path.realpath(file.path), file)
+        if other.class_name != file.class_name:
+            raise ValueError(
+                f"{other.path} and {file.path} are one file by a link, in the folders of two classes: remove one."
+            )
+    kept, repeated = without_repeats([file.path for file in files])
+    paths = set(kept)
+    return [file for file in files if file.path in paths], repeated
 
 
 def _compile(patient_regex: str | None) -> re.Pattern[str] | None:

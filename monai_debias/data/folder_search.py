@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from monai_debias.constraints import PATH
+from monai_debias.constraints import BOOL, PATH
 from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.left_out import LeftOut, read_or_leave_out
 from monai_debias.parameters import expects
 
-__all__ = ["FoundFiles", "candidate", "find_files"]
+__all__ = ["FoundFiles", "candidate", "find_files", "without_repeats"]
 
 
 class FoundFiles(NamedTuple):
@@ -29,17 +29,18 @@ class FoundFiles(NamedTuple):
     left_out: list[LeftOut]
 
 
-@expects(path=PATH)
-def find_files(path: str | Path) -> FoundFiles:
+@expects(path=PATH, repeats=BOOL)
+def find_files(path: str | Path, repeats: bool = False) -> FoundFiles:
     """List the files at a path: the file itself, or all below a folder.
 
     Whatever may be an image is listed, without being opened: DICOM files may have any name, so that only the reader can
     recognise them. Hidden files and folders, empty files, pipes, sockets, devices, folders that this user cannot open
     and links that lead nowhere are left out. A link to a folder is followed, unless that folder is searched anyway or
-    contains the link.
+    contains the link. So is a link to a file.
 
     Args:
         path: a file or a folder.
+        repeats: whether a link to a file is listed although that file is listed, too: one mask may serve two images.
 
     Returns:
         The files, and what is left out.
@@ -60,8 +61,33 @@ def find_files(path: str | Path) -> FoundFiles:
     found = list(_search(where, {where.resolve()}))
     if not found:
         raise FileNotFoundError(f"the folder {where} has no files.")
-    files = [str(entry) for entry in sorted(entry for entry in found if isinstance(entry, Path))]
-    return FoundFiles(files, [entry for entry in found if isinstance(entry, LeftOut)])
+    files = sorted(entry for entry in found if isinstance(entry, Path))
+    once, again = (files, []) if repeats else without_repeats(files)
+    return FoundFiles([str(file) for file in once], [*(e for e in found if isinstance(e, LeftOut)), *again])
+
+
+def without_repeats(files: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
+    """Keep one path to each file: the first that is not a link, or else the first.
+
+    Args:
+        files: paths, some of which may be links.
+
+    Returns:
+        The paths that are kept, in the same order, and the others with the reason.
+
+    Example:
+        >>> without_repeats([Path("a.dcm"), Path("b.dcm")])
+        ([PosixPath('a.dcm'), PosixPath('b.dcm')], [])
+    """
+    kept: dict[str, Path] = {}
+    real = {file: os.path.realpath(file) for file in files}
+    for file in sorted(files, key=os.path.islink):
+        kept.setdefault(real[file], file)
+    again = [file for file in files if kept[real[file]] != file]
+    return (
+        [file for file in files if kept[real[file]] == file],
+        [LeftOut(str(f), "unrelated", f"is a link to {real[f]}, which is searched anyway.") for f in again],
+    )
 
 
 def candidate(path: Path) -> Path | LeftOut:

@@ -48,7 +48,7 @@ def match_masks(
     """
     if not masks.is_dir():
         raise FileNotFoundError(f"the folder of masks {masks} does not exist.")
-    found = find_files(masks)
+    found = find_files(masks, repeats=True)
     readable = [path for path in map(Path, found.files) if reader.verify_suffix(str(path))]
     others = set(map(Path, found.files)) - set(readable)
     by_name: dict[str, list[Path]] = defaultdict(list)

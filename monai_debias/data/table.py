@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["files_by_name", "find_one", "read_lines", "read_table"]
+__all__ = ["read_lines", "read_table"]
 
 Spellings = str | Sequence[str]
 
@@ -83,41 +83,6 @@ def read_lines(path: Path) -> list[str]:
     if not found:
         raise ValueError(f"{path} is empty, expected a list.")
     return found
-
-
-def find_one(directory: Path, *names: str) -> Path:
-    """Return the first of some files or folders that is there: a data set may be unpacked in several ways.
-
-    Args:
-        directory: the data-set directory.
-        names: what to look for in it, the usual name first.
-
-    Raises:
-        FileNotFoundError: if none of them is there.
-
-    Example:
-        >>> find_one(Path("no/such/folder"), "train.csv", "labels/train.csv")
-        Traceback (most recent call last):
-        FileNotFoundError: no/such/folder has no train.csv (nor labels/train.csv), expected one; it has nothing.
-    """
-    for name in names:
-        if (directory / name).exists():
-            return directory / name
-    there = sorted(path.name for path in directory.iterdir())[:8] if directory.is_dir() else []
-    others = f" (nor {', '.join(names[1:])})" if len(names) > 1 else ""
-    raise FileNotFoundError(
-        f"{directory} has no {names[0]}{others}, expected one; it has {', '.join(there) or 'nothing'}."
-    )
-
-
-def files_by_name(directory: Path, suffix: str) -> dict[str, Path]:
-    """The files below a directory by name, of whichever sub-folder.
-
-    Args:
-        directory: where to look.
-        suffix: of the files, such as ``".png"``.
-    """
-    return {path.name: path for path in sorted(directory.rglob(f"*{suffix}"))}
 
 
 def _text(path: str | os.PathLike) -> str:

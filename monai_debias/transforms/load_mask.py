@@ -57,7 +57,8 @@ class LoadMaskd(Transform):
         KeyError: when a sample with a mask has no image.
         TypeError: when the image is not loaded.
         ValueError: when the mask has other values, several channels, another shape than the image, or is 0 everywhere,
-            or would be read by another reader than its image, as far as this is known.
+            or would be read by another reader than its image, as far as this is known. A mask that covers the whole
+            image, or rather its border, is a warning.
 
     Example:
         >>> import tempfile
@@ -159,6 +160,12 @@ def _region_of(values: np.ndarray, image: Any, threshold: float | None, name: st
         raise ValueError(f"{name} {error} Or give LoadMaskd a threshold, e.g. threshold=127.") from error
     if not region.any():
         raise ValueError(f"{name} is 0 everywhere: take it out of the datalist if the image has no region of interest.")
+    if region.all():
+        warnings.warn(
+            f"{name} covers the whole image, so that there is no background: take it out of the datalist if it was "
+            "filled in for want of a mask.",
+            stacklevel=4,
+        )
     if looks_inverted(region[0]):
         warnings.warn(
             f"{name} covers more of the image's border than of the rest: is it inverted? 1 is the region of interest.",

@@ -287,3 +287,13 @@ def test_from_the_command_line(stills, capsys):
     assert capsys.readouterr().out.strip() == str(stills / "datalist.json")
     assert content(stills)["labels"]["0"] == "other"
     assert Path(load_datalist(stills, "training")[0]["image"]).is_file()
+
+
+def test_a_link_to_an_image_of_the_data_set_is_no_second_one(dicoms):
+    (dicoms / "PLAX" / "copy.dcm").symlink_to(dicoms / "PLAX" / "IM0000")
+    build_folder_datalist(str(dicoms))
+    assert sum(map(len, sections(dicoms).values())) == 20
+    assert "which is searched anyway" in left_out(dicoms)["copy.dcm"][1]
+    (dicoms / "A4C" / "copy.dcm").symlink_to(dicoms / "PLAX" / "IM0000")
+    with pytest.raises(ValueError, match=r"A4C/copy.dcm and .*PLAX/IM0000 are one file by a link"):
+        build_folder_datalist(str(dicoms), overwrite=True)

@@ -105,3 +105,20 @@ def test_one_file_and_none(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match=r"pipe: is a pipe \(FIFO\)"):
         find_files(tmp_path / "pipe")
+
+
+def test_a_link_beside_its_file_is_the_same_image(tmp_path):
+    root, store = tmp_path / "root", tmp_path / "store"
+    for file in (root / "b.dcm", root / ".objects" / "1", store / "x.dcm"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x")
+    (root / "a.dcm").symlink_to("b.dcm")
+    (root / "annexed.dcm").symlink_to(root / ".objects" / "1")  # as git-annex keeps large files
+    for name in ("x1.dcm", "x2.dcm"):
+        (root / name).symlink_to(store / "x.dcm")
+    found = find_files(root)
+    assert [Path(file).name for file in found.files] == ["annexed.dcm", "b.dcm", "x1.dcm"]
+    links = {Path(entry.file).name: entry.reason for entry in found.left_out if entry.file.endswith(".dcm")}
+    assert links.keys() == {"a.dcm", "x2.dcm"}
+    assert links["a.dcm"] == f"is a link to {root / 'b.dcm'}, which is searched anyway."
+    assert len(find_files(root, repeats=True).files) == 5

@@ -147,3 +147,13 @@ def test_masks_of_images_that_are_judged(tmp_path, caplog):
     assert with_masks(files, tmp_path / "in") == [{"image": file} for file in files]
     with pytest.raises(FileNotFoundError, match=r"the folder of masks .*gone does not exist"):
         with_masks(files, tmp_path / "in", tmp_path / "gone")
+
+
+def test_one_mask_may_serve_two_images(tmp_path):
+    make_classes(tmp_path, save_png, save_png)
+    mask = tmp_path / "masks" / "benign" / "2024" / "p1.png"
+    mask.unlink()
+    mask.symlink_to("p0.png")
+    build(tmp_path)
+    items = [item for section in ("training", "validation", "test") for item in load_datalist(tmp_path, section)]
+    assert all(Path(item["mask"]).name == Path(item["image"]).name for item in items)

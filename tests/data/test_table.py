@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from monai_debias.data.table import find_one, read_lines, read_table
+from monai_debias.data.table import read_lines, read_table
 
 
 def write(folder, text: str | bytes):
@@ -52,10 +52,3 @@ def test_a_list(tmp_path):
     for text, said in (("\n \n", "films.csv is empty, expected a list"), (b"\xff", "is not text in UTF-8")):
         with pytest.raises(ValueError, match=said):
             read_lines(write(tmp_path, text))
-
-
-def test_the_first_of_several_layouts(tmp_path):
-    (tmp_path / "images").mkdir()
-    assert find_one(tmp_path, "train/images", "images") == tmp_path / "images"
-    with pytest.raises(FileNotFoundError, match=r"has no masks, expected one; it has images\."):
-        find_one(tmp_path, "masks")

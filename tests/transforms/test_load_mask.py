@@ -173,6 +173,13 @@ def test_inverted(tmp_path):
     assert [looks_inverted(~mask) for mask in (sector, box)] == [True, True]
 
 
+@pytest.mark.parametrize("value", [1, 255])
+def test_a_mask_without_a_background(value, tmp_path):
+    path = save(tmp_path / "a.npy", np.full((24, 32), value))
+    with pytest.warns(UserWarning, match=rf"the mask \({path}\) of item training 3 covers the whole image"):
+        LoadMaskd(reader=UltrasoundReader())({"image": torch.zeros(1, 24, 32), "mask": path, "item": "training 3"})
+
+
 def test_the_meta_describes_the_mask_so_that_clips_and_stills_collate(tmp_path):
     """A clip whose sector is found, and a still with a mask file."""
     still, path = save(tmp_path / "s.npy", np.zeros((240, 320))), save(tmp_path / "m.npy", np.eye(240, 320))

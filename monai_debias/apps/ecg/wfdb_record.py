@@ -36,7 +36,8 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
     """Read a record with wfdb, in physical units.
 
     Signals with several samples in each frame keep their own rate. Segments are put one after the other; what lies
-    between them is NaN, as are the samples that the format marks as invalid.
+    between them is NaN, as are the samples that the format marks as invalid. Samples that do not add up to the checksum
+    of the header are a warning and not an error, since published headers are not all right.
 
     Args:
         header: path of the header.
@@ -52,7 +53,10 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
     several = hasattr(described, "seg_name")
     try:
         options = {"m2s": False} if several else {"smooth_frames": False}
-        record = wfdb.rdrecord(str(header.with_suffix("")), physical=True, **options)
+        record = wfdb.rdrecord(str(header.with_suffix("")), physical=False, **options)
+        for part in _segments(record) if several else [record]:
+            _check_sums(part, expanded=not several)
+            part.dac(expanded=not several, inplace=True)
     except (ValueError, IndexError, KeyError, TypeError) as error:
         names = ", ".join(sorted(_parts(described)))
         raise FileReadError(f"does not fit {names}, or one of these is cut short or damaged ({error}).") from error
@@ -174,6 +178,29 @@ def _warn_of_gains(header: Path, names: list[str | None]) -> None:
     ]
     if without:
         warn(f"lead {', '.join(without)} has no gain: 200 steps are taken for 1 mV, as the WFDB format says.")
+
+
+def _check_sums(record: Any, expanded: bool) -> None:
+    """Warn of leads whose samples do not add up to the checksum of the header, modulo 2 to the power of 16."""
+    told = record.checksum or []
+    if not any(told):  # none, or a program wrote zeros in their place
+        return
+    leads = zip(record.sig_name, told, record.calc_checksum(expanded), record.samps_per_frame, record.skew, strict=True)
+    wrong = [
+        name or f"channel {row + 1}"
+        for row, (name, expected, found, per_frame, skew) in enumerate(leads)
+        if expected is not None and (expected - found) % 2**16 and not skew and (expanded or per_frame == 1)
+    ]
+    if wrong:
+        warn(
+            f"the samples of lead {', '.join(wrong)} in {', '.join(dict.fromkeys(record.file_name))} do not add up to "
+            f"the checksum in {record.record_name}{HEADER_SUFFIX}: one of the files is damaged or was changed."
+        )
+
+
+def _segments(record: Any) -> list[Any]:
+    """The segments with samples, not the one that only names the leads of a record, nor gaps."""
+    return [part for part, n in zip(record.segments, record.seg_len, strict=True) if n and part is not None]
 
 
 def _joined(record: Any) -> list[Channel]:

@@ -140,6 +140,27 @@ def test_a_header_without_a_rate_is_told(tmp_path):
         assert load_loudly(path)[1]["sampling_rate"] == 250
 
 
+def test_samples_that_do_not_fit_the_checksum(tmp_path):
+    path = write_wfdb(tmp_path, "a", SIGNALS[:2], ["I", "II"])
+    values = np.fromfile(path.with_suffix(".dat"), np.int16)
+    values[201] ^= 0x0400  # a flipped bit in lead II
+    values.tofile(path.with_suffix(".dat"))
+    (tmp_path / "b.hea").write_text("b/2 2 500 2000\na 1000\na 1000\n")
+    told = r"the samples of lead II in a\.dat do not add up to the checksum in a\.hea: one of the files is damaged"
+    for header in (path, tmp_path / "b.hea"):
+        with pytest.warns(FileReadWarning, match=rf"{header.name}: {told}"):
+            signals, _ = load_loudly(header)
+    np.testing.assert_allclose(signals[0, :1000], SIGNALS[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("sums", [("1 0 I", "65535 0 II"), ("1 0 I", "-1 0 II"), ("0 0 I", "0 0 II"), ("", "")])
+def test_checksums_that_tell_of_no_damage(sums, tmp_path):
+    """Signed or not, they are remainders; zeros stand for sums that nobody computed, and a header may have none."""
+    np.array([[1, -1], [0, 0]], np.int16).tofile(tmp_path / "a.dat")
+    (tmp_path / "a.hea").write_text("a 2 500 2\n" + "".join(f"a.dat 16 1/mV 16 0 0 {told}\n" for told in sums))
+    assert load(tmp_path / "a.hea")[0].shape == (2, 2)
+
+
 def test_what_is_cut_short_or_gone(tmp_path):
     path = write_wfdb(tmp_path, "a", SIGNALS)
     whole = path.with_suffix(".dat").read_bytes()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from monai_debias.apps.ecg.cohorts.snomed import coded_records
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one, read_lines, read_table
+from monai_debias.data.cohort_files import find_one
+from monai_debias.data.table import read_lines, read_table
 
 __all__ = ["chapman"]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from monai_debias.apps.ecg.cohorts.snomed import coded_records
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.cohort_files import find_one, list_files
+from monai_debias.data.table import read_table
 
 __all__ = ["cinc2020"]
 
@@ -36,7 +37,7 @@ def cinc2020(directory: Path) -> Cohort:
     names |= {code: names[same] for code, same in _SAME.items() if same in names}
 
     def read(directory: Path) -> Iterator[Record]:
-        headers = sorted(directory.rglob("*.hea"))
+        headers = list_files(directory, ".hea")
         if not headers:
             raise FileNotFoundError(f"{directory} has no record (*.hea), expected some in it or in its folders.")
         return coded_records(headers, names, scored, _source)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import files_by_name, find_one, read_table
+from monai_debias.data.cohort_files import files_by_name, find_one
+from monai_debias.data.table import read_table
 
 __all__ = ["CPSC2018"]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from monai_debias.apps.ecg.cohorts.unknown_labels import UnknownLabels
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import find_one
 from monai_debias.data.demographics import years
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.table import read_table
 
 __all__ = ["LABEL_SETS", "ptbxl"]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from monai_debias.apps.ecg.cohorts.unknown_labels import UnknownLabels
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import files_by_name, find_one
 from monai_debias.data.demographics import sex_letter, years
-from monai_debias.data.table import files_by_name, find_one, read_lines
+from monai_debias.data.table import read_lines
 
 __all__ = ["tianchi"]
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import find_one, list_files
 from monai_debias.data.demographics import years
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.table import read_table
 
 __all__ = ["BIMCV"]
 
-_NAME = re.compile(r"(?P<patient>sub-S\d+)_ses-(?P<session>E\d+)_.*\.png")
+_NAME = re.compile(r"(?P<patient>sub-S\d+)_ses-(?P<session>E\d+)_.*")
 _VIEW = re.compile(r"_vp-([a-z]+)")
 _FRONTAL, _LATERAL = ("AP", "PA", "AP SUPINE"), ("LL", "RL", "LAT", "LATERAL")
 _TAGS = {
@@ -46,11 +47,11 @@ def read(directory: Path) -> Iterator[Record]:
             delimiter="\t",
         )
     }
-    images = sorted(root.glob("sub-*/ses-*/mod-rx/*.png"))
+    images = [path for path in list_files(root, ".png") if path.parent.name == "mod-rx"]
     if not images:
         raise FileNotFoundError(f"{root} has no films, expected sub-S…/ses-E…/mod-rx/*.png.")
     for image in images:
-        name = _NAME.fullmatch(image.name)
+        name = _NAME.fullmatch(image.stem)
         if name is None:
             raise ValueError(f"{image} is not named sub-S…_ses-E…_….png, which tells its patient and session.")
         tags = _read_tags(image)

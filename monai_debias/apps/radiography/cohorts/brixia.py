@@ -9,8 +9,9 @@ from pathlib import Path
 
 from monai_debias.apps.radiography.cohorts.header import film_attributes
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import files_by_name, find_one
 from monai_debias.data.demographics import years
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.table import read_table
 
 __all__ = ["BRIXIA"]
 
@@ -24,7 +25,8 @@ def read(directory: Path) -> Iterator[Record]:
     holds for all. The films with a consensus of five readers are the test section.
     """
     table = find_one(directory, "metadata_global_v2.csv", "metadata_global_v1.csv")
-    images = find_one(directory, "dicom_clean")
+    folder = find_one(directory, "dicom_clean")
+    images = files_by_name(folder, ".dcm")
     rows = read_table(
         table,
         {"file": "Filename", "patient": "Subject", "score": "BrixiaScore"},
@@ -37,10 +39,11 @@ def read(directory: Path) -> Iterator[Record]:
             raise ValueError(
                 f"{table} has the BrixiaScore {row['score']!r} for {row['file']}, expected six digits from 0 to 3."
             )
-        header, defect = film_attributes(images / row["file"])
+        image = images.get(row["file"], folder / row["file"])
+        header, defect = film_attributes(image)
         table_says = {"sex": row["sex"], "age": years(row["age"]), "manufacturer": row["manufacturer"]}
         yield Record(
-            images / row["file"],
+            image,
             frozenset(["COVID-19", *(zone for zone, digit in zip(_ZONES, score, strict=True) if digit != "0")]),
             row["patient"],
             section=_section(row["consensus"]),

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one
+from monai_debias.data.cohort_files import files_by_name, find_one
 
 __all__ = ["COVID_QU_EX"]
 
@@ -23,17 +24,25 @@ def read(directory: Path) -> Iterator[Record]:
     for split, section in _SPLITS.items():
         for name in _CLASSES:
             folder = find_one(root, f"{split}/{name}")
-            masks = folder / "lung masks"
-            for image in sorted(find_one(folder, "images").glob("*.png")):
-                mask = masks / image.name
+            films = files_by_name(find_one(folder, "images"), ".png")
+            masks = files_by_name(folder / "lung masks", ".png")
+            _warn_of_missing(films.keys() - masks.keys(), len(films), folder / "lung masks")
+            for file_name, image in films.items():
                 yield Record(
                     image,
                     frozenset({name}),
                     image.stem,
                     section=section,
-                    masks=(mask,) if mask.is_file() else (),
+                    masks=(masks[file_name],) if file_name in masks else (),
                     attributes={"view": "frontal"},
                 )
+
+
+def _warn_of_missing(films: set[str], total: int, folder: Path) -> None:
+    """Warn of films without a mask, since the data set has one for each."""
+    if films:
+        where = f"{folder} does not exist" if not folder.is_dir() else f"{folder} has none of {min(films)}"
+        warnings.warn(f"{len(films)} of {total} films have no mask: {where}.", stacklevel=2)
 
 
 COVID_QU_EX = Cohort(

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import files_by_name, find_one
 from monai_debias.data.demographics import years
-from monai_debias.data.table import files_by_name, find_one, read_lines, read_table
+from monai_debias.data.table import read_lines, read_table
 
 __all__ = ["NIH"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from monai_debias.apps.radiography.cohorts.header import film_attributes
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one, read_table
+from monai_debias.data.cohort_files import files_by_name, find_one
+from monai_debias.data.table import read_table
 
 __all__ = ["RSNA"]
 
@@ -26,7 +27,8 @@ def read(directory: Path) -> Iterator[Record]:
     ChestX-ray14.
     """
     table = find_one(directory, "stage_2_train_labels.csv")
-    images = find_one(directory, "stage_2_train_images", "train")
+    folder = find_one(directory, "stage_2_train_images", "train")
+    images = files_by_name(folder, ".dcm")
     target: dict[str, bool] = {}
     for row in read_table(table, {"film": "patientId", "target": "Target"}):
         if row["target"] not in ("0", "1"):
@@ -35,9 +37,10 @@ def read(directory: Path) -> Iterator[Record]:
     finer = _finer_classes(directory)
     patient = _patients(directory)
     for film, is_pneumonia in target.items():
-        attributes, defect = film_attributes(images / f"{film}.dcm")
+        image = images.get(f"{film}.dcm", folder / f"{film}.dcm")
+        attributes, defect = film_attributes(image)
         yield Record(
-            images / f"{film}.dcm",
+            image,
             frozenset({"pneumonia" if is_pneumonia else "no pneumonia"} | finer.get(film, set())),
             patient.get(film, film),
             attributes=attributes,

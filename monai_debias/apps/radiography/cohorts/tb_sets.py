@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
+from monai_debias.data.cohort_files import files_by_name, find_one, list_files
 from monai_debias.data.demographics import sex_letter, years
-from monai_debias.data.table import find_one
 
 __all__ = ["MONTGOMERY", "SHENZHEN"]
 
@@ -20,7 +20,7 @@ _CLASSES = ("normal", "tuberculosis")
 def read_shenzhen(directory: Path) -> Iterator[Record]:
     """List ``ChinaSet_AllFiles/CXR_png``; masks, of 566 films, are in ``mask`` or ``mask/mask``."""
     images = find_one(directory, "ChinaSet_AllFiles/CXR_png", "CXR_png")
-    masks = {path.name: path for path in sorted(directory.rglob("CHNCXR_*_mask.png"))}
+    masks = files_by_name(directory, "_mask.png")
 
     def masks_of(image: Path) -> tuple[Path, ...]:
         name = f"{image.stem}_mask.png"
@@ -32,18 +32,19 @@ def read_shenzhen(directory: Path) -> Iterator[Record]:
 def read_montgomery(directory: Path) -> Iterator[Record]:
     """List ``MontgomerySet/CXR_png``; a mask is joined from those of the left and the right lung."""
     images = find_one(directory, "MontgomerySet/CXR_png", "CXR_png")
-    halves = [find_one(images.parent, f"ManualMask/{side}Mask") for side in ("left", "right")]
+    folders = [find_one(images.parent, f"ManualMask/{side}Mask") for side in ("left", "right")]
+    halves = [files_by_name(folder, ".png") for folder in folders]
 
     def masks_of(image: Path) -> tuple[Path, ...]:
-        found = tuple(half / image.name for half in halves if (half / image.name).is_file())
+        found = tuple(half[f"{image.stem}.png"] for half in halves if f"{image.stem}.png" in half)
         return found if len(found) == len(halves) else ()  # half a lung mask would call the other lung background
 
     return _records(images, "MCUCXR", masks_of)
 
 
 def _records(images: Path, prefix: str, masks_of: Callable[[Path], tuple[Path, ...]]) -> Iterator[Record]:
-    for image in sorted(images.glob("*.png")):
-        name = re.fullmatch(rf"{prefix}_(\d+)_([01])\.png", image.name)
+    for image in list_files(images, ".png"):
+        name = re.fullmatch(rf"{prefix}_(\d+)_([01])", image.stem)
         if name is None:
             raise ValueError(f"{image} is not named {prefix}_0001_0.png, whose last digit is 1 for tuberculosis.")
         sex, age = _reading(images.parent / "ClinicalReadings" / f"{image.stem}.txt")

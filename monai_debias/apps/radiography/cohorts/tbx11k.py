@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monai_debias.data.cohort import Cohort, Record
-from monai_debias.data.table import find_one
+from monai_debias.data.cohort_files import find_one, list_files
 
 __all__ = ["TBX11K"]
 
@@ -38,7 +38,7 @@ def read(directory: Path) -> Iterator[Record]:
                 attributes={"view": "frontal"},
                 excluded="is of another data set (imgs/extra)" if folder == "extra" else "",
             )
-    for image in sorted((root / "imgs" / "extra").rglob("*.png")):
+    for image in list_files(root / "imgs" / "extra", ".png"):
         yield Record(image, frozenset(), image.stem, excluded="is of another data set (imgs/extra)")
 
 

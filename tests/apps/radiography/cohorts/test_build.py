@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 import warnings
 from collections import Counter
@@ -226,12 +227,39 @@ def test_covid_chestxray_dataset(tmp_path):
 
 @pytest.mark.parametrize("doubled", [True, False])
 def test_covid_qu_ex(tmp_path, doubled):
-    path = build_chest_datalist("covid-qu-ex", layouts.covid_qu_ex(tmp_path, doubled))
+    with pytest.warns(UserWarning, match=r"1 of 2 films have no mask: .*/lung masks has none of Train_Normal_0\.png"):
+        path = build_chest_datalist("covid-qu-ex", layouts.covid_qu_ex(tmp_path, doubled))
     assert {name: len(part) for name, part in sections(path).items()} == {"training": 6, "validation": 6, "test": 6}
     assert [("mask" in item) for item in items(path)].count(False) == 1
     item = load_datalist(tmp_path, "test")[0]
     sample = load(item)
     assert sample["mask"].shape == sample["image"].shape
+
+
+def test_covid_qu_ex_without_a_folder_of_masks(tmp_path):
+    layouts.covid_qu_ex(tmp_path, doubled=False)
+    shutil.rmtree(tmp_path / "Lung Segmentation Data" / "Val" / "COVID-19" / "lung masks")
+    with pytest.warns(UserWarning, match=r"2 of 2 films have no mask: .*Val/COVID-19/lung masks does not exist"):
+        build_chest_datalist("covid-qu-ex", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "suffix"),
+    [("nih", "png"), ("covid-qu-ex", "png"), ("shenzhen", "png"), ("montgomery", "png"), ("bimcv", "png")],
+)
+def test_capital_suffixes(cohort, suffix, tmp_path):
+    """Windows programs write FILM.PNG; macOS adds ._FILM.PNG, which is no film."""
+    getattr(layouts, cohort.replace("-", "_"))(tmp_path)
+    for file in sorted(tmp_path.rglob(f"*.{suffix}")):
+        file.with_name(f"._{file.name}").write_text("x")
+        file.rename(file.with_suffix(f".{suffix.upper()}"))
+    options = {"bimcv": {"uncertain": "missing"}, "montgomery": QUARTERS, "shenzhen": QUARTERS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = items(build_chest_datalist(cohort, tmp_path, **options.get(cohort, {})))
+    assert found
+    assert all(item["image"].endswith(".PNG") for item in found)
+    assert any("mask" in item for item in found) == (cohort not in ("nih", "bimcv"))
 
 
 def test_brixia(tmp_path, write_film):

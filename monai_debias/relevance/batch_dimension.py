@@ -15,7 +15,7 @@ __all__ = ["keeps_batch"]
 
 _MOVING = (
     "H T addbmm addmm addmv adjoint as_strided column_stack cummax cummin diagonal dot dstack flip flipud gather "
-    "index_add index_select kthvalue mH mT masked_scatter masked_select max median min mm msort mv ravel "
+    "index_add index_select inner kthvalue mH mT masked_scatter masked_select max median min mm msort mv ravel "
     "repeat_interleave roll rot90 row_stack scatter scatter_add sort stack t take take_along_dim tensordot topk tril "
     "triu unbind unfold vsplit vstack where"
 )
@@ -70,6 +70,9 @@ def keeps_batch(
         dims = [d for v in (*others, *kwargs.values()) for d in (v if isinstance(v, tuple | list) else [v])]
         numbers = [d for d in dims if isinstance(d, int) and not isinstance(d, bool)]
         return bool(numbers) and all(d % x.ndim != 0 for d in numbers)
+    if name == "pad":
+        amounts = others[0] if others else kwargs["pad"]
+        return len(amounts) <= 2 * (x.ndim - 1)
     if name == "permute":
         order = others[0] if others and isinstance(others[0], tuple | list) else others
         return bool(order) and order[0] == 0

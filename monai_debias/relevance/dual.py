@@ -25,6 +25,11 @@ from monai_debias.relevance.rules_z_plus import companion_of_linear
 from monai_debias.relevance.tags import LinearLayer, Role, Tag, UncoveredOperationError, Uses
 from monai_debias.without_waiting import look, waits
 
+_NO_COMPANION = UncoveredOperationError(
+    "a tensor was changed in place, and another one that shows its values was made before: LRP-z⁺ has no rule for the "
+    "latter. Let the network make new tensors there, or use another target."
+)
+
 __all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
 
 
@@ -183,10 +188,9 @@ class DualMode(RelevanceMode):
         self.tags[base] = Tag(Role.FLOWS, has_views=True, batch_first=self.tags[base].batch_first)
         self._known[self.tags[base]] = Known(companion=companion)
 
-    def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
-        """A buffer that was written in part gets no tag, as its companion is unknown: it counts as made elsewhere."""
-        if role is not Role.FLOWS:
-            super().tag_memory_of(changed, role, known)
+    def _see_as(self, tag: Tag, other: torch.Tensor) -> Tag:
+        """What was not made by an operation has no companion: where relevance flows through it, it is broken."""
+        return super()._see_as(Tag(Role.BROKEN, _NO_COMPANION) if tag.role is Role.FLOWS else tag, other)
 
 
 def _companion_of_layer(layer: LinearLayer, signed: bool) -> torch.Tensor:

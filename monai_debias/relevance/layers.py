@@ -69,8 +69,9 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
 
 def clamp(mode: RelevanceMode, function: Callable, input: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """A clamp is an activation if 0 stays 0; else what it adds would be no relevance of the input."""
-    bounds = {**dict(zip(("min", "max"), args, strict=False)), **kwargs}
-    low, high = (0 if bounds.get(name) is None else bounds[name] for name in ("min", "max"))
+    names = ("min_val", "max_val") if bare_name(function) == "hardtanh" else ("min", "max")
+    bounds = {**dict(zip(names, args, strict=False)), **kwargs}
+    low, high = (0 if bounds.get(name) is None else bounds[name] for name in names)
     if not (isinstance(low, int | float) and isinstance(high, int | float) and low <= 0 <= high):
         raise mode.uncovered(function, "has a relevance rule only for numbers as limits, in whose range 0 lies")
     return activation(mode, function, input, *args, **kwargs)
@@ -221,7 +222,8 @@ def gated_linear_unit(mode: RelevanceMode, function: Callable, input: torch.Tens
     def rule(g: torch.Tensor, input: torch.Tensor) -> torch.Tensor:
         return torch.cat([g * input.chunk(2, dim)[1].sigmoid(), torch.zeros_like(g)], dim)
 
-    return mode.fork(function(input, dim), [input], Rule(rule, (True,), in_float32=True), (input,), Tag(Role.FLOWS))
+    relevance = Rule(rule, (True,) if dim else None, in_float32=True)
+    return mode.fork(function(input, dim), [input], relevance, (input,), Tag(Role.FLOWS))
 
 
 def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: int = 0, **kwargs: Any) -> torch.Tensor:
@@ -242,7 +244,7 @@ def concatenation(mode: RelevanceMode, function: Callable, tensors: Any, dim: in
 
 HANDLERS: dict[str, Callable[..., torch.Tensor]] = {
     **dict.fromkeys(ACTIVATIONS, activation),
-    **dict.fromkeys(["clamp", "clamp_min", "clip"], clamp),
+    **dict.fromkeys(["clamp", "clamp_min", "clip", "hardtanh"], clamp),
     **dict.fromkeys(CONVOLUTIONS, convolution),
     **NORMS,
     "cat": concatenation,

@@ -123,6 +123,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> torch.Tensor:
     """Layer norm: its denominators are constants."""
+    _refuse_whole_batch(mode, function, input, normalized_shape)
     result = function(input, normalized_shape, weight, bias, eps)
     lead = input.shape[: input.ndim - len(normalized_shape)]
     return _centered(mode, result, input, (*lead, -1), weight, bias, eps, channels_first=False)
@@ -170,6 +171,7 @@ def rms_norm(
     eps: float | None = None,
 ) -> torch.Tensor:
     """Root mean square norm: its denominators are constants."""
+    _refuse_whole_batch(mode, function, input, normalized_shape)
     result = function(input, normalized_shape, weight, eps)
     dims = tuple(range(-len(normalized_shape), 0))
     squares = widened(input.detach()).square().mean(dims, keepdim=True)
@@ -185,6 +187,11 @@ def rms_norm(
 
     relevance = Rule(rule, (True, False), in_float32=True)
     return mode.fork(result, [input], relevance, (inverse, weight), Tag(Role.FLOWS, affine=affine))
+
+
+def _refuse_whole_batch(mode: RelevanceMode, function: Callable, x: torch.Tensor, normalized_shape: Any) -> None:
+    if x.ndim == len(normalized_shape):
+        raise mode.uncovered(function, "normalises over all samples of the batch at once, which has no rule")
 
 
 def _scaled(inverse: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

@@ -81,7 +81,7 @@ CHANGING_STATISTICS = frozenset({"batch_norm", "instance_norm"})  # the running 
 BOOKKEEPING = frozenset({"BackwardHookFunction", "DDPSink", "register_hook", "retain_grad"})
 
 # these take values out of torch's sight; by their whole names
-LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "item", "numpy", "tolist"})
+LEAVING = frozenset({"__array__", "__complex__", "__dlpack__", "__float__", "__int__", "item", "numpy", "tolist"})
 
 # groups of arguments, of which one group may carry relevance, if the other is constant (a gate, a parameter)
 _FACTORS: dict[str, tuple[tuple[int, ...], ...]] = {

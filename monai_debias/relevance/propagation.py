@@ -178,9 +178,15 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
 
     def constant(self, function: Callable, args: tuple, kwargs: dict[str, Any], what: str) -> torch.Tensor:
         """Compute a gate, attention weights or a deviation, which are constants of a relevance pass."""
-        constant = self._stopped(function(*args, **kwargs), self.uncovered(function, what + LOST))
+        result = function(*args, **kwargs)
         x = args[0] if args else kwargs["input"]
-        if x in self.tags and constant.data_ptr() == x.data_ptr():
+        in_its_place = x in self.tags and result.data_ptr() == x.data_ptr()
+        if in_its_place and self.shares_memory(x):
+            why = "makes a gate in place of values that another tensor shows, through which relevance flows"
+            self.tags[x] = Tag(Role.BROKEN, self.uncovered(function, why))
+            self.tag_memory_of(x)
+        constant = self._stopped(result, self.uncovered(function, what + LOST))
+        if in_its_place:
             self.rename(x, constant, changed=True)
         return constant
 
@@ -264,6 +270,8 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
             )
         if name in DIVISIONS and any(flows[1:]):
             raise self.uncovered(function, "divides by a tensor that depends on the input, which has no rule")
+        if name == "grid_sample" and any(flows[1:]):
+            raise self.uncovered(function, "samples at places that depend on the input, which has no rule")
         if name in ("max", "min") and any(isinstance(a, torch.Tensor) for a in args[1:]):
             raise self.uncovered(function)
 

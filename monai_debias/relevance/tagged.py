@@ -55,9 +55,12 @@ class TaggedTensors:
         tag = self.tags.get(tensor)
         if tag is not None and not (tag.without_gradient and tensor.grad_fn is not None):
             return tag
+        base = tensor._base if tensor._is_view() else None
+        if tag is None and base is not None and base in self.tags:  # made before something was written there
+            return self._see_as(self.tags[base], tensor)
         if not tensor.requires_grad:
             return None
-        if tensor.is_leaf or (tensor._is_view() and tensor._base is not None and tensor._base.is_leaf):
+        if tensor.is_leaf or (base is not None and base.is_leaf):
             return Tag(Role.CONSTANT)  # a parameter
         made_by = type(tensor.grad_fn).__name__
         if made_by in self.allow:
@@ -85,14 +88,15 @@ class TaggedTensors:
 
     def mark(self, result: Any, role: Role, function: Callable, args: tuple, **known: Any) -> Any:
         """Tag what an operation returned, or changed in place."""
-        tensors = list(args[:1] if in_place(function) else tensors_in(result))
-        for tensor in tensors:
+        changed = tensors_in(args[:1]) if in_place(function) else []
+        for tensor in changed or tensors_in(result):
             if role in (Role.FLOWS, Role.BROKEN) and not (tensor.is_floating_point() or tensor.is_complex()):
                 self.tags[tensor] = Tag(Role.FACTOR, self.uncovered(function, "makes a choice (index, mask)" + LOST))
             elif role is not Role.CONSTANT or tensor.requires_grad:
                 self.tag_one(tensor, Tag(role, **known))
-        if in_place(function):
-            self.tag_memory_of(args[0], role, known)
+        for tensor in changed:
+            if self.shares_memory(tensor):
+                self.tag_memory_of(tensor)
         return result
 
     def tag_one(self, tensor: torch.Tensor, tag: Tag) -> None:
@@ -116,9 +120,9 @@ class TaggedTensors:
     ) -> torch.Tensor:
         """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
         result = self.wide(result)
-        tag.batch_first = all(self.tags[t].batch_first for t in inputs if self.flows(t))
-        if not tag.batch_first:
+        if not all(self.tags[t].batch_first for t in inputs if self.flows(t)):
             rule.per_sample = None  # the rows are not samples
+        tag.batch_first = rule.per_sample is not None
         forked = fork(self.passes, rule, result, inputs, saved, only)
         self.tag_one(forked, tag)
         return forked
@@ -170,14 +174,24 @@ class TaggedTensors:
             f'{full_name} {why}. Replace it in the network, or accept {accept} with allow=["{name}"].'
         )
 
-    def tag_memory_of(self, changed: torch.Tensor, role: Role, known: dict[str, Any]) -> None:
-        """Tag what else sees the memory of a tensor that was changed in place."""
-        if role is Role.BROKEN:
-            for tensor, tag in list(self.tags.items()):
-                if tag.role is Role.FLOWS and shares_storage(tensor, changed):
-                    self.tags[tensor] = Tag(role, **known)
-        base = changed._base if changed._is_view() else None
-        if role is Role.FLOWS and base is not None:
-            if base not in self.tags:
-                self.tags[base] = Tag(role, batch_first=False)  # a buffer of which a part was written
-            self.tags[base].batch_first &= self.tags[changed].batch_first
+    def tag_memory_of(self, changed: torch.Tensor) -> None:
+        """Tag what else sees the memory of a tensor that was changed in place: it has become what that one is."""
+        tag, base = self.tags.get(changed), changed._base if changed._is_view() else None
+        if tag is None:
+            return
+        others = [t for t in self.tags if t is not changed and shares_storage(t, changed)]
+        if base is not None and base not in self.tags:
+            others.append(base)  # a buffer of which a part was written
+        for other in others:
+            before = self.tags.get(other)
+            if before is None or before.role is Role.CONSTANT or tag.role is Role.BROKEN:
+                self._see_as(tag, other)
+            elif before.role is Role.FLOWS and tag.role is Role.FLOWS:
+                before.batch_first &= tag.batch_first
+            elif before.role is not tag.role:  # one part is a gate, and through another relevance flows
+                self._see_as(Tag(Role.BROKEN, before.error or tag.error), other)
+
+    def _see_as(self, tag: Tag, other: torch.Tensor) -> Tag:
+        """Tag another tensor with the same memory, in which the samples may stand elsewhere."""
+        self.tags[other] = Tag(tag.role, tag.error, has_views=True, batch_first=False)
+        return self.tags[other]

@@ -51,6 +51,25 @@ def scripted() -> nn.Module:
     return torch.jit.script(nn.Sequential(conv(4, 4), nn.ReLU()))
 
 
+def sampled(x: torch.Tensor) -> torch.Tensor:
+    """A picture that does not depend on the input, at places that do."""
+    picture = torch.arange(16.0).to(x).view(1, 1, 4, 4).expand(len(x), 1, 4, 4)
+    return F.grid_sample(picture, x[:, :2].permute(0, 2, 3, 1), align_corners=False)
+
+
+def gate_in_place(x: torch.Tensor) -> torch.Tensor:
+    view = x.view_as(x)
+    x.sigmoid_()
+    return view
+
+
+def flow_into_gate(x: torch.Tensor) -> torch.Tensor:
+    gate = x.sigmoid() * 1.0
+    view = gate.view_as(gate)
+    gate.mul_(x)
+    return view
+
+
 UNCOVERED = {
     "torch.exp": (torch.exp, "torch.exp ", ["exp"]),
     "tensor.exp": (torch.Tensor.exp, "exp", ["exp"]),
@@ -62,6 +81,11 @@ UNCOVERED = {
     "division by a mean": (lambda x: x / x.mean(), "div", ["div"]),
     "maximum": (lambda x: torch.maximum(x, x.flip(1)), "maximum", ["maximum"]),
     "clamp that moves 0": (lambda x: x.clamp(min=0.1), "clamp .*limits", ["clamp"]),
+    "hardtanh that moves 0": (lambda x: F.hardtanh(x, 0.1, 2.0), "hardtanh .*limits", ["hardtanh"]),
+    "places of a sampling": (lambda x: x + sampled(x), "grid_sample .*places", ["grid_sample"]),
+    "norm of the whole batch": (lambda x: F.layer_norm(x, x.shape), "layer_norm .*batch", ["layer_norm"]),
+    "gate that a view shows": (lambda x: gate_in_place(x * 1), "sigmoid_ .*another", ["sigmoid"]),
+    "gate that takes up what flows": (lambda x: x * flow_into_gate(x), "sigmoid", ["sigmoid", "mul"]),
     "clamp by a tensor": (lambda x: x.clamp(torch.zeros(1).to(x)), "clamp .*limits", ["clamp"]),
     "custom function": (Custom.apply, "Custom", ["Custom"]),
     "custom identity": (Identity.apply, "Identity", ["Identity"]),
@@ -172,6 +196,25 @@ def straight_through(x: torch.Tensor) -> torch.Tensor:
     return x + ((x * 4).round() / 4 - x).detach()
 
 
+def into_a_buffer(values: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Written into a part of a constant that was taken before, and seen by another one."""
+
+    def between(x: torch.Tensor) -> torch.Tensor:
+        buffer = torch.zeros_like(x)
+        part, other = buffer[:, :2], buffer[:, 1:3]
+        part.copy_(values(x)[:, :2])
+        return x + buffer + other.mean(1, keepdim=True)
+
+    return between
+
+
+def written_without_gradients(x: torch.Tensor) -> torch.Tensor:
+    buffer = torch.zeros_like(x)
+    with torch.no_grad():
+        buffer.narrow(1, 0, 2).copy_(x[:, :2])
+    return x + buffer
+
+
 def set_data(x: torch.Tensor) -> torch.Tensor:
     y = torch.empty_like(x)
     y.data = x
@@ -194,6 +237,10 @@ LOST = {
     "item": (lambda x: x + x.sum().item(), ["item"]),
     "float": (lambda x: x + float(x.sum()), ["float"]),
     "tolist": (lambda x: x + torch.tensor(x.tolist()), ["tolist"]),
+    "int": (lambda x: x + int(100 * x.sum()), ["int"]),
+    "a step in a buffer": (into_a_buffer(lambda x: x > 0.5), ["gt"]),
+    "detached in a buffer": (into_a_buffer(torch.detach), ["detach"]),
+    "no_grad in a buffer": (written_without_gradients, ["no_grad"]),
     "a step": (lambda x: x + (x > 0.5).double(), ["gt"]),
     "a position": (lambda x: x + x.argmax(1, keepdim=True), ["argmax"]),
     "a count": (lambda x: x + (x > 0.5).sum(), ["gt"]),

@@ -110,6 +110,63 @@ def test_dropout_in_place_in_training() -> None:
     check(lambda m, x: forward(m, x, F.relu, True), forward, training=True, **layers)
 
 
+def test_copies_of_the_batch_in_pairs() -> None:
+    """What stands in the first dimension of the pairs is not the sample of that number."""
+
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        pairs = torch.cat([m.conv1(x), 2 * m.conv1(x)]).reshape(len(x), 2, 4, 8, 8).relu()
+        return head(m, m.conv2(pairs.reshape(2, len(x), 4, 8, 8).sum(0)).relu())
+
+    def plain(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
+        return head(m, act(m.conv2(act(m.conv1(x)) + act(2 * m.conv1(x)))))
+
+    check(fancy, plain, conv1=conv(2, 4), conv2=conv(4, 4), fc=nn.Linear(4, 3))
+
+
+def test_padding_that_moves_samples() -> None:
+    """The samples that follow, and none after the last one."""
+
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        moved = F.pad(m.conv1(x), (*[0] * 6, -1, 1)).relu()
+        return head(m, m.conv2(F.pad(moved, (*[0] * 6, 1, -1))).relu())
+
+    def plain(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
+        kept = torch.tensor([0.0, 1.0, 1.0, 1.0]).view(4, 1, 1, 1)
+        return head(m, act(m.conv2(kept * act(m.conv1(x)))))
+
+    check(fancy, plain, conv1=conv(2, 4), conv2=conv(4, 4), fc=nn.Linear(4, 3))
+
+
+def test_product_that_turns_samples_into_columns() -> None:
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return m.fc(torch.inner(m.first.weight, x.flatten(1)).relu().t())
+
+    layers = {"first": nn.Linear(128, 4, bias=False), "fc": nn.Linear(4, 3)}
+    check(fancy, lambda m, x, act: m.fc(act(m.first(x.flatten(1)))), **layers)
+
+
+@pytest.mark.parametrize("write", [lambda b, x: b.narrow(1, 1, 3).copy_(x), lambda b, x: b[:, 1:].add_(x)])
+def test_a_buffer_of_parameters_that_takes_up_what_flows(write) -> None:
+    """As one that begins with a class token; a view of it that was taken before shows the same."""
+
+    def filled(m: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        buffer = m.token.weight.view(4, 1, 1).expand(4, 4, 8, 8) * torch.tensor([1, 0, 0, 0]).view(4, 1, 1)
+        view = buffer[:, :2]
+        write(buffer, x[:, :3])
+        return buffer, view
+
+    def fancy(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        buffer, view = filled(m, m.conv1(x))
+        return head(m, m.conv2(buffer.relu() + view.relu().sum(1, keepdim=True)).relu())
+
+    def plain(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
+        token = m.token.weight.view(4, 1, 1)[:1].expand(4, 1, 8, 8)
+        buffer = torch.cat([token, m.conv1(x)[:, :3]], 1)
+        return head(m, act(m.conv2(act(buffer) + act(buffer[:, :2]).sum(1, keepdim=True))))
+
+    check(fancy, plain, conv1=conv(2, 4), conv2=conv(4, 4), token=nn.Linear(4, 1), fc=nn.Linear(4, 3))
+
+
 def test_linear_on_tokens() -> None:
     def forward(m: nn.Module, x: torch.Tensor, act: Activation) -> torch.Tensor:
         return m.fc(act(m.second(act(m.first(x.flatten(2).transpose(1, 2))))).mean(1))

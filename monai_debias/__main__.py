@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from monai.utils import optional_import
+import fire
 
 import monai_debias
 from monai_debias.apps.ecg.cohorts.build import ecg_commands
@@ -95,9 +95,6 @@ def main() -> None:
         words = [*command_in(words, COMMANDS), "--", "--help"]
     if len(words) == 1 and isinstance(group := COMMANDS.get(words[0]), dict) and "list" in group:
         words.append("list")
-    fire, has_fire = optional_import("fire")
-    if not has_fire:
-        raise SystemExit("the command line needs the package fire: pip install 'monai-debias[demo]'.")
     shows_traceback = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:

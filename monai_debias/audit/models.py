@@ -153,7 +153,7 @@ def _exported(program: torch.export.ExportedProgram) -> Network:
 def _onnx(file: Path) -> Network:
     onnxruntime, has_it = optional_import("onnxruntime")
     if not has_it:
-        raise ValueError(f"{file} needs the package onnxruntime: pip install 'monai-debias[onnx]'.")
+        raise ValueError(f"{file} needs the package onnxruntime: pip install onnxruntime.")
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()
     if len(inputs) != 1:

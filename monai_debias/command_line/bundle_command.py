@@ -11,8 +11,9 @@ import sys
 from types import TracebackType
 from typing import Any
 
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, run
-from monai.utils import MONAIEnvVars, optional_import
+from monai.utils import MONAIEnvVars
 
 from monai_debias.command_line.short_errors import for_the_user
 from monai_debias.command_line.typed_words import meant, sorted_out
@@ -47,8 +48,7 @@ def _refuse_unknown_options(words: list[str]) -> None:
     files = options.get("config_file")
     if files is None:
         return  # they are named in a file of arguments
-    parse, _ = optional_import("fire.parser", name="DefaultParseValue")
-    entries = ConfigParser.load_config_files(parse(files))
+    entries = ConfigParser.load_config_files(DefaultParseValue(files))
     known = [*entries, *inspect.signature(run).parameters]
     for name in options:
         entry = re.split("#|::", name.lstrip("+"))[0]

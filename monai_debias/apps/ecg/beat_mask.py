@@ -136,7 +136,7 @@ def _qrs_complexes(lead: np.ndarray, rate: float) -> np.ndarray:
     try:
         from wfdb.processing import xqrs_detect
     except ModuleNotFoundError as error:
-        raise OptionalImportError('BeatMask needs wfdb; pip install "monai-debias[ecg]".') from error
+        raise OptionalImportError("BeatMask needs the package wfdb: pip install wfdb.") from error
     bridged, _ = bridge_gaps(lead[None])
     if np.ptp(bridged) == 0:
         return np.zeros(0, int)

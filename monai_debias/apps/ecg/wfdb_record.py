@@ -116,7 +116,7 @@ def _import_wfdb() -> Any:
     try:
         import wfdb
     except ModuleNotFoundError as error:
-        raise OptionalImportError('needs wfdb; pip install "monai-debias[ecg]".') from error
+        raise OptionalImportError("needs the package wfdb: pip install wfdb.") from error
     return wfdb
 
 

@@ -66,7 +66,7 @@ def _open(path: Path) -> Iterator[Image]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise OptionalImportError('needs Pillow; pip install "monai-debias[demo]".') from error
+        raise OptionalImportError("needs the package Pillow: pip install Pillow.") from error
     try:
         with Image.open(path) as picture:
             yield picture

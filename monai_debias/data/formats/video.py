@@ -126,7 +126,7 @@ def _open(path: Path, *parameters: int) -> Iterator[VideoCapture]:
     try:
         import cv2
     except ImportError as error:
-        raise OptionalImportError('needs OpenCV; pip install "monai-debias[video]".') from error
+        raise OptionalImportError("needs the package OpenCV: pip install opencv-python-headless.") from error
     # the full path, since a name alone could be taken for the address of a stream
     video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG, list(parameters))
     try:

@@ -24,7 +24,7 @@ def require_wfdb() -> Any:
     """
     wfdb, found = optional_import("wfdb")
     if not found:
-        raise OptionalImportError("the ECG cohort needs the package wfdb: pip install 'monai-debias[ecg]'.")
+        raise OptionalImportError("the ECG cohort needs the package wfdb: pip install wfdb.")
     return wfdb
 
 

@@ -125,7 +125,7 @@ def test_what_only_has_the_name_of_a_video_is_not_handed_to_ffmpeg(tmp_path, nam
 def test_without_opencv_the_error_says_how_to_get_it(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.avi", "MJPG")
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(OptionalImportError, match=r"clip\.avi: needs OpenCV; pip install \"monai-debias\[video\]\""):
+    with pytest.raises(OptionalImportError, match=r"clip\.avi: needs the package OpenCV: pip install opencv"):
         load(path)
 
 

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monai_debias.constraints import BOOL, PATH
+from monai_debias.data.datalist import read_datalist
+from monai_debias.data.datalist_items import DATALIST_NAME
 from monai_debias.data.formats.regular_file import check_regular_file
 from monai_debias.data.left_out import LeftOut, read_or_leave_out
 from monai_debias.parameters import expects
 
 __all__ = ["FoundFiles", "candidate", "find_files", "without_repeats"]
+
+_IS_MASK = f"is a mask, as {DATALIST_NAME} says."
 
 
 class FoundFiles(NamedTuple):
@@ -36,7 +40,7 @@ def find_files(path: str | Path, repeats: bool = False) -> FoundFiles:
     Whatever may be an image is listed, without being opened: DICOM files may have any name, so that only the reader can
     recognise them. Hidden files and folders, empty files, pipes, sockets, devices, folders that this user cannot open
     and links that lead nowhere are left out. A link to a folder is followed, unless that folder is searched anyway or
-    contains the link. So is a link to a file.
+    contains the link. So is a link to a file. Masks that the folder's ``datalist.json`` names are left out as well.
 
     Args:
         path: a file or a folder.
@@ -62,8 +66,15 @@ def find_files(path: str | Path, repeats: bool = False) -> FoundFiles:
     if not found:
         raise FileNotFoundError(f"the folder {where} has no files.")
     files = sorted(entry for entry in found if isinstance(entry, Path))
-    once, again = (files, []) if repeats else without_repeats(files)
-    return FoundFiles([str(file) for file in once], [*(e for e in found if isinstance(e, LeftOut)), *again])
+    masks = _named_masks(where)
+    images = [file for file in files if os.path.realpath(file) not in masks]
+    once, again = (images, []) if repeats else without_repeats(images)
+    left_out = [
+        *(entry for entry in found if isinstance(entry, LeftOut)),
+        *(LeftOut(str(file), "unrelated", _IS_MASK) for file in files if os.path.realpath(file) in masks),
+        *again,
+    ]
+    return FoundFiles([str(file) for file in once], left_out)
 
 
 def without_repeats(files: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
@@ -107,6 +118,20 @@ def candidate(path: Path) -> Path | LeftOut:
         return LeftOut(str(path), "unrelated", "is hidden, since its name begins with a dot.")
     unreadable = read_or_leave_out(lambda: check_regular_file(path), path)
     return unreadable or path
+
+
+def _named_masks(folder: Path) -> set[str]:
+    """The masks of the images that a folder's datalist names, links resolved; without such a file there are none."""
+    try:
+        sections = read_datalist(folder / DATALIST_NAME).values()
+    except (FileNotFoundError, ValueError):
+        return set()
+    listed = [item for section in sections if isinstance(section, list) for item in section if isinstance(item, dict)]
+    masks, images = (
+        {os.path.realpath(folder / Path(item[key]).expanduser()) for item in listed if isinstance(item.get(key), str)}
+        for key in ("mask", "image")
+    )
+    return masks - images
 
 
 def _search(folder: Path, roots: set[Path]) -> Iterator[Path | LeftOut]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -41,6 +42,20 @@ def test_files_in_order_and_what_is_left_out(tmp_path, monkeypatch):
         ("broken", "unreadable", "is a link to nowhere, which does not exist."),
         ("circle", "unreadable", "is a link that leads back to itself."),
     }
+
+
+def test_masks_that_the_datalist_names_are_left_out(tmp_path):
+    for name in ("images/1.png", "images/2.png", "masks/1.png", "masks/of_another.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    items = [{"image": "images/1.png", "mask": "masks/1.png"}, {"image": ["images/2.png"], "mask": None}, "3.png"]
+    (tmp_path / "datalist.json").write_text(json.dumps({"test": items, "labels": {}}))
+    found = find_files(tmp_path)
+    names = [str(Path(file).relative_to(tmp_path)) for file in found.files]
+    assert names == ["datalist.json", "images/1.png", "images/2.png", "masks/of_another.png"]
+    assert found.left_out == [(str(tmp_path / "masks" / "1.png"), "unrelated", "is a mask, as datalist.json says.")]
+    (tmp_path / "datalist.json").write_text("[of something else]")
+    assert len(find_files(tmp_path).files) == 5
 
 
 def test_links_to_folders_are_followed_once_and_never_in_a_circle(tmp_path):

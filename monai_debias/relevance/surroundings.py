@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.autograd import Function
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.overrides import handle_torch_function, has_torch_function
 from torch.utils import checkpoint
 
@@ -26,9 +27,15 @@ def outermost_eager(network: torch.nn.Module) -> torch.nn.Module:
     """The module to call: with ``DistributedDataParallel`` around it, which has work to do, but not ``torch.compile``.
 
     Raises:
-        ValueError: for ``DistributedDataParallel(static_graph=True)``.
+        ValueError: for ``DistributedDataParallel(static_graph=True)``, or where layers have no parameters yet.
     """
     network = without_compiler(network)
+    lazy = [name for name, parameter in network.named_parameters() if is_lazy(parameter)]
+    if lazy:
+        raise ValueError(
+            f"{', '.join(lazy)} of {type(unwrapped(network)).__name__} will be made in the first forward pass: call "
+            "the network once before, on a batch like those to come."
+        )
     if isinstance(network, DistributedDataParallel) and network.static_graph:
         raise ValueError(
             "DistributedDataParallel(static_graph=True) averages the gradients in the first backward pass, which here "

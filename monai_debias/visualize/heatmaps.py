@@ -128,11 +128,15 @@ def heatmap_overlay(
             axes.set_ylabel(titles[i])
     if n_dims == 2:
         grid[0, 0].set_title("image", fontsize=10)
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), RELEVANCE_COLORS), ax=grid, ticks=[-1, 0, 1], aspect=25, pad=0.01
-    )
-    bar.set_label(f"relevance\n(1 = {percentile:g}th percentile of a map)", fontsize=8)
+    _color_bar(figure, grid[0, -1], percentile)
     return figure
+
+
+def _color_bar(figure: Figure, panel: Axes, percentile: float) -> None:
+    """A bar beside a panel, as tall as it is."""
+    beside = panel.inset_axes((1.03, 0, 0.035, 1))
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), RELEVANCE_COLORS), cax=beside, ticks=[-1, 0, 1])
+    bar.set_label(f"relevance\n1 = {percentile:g}th percentile\nof a map", fontsize=8)
 
 
 def _by_column(

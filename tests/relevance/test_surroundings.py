@@ -84,6 +84,14 @@ def seen_by_hooks() -> nn.Module:
     return network
 
 
+def test_layers_that_are_made_in_the_first_pass() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    with pytest.raises(ValueError, match=r"0\.weight, 0\.bias, 3\.weight, 3\.bias of Sequential .* once before"):
+        LRP(network)(torch.rand(2, 1, 8, 8), "all")
+    network(torch.rand(2, 1, 8, 8))
+    assert LRP(network)(torch.rand(2, 1, 8, 8), "all")[1].shape == (2, 3, 1, 8, 8)
+
+
 def test_hooks_of_gradients() -> None:
     for found, value in zip(step(seen_by_hooks(), images()), step(plain(), images()), strict=True):
         assert torch.equal(found, value)

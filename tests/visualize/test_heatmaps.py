@@ -63,7 +63,7 @@ def test_the_number_of_each_panel_is_the_metric():
     image, relevance, mask = example(24, 32, maps=2, channels=3)
     maps = {"baseline": relevance, "ISNet": relevance[:, 0] * (mask + 0.01)}
     figure = heatmap_overlay(image, maps, mask, titles=["A2C", "A4C"])
-    rows = np.array(figure.axes[:-1]).reshape(2, 4)  # the last is the colour bar
+    rows = np.array(figure.axes).reshape(2, 4)
     assert [axes.get_title() for axes in rows[0]] == ["image", "baseline, map 0", "baseline, map 1", "ISNet"]
     assert [axes.get_ylabel() for axes in rows[:, 0]] == ["A2C", "A4C"]
     assert not rows[0, 0].get_xlabel()
@@ -90,9 +90,23 @@ def test_colours_are_symmetric_around_zero_with_a_limit_for_each_map():
         assert (red - blue)[1] > 0.5 > -0.5 > (red - blue)[0]
         assert heat.cmap(0.5)[:3] == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
         assert green[0] > 0.5  # a bright blue, not one that is lost on black
-    bar = axes[-1]
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("shape", [(24, 32), (8, 8, 8), (40,)])
+def test_one_colour_bar_as_tall_as_the_panel_that_it_stands_beside(shape, with_mask):
+    image, relevance, mask = example(*shape)
+    figure = heatmap_overlay(image, relevance, mask if with_mask else None, percentile=90)
+    picture(figure)  # places everything
+    first_row = figure.axes[: len(figure.axes) // len(image)]
+    (bar,) = [child for panel in figure.axes for child in panel.child_axes]
+    assert bar in first_row[-1].child_axes
     assert bar.get_ylim() == (-1, 1)
     assert "90th percentile" in bar.get_ylabel()
+    panel, extent = (axes.get_window_extent() for axes in (first_row[-1], bar))
+    assert (extent.y0, extent.y1) == pytest.approx((panel.y0, panel.y1), abs=1)
+    assert panel.x1 < extent.x0 < extent.x1 < panel.x1 + 0.08 * panel.width
+    assert bar.get_tightbbox().x1 <= figure.bbox.x1
 
 
 def test_the_outline_follows_the_mask_even_at_the_edge():
@@ -100,7 +114,7 @@ def test_the_outline_follows_the_mask_even_at_the_edge():
     mask[1] = 1
     figure = heatmap_overlay(image, relevance, mask)
     bounds = [(7.5, 5.5, 15.5, 11.5), (-0.5, -0.5, 31.5, 23.5)]  # columns 8 to 15 and rows 6 to 11; everything
-    for i, panel in enumerate(figure.axes[:-1]):
+    for i, panel in enumerate(figure.axes):
         (outline,) = contours(panel)
         (path,) = outline.get_paths()
         assert path.get_extents().extents == pytest.approx(bounds[i // 2])
@@ -109,14 +123,14 @@ def test_the_outline_follows_the_mask_even_at_the_edge():
         assert panel.get_ylim() == (23.5, -0.5)
     picture(figure)
     without = heatmap_overlay(image, relevance)
-    assert not any(contours(panel) or panel.get_xlabel() for panel in without.axes[:-1])
+    assert not any(contours(panel) or panel.get_xlabel() for panel in without.axes)
 
 
 def test_a_volume_is_cut_where_relevance_is_strongest():
     image, relevance, mask = example(8, 12, 10, channels=2)
     relevance[0, 0, :, 3, 4, 3], relevance[1, 0, :, 7, 0, 9] = -20, 20  # the second lies outside of the mask
     figure = heatmap_overlay(image, relevance, mask, titles=["inside", "outside"])
-    rows = np.array(figure.axes[:-1]).reshape(2, 3)
+    rows = np.array(figure.axes).reshape(2, 3)
     for i, index in enumerate(((3, 4, 3), (7, 0, 9))):
         for dim, panel in enumerate(rows[i]):
             assert panel.get_xlabel().splitlines()[0] == f"{'XYZ'[dim]} = {index[dim]}"
@@ -136,8 +150,8 @@ def test_a_trace_has_the_colour_of_its_own_channel():
     image, relevance, mask = example(40, channels=3)
     mask[1, :, 14] = 0  # the mask is 1 from sample 10 to 19, and here a single sample is background
     figure = heatmap_overlay(image, {"ECG": relevance}, mask, percentile=100)
-    assert len(figure.axes) == 3  # two signals and the colour bar
-    for i, panel in enumerate(figure.axes[:-1]):
+    assert len(figure.axes) == 2
+    for i, panel in enumerate(figure.axes):
         traces = [artist for artist in panel.collections if isinstance(artist, LineCollection)]
         assert len(traces) == 3
         limit = relevance[i].abs().max().item()
@@ -172,7 +186,7 @@ def test_real_files_draw_no_text_of_theirs():
         picture(drawing)
         words = {t.get_text() for axes in drawing.axes for t in axes.texts} | {t.get_text() for t in drawing.texts}
         assert not words
-    assert {axes.get_title() for axes in figure.axes} == {"image", "text", "sector", ""}
+    assert {axes.get_title() for axes in figure.axes} == {"image", "text", "sector"}
 
 
 def test_smoothing_is_for_the_eye_only():

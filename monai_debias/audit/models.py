@@ -6,7 +6,8 @@
 what                   file                     where the preprocessing comes from
 =====================  =======================  =================================================================
 bundle of MONAI        folder with ``configs``  its ``train.json``; what is exchanged, and what comes after that,
-                                                as for the overlays (docs/guests.md)
+                                                as for the overlays (docs/guests.md); ``inference.json`` of a bundle
+                                                that is published without its training
 TorchScript            ``.ts``, ``.pt``         a JSON file
 ``torch.export``       ``.pt2``                 a JSON file
 ONNX                   ``.onnx``                a JSON file
@@ -32,9 +33,13 @@ from monai.utils import optional_import
 
 from monai_debias.audit.answers import Network, Normalize
 from monai_debias.handlers import ModelLoader
+from monai_debias.overlays.guest.judging import judging_sockets
 from monai_debias.overlays.guest.sockets import guest_sockets
 
 __all__ = ["Model", "load_model"]
+
+
+_CONFIGS = {"train": guest_sockets, "inference": judging_sockets}  # what tells network and preprocessing, from which
 
 
 class Model(NamedTuple):
@@ -97,14 +102,19 @@ def _preprocessing(file: Path, options: Mapping[str, Any]) -> tuple[Compose, Any
 
 
 def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping[str, Any]) -> Model:
-    training = next((folder / "configs" / f"train.{kind}" for kind in ("json", "yaml", "yml")), None)
-    if training is None or not training.exists():
-        raise ValueError(f"{folder} is no bundle that can be audited: it has no configs/train.json.")
-    parser = _parser([training], {})
+    places = [folder / "configs" / f"{name}.{kind}" for name in _CONFIGS for kind in ("json", "yaml", "yml")]
+    config = next((place for place in places if place.exists()), None)
+    if config is None:
+        raise ValueError(
+            f"{folder} is no bundle that can be audited: it has no configs/train.json, nor configs/inference.json."
+        )
+    parser = _parser([config], {})
     if "loss_parts" not in parser:
-        own = training.with_name("sockets.json")
-        found = ConfigParser.load_config_file(str(own)) if own.exists() else guest_sockets(parser.get()).sockets
-        parser.update({name.removeprefix("+"): value for name, value in found.items() if name != "+imports"})
+        own, derived = config.with_name("sockets.json"), _CONFIGS[config.stem]
+        found = ConfigParser.load_config_file(str(own)) if own.exists() else derived(parser.get()).sockets
+        for name, value in found.items():
+            if name != "+imports":
+                parser.set(value, name.removeprefix("+"))  # makes what it lies in, too
         parser["imports"] = [*(parser.get().get("imports") or []), *found.get("+imports", [])]
     parser.update({"bundle_root": str(folder), "with_masks": True, **options})
     network = parser.get_parsed_content("network")

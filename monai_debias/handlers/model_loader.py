@@ -21,6 +21,7 @@ from monai_debias.recipe import differences, package_versions, plain_values
 
 __all__ = ["ModelLoader"]
 
+_NESTED = ("model", "state_dict")  # where other programs put the weights, beside the state of an optimizer, say
 _AT_MOST = 3  # differences of one entry that are told
 
 
@@ -33,7 +34,7 @@ class ModelLoader:
     file. Weights of another program have no record, and get a warning; a ``note`` in the record is one as well.
 
     Args:
-        path: the file, a state dict of the network.
+        path: the file, a state dict of the network, or a dictionary that has one under "model" or "state_dict".
         network: the network; if it is wrapped for several processes, the network inside is loaded.
         record: how the network is used, in plain values, to be compared with those that the file has under the same
             names, see :mod:`monai_debias.recipe`; None compares nothing.
@@ -84,6 +85,7 @@ class ModelLoader:
                 f"{self.path} is the state of a training, to resume from, and not a model: give "
                 f"{self.path.with_name('model.pt')}, which has the weights of its best epoch."
             )
+        weights = next((weights[name] for name in _NESTED if isinstance(weights.get(name), Mapping)), weights)
         trained = read_record(self.path)
         self._compare(engine, trained)
         try:

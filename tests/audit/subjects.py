@@ -97,6 +97,31 @@ TRANSFORMS = [
 ]
 
 
+def write_published_bundle(folder: Path, network: torch.nn.Module) -> Path:
+    """A bundle without its training, as some of MONAI's Model Zoo are, whose items are not on this machine."""
+    z_score = {"_target_": "NormalizeIntensityd", "keys": "image", "subtrahend": 0.5, "divisor": 1.0}
+    config = {
+        "imports": ["$import json"],
+        "bundle_root": ".",
+        "device": "$torch.device('cpu')",
+        "network_def": {"_target_": "tests.audit.subjects.LooksAt"},
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {"_target_": "Compose", "transforms": [*TRANSFORMS, z_score]},
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$json.load(open('/no/such/test.json'))",
+            "transform": "@preprocessing",
+        },
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1},
+        "evaluator": {"_target_": "SupervisedEvaluator", "network": "@network", "val_data_loader": "@dataloader"},
+    }
+    for name in ("configs", "models"):
+        (folder / name).mkdir(parents=True)
+    (folder / "configs" / "inference.json").write_text(json.dumps(config))
+    torch.save({"model": network.state_dict()}, folder / "models" / "model.pt")
+    return folder
+
+
 def write_bundle(folder: Path, network: torch.nn.Module) -> Path:
     """A bundle that knows nothing of this package, with its weights."""
     dataset = {"_target_": "Dataset", "data": [], "transform": {"_target_": "Compose", "transforms": TRANSFORMS}}

@@ -13,7 +13,7 @@ import pytest
 
 import monai_debias.audit
 from monai_debias.audit.command import audit_model
-from tests.audit.subjects import CLASSES, LooksAt, write_bundle, write_data
+from tests.audit.subjects import CLASSES, LooksAt, write_bundle, write_data, write_published_bundle
 
 SCHEMA = json.loads((Path(monai_debias.audit.__file__).parent / "schema.json").read_text())
 
@@ -71,6 +71,13 @@ def test_it_goes_on_and_replaces_only_if_asked(places, capsys, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (out / "checks").iterdir()} == before
     assert ".npy" not in (out / "images.csv").read_text() + (out / "audit.json").read_text()
     assert "The network uses the background: " in capsys.readouterr().out
+
+
+def test_a_bundle_without_its_training_from_its_folder_to_the_page(places, tmp_path):
+    bundle = write_published_bundle(tmp_path / "published", LooksAt())
+    with pytest.raises(SystemExit):
+        audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), attributes="scanner")
+    assert "The network uses the background" in (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
 
 
 def test_a_network_that_reads_no_mark(places, tmp_path):

@@ -9,7 +9,15 @@ import torch
 
 from monai_debias.audit.answers import Answers
 from monai_debias.audit.models import load_model
-from tests.audit.subjects import CLASSES, TRANSFORMS, LooksAt, make_items, write_bundle, write_data
+from tests.audit.subjects import (
+    CLASSES,
+    TRANSFORMS,
+    LooksAt,
+    make_items,
+    write_bundle,
+    write_data,
+    write_published_bundle,
+)
 
 IMAGES = torch.stack([item["image"] for item in make_items(3)])
 
@@ -43,6 +51,17 @@ def test_a_bundle_of_others_with_its_masks(tmp_path):
     assert torch.allclose(model.network(IMAGES), LooksAt(middle=3.0)(IMAGES))
 
 
+def test_a_bundle_that_is_published_without_its_training(tmp_path):
+    data = write_data(tmp_path / "data", 4)
+    model = load_model(write_published_bundle(tmp_path / "bundle", LooksAt(middle=3.0)))
+    loaded = model.transform({"image": str(data / "images" / "1.npy"), "mask": str(data / "masks" / "1.npy")})
+    assert loaded["mask"].shape == (1, 16, 16)
+    assert loaded["image"].min() >= 0  # 0 is black until what comes after exchanges
+    assert torch.allclose(model.normalize(IMAGES), IMAGES - 0.5)
+    assert (model.task, model.class_names) == (None, None)
+    assert torch.allclose(model.network(IMAGES), LooksAt(middle=3.0)(IMAGES))
+
+
 def test_demo_weights_count_until_there_are_others(tmp_path):
     bundle = write_bundle(tmp_path / "bundle", LooksAt(middle=3.0))
     demo = bundle / "models" / "demo" / "model.pt"
@@ -56,7 +75,7 @@ def test_demo_weights_count_until_there_are_others(tmp_path):
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a bundle"):
         load_model(tmp_path / "gone")
-    with pytest.raises(ValueError, match=r"no configs/train\.json"):
+    with pytest.raises(ValueError, match=r"no configs/train\.json, nor configs/inference\.json"):
         load_model(tmp_path)
     (tmp_path / "a.pt").write_bytes(b"no network")
     with pytest.raises(ValueError, match="has no preprocessing"):

@@ -13,7 +13,7 @@ from monai.transforms import LoadImaged
 from monai_debias.overlays.guest.parts import GuestParts
 from monai_debias.overlays.guest.transform_chain import IMAGE, MASK, Chain, Step
 
-__all__ = ["training_data", "validation_data"]
+__all__ = ["load_masks", "training_data", "validation_data"]
 
 _OF_MASKS = "'_masks_' + str(@mask_source)"  # a folder for each source of masks
 _BEFORE = "@region_transforms + list(@train#mask_transforms.values()) if @with_masks else []"
@@ -32,6 +32,15 @@ def training_data(parts: GuestParts, trainer: str) -> None:
     _masks(parts, chain)
     _transforms(parts, parts.graph[dataset], chain)
     parts.overwrite(dataset, _random_part(parts, chain))
+
+
+def load_masks(parts: GuestParts, loader: str) -> None:
+    """Write the sockets that load the mask of an image, for a bundle without a training.
+
+    Raises:
+        ValueError: when the loader, its data set or the transforms cannot be read from the config.
+    """
+    _masks(parts, _loaded_by(parts, loader)[-1])
 
 
 def validation_data(parts: GuestParts, evaluator: str) -> None:

@@ -33,6 +33,10 @@ class GuestParts:
         """Write a socket."""
         self.sockets[socket] = value
 
+    def import_modules(self, *names: str) -> None:
+        """Write imports for the expressions of the sockets, after those of the bundle."""
+        self["+imports" if "imports" in self.graph else "imports"] = [f"$import {name}" for name in names]
+
     def default(self, socket: str, value: Any) -> None:
         """Write a socket, unless the bundle has it already."""
         if socket not in self.graph:

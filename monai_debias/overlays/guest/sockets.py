@@ -18,7 +18,6 @@ __all__ = ["guest_sockets"]
 TRAINER, EVALUATOR = "train#trainer", "validate#evaluator"  # where MONAI's workflows look for them
 _CLASSES = ("num_classes", "out_channels", "n_classes", "classes")  # names of the number of classes in MONAI's networks
 _DIVIDE_BY_WEIGHTS = ("CrossEntropyLoss", "NLLLoss")
-_IMPORTS = ("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
 _LOSS = {
     "_target_": "monai_debias.losses.nested_loss",
     "classification_loss": "@classification_loss",
@@ -77,7 +76,7 @@ def guest_sockets(config: Mapping[str, Any]) -> GuestParts:
 
 def _names(parts: GuestParts) -> None:
     graph = parts.graph
-    parts["+imports" if "imports" in graph else "imports"] = [f"$import {name}" for name in _IMPORTS]
+    parts.import_modules("monai_debias", "monai_debias.overlays", "monai_debias.overlays.guest")
     parts.default("seed", 0)
     parts.default("max_epochs", f"@{TRAINER}#max_epochs")
     parts.default("input_range", None)

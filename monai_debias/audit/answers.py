@@ -8,7 +8,7 @@ number for each image of a binary task, in half precision. What is taken for the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -32,8 +32,8 @@ class Answers:
     """What a network says of batches of images, as logits (B, K) in single precision on the CPU.
 
     Args:
-        network: maps images (B, C, spatial...) to logits or probabilities (B, K), or (B,) of a binary task, alone or as
-            the first of several values.
+        network: maps images (B, C, spatial...) to logits or probabilities (B, K), or (B,) of a binary task, alone, as
+            the first of several values, or as the only value or the "logits" of a dictionary.
         normalize: what is done to a batch before the network.
         task: see :mod:`monai_debias.tasks`.
 
@@ -51,8 +51,9 @@ class Answers:
         self.normalize, self.task = normalize, task
         self.as_probabilities = False
         """Whether what the network returns are probabilities."""
-        self.n_values = 1
-        """How many values it returns, of which the first counts."""
+        self.output: int | str | None = None
+        """Which of the values that it returns is its answer, if it returns several or names them."""
+        self._n_values = 1
         parameters = self.network.parameters() if isinstance(self.network, torch.nn.Module) else iter(())
         self._like = next((one for one in parameters if one.is_floating_point()), None)
         if self._like is not None and self._like.is_meta:
@@ -67,8 +68,9 @@ class Answers:
     def notes(self) -> list[str]:
         """What is taken for the logits, if that is not plain."""
         notes = []
-        if self.n_values > 1:
-            notes.append(f"The network returns {self.n_values} values; the first one is taken for its answer.")
+        if self._n_values > 1:
+            which = "the first one" if self.output == 0 else repr(self.output)
+            notes.append(f"The network returns {self._n_values} values; {which} is taken for its answer.")
         if self.as_probabilities:
             notes.append("The network returns numbers that are probabilities, and they are taken as such.")
         return notes
@@ -98,8 +100,12 @@ class Answers:
         return logits_of(logits, self.task) if self.as_probabilities else logits
 
     def _first(self, returned: Any, n: int) -> torch.Tensor:
-        self.n_values = len(returned) if isinstance(returned, tuple | list) else 1
-        first = returned[0] if isinstance(returned, tuple | list) and returned else returned
+        if isinstance(returned, Mapping):
+            self.output = _name_of_logits(returned, n)
+        elif isinstance(returned, tuple | list) and returned:
+            self.output = 0
+        self._n_values = 1 if self.output is None else len(returned)
+        first = returned if self.output is None else returned[self.output]
         if not isinstance(first, torch.Tensor | np.ndarray):
             raise ValueError(
                 f"the network must return logits of shape ({n}, K), got {type(first).__name__}: wrap it in a function "
@@ -111,6 +117,19 @@ class Answers:
         if logits.ndim != 2 or len(logits) != n or not logits.numel():
             raise ValueError(f"the network must return logits of shape ({n}, K), got {tuple(logits.shape)}.")
         return logits
+
+
+def _name_of_logits(returned: Mapping[Any, Any], n: int) -> Any:
+    """The name of the answer among values that have names."""
+    if len(returned) == 1:
+        return next(iter(returned))
+    if "logits" in returned:
+        return "logits"
+    found = f"a dictionary of {', '.join(map(repr, returned))}" if returned else "an empty dictionary"
+    raise ValueError(
+        f"the network must return logits of shape ({n}, K), got {found}: wrap "
+        'it in a function that returns them alone, or call them "logits".'
+    )
 
 
 def are_probabilities(outputs: torch.Tensor, task: str) -> bool:

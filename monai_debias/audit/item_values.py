@@ -81,10 +81,13 @@ def region_of(mask: NdarrayOrTensor, image: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: when the mask is not of the image's size.
     """
-    region = convert_to_tensor(mask, track_meta=False, device="cpu") != 0
-    if region.shape[1:] != image.shape[1:] or len(region) not in (1, len(image)):
+    values = mask if isinstance(mask, torch.Tensor) else np.asarray(mask)
+    region = convert_to_tensor(values, track_meta=False, device="cpu") != 0
+    expected = (1, *image.shape[1:])
+    if region.shape not in (expected, image.shape):
         raise ValueError(
-            f"the mask is {tuple(region.shape)} for an image {tuple(image.shape)}: apply the same spatial transforms"
+            f"the mask is {tuple(region.shape)} for an image {tuple(image.shape)}, expected {expected}: apply the same "
+            "spatial transforms"
         )
     return region
 
@@ -104,11 +107,22 @@ def column_of(values: Sequence[Any]) -> NDArray:
         >>> column_of([1, 2.5, None]).tolist(), column_of(["A", None]).tolist()
         ([1.0, 2.5, nan], ['A', ''])
     """
-    plain = [value.item() if isinstance(value, torch.Tensor | np.generic) else value for value in values]
+    plain = [_plain(value) for value in values]
     known = [value for value in plain if not is_missing(value)]
     if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
         return np.asarray([np.nan if is_missing(value) else value for value in plain], dtype=np.float64)
     return np.asarray(["" if is_missing(value) else str(value) for value in plain])
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it; infinity says as little as NaN, and what no number can hold is a name."""
+    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        value = value.tolist()
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, int) and abs(value) > 2**1000:
+        return str(value)
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def alike(columns: Mapping[str, NDArray]) -> dict[str, list[str]]:

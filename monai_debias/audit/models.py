@@ -25,13 +25,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
-from monai.utils import optional_import
 
 from monai_debias.audit.answers import Network, Normalize
+from monai_debias.audit.exported import exported_network
 from monai_debias.handlers import ModelLoader
 from monai_debias.overlays.guest.judging import judging_sockets
 from monai_debias.overlays.guest.sockets import guest_sockets
@@ -83,7 +82,7 @@ def load_model(
         raise ValueError(
             f"{file} has no preprocessing: give a JSON file with the transforms of its images, --preprocessing FILE."
         )
-    return Model(_program(file), *_preprocessing(Path(preprocessing).expanduser(), options or {}))
+    return Model(exported_network(file), *_preprocessing(Path(preprocessing).expanduser(), options or {}))
 
 
 def _preprocessing(file: Path, options: Mapping[str, Any]) -> tuple[Compose, Any, Any, Any]:
@@ -137,61 +136,6 @@ def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:
         names = ", ".join(str(path.relative_to(folder)) for path in models)
         raise ValueError(f"the weights of {folder} may be {names}: say which with --checkpoint FILE.")
     return models[0]
-
-
-def _program(file: Path) -> Network:
-    """The function that an exported network is."""
-    if file.suffix == ".onnx":
-        return _onnx(file)
-    try:
-        if file.suffix == ".pt2":
-            return _exported(torch.export.load(str(file)))
-        return torch.jit.load(str(file), map_location="cpu").eval()
-    except Exception as error:
-        raise ValueError(
-            f"{file} is no exported network ({type(error).__name__}): expected TorchScript, a .pt2 of torch.export or "
-            "ONNX; weights alone need their bundle, --checkpoint FILE."
-        ) from error
-
-
-def _exported(program: torch.export.ExportedProgram) -> Network:
-    name = program.graph_signature.user_inputs[0]
-    entry = next(node for node in program.graph.nodes if node.name == name)
-    return _of_any_batch(program.module(), entry.meta["val"].shape[0])
-
-
-def _onnx(file: Path) -> Network:
-    onnxruntime, has_it = optional_import("onnxruntime")
-    if not has_it:
-        raise ValueError(f"{file} needs the package onnxruntime: pip install onnxruntime.")
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        names = ", ".join(one.name for one in inputs)
-        raise ValueError(f"{file} has the inputs {names}, expected one, the images: export it with the others fixed.")
-    (entry,) = inputs
-    dtype = {"tensor(float16)": torch.float16, "tensor(double)": torch.float64}.get(entry.type, torch.float32)
-
-    def network(x: torch.Tensor) -> Any:
-        found = [torch.from_numpy(one) for one in session.run(None, {entry.name: x.to(dtype).numpy()})]
-        return found[0] if len(found) == 1 else tuple(found)
-
-    return _of_any_batch(network, entry.shape[0])
-
-
-def _of_any_batch(network: Network, size: Any) -> Network:
-    """A network that was exported for batches of one size takes all: the last is filled up with its last image."""
-    if not isinstance(size, int):
-        return network
-
-    def whole(x: torch.Tensor) -> Any:
-        filled = torch.cat([x, x[-1:].expand(-len(x) % size, *x.shape[1:])])
-        found = [network(part) for part in filled.split(size)]
-        if isinstance(found[0], torch.Tensor):
-            return torch.cat(found)[: len(x)]
-        return tuple(torch.cat(parts)[: len(x)] for parts in zip(*found, strict=True))
-
-    return whole
 
 
 def _parser(files: Sequence[Path], options: Mapping[str, Any]) -> ConfigParser:

@@ -149,7 +149,7 @@ class Subject:
             if all(value is None for value in column):
                 keys = sorted(map(str, self.dataset[self.numbers[0]]))
                 raise ValueError(f"no item has a value of the attribute {name!r}; the first one has {keys}.")
-        columns = {name: column_of(column) for name, column in values.items()}
+        columns = {str(name): column_of(column) for name, column in values.items()}
         self.alike = alike(columns)
         """Attributes that say the same as one before them, by the name of that one, which alone is looked at."""
         said = {name for names in self.alike.values() for name in names}

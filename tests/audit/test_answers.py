@@ -25,6 +25,11 @@ def test_outputs_that_are_no_logits_alone_are_understood_and_told():
     first, notes = background(lambda x: (NETWORK(x), x))
     assert first == logits
     assert "returns 2 values; the first one" in notes
+    named, notes = background(lambda x: {"features": x, "logits": NETWORK(x)})
+    assert named == logits
+    assert "returns 2 values; 'logits' is taken" in notes
+    with pytest.raises(ValueError, match="a dictionary of 'features', 'classes': wrap it in a function"):
+        background(lambda x: {"features": x, "classes": NETWORK(x)})
     probabilities, notes = background(lambda x: NETWORK(x).softmax(1))
     assert probabilities.effect == logits.effect
     assert probabilities.details == {k: pytest.approx(v, abs=1e-6) for k, v in logits.details.items()}
@@ -36,10 +41,15 @@ def test_heatmaps_of_a_network_with_several_values_are_of_the_first():
         def forward(self, x):
             return super().forward(x), x
 
-    several, alone = (
-        audit(network, ITEMS, checks=[RelevanceOutside(most=4)]) for network in (WithFeatures(), LooksAt())
+    class Named(LooksAt):
+        def forward(self, x):
+            return {"pred": super().forward(x)}
+
+    alone, several, named = (
+        audit(network, ITEMS, checks=[RelevanceOutside(most=4)]).findings[0].effect
+        for network in (LooksAt(), WithFeatures(), Named())
     )
-    assert several.findings[0].effect == pytest.approx(alone.findings[0].effect)
+    assert several == named == pytest.approx(alone)
 
 
 def test_a_binary_task_answers_with_a_number_or_a_probability_of_each_image():

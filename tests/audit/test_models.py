@@ -7,7 +7,6 @@ import json
 import pytest
 import torch
 
-from monai_debias.audit.answers import Answers
 from monai_debias.audit.models import load_model
 from tests.audit.subjects import (
     CLASSES,
@@ -20,25 +19,6 @@ from tests.audit.subjects import (
 )
 
 IMAGES = torch.stack([item["image"] for item in make_items(3)])
-
-
-@pytest.mark.parametrize("kind", ["ts", "pt2", "fixed.pt2", "onnx"])
-def test_an_exported_network_answers_as_before(kind, tmp_path):
-    network, file = LooksAt().eval(), tmp_path / f"network.{kind}"
-    batch = None if kind == "fixed.pt2" else {0: torch.export.Dim("batch")}  # with a batch of three only
-    if kind == "ts":
-        torch.jit.save(torch.jit.trace(network, IMAGES), file)
-    elif kind.endswith("pt2"):
-        torch.export.save(torch.export.export(network, (IMAGES,), dynamic_shapes=(batch,)), file)
-    else:
-        pytest.importorskip("onnxscript")
-        torch.onnx.export(network, (IMAGES,), str(file), dynamo=True, verbose=False)  # with a batch of three only
-    (tmp_path / "preprocessing.json").write_text(json.dumps({"transforms": TRANSFORMS, "class_names": CLASSES}))
-    model = load_model(file, preprocessing=tmp_path / "preprocessing.json")
-    answers = Answers(model.network, None, "softmax")
-    for images in (IMAGES, IMAGES[:2], torch.cat([IMAGES, IMAGES.flip(0)[:2]])):
-        assert torch.allclose(answers(images), network(images), atol=1e-5)
-    assert (model.class_names, model.task, model.normalize) == (CLASSES, None, None)
 
 
 def test_a_bundle_of_others_with_its_masks(tmp_path):

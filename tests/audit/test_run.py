@@ -138,7 +138,8 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
         ),
         (lambda x: torch.rand(len(x), 3), {"class_names": ["a", "b"]}, "has 3 outputs, but class_names gives"),
         (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\)"),
-        (lambda x: {"out": torch.rand(len(x), 2)}, {}, r"logits of shape \(20, K\), got dict: wrap it"),
+        (lambda x: {"a": x, "b": x}, {}, r"logits of shape \(20, K\), got a dictionary of 'a', 'b': wrap it"),
+        (lambda x: {}, {}, r"logits of shape \(20, K\), got an empty dictionary"),
         (torch.nn.Conv2d(3, 2, 1), {}, r"fails on images of shape \(20, 1, 16, 16\): .* to have 3 channels"),
         (torch.nn.Linear(256, 2, device="meta"), {}, "on the device 'meta', without weights"),
         (looks_at(1, 1), {"attributes": ["scaner"]}, r"no item has a value of the attribute 'scaner'; .*'scanner'"),
@@ -189,6 +190,17 @@ def test_attributes_that_divide_the_images_alike_are_one():
     alone = audit(looks_at(10, 8), items, attributes=["scanner"], checks=[AttributeUsed()])
     assert found.findings == alone.findings
     assert any("scanner, bits: the same groups of images" in note for note in found.notes)
+
+
+def test_attributes_of_any_kind():
+    items = make_items(40)
+    values = [10**400, float("inf"), torch.tensor([1, 2]), torch.tensor([0.5]), [3], None, "東京 <b>"]
+    for number, item in enumerate(items):
+        item[7] = values[number % len(values)]
+    found = audit(looks_at(10, 5), items, attributes=[7], checks=[BackgroundUsed()])
+    assert sorted(set(found.subject.attributes["7"].tolist())) == sorted(
+        ["", "1" + "0" * 400, "[1, 2]", "0.5", "3", "東京 <b>"]
+    )
 
 
 def test_masks_that_cover_everything_count_as_none():

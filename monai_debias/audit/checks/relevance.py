@@ -96,8 +96,7 @@ class RelevanceOutside:
         classes = torch.as_tensor(subject.odds[rows].argmax(1))
         try:
             with evaluating(network):
-                output = 0 if subject.network.n_values > 1 else None
-                relevance = LRP(network, output=output)(images, target=classes)[1]
+                relevance = LRP(network, output=subject.network.output)(images, target=classes)[1]
         except (UncoveredOperationError, TypeError, ValueError, RuntimeError) as error:
             raise NotCheckableError(f"heatmaps cannot be computed: {error}") from error
         return relevance[:, 0].detach().abs().sum(1).cpu()

@@ -18,7 +18,7 @@ import torch
 
 from monai_debias.relevance import rules
 from monai_debias.relevance.operands import replaced, tensors_in, widened
-from monai_debias.relevance.operations import COVERED, DIVISIONS, NEGATING, PRODUCTS, bare_name, in_place
+from monai_debias.relevance.operations import COVERED, DIVISIONS, MAXIMA, NEGATING, PRODUCTS, bare_name, in_place
 from monai_debias.relevance.passes import Backward, Passes, Rule
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.rules_z_plus import companion_of_linear
@@ -162,11 +162,12 @@ class DualMode(RelevanceMode):
             return super().linear(function, name, args, kwargs)
         if name not in self.allow:
             self.refuse_unless_linear(function, name, args, kwargs)
+        before = [tag for t in tensors_in((args, kwargs)) if (tag := self.tags.get(t)) is not None]
         nonnegative, companions = known_of_linear(self, function, args, kwargs)
         result = super().linear(function, name, args, kwargs)
         results = args[:1] if in_place(function) else tensors_in(result)
         for tensor, companion in zip(results, [*companions, *[None] * len(results)], strict=False):
-            if self.flows(tensor):
+            if self.flows(tensor) and self.tags[tensor] not in before:
                 self._known[self.tags[tensor]] = Known(nonnegative, companion)
         if in_place(function):
             self._write_companion(args[0])
@@ -227,6 +228,9 @@ def known_of_linear(
     if not negative and all(mode.known_of(t).nonnegative for t in flowing):
         return True, []
 
+    if name in MAXIMA:
+        return False, _chosen(function, args, kwargs, mode.companion)
+
     def without_negative(t: torch.Tensor) -> torch.Tensor:
         if mode.flows(t):
             return mode.companion(t).clone() if in_place(function) else mode.companion(t)
@@ -236,6 +240,25 @@ def known_of_linear(
     with torch.random.fork_rng(enabled="dropout" in name):  # the same units are dropped from tensor and companion
         result = function(*args, **kwargs)
     return False, tensors_in(args[0] if in_place(function) else result)
+
+
+def _chosen(
+    function: Callable, args: tuple, kwargs: dict[str, Any], companion: Callable[[torch.Tensor], torch.Tensor]
+) -> list[torch.Tensor]:
+    """Of the companion of a tensor what a maximum or a sorting chooses by the values of the tensor itself."""
+    (x,) = tensors_in((args, kwargs))
+    chosen: list[torch.Tensor] = []
+    with torch.enable_grad():
+        leaf = x.detach().requires_grad_()
+        args, kwargs = (replaced(values, lambda _: leaf) for values in (args, kwargs))
+        for values in tensors_in(function(*args, **kwargs)):
+            if values.is_floating_point():  # the choice is linear: the transpose of its transpose
+                start = torch.zeros_like(values).requires_grad_()
+                (back,) = torch.autograd.grad(values, leaf, start, create_graph=True, retain_graph=True)
+                chosen += torch.autograd.grad(back, start, companion(x), create_graph=True)
+            else:
+                chosen.append(values)
+    return chosen
 
 
 def _refuse_negative(refusal: UncoveredOperationError, negative: torch.Tensor) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "KEEPS_SQUARES",
     "LEAVING",
     "LINEAR",
+    "MAXIMA",
     "NEGATING",
     "POWERS",
     "PRODUCTS",
@@ -148,6 +149,7 @@ _LINEAR = {
     "dropout": "alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout feature_dropout",
 }
 LINEAR = frozenset(" ".join(_LINEAR.values()).split())
+MAXIMA = frozenset(_LINEAR["maxima"].split())  # they choose by the values
 
 COVERED = LINEAR | PRODUCTS
 

@@ -243,7 +243,11 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         flowing = [self.tags[t] for t in sources]
         if name not in self.allow:
             self.refuse_unless_linear(function, name, args, kwargs)
+        versions = {id(t): t._version for t in sources}
         result = function(*args, **kwargs)
+        unchanged = isinstance(result, torch.Tensor) and versions.get(id(result)) == result._version
+        if unchanged and name in COVERED and not in_place(function):
+            return result  # its argument: one that is contiguous, dropout in evaluation
         if not any(t.requires_grad for t in tensors_in((result, args[:1] if in_place(function) else ()))):
             return self._without_gradient(function, name, result, args)
         for tag in flowing:

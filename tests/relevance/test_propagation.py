@@ -313,3 +313,34 @@ def test_positive_pass_after_a_view_was_changed_in_place(change) -> None:
     maps = [LRP(Functional(forward, **layers).double().eval())(x, "dual")[1] for forward in (fancy, plain)]
     assert relative_error(maps[0][:, 0], maps[1][:, 0]) < 1e-10
     assert relative_error(maps[0][:, 1], maps[1][:, 1]) < 1e-10
+
+
+SAME = {
+    "maximum before the ReLU": (
+        lambda m, x: F.max_pool2d(m.norm(m.conv1(x)), 2).relu(),
+        lambda m, x: F.max_pool2d(m.norm(m.conv1(x)).relu(), 2),
+    ),
+    "maximum over channels before the ReLU": (
+        lambda m, x: m.norm(m.conv1(x)).unflatten(1, (2, 2)).max(2).values.relu().repeat(1, 2, 1, 1),
+        lambda m, x: m.norm(m.conv1(x)).relu().unflatten(1, (2, 2)).amax(2).repeat(1, 2, 1, 1),
+    ),
+    "what is contiguous already": (
+        lambda m, x: m.norm(F.dropout(m.conv1(x).contiguous(), 0.5, training=False)).relu(),
+        lambda m, x: m.norm(m.conv1(x)).relu(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
+def test_both_passes_through_two_ways_to_write_the_same(one, other) -> None:
+    layers = {"conv1": conv(2, 4), "conv2": conv(4, 4), "norm": batch_norm(4), "fc": nn.Linear(4, 3)}
+    x, found = torch.rand(4, 2, 8, 8, dtype=torch.double), []
+    for between in (one, other):
+        network = Functional(lambda m, x, b=between: head(m, m.conv2(b(m, x)).relu()), **layers).double().eval()
+        _, maps = LRP(network)(x, "dual", create_graph=True)
+        _, of_rows = LRP(network)(x, "dual", rows=torch.tensor([3, 0]))
+        gradients = torch.autograd.grad(maps.abs().pow(1.5).sum(), [*network.parameters()], materialize_grads=True)
+        assert relative_error(of_rows, maps[[3, 0]]) < 1e-10
+        found.append([maps, *gradients])
+    for written, otherwise in zip(*found, strict=True):
+        assert relative_error(written, otherwise) < 1e-9

@@ -141,7 +141,10 @@ class HeatmapSaver:
         self._done = 0
         there = in_first(lambda: next((self.output_dir / _FOLDER).rglob("*.png"), None))  # before another process draws
         if there is not None and not self.overwrite:
-            raise FileExistsError(f"{there} exists already; give another output_dir, or overwrite=True to replace it.")
+            raise FileExistsError(
+                f"{there} exists already; give another output_dir, or "
+                "overwrite=True (in a bundle --overwrite True) to replace it."
+            )
 
     def _explain(self, engine: Engine) -> None:
         samples: Any = engine.state.batch  # ignite leaves the types open

@@ -167,7 +167,10 @@ def refuse_existing_predictions(folder: Path, overwrite: bool) -> None:
     there = [str(folder / name) for name in PREDICTION_FILES if (folder / name).exists()]
     if there and not overwrite:
         names = ", ".join(there)
-        raise FileExistsError(f"{names} exist already; give another output_dir, or overwrite=True to replace them.")
+        raise FileExistsError(
+            f"{names} exist already; give another output_dir, or "
+            "overwrite=True (in a bundle --overwrite True) to replace them."
+        )
 
 
 def write_predictions(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:

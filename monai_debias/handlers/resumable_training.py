@@ -125,7 +125,7 @@ class ResumableTraining:
         follow(engine)
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
-        engine.add_event_handler(Events.COMPLETED, self._unlock)
+        engine.add_event_handler(Events.COMPLETED, self._end)
 
     def _state(self, engine: Engine) -> dict[str, Any]:
         """What ``last.pt`` is made of, in the order in which it is restored."""
@@ -187,7 +187,12 @@ class ResumableTraining:
                 f"another process is training in {self.ckpt_dir}: wait until it ends, or give another ckpt_dir."
             ) from error
 
-    def _unlock(self) -> None:
+    def _end(self) -> None:
+        best = self.best_model
+        if is_first() and best is not None and best.score is not None:
+            self.logger.info(
+                "the best model, epoch %d with %s %.4g: %s", best.epoch, best.metric, best.score, self.model
+            )
         if self.lock is not None:
             self.lock.release(force=True)
 

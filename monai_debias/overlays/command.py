@@ -22,7 +22,9 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
     """Copy the overlays of methods into a bundle's ``configs``.
 
     A file that is already there with the same content is left alone. If ``train.json`` lacks entries that the overlays
-    need, these are written to a ``sockets.json``, see :func:`~monai_debias.overlays.guest.sockets.guest_sockets`.
+    need, these are written to ``sockets.json``, which comes right after ``train.json`` in ``--config_file``; what was
+    found, and what is left to do by hand, is printed. Train with
+    ``python -m monai.bundle run --config_file "['configs/train.json','configs/backmix.json']"``.
 
     Args:
         bundle: folder of the bundle.
@@ -57,8 +59,8 @@ def overlays(bundle: str | Path, *names: str, overwrite: bool = False) -> list[s
     changed = [str(path) for path in new if path.exists()]
     if changed and not overwrite:
         raise FileExistsError(
-            f"{', '.join(changed)} differ from the overlays of this package: pass overwrite=True to replace them, or "
-            "rename them to keep them."
+            f"{', '.join(changed)} differ from the overlays of this package: pass overwrite=True (--overwrite) to "
+            "replace them, or rename them to keep them."
         )
     for path in new:
         with replace_file(path, "wb") as file:

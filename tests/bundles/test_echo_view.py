@@ -43,7 +43,7 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
         assert sum(float(row[f"p_{view}"]) for view in ("PLAX", "PSAX", "A2C", "A4C")) == pytest.approx(1, abs=1e-5)
     assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
     before = (tmp_path / "metrics.json").read_text()
-    assert "or overwrite=True to replace them" in run(*arguments, fails=True)
+    assert "or overwrite=True (in a bundle --overwrite True) to replace them" in run(*arguments, fails=True)
     assert (tmp_path / "metrics.json").read_text() == before
 
 

@@ -50,6 +50,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(num_workers
     with caplog.at_level(logging.INFO):
         cut.run(seed=2)
     assert "resuming after epoch 2" in caplog.text
+    assert f"the best model, epoch 4 with {cut.last()['best']['metric']} 0.9: {cut.folder / 'model.pt'}" in caplog.text
     states = [training.last() for training in (cut, whole)]
     for state in states if num_workers else []:
         del state["random"]["processes"][0]["transforms"]  # of the copies here, which have nothing to do

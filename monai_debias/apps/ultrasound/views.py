@@ -34,9 +34,9 @@ def build_ultrasound_datalist(
 ) -> str:
     r"""Write the ``datalist.json`` of a directory that has a folder per class of ultrasound files.
 
-    It is :func:`~monai_debias.data.folder_builder.build_folder_datalist` with
-    :class:`~monai_debias.apps.ultrasound.reader.UltrasoundReader`, so that other modalities, reports and presentation
-    states of a study are left out.
+    The layout is that of :func:`~monai_debias.data.folder_builder.build_folder_datalist` (``datalist folder``): a
+    folder for each class, with or without folders for the splits. Other modalities, reports and presentation states of
+    a study are left out, and listed in ``left_out.csv``.
 
     Args:
         dataset_dir: the directory; ``datalist.json`` is written there.

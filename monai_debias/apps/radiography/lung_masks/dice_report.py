@@ -58,7 +58,8 @@ class DiceReport:
         there = [str(self.output_dir / name) for name in _FILES if (self.output_dir / name).exists()]
         if there and not self.overwrite:
             raise FileExistsError(
-                f"{', '.join(there)} exist already; give another output_dir, or overwrite=True to replace them."
+                f"{', '.join(there)} exist already; give another output_dir, or "
+                "overwrite=True (in a bundle --overwrite True) to replace them."
             )
         self.rows = []
 

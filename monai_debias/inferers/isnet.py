@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,10 @@ from monai_debias.z_scores import look_for_z_scores
 
 __all__ = ["ISNetInferer"]
 
+_NO_HEATMAP = (
+    "no heatmap is made, since the network is in evaluation mode, although gradients are recorded and masks, labels or "
+    "rows are given: call network.train() to train, and evaluate within torch.no_grad()."
+)
 _TARGETS = ("selective", "selective_label", "label", "all", "stochastic", "dual")
 
 
@@ -160,6 +165,8 @@ class ISNetInferer(Inferer):
         is_training = network.training and torch.is_grad_enabled()
         with training_step(self, is_training):
             if not is_training:
+                if torch.is_grad_enabled() and any(part is not None for part in (rows, labels, masks)):
+                    warnings.warn(_NO_HEATMAP, stacklevel=2)
                 return self._logits(inputs, network)
             return self._explained(inputs, network, rows, labels, masks)
 

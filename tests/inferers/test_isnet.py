@@ -91,6 +91,16 @@ def test_evaluation_is_the_plain_network(network, image):
     assert torch.equal(meta, logits)
 
 
+def test_a_training_in_evaluation_mode_is_told_that_it_has_no_heatmap(network, image, recwarn):
+    inferer, masks = ISNetInferer(), torch.ones(len(image), 1, *image.shape[2:])
+    with torch.no_grad():
+        inferer(image, network.eval(), masks=masks)
+    inferer(image, network)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"no heatmap .* evaluation mode.*network.train\(\)"):
+        assert attached(inferer(image, network, masks=masks), "heatmap") is None
+
+
 def test_only_the_rows_with_a_mask_are_explained(network, image):
     everything = heatmap_of(ISNetInferer(epsilon=0.1, blend=False), image, copy.deepcopy(network))
     some = ISNetInferer(epsilon=0.1, blend=False)(image, network, rows=torch.tensor([4, 1]))

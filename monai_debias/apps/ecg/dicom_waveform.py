@@ -69,7 +69,7 @@ def read_dicom_waveform(path: Path, max_bytes: int) -> Record:
     if len(same) < len(groups):
         others = ", ".join(f"{group.rate:g}" for group in groups if group.rate != groups[0].rate)
         warn(f"the groups of channels with {others} Hz are left out, the first has {groups[0].rate:g} Hz.")
-    return make_record(_on_one_time_line(same), _filters(chosen[0]))
+    return make_record(_on_one_time_line(same, max_bytes), _filters(chosen[0]))
 
 
 def _definitions(group: Dataset) -> list[Dataset]:
@@ -159,11 +159,17 @@ def _filters(group: Dataset) -> Filters:
     return Filters(*(float("nan") if value is None else value for value in found))
 
 
-def _on_one_time_line(groups: list[_Group]) -> list[Channel]:
+def _on_one_time_line(groups: list[_Group], max_bytes: int) -> list[Channel]:
     """Put the channels of groups of one rate at their times; where two have the same lead, the first counts."""
     rate, start = groups[0].rate, min(group.begin for group in groups)
     begins = [round((group.begin - start) * rate) for group in groups]
     length = max(begin + len(group.channels[0].samples) for begin, group in zip(begins, groups, strict=True))
+    size = length * len({channel.name for group in groups for channel in group.channels}) * np.dtype(float).itemsize
+    if size > max_bytes:
+        raise FileReadError(
+            f"has groups that begin {max(begins) / rate:.3g} s apart: on one time line these take {size / 2**30:.3g} "
+            f"GiB, more than the {max_bytes / 2**30:.3g} GiB of max_bytes."
+        )
     placed: dict[str, Channel] = {}
     for begin, group in zip(begins, groups, strict=True):
         for channel in group.channels:

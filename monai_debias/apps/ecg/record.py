@@ -17,7 +17,7 @@ import numpy as np
 from monai_debias.apps.ecg.leads import lead_name
 from monai_debias.data.reading import FileReadError
 
-__all__ = ["Channel", "Filters", "Record", "make_record"]
+__all__ = ["Channel", "Filters", "Record", "is_voltage", "make_record"]
 
 _MILLIVOLTS = {
     **dict.fromkeys(("mv", "millivolt", "millivolts"), 1.0),
@@ -97,7 +97,7 @@ def make_record(channels: Sequence[Channel], filters: Filters | None = None) -> 
     unusable = {
         name: f"has the unit {channel.unit[:20]!r}, expected mV, uV, nV or V"
         for name, channel in zip(names, channels, strict=True)
-        if _factor(channel.unit) is None
+        if not is_voltage(channel.unit)
     }
     voltages = {name: channel for name, channel in zip(names, channels, strict=True) if name not in unusable}
     if not voltages:
@@ -119,6 +119,19 @@ def make_record(channels: Sequence[Channel], filters: Filters | None = None) -> 
         if np.isinf(signals[name]).any():
             raise FileReadError(f"lead {name} has infinite values.")
     return Record(signals, float(rate), unusable, filters or Filters())
+
+
+def is_voltage(unit: str) -> bool:
+    """Tell whether a unit is one that :func:`make_record` brings to millivolts.
+
+    Args:
+        unit: as a file spells it.
+
+    Example:
+        >>> is_voltage("uV"), is_voltage("Ohm")
+        (True, False)
+    """
+    return _factor(unit) is not None
 
 
 def _factor(unit: str) -> float | None:

@@ -51,23 +51,24 @@ def read_wfdb(header: Path, max_bytes: int) -> Record:
     wfdb = _import_wfdb()
     described = read_header(header, max_bytes)
     several = hasattr(described, "seg_name")
+    expanded = not several and any(n > 1 for n in described.samps_per_frame)
     try:
-        options = {"m2s": False} if several else {"smooth_frames": False}
-        record = wfdb.rdrecord(str(header.with_suffix("")), physical=False, **options)
+        name = str(header.with_suffix(""))
+        record = wfdb.rdrecord(name, physical=False, m2s=False, smooth_frames=not expanded)
         for part in _segments(record) if several else [record]:
-            _check_sums(part, expanded=not several)
-            part.dac(expanded=not several, inplace=True)
+            _check_sums(part, expanded)
+            part.dac(expanded, inplace=True)
     except (ValueError, IndexError, KeyError, TypeError) as error:
         names = ", ".join(sorted(_parts(described)))
         raise FileReadError(f"does not fit {names}, or one of these is cut short or damaged ({error}).") from error
     if several:
         return make_record(_joined(record))
     _warn_of_gains(header, record.sig_name)
-    frames = record.samps_per_frame
+    signals, frames = record.e_p_signal if expanded else record.p_signal.T, record.samps_per_frame
     return make_record(
         [
             Channel(record.sig_name[i] or f"channel {i + 1}", signal, record.units[i] or "mV", record.fs * frames[i])
-            for i, signal in enumerate(record.e_p_signal)
+            for i, signal in enumerate(signals)
         ]
     )
 

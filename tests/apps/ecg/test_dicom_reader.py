@@ -98,6 +98,9 @@ def test_groups_recorded_one_after_the_other(tmp_path, dataset):
     with pytest.warns(FileReadWarning, match=r"a\.dcm: the groups of channels with 500 Hz are left out"):
         signals, _ = load_loudly(changed(tmp_path, dataset))
     assert signals.shape == (9, 7500)
+    groups[1].MultiplexGroupTimeOffset = str(10**12)
+    with pytest.raises(FileReadError, match=r"a\.dcm: has groups that begin 1e\+09 s apart: .* more than the 1 GiB"):
+        load_loudly(changed(tmp_path, dataset))
 
 
 def test_padding_is_nan_and_byte_order_does_not_matter(tmp_path, dataset):

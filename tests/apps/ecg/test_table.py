@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from monai_debias.data import FileReadError
-from tests.apps.ecg.records import load, real_leads
+from monai_debias.data import FileReadError, FileReadWarning
+from tests.apps.ecg.records import load, load_loudly, real_leads
 
 LEADS = ["I", "II", "V1", "V2", "V3", "V4", "V5", "V6"]
 STORED = np.round(real_leads(1)[[0, 1, *range(6, 12)]] / 0.00488).astype(int)
@@ -34,6 +34,32 @@ def test_separators_gaps_and_names(tmp_path, separator, names):
     expected = np.array([*rows, *([] if separator == " " else [[np.nan, 3]])]).T
     np.testing.assert_array_equal(signals, expected[1:] if names else expected)
     assert meta["leads"] == ("V1" if names else "I,V1")
+
+
+@pytest.mark.parametrize(
+    "text", ["I;II\n0,5;1\n1,25;-2,5\n", "0,5;1\n1,25;-2,5\n", "# by a device\n#\nI\tII\n0,5\t1\n1,25\t-2,5\n"]
+)
+def test_decimal_commas(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    signals, _ = load(tmp_path / "a.csv", sampling_rate=500, columns=["I", "II"])
+    np.testing.assert_array_equal(signals, [[0.5, 1.25], [1, -2.5]])
+
+
+def test_headings_with_units(tmp_path):
+    (tmp_path / "a.csv").write_text("Time (s),I (uV),II [mV],V1 (raw)\n0.0,500,1,3\n0.002,1000,2,4\n")
+    signals, meta = load(tmp_path / "a.csv", sampling_rate=500, unit=0.5)
+    np.testing.assert_allclose(signals, [[0.5, 1], [1, 2], [1.5, 2]])
+    assert meta["leads"] == "I,II,V1 (raw)"
+
+
+@pytest.mark.parametrize("step", [2, 0.002])
+def test_times_that_do_not_go_with_the_rate(tmp_path, step):
+    (tmp_path / "a.csv").write_text("".join(["time,I\n", *(f"{i * step},{i % 3}\n" for i in range(9))]))
+    load(tmp_path / "a.csv", sampling_rate=500)
+    with pytest.warns(
+        FileReadWarning, match=rf"steps of its time are {step}, which is not the sampling rate of 250 Hz"
+    ):
+        load_loudly(tmp_path / "a.csv", sampling_rate=250)
 
 
 @pytest.mark.parametrize("array", [STORED, STORED.T, STORED.astype(">i2")])

@@ -31,6 +31,30 @@ def test_formats_and_units(tmp_path, fmt, unit, in_mv):
     assert np.isnan(meta["filter_low"])
 
 
+def packed(values, fmt):
+    """Samples of 10 bits as a format stores them, for those that wfdb reads and does not write."""
+    first, second, third = (values & 0x3FF).reshape(-1, 3).T
+    return {
+        "8": lambda: np.diff(values.reshape(-1, 2), axis=0, prepend=values[None, :2]).astype("i1"),
+        "61": lambda: values.astype(">i2"),
+        "160": lambda: (values + 2**15).astype("<u2"),
+        "310": lambda: np.stack([first << 1 | (third & 31) << 11, second << 1 | third >> 5 << 11], 1).astype("<u2"),
+        "311": lambda: (first | second << 10 | third << 20).astype("<u4"),
+    }[fmt]().tobytes()
+
+
+@pytest.mark.parametrize("fmt", ["8", "61", "160", "310", "311"])
+def test_formats_of_other_programs(tmp_path, fmt):
+    time = np.arange(300) / 100
+    stored = np.stack([200 * np.sin(8 * time), 120 * np.cos(5 * time)]).round().astype(int)
+    (tmp_path / "a.dat").write_bytes(packed(stored.T.ravel(), fmt))
+    told = [
+        f"a.dat {fmt} 100/mV 16 0 {lead[0]} {lead.sum()} 0 {name}\n" for lead, name in zip(stored, "xy", strict=True)
+    ]
+    (tmp_path / "a.hea").write_text("a 2 100 300\n" + "".join(told))
+    np.testing.assert_allclose(load(tmp_path / "a.hea")[0], stored / 100, rtol=1e-6)
+
+
 def test_gain_baseline_and_gaps(tmp_path):
     stored = np.array([[100, 300, -32768], [0, -200, 50]])
     scale = {"adc_gain": [200, 0.5], "baseline": [100, 50], "fmt": ["16"] * 2}

@@ -182,5 +182,6 @@ def _waiting(tensor: _Attached) -> str:
     takers = " and ".join(dict.fromkeys(_TAKERS.get(name, f"what asks for {name!r}") for name in names))
     return (
         f"a tensor of shape {tuple(tensor.plain.shape)} is used before its attached {', '.join(map(repr, names))} was "
-        f"taken: the training lacks {takers}, or the batch has more than the training needs."
+        f"taken: the training lacks {takers}. If it is to do without, leave masks or weights out of the batch, for "
+        "instance by SelectItemsd."
     )

@@ -9,33 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from monai.data import DataLoader, Dataset, list_data_collate
-from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
-from monai.transforms import Compose, Identityd
+from monai.transforms import Identityd
 
-from monai_debias.engines import PrepareBatchAttached
-from monai_debias.handlers import RequireMasks
 from monai_debias.transforms import BlendBackgroundsd
 from tests.docs.guides import NETWORK, block, make_samples, read_guide, run_code
 
 GUIDE = read_guide("background_blend")
-USED = (
-    BlendBackgroundsd,
-    Compose,
-    DataLoader,
-    Dataset,
-    PrepareBatchAttached,
-    RequireMasks,
-    SupervisedTrainer,
-    list_data_collate,
-)
 
 
 def parts(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    named = {used.__name__: used for used in USED}
-    rest = {"samples": samples, "transforms": Identityd("image"), "network": ResNet(**NETWORK), "epochs": 1}
-    return {**named, **rest, "torch": torch, "device": "cpu"}
+    network, transforms = ResNet(**NETWORK), Identityd("image")
+    return {"samples": samples, "transforms": transforms, "network": network, "epochs": 1, "device": "cpu"}
 
 
 def test_a_loader_blends_its_batches():

@@ -8,32 +8,20 @@ import inspect
 from typing import Any
 
 import pytest
-import torch
-from monai import transforms
-from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedTrainer
 from monai.networks.nets import ResNet
 
-from monai_debias import engines, handlers, inferers, losses
+from monai_debias import engines, losses
 from tests.docs.guides import NETWORK, block, make_samples, read_guide, run_code
 
 GUIDE = read_guide("background_consistency")
 
 
-def names() -> dict[str, Any]:
-    found: dict[str, Any] = {name: getattr(transforms, name) for name in transforms.__dict__}
-    for module in (engines, handlers, inferers, losses):
-        found |= {name: getattr(module, name) for name in module.__all__}
-    return found | {
-        "torch": torch,
-        "SupervisedTrainer": SupervisedTrainer,
-        "DataLoader": DataLoader,
-        "Dataset": Dataset,
-    }
+def names(epochs: int) -> dict[str, Any]:
+    return {"device": "cpu", "epochs": epochs, "samples": make_samples(), "network": ResNet(**NETWORK)}
 
 
 def test_the_python_example_trains():
-    parts = {**names(), "device": "cpu", "epochs": 2, "samples": make_samples(), "network": ResNet(**NETWORK)}
+    parts = names(epochs=2)
     run_code(block(GUIDE, "python"), parts)
     trainer, terms = parts["trainer"], parts["loss"].terms
     assert trainer.state.metrics.keys() == {"classification_loss", "consistency_loss"}
@@ -52,7 +40,7 @@ def test_the_python_example_trains():
 )
 def test_what_is_forgotten_is_an_error(line, instead, error, message):
     before, after = block(GUIDE, "python").split(line)
-    parts = {**names(), "device": "cpu", "epochs": 1, "samples": make_samples(), "network": ResNet(**NETWORK)}
+    parts = names(epochs=1)
     with pytest.raises(error, match=message):
         run_code(before + instead + after, parts)
 

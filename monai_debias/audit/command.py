@@ -22,6 +22,7 @@ from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME, keys_without_path, resolve_paths
 from monai_debias.data.found_masks.command import Source
 from monai_debias.distributed import is_first, share_work
+from monai_debias.files import make_writable
 
 __all__ = ["audit_model"]
 
@@ -83,6 +84,7 @@ def audit_model(
     if write_masks:
         refuse_other_datalist(Source(datalist, folder), folder)
     loaded = load_model(model, checkpoint, preprocessing, options)
+    make_writable(folder)
     chosen = section or test_sections(datalist)[0]
     items: list[dict[str, Any]] = load_datalist(datalist, chosen, loaded.class_names)
     tags = _names(dicom_tags)

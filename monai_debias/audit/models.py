@@ -21,7 +21,7 @@ and ``class_names``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,9 +90,10 @@ def _preprocessing(file: Path, options: Mapping[str, Any]) -> tuple[Compose, Any
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist: give the JSON file with the transforms of the images.")
     try:
-        parser = _parser([file], options)
+        parser = _parser(file)
         if not parser.get("transforms"):
             raise ValueError('it has no "transforms", expected a list that loads "image"')
+        _replace(parser, options, file)
         transform = Compose(parser.get_parsed_content("transforms"))
         normalize, task, class_names = (_entry(parser, name) for name in ("normalize", "task", "class_names"))
     except Exception as error:
@@ -107,7 +108,7 @@ def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping
         raise ValueError(
             f"{folder} is no bundle that can be audited: it has no configs/train.json, nor configs/inference.json."
         )
-    parser = _parser([config], {})
+    parser = _parser(config)
     if "loss_parts" not in parser:
         own, derived = config.with_name("sockets.json"), _CONFIGS[config.stem]
         found = ConfigParser.load_config_file(str(own)) if own.exists() else derived(parser.get()).sockets
@@ -115,7 +116,8 @@ def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping
             if name != "+imports":
                 parser.set(value, name.removeprefix("+"))  # makes what it lies in, too
         parser["imports"] = [*(parser.get().get("imports") or []), *found.get("+imports", [])]
-    parser.update({"bundle_root": str(folder), "with_masks": True, **options})
+    parser.update({"bundle_root": str(folder), "with_masks": True})
+    _replace(parser, options, config)
     network = parser.get_parsed_content("network")
     ModelLoader(_checkpoint(folder, checkpoint), network)(Engine(lambda *_: None))
     transform = parser.get_parsed_content("validate#masked_dataset#transform")
@@ -138,11 +140,21 @@ def _checkpoint(folder: Path, given: str | os.PathLike | None) -> Path:
     return models[0]
 
 
-def _parser(files: Sequence[Path], options: Mapping[str, Any]) -> ConfigParser:
+def _parser(file: Path) -> ConfigParser:
     parser = ConfigParser()
-    parser.read_config([str(file) for file in files])
-    parser.update(dict(options))
+    parser.read_config(str(file))
     return parser
+
+
+def _replace(parser: ConfigParser, options: Mapping[str, Any], file: Path) -> None:
+    """Replace entries; a word that is none may be a mistyped option of the audit, which must not pass unnoticed."""
+    for name, value in options.items():
+        if name.split("#")[0] not in parser.get():
+            raise ValueError(
+                f"there is no option {name!r}: it is neither one of the audit, see monai-debias audit --help, nor an "
+                f"entry of {file}, which has {', '.join(sorted(parser.get()))}."
+            )
+        parser[name] = value
 
 
 def _entry(parser: ConfigParser, name: str) -> Any:

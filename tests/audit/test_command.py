@@ -80,6 +80,12 @@ def test_a_bundle_without_its_training_from_its_folder_to_the_page(places, tmp_p
     assert "The network uses the background" in (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_read(places, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"results cannot be written there: .*file/out"):
+        audit_model(str(places[0]), str(places[1]), str(tmp_path / "file" / "out"))
+
+
 def test_a_network_that_reads_no_mark(places, tmp_path):
     bundle = write_bundle(tmp_path / "clean", LooksAt(corner=0.0))
     audit_model(str(bundle), str(places[1]), str(tmp_path / "out"), attributes="scanner")

@@ -52,6 +52,19 @@ def test_demo_weights_count_until_there_are_others(tmp_path):
     assert torch.allclose(load_model(bundle).network(IMAGES), LooksAt(middle=1.0)(IMAGES))
 
 
+def test_an_option_that_is_mistyped_does_not_pass(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle", LooksAt(middle=1.0))
+    assert load_model(bundle, options={"class_names": ["a", "b"]}).class_names == ["a", "b"]
+    assert load_model(bundle, options={"mask_source": "region"}).class_names == CLASSES  # an entry of the sockets
+    with pytest.raises(ValueError, match=r"no option 'atributes': it is neither one of the audit, .* class_names"):
+        load_model(bundle, options={"atributes": "scanner"})
+    torch.jit.save(torch.jit.script(LooksAt()), tmp_path / "a.ts")
+    (tmp_path / "p.json").write_text(json.dumps({"transforms": TRANSFORMS, "task": "binary"}))
+    assert load_model(tmp_path / "a.ts", None, tmp_path / "p.json", {"task": "softmax"}).task == "softmax"
+    with pytest.raises(ValueError, match="there is no option 'tsk'"):
+        load_model(tmp_path / "a.ts", None, tmp_path / "p.json", {"tsk": "softmax"})
+
+
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a bundle"):
         load_model(tmp_path / "gone")

@@ -52,7 +52,9 @@ class AttributePresent:
         questions = {question.name: question.classes for question in subject.questions}
         found = utilities(columns, questions, subject.patients, seed=subject.seed)
         if not found:
-            raise NotCheckableError("no attribute has two values, or all labels are the same")
+            raise NotCheckableError(
+                "no attribute has two values or more that several patients share, or all labels are the same"
+            )
         return [self._finding(one) for one in found]
 
     def _finding(self, one: Confounder) -> Finding:

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _RESAMPLES = 500
+_NOTHING = 1e-9  # bits
 
 
 def utilities(
@@ -39,7 +40,8 @@ def utilities(
     resamples have the excess twice, so that 2 E is taken off. Each patient counts the same.
 
     Args:
-        attributes: columns of N images; those with one value are left out.
+        attributes: columns of N images; those with one value are left out, and so are those with one in each patient,
+            which would tell any label.
         questions: by the name of the label, the class of each image, shape (N,), -1 where it is not known.
         patients: number of the patient of each image, shape (N,).
         n_permutations: number of permutations.
@@ -76,6 +78,8 @@ def utilities(
     for m, (column, name) in enumerate(pairs):
         known = questions[name] >= 0
         most = _entropy(questions[name], weights) - excess[m]
+        if most < _NOTHING:
+            continue
         share, chance = (observed[m] - excess[m]) / most, (np.quantile(null[:, m], 0.95) - excess[m]) / most
         ends = [end for end in interval((resampled[:, m] - 2 * excess[m]) / most) if end is not None]
         one = Confounder(

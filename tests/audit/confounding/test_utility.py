@@ -53,6 +53,16 @@ def test_images_of_few_patients_are_no_evidence():
     assert of_few.patients == 4
 
 
+def test_an_attribute_that_every_patient_has_for_itself():
+    """It tells any label, and no chance could tell less."""
+    labels = np.repeat([0, 1], 20)
+    own, shared = (
+        Column(name, codes, tuple(map(str, codes))) for name, codes in (("uid", np.arange(40)), ("b", labels))
+    )
+    found = utilities([own, shared], {"": labels}, np.arange(40), n_permutations=99)
+    assert [one.name for one in found] == ["b"]
+
+
 def test_labels_that_are_not_known_and_several_labels():
     rng = np.random.default_rng(0)
     hospital = rng.integers(0, 2, 200)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.speed.isnet import NETWORKS, Step, training_steps
 from benchmarks.speed.timing import record, side_by_side
 from benchmarks.tables import markdown
 from monai_debias import without_waiting
+from monai_debias.relevance import kernels
 from monai_debias.relevance.some_rows import SomeRows
 
 TABLE = "operations of a training step"
@@ -74,16 +76,17 @@ class Operations(TorchDispatchMode):
 def operations_of(run: Step) -> Counter[str]:
     """The operations by name of a function, after a call that is not counted, as a GPU gets them.
 
-    There values are gathered in a step and looked at later, by the CPU.
+    There values are gathered in a step and looked at later, by the CPU, and a formula is not computed in blocks.
     """
     at_once, without_waiting.AT_ONCE = without_waiting.AT_ONCE, frozenset()
+    block, kernels.BLOCK = kernels.BLOCK, sys.maxsize
     try:
         with without_waiting.gathered():
             run()
             with Operations() as operations:
                 run()
     finally:
-        without_waiting.AT_ONCE = at_once
+        without_waiting.AT_ONCE, kernels.BLOCK = at_once, block
     return operations.counts
 
 

@@ -73,10 +73,10 @@ class ReluGradient(Function):
     r"""LRP-ε at a ReLU with output a: :math:`g\,a/(a+\varepsilon)`."""
 
     @staticmethod
-    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
-        """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more."""
+    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, epsilon: float, zero: torch.Tensor) -> torch.Tensor:
+        """Compute it; g and a are of the same shape (B, C, ...), a is 0 or more; zero is one, of shape (1,)."""
         ctx.save_for_backward(g, a)
-        ctx.epsilon = epsilon
+        ctx.epsilon, ctx.zero = epsilon, zero
         out, summand = torch.empty_like(a), _summand(epsilon, a)
         for o, gb, ab in _blocks(out, g, a):
             quotient = torch.add(ab, summand, out=_scratch(o))
@@ -90,15 +90,14 @@ class ReluGradient(Function):
         g, a = ctx.saved_tensors
         if torch.is_grad_enabled():
             quotient = grad / (a + ctx.epsilon)
-            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None
+            return quotient * a, quotient * g * ctx.epsilon / (a + ctx.epsilon), None, None
         grad_g, grad_a, summand = torch.empty_like(a), torch.empty_like(a), _summand(ctx.epsilon, a)
         for by_g, by_a, t, gb, ab in _blocks(grad_g, grad_a, grad, g, a):
             p = torch.add(ab, summand, out=_scratch(by_a))
             quotient = torch.div(t, p, out=_scratch(by_g))
-            torch.div(quotient, p, out=p)
-            torch.mul(p.mul_(gb), ctx.epsilon, out=by_a)
+            torch.addcdiv(ctx.zero, quotient * gb, p, value=ctx.epsilon, out=by_a)
             torch.mul(quotient, ab, out=by_g)
-        return grad_g, grad_a, None
+        return grad_g, grad_a, None, None
 
 
 def _summand(epsilon: float, like: torch.Tensor) -> float | torch.Tensor:

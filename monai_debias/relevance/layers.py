@@ -43,6 +43,7 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
         args = bound.args[1:]
         kwargs = bound.kwargs
     epsilon, is_relu = mode.passes.epsilon, name == "relu"
+    zero = mode.passes.zeros(1, input)
     before, shared = mode.use(input), mode.shares_memory(input)
     if is_relu and changes_input and not (mode.keeps_inputs or before.captured or shared):
         u_before, a = before_change(input), input.relu_()
@@ -52,7 +53,7 @@ def activation(mode: RelevanceMode, function: Callable, input: torch.Tensor, *ar
 
     def rule(g: torch.Tensor, kept: torch.Tensor, *slopes: torch.Tensor) -> torch.Tensor:
         if is_relu:
-            return rules.relu_relevance(g, kept, epsilon)
+            return rules.relu_relevance(g, kept, epsilon, zero)
         own = iter(slopes)
         options, named = replaced((args, kwargs), lambda _: next(own))
         return rules.element_wise_relevance(g, f(kept, *options, **named), kept, epsilon)

@@ -77,7 +77,8 @@ def _affine(
     layer = before.layer
     if layer is not None and layer.affine is None and not layer.linear.transposed and x.ndim == layer.weight.ndim:
         tag.layer, tag.path = replace(layer, affine=affine), (*before.path, tag.uses)
-    return mode.fork(result, [x], Rule(rules.affine_relevance, (False, False)), (weight, variance), tag)
+    saved = (weight, variance, mode.passes.zeros(len(variance), variance))
+    return mode.fork(result, [x], Rule(rules.affine_relevance, (False,) * 3), saved, tag)
 
 
 def instance_norm(

@@ -50,6 +50,15 @@ class Passes:
         # gradients of relevance have no scaler around them, and float16 no exponent for one of a large map's positions
         self.scale = 256.0 if autocast == torch.float16 else 1.0
         self.backward = Backward.ORDINARY
+        self._zeros: torch.Tensor | None = None
+
+    def zeros(self, n: int, like: torch.Tensor) -> torch.Tensor:
+        """Zeros, shape (n,), in at least single precision, of which a pass has one vector for all layers."""
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        kept = self._zeros
+        if kept is None or len(kept) < n or kept.dtype != dtype or kept.device != like.device:
+            kept = self._zeros = torch.zeros(max(n, 4096), dtype=dtype, device=like.device)
+        return kept[:n]
 
     @contextmanager
     def explaining(self, backward: Backward) -> Iterator[None]:

@@ -51,9 +51,12 @@ def stabilised(numerator: torch.Tensor, z: torch.Tensor, epsilon: float) -> torc
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, z))
 
 
-def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float) -> torch.Tensor:
-    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`."""
-    return ReluGradient.apply(g, a, epsilon) if epsilon > 0 else g * (a > 0)
+def relu_relevance(g: torch.Tensor, a: torch.Tensor, epsilon: float, zero: torch.Tensor) -> torch.Tensor:
+    r"""LRP-ε at a ReLU with output :math:`a`: :math:`g_{in} = g\,a/(a+\varepsilon)`, which is 0 where :math:`a = 0`.
+
+    ``zero`` is a 0 of shape (1,), in at least single precision, that all layers share.
+    """
+    return ReluGradient.apply(g, a, epsilon, zero) if epsilon > 0 else g * (a > 0)
 
 
 def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -64,16 +67,19 @@ def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, ep
     return stabilised(g * a, u, epsilon)
 
 
-def affine_relevance(g: torch.Tensor, weight: torch.Tensor | None, variance: torch.Tensor) -> torch.Tensor:
+def affine_relevance(
+    g: torch.Tensor, weight: torch.Tensor | None, variance: torch.Tensor, zeros: torch.Tensor
+) -> torch.Tensor:
     r"""Batch norm as a fixed affine map: :math:`g_{in} = g\,\gamma/\sigma`, with one factor per channel.
 
     Args:
         g: gradient of the output, shape (B, C, ...).
         weight: γ, shape (C,), or None.
         variance: :math:`\sigma^2`, shape (C,).
+        zeros: zeros of shape (C,).
     """
     # by torch's own batch norm, one operation forward and one back: with a mean of 0, no shift and no ε of its own
-    return F.batch_norm(g, torch.zeros_like(variance), variance, weight, eps=0.0)
+    return F.batch_norm(g, zeros, variance, weight, eps=0.0)
 
 
 def centered_relevance(

@@ -10,9 +10,15 @@ import torch
 from monai_debias.relevance import kernels
 from tests.relevance.rule_inputs import CONVOLUTIONS, EPSILON, check, values
 
+ZERO = torch.zeros(1, dtype=torch.double)
+
 
 def test_kernels() -> None:
-    check(lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON), values(3, 2, 4), values(3, 2, 4, low=0))
+    check(
+        lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON, ZERO),
+        values(3, 2, 4),
+        values(3, 2, 4, low=0),
+    )
     geometry = CONVOLUTIONS["1d"][0].geometry
     x = values(2, 3, 7)
     check(lambda g, w: kernels.ConvolutionTransposed.apply(g, w, x, geometry), values(2, 4, 4), values(4, 3, 3))
@@ -48,7 +54,7 @@ def test_fast_backward_is_the_differentiable_one(layout, block, monkeypatch) -> 
     if layout == "expanded":
         g = values(5, 3, 1, 1).detach().expand(RAGGED).requires_grad_()
     grad = values(*RAGGED).detach()
-    inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON)
+    inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON, ZERO)
     torch.testing.assert_close(out, g * a / (a + EPSILON))
     expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
     fast = torch.autograd.grad(out, inputs, grad, retain_graph=True)
@@ -65,7 +71,7 @@ def test_blocks_of_the_real_size() -> None:
     shape = (5, 4, 160, 160)
     assert shape[0] > 5 * 4 * 160 * 160 / kernels.BLOCK > 1.5
     g, a = values(*shape), values(*shape, low=0)
-    out = kernels.ReluGradient.apply(g, a, EPSILON)
+    out = kernels.ReluGradient.apply(g, a, EPSILON, ZERO)
     fast = torch.autograd.grad(out.square().sum(), (g, a), retain_graph=True)
     differentiable = torch.autograd.grad(out.square().sum(), (g, a), create_graph=True)
     for f, d in zip(fast, differentiable, strict=True):

@@ -250,7 +250,7 @@ def test_formulas_are_calculated_in_float32_and_rounded_once(dtype) -> None:
     torch.manual_seed(0)
     g, a, scale = torch.randn(3, 4, 5).to(dtype), torch.rand(3, 4, 5).to(dtype), torch.rand(4)
     formulas: dict[str, Callable[..., torch.Tensor]] = {
-        "relu": lambda g, a, scale: ReluGradient.apply(g, a, 0.01),
+        "relu": lambda g, a, scale: ReluGradient.apply(g, a, 0.01, torch.zeros(1)),
         "any": lambda g, a, scale: InFloat32.apply(lambda g, a, s: g * a.sigmoid() * s[:, None], g, a, scale),
     }
     for name, formula in formulas.items():

@@ -13,6 +13,8 @@ from torch import nn
 from monai_debias.relevance import rules, rules_z_plus
 from tests.relevance.rule_inputs import CONVOLUTIONS, EPSILON, check, values
 
+ZERO = torch.zeros(1, dtype=torch.double)
+
 
 def relu_output() -> torch.Tensor:
     a = values(2, 3, 4, 4, low=0).detach()
@@ -23,10 +25,10 @@ def relu_output() -> torch.Tensor:
 @pytest.mark.parametrize("epsilon", [0.0, EPSILON])
 def test_relu(epsilon) -> None:
     a = values(2, 3, 4, 4, low=0)
-    check(partial(rules.relu_relevance, epsilon=epsilon), values(2, 3, 4, 4), a)
+    check(partial(rules.relu_relevance, epsilon=epsilon, zero=ZERO), values(2, 3, 4, 4), a)
     g, a = values(2, 3, 4, 4).detach(), relu_output()
     expected = torch.where(a > 0, g * a / (a + epsilon), 0.0)
-    torch.testing.assert_close(rules.relu_relevance(g, a, epsilon), expected)
+    torch.testing.assert_close(rules.relu_relevance(g, a, epsilon, ZERO), expected)
 
 
 @pytest.mark.parametrize("epsilon", [0.0, EPSILON])
@@ -38,17 +40,17 @@ def test_element_wise(epsilon) -> None:
     out = rule(g, nn.functional.silu(u), u)
     assert torch.equal(out[0], torch.zeros(3, 4, dtype=torch.double))
     assert out.isfinite().all()
-    relu = rules.relu_relevance(g, u.relu(), epsilon)
+    relu = rules.relu_relevance(g, u.relu(), epsilon, ZERO)
     torch.testing.assert_close(rule(g, u.relu(), u), relu, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("with_weight", [True, False])
 def test_affine(with_weight) -> None:
-    variance = values(3, low=0.5).detach()
+    variance, zeros = values(3, low=0.5).detach(), torch.zeros(3, dtype=torch.double)
     g, weight = values(2, 3, 4), values(3) if with_weight else None
-    check(lambda g, weight: rules.affine_relevance(g, weight, variance), g, weight)
+    check(lambda g, weight: rules.affine_relevance(g, weight, variance, zeros), g, weight)
     expected = g * ((1 if weight is None else weight) * variance.rsqrt())[:, None]
-    torch.testing.assert_close(rules.affine_relevance(g, weight, variance), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(rules.affine_relevance(g, weight, variance, zeros), expected, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("with_weight", [True, False])

@@ -85,6 +85,7 @@ def _draw_findings(axes: Axes, findings: list[Finding]) -> None:
     axes.set(yticks=range(len(findings)), yticklabels=[headline(one) for one in findings])
     axes.set(ylim=(-0.7, len(findings) - 0.3), xlabel="effect, in units of the smallest that matters (δ)")
     axes.set_xscale("symlog", linthresh=2)
+    axes.margins(x=0.05)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -36,6 +36,10 @@ def test_a_dot_for_each_claim_and_two_pictures_for_each_image(found):
     dots = [line for line in findings.lines if line.get_marker() == "o"]
     drawn = sorted(float(line.get_xdata()[0]) for line in dots)
     assert drawn == pytest.approx(sorted(one.effect / one.delta for one in claims))
+    to_axes = findings.transData + findings.transAxes.inverted()
+    places = [to_axes.transform((x, 0))[0] for x in drawn]
+    assert min(places) > 0.02
+    assert max(places) < 0.98  # no dot is cut by the edge
 
 
 def test_without_images_only_the_findings(found):

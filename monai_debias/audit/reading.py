@@ -151,5 +151,6 @@ def _item(item: Mapping[str, Any], keys: Keys) -> tuple[Mapping[str, Any], torch
 def _check_size(name: str, size: tuple[int, ...], first: tuple[int, ...]) -> None:
     if size != first:
         raise ValueError(
-            f"the image of {name} is {size}, the first one {first}: bring all to one size, e.g. with Resized."
+            f"the image of {name} is {size}, the first one {first}: bring all to one size, with Resized or "
+            "ResizeWithPadOrCropd."
         )

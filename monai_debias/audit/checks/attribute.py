@@ -22,6 +22,7 @@ __all__ = ["AttributeUsed"]
 Floats = NDArray[np.float64]
 
 _FOLDS = 10  # where few images conflict, all others have to say what an attribute raises
+_TAIL = 0.025  # of an interval of 95 %
 
 
 class AttributeUsed:
@@ -35,7 +36,8 @@ class AttributeUsed:
 
           effect = Σ_y w_y (accuracy(aligned, y) - accuracy(conflicting, y)),   w_y ∝ n₁ n₀ / (n₁ + n₀),
 
-      for classes y with n₁ aligned and n₀ conflicting images.
+      for classes y with n₁ aligned and n₀ conflicting images. Where all conflicting images are recognised, no resample
+      has another accuracy, and the interval ends with the exact limit of that of n patients, 0.025 ** (1 / n).
 
     It observes and does not intervene: what goes with the attribute, such as other patients in another hospital, counts
     as the attribute.
@@ -92,6 +94,10 @@ class AttributeUsed:
         side = _alignment(columns, scores, classes, patients, rng)
         effects = _aligned_minus_conflicting(side, right, classes, weights)
         low, high = interval(effects[1:])
+        conflicting = side < 0
+        if high is not None and right[conflicting].all():
+            n_patients = len(np.unique(patients[conflicting]))
+            high = max(high, float(effects[0]) + 1 - _TAIL ** (1 / n_patients))
         auc = within_class_auc(columns[:, test.value], scores[:, test.score], classes, weights)
         auc_low, auc_high = interval(auc[1:])
         shown = list(question.class_names)[-1] if scores.shape[1] == 1 else question.class_names[test.score]
@@ -118,7 +124,7 @@ class AttributeUsed:
                 "z": test.z,
                 "patients that can be exchanged": test.patients,
                 "aligned images": int((side > 0).sum()),
-                "conflicting images": int((side < 0).sum()),
+                "conflicting images": int(conflicting.sum()),
                 **_worst_group(values, classes, patients, right, question),
             },
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["flip_p", "interval", "patient_weights", "permutations"]
+__all__ = ["flip_p", "interval", "limit_of_none", "patient_weights", "permutations"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +53,25 @@ def interval(resampled: Floats, confidence: float = 0.95) -> tuple[float, float]
         return None, None
     tail = (1 - confidence) / 2
     return float(np.quantile(defined, tail)), float(np.quantile(defined, 1 - tail))
+
+
+def limit_of_none(n_patients: int, confidence: float = 0.95) -> float:
+    """The largest share of patients that may have what none of n has: the upper end of the exact interval for 0 of n.
+
+    Where no patient differs, no resample does, and the percentile interval ends at 0, whatever n is.
+
+    Args:
+        n_patients: n.
+        confidence: nominal coverage of the interval, of which this is one end.
+
+    Reference:
+        Clopper and Pearson, Biometrika 1934.
+
+    Example:
+        >>> round(limit_of_none(10), 2), round(limit_of_none(183), 3)
+        (0.31, 0.02)
+    """
+    return 1 - ((1 - confidence) / 2) ** (1 / n_patients)
 
 
 def flip_p(sums: Floats, n_flips: int, rng: np.random.Generator) -> float:

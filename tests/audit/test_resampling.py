@@ -8,8 +8,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from monai_debias.audit.resampling import flip_p, interval, patient_weights, permutations
+from monai_debias.audit.resampling import flip_p, interval, limit_of_none, patient_weights, permutations
 
 
 def test_images_of_a_patient_are_drawn_together_and_as_often_as_others():
@@ -44,6 +45,11 @@ def test_an_interval_leaves_out_what_is_not_defined_unless_it_is_half():
     assert interval(values, 0.9) == pytest.approx((5, 95))
     assert interval(np.append(values, np.nan)) == (None, None)
     assert interval(np.array([])) == (None, None)
+
+
+@pytest.mark.parametrize("n", [1, 8, 183])
+def test_the_limit_of_none_is_that_of_scipy(n):
+    assert limit_of_none(n) == pytest.approx(binomtest(0, n).proportion_ci(method="exact").high)
 
 
 def test_permutations_stay_within_their_group_and_all_are_as_likely():

@@ -50,6 +50,8 @@ def test_a_network_that_reads_the_mark_is_found_by_all_checks_and_one_that_does_
     assert clean.exit_code == 0
     background = next(one for one in clean.findings if one.check == "background")
     assert (background.effect, background.verdict) == (0.0, "not found")
+    few = audit(looks_at(10, 0), items[:60], checks=[BackgroundUsed()]).findings[0]
+    assert (few.effect, few.verdict) == (0.0, "too little data")  # 6 in 100 patients may differ where 0 of 60 do
 
 
 def test_the_effect_is_what_an_exchange_of_all_backgrounds_costs():

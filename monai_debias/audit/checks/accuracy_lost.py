@@ -12,7 +12,7 @@ from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import Exchanged, Paste
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval
+from monai_debias.audit.resampling import interval, limit_of_none
 from monai_debias.audit.subject import Subject
 
 __all__ = ["accuracy_lost"]
@@ -41,6 +41,9 @@ def accuracy_lost(
         more: name of the check, what was tested, a note, and details that are its own.
     """
     low, high = interval(result.resampled(result.lost, rng))
+    n_patients = len(set(result.patient.tolist()))
+    if high is not None and not result.lost.any():
+        high = limit_of_none(n_patients)
     details = {
         **more.pop("details", {}),
         "images": len(result.pairs.receiver),
@@ -58,7 +61,7 @@ def accuracy_lost(
         unit="accuracy",
         delta=delta,
         p=result.p(rng),
-        patients=len(set(result.patient.tolist())),
+        patients=n_patients,
         question=question.name,
         mends=("backmix", "background_blend", "isnet"),
         details=details,

@@ -13,7 +13,7 @@ from monai_debias.audit.association import attribute_columns, slope, strongest_a
 from monai_debias.audit.checks.check import NotCheckableError, lacks_attributes
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval, patient_weights
+from monai_debias.audit.resampling import interval, limit_of_none, patient_weights
 from monai_debias.audit.subject import Subject
 from monai_debias.metrics import group_accuracy
 
@@ -22,7 +22,6 @@ __all__ = ["AttributeUsed"]
 Floats = NDArray[np.float64]
 
 _FOLDS = 10  # where few images conflict, all others have to say what an attribute raises
-_TAIL = 0.025  # of an interval of 95 %
 
 
 class AttributeUsed:
@@ -37,7 +36,7 @@ class AttributeUsed:
           effect = Σ_y w_y (accuracy(aligned, y) - accuracy(conflicting, y)),   w_y ∝ n₁ n₀ / (n₁ + n₀),
 
       for classes y with n₁ aligned and n₀ conflicting images. Where all conflicting images are recognised, no resample
-      has another accuracy, and the interval ends with the exact limit of that of n patients, 0.025 ** (1 / n).
+      has another accuracy, and the interval ends where :func:`~monai_debias.audit.resampling.limit_of_none` says.
 
     It observes and does not intervene: what goes with the attribute, such as other patients in another hospital, counts
     as the attribute.
@@ -97,7 +96,7 @@ class AttributeUsed:
         conflicting = side < 0
         if high is not None and right[conflicting].all():
             n_patients = len(np.unique(patients[conflicting]))
-            high = max(high, float(effects[0]) + 1 - _TAIL ** (1 / n_patients))
+            high = max(high, float(effects[0]) + limit_of_none(n_patients))
         auc = within_class_auc(columns[:, test.value], scores[:, test.score], classes, weights)
         auc_low, auc_high = interval(auc[1:])
         shown = list(question.class_names)[-1] if scores.shape[1] == 1 else question.class_names[test.score]

@@ -30,6 +30,9 @@ def test_lines_and_table():
     assert "| toy | trained without the mark | 1 | 0 | 0 | 0 | 0 | 0 |" in found
     assert "| toy | rank correlation of effect and fall, 2 networks | | | 1.00 | 1.00 | 1.00 |" in found
     assert "and the room, which is random, in 0." in found
+    several = table([used, clean, {**used, "testbed": "other", "fall": "0.4", "stamp_effect": "0.9"}])
+    assert "| all | rank correlation of effect and fall, 3 networks |" in several
+    assert "| all that lose 1 point or more | rank correlation of effect and fall, 2 networks |" in several
 
 
 def test_the_rank_correlation_is_that_of_the_means_of_networks():

@@ -151,17 +151,20 @@ def write_cohort(
     return str(save_datalist(target, sections, names, description, options.overwrite, cohort.overlaps))
 
 
-def cohort_commands(build: Callable[..., str], titles: Mapping[str, str]) -> dict[str, Callable[..., str]]:
+def cohort_commands(
+    build: Callable[..., str], titles: Mapping[str, str], columns: Mapping[str, Sequence[str]]
+) -> dict[str, Callable[..., str]]:
     """A builder as one command of the command line for each cohort, by the cohort's name.
 
     Args:
         build: the builder, whose first argument is ``cohort``.
         titles: the name of each cohort in print.
+        columns: the keys that items of each cohort have beside ``image``, ``label``, ``patient_id`` and ``cohort``.
     """
-    return {cohort: _command(build, cohort, title) for cohort, title in titles.items()}
+    return {cohort: _command(build, cohort, title, columns[cohort]) for cohort, title in titles.items()}
 
 
-def _command(build: Callable[..., str], cohort: str, title: str) -> Callable[..., str]:
+def _command(build: Callable[..., str], cohort: str, title: str, columns: Sequence[str]) -> Callable[..., str]:
     @functools.wraps(build)
     def command(*args: object, **kwargs: object) -> str:
         return build(cohort, *args, **kwargs)
@@ -169,7 +172,9 @@ def _command(build: Callable[..., str], cohort: str, title: str) -> Callable[...
     # the help is of these
     command.__signature__ = inspect.signature(functools.partial(build, cohort))  # type: ignore[attr-defined]
     text = (build.__doc__ or "").partition("\n")[2].replace("        cohort: its name.\n", "")
-    command.__doc__ = f"Write the ``datalist.json`` of {title}.\n{text}"
+    known = f", and where they are known {', '.join(f'``{name}``' for name in columns)}" if columns else ""
+    keys = f"Its items have ``image``, ``label``, ``patient_id`` and ``cohort``{known}."
+    command.__doc__ = f"Write the ``datalist.json`` of {title}.\n\n    {keys}\n{text}"
     return command
 
 

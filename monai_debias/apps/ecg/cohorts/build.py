@@ -23,7 +23,7 @@ from monai_debias.data.cohort_builder import (
 )
 from monai_debias.parameters import expects
 
-__all__ = ["build_ecg_datalist", "build_ptbxl_datalist", "ecg_commands"]
+__all__ = ["COLUMNS", "build_ecg_datalist", "build_ptbxl_datalist", "ecg_commands"]
 
 # where the labels are in a table of the cohort, it is described by a function of its directory
 _COHORTS: dict[str, Callable[[Path], Cohort]] = {
@@ -37,6 +37,14 @@ _TITLES = {
     "cpsc2018": "CPSC2018",
     "chapman": "the Chapman-Shaoxing and Ningbo database",
     "tianchi": "the Tianchi competition 2019",
+}
+
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "cinc2020": ("site", "sex", "age", "sampling_rate"),
+    "cpsc2018": (),
+    "chapman": ("sex", "age", "sampling_rate"),
+    "tianchi": ("sex", "age"),
 }
 
 
@@ -55,9 +63,8 @@ def build_ecg_datalist(
 ) -> str:
     r"""Write the ``datalist.json`` of a public cohort of ECGs, from its folders as they are published.
 
-    An item has the record, label and patient, and what else is known: ``cohort``, ``site``, ``sex``, ``age``,
-    ``sampling_rate``. These cohorts have no split of their own. ``left_out.csv``, next to the datalist, names each
-    record that is not used, with the reason. The layout and the terms of each cohort are in docs/cohorts_ecg.md.
+    These cohorts have no split of their own. ``left_out.csv``, next to the datalist, names each record that is not
+    used, with the reason. The layout of each cohort, the keys of its items and its terms are in docs/cohorts_ecg.md.
 
     Args:
         cohort: its name.
@@ -159,4 +166,4 @@ def build_ptbxl_datalist(
 
 def ecg_commands() -> dict[str, Callable[..., str]]:
     """The builder of each cohort as a command of the command line, by the cohort's name."""
-    return {"ptbxl": build_ptbxl_datalist, **cohort_commands(build_ecg_datalist, _TITLES)}
+    return {"ptbxl": build_ptbxl_datalist, **cohort_commands(build_ecg_datalist, _TITLES, COLUMNS)}

@@ -27,7 +27,7 @@ from monai_debias.data.cohort_builder import (
 )
 from monai_debias.parameters import expects
 
-__all__ = ["COHORTS", "build_chest_datalist", "chest_commands"]
+__all__ = ["COHORTS", "COLUMNS", "build_chest_datalist", "chest_commands"]
 
 COHORTS: dict[str, Cohort] = {
     "bimcv": BIMCV,
@@ -40,6 +40,19 @@ COHORTS: dict[str, Cohort] = {
     "rsna": RSNA,
     "shenzhen": SHENZHEN,
     "tbx11k": TBX11K,
+}
+_HEADER = ("view", "view_position", "sex", "age", "polarity", "manufacturer")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "bimcv": ("site", "view", "view_position", "sex", "age", "polarity", "manufacturer", "modality", "bits"),
+    "brixia": ("site", *_HEADER, "brixia_score", "severity"),
+    "chexpert": ("site", "view", "view_position", "sex", "age"),
+    "covid-chestxray-dataset": ("site", "view", "view_position", "sex", "age"),
+    "covid-qu-ex": ("mask", "view"),
+    "montgomery": ("mask", "site", "view", "sex", "age"),
+    "nih": ("site", "view", "view_position", "sex", "age", "follow_up"),
+    "rsna": ("site", *_HEADER),
+    "shenzhen": ("mask", "site", "view", "sex", "age"),
+    "tbx11k": ("view",),
 }
 _OTHER_VIEW = {"frontal": "lateral", "lateral": "frontal", "any": None}
 
@@ -66,11 +79,9 @@ def build_chest_datalist(
 ) -> str:
     """Write the ``datalist.json`` of a public cohort of chest radiographs, from its folders as they are published.
 
-    An item has image, label and patient, the mask where the cohort has one, and what else is known of the film:
-    ``cohort``, ``site``, ``view``, ``view_position``, ``sex``, ``age``, ``polarity`` and more. The authors' split is
-    kept; where it has no validation, or there is none, patients are drawn. ``left_out.csv``, next to the datalist,
-    names each film that is not used, with the reason. The layout and the terms of each cohort are in
-    docs/cohorts_chest.md.
+    The authors' split is kept; where it has no validation, or there is none, patients are drawn. ``left_out.csv``, next
+    to the datalist, names each film that is not used, with the reason. The layout of each cohort, the keys of its items
+    and its terms are in docs/cohorts_chest.md.
 
     Args:
         cohort: its name.
@@ -119,7 +130,7 @@ def build_chest_datalist(
 
 def chest_commands() -> dict[str, Callable[..., str]]:
     """The builder of each cohort as a command of the command line, by the cohort's name."""
-    return cohort_commands(build_chest_datalist, {name: cohort.title for name, cohort in COHORTS.items()})
+    return cohort_commands(build_chest_datalist, {name: cohort.title for name, cohort in COHORTS.items()}, COLUMNS)
 
 
 def _of_view(record: Record, views: str) -> Record:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from monai_debias.__main__ import main
 from monai_debias.apps.ecg import STANDARD_LEADS, build_ecg_datalist, build_ptbxl_datalist
+from monai_debias.apps.ecg.cohorts.build import COLUMNS, ecg_commands
 from monai_debias.data import LeftOutError, load_datalist
 from tests.apps.ecg.cohorts import layouts
 from tests.apps.ecg.records import load
@@ -285,6 +287,20 @@ def test_tianchi(tmp_path):
 def test_an_empty_directory(cohort, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no .*, expected one; it has nothing"):
         build_ecg_datalist(cohort, tmp_path)
+
+
+@pytest.mark.parametrize("cohort", COLUMNS)
+def test_the_help_and_the_page_name_the_keys_of_the_items(cohort, tmp_path):
+    folder = getattr(layouts, cohort)(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = json.loads(Path(build_ecg_datalist(cohort, folder)).read_text())
+    found = [item for part in content.values() if isinstance(part, list) for item in part]
+    keys = {key for item in found for key in item} - {"image", "label", "patient_id", "cohort"}
+    assert keys == set(COLUMNS[cohort])
+    assert all(f"``{key}``" in ecg_commands()[cohort].__doc__.partition("Args:")[0] for key in keys)
+    told = f"Keys: {', '.join(f'`{key}`' for key in COLUMNS[cohort])}.\n\n    monai-debias datalist {cohort} DIR"
+    assert not keys or told in (Path(__file__).parents[4] / "docs" / "cohorts_ecg.md").read_text()
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,7 @@ from monai.transforms import LoadImaged
 
 from monai_debias.__main__ import main
 from monai_debias.apps.radiography import RadiographReader, build_chest_datalist
+from monai_debias.apps.radiography.cohorts.build import COHORTS, COLUMNS, chest_commands
 from monai_debias.data import LeftOutError, load_datalist
 from monai_debias.transforms import LoadMaskd
 from tests.apps.radiography.cohorts import layouts
@@ -365,6 +366,23 @@ def test_a_class_without_validation_cases_is_told(tmp_path, caplog):
 def test_an_empty_directory(cohort, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no .*, expected one; it has nothing"):
         build_chest_datalist(cohort, tmp_path)
+
+
+@pytest.mark.parametrize("cohort", COHORTS)
+def test_the_help_and_the_page_name_the_keys_of_the_items(cohort, tmp_path, write_film):
+    """Of each cohort its own, all of them."""
+    layout = getattr(layouts, cohort.removesuffix("-dataset").replace("-", "_"))
+    folder = layout(tmp_path, write_film) if cohort in ("rsna", "brixia") else layout(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = build_chest_datalist(cohort, folder, uncertain="missing", **THIRDS)
+    keys = {key for item in items(path) for key in item} - {"image", "label", "patient_id", "cohort"}
+    lacking = {"rsna": {"manufacturer"}, "bimcv": {"manufacturer", "modality", "bits"}}  # in the headers of the layout
+    assert keys == set(COLUMNS[cohort]) - lacking.get(cohort, set())
+    assert all(f"``{key}``" in chest_commands()[cohort].__doc__.partition("Args:")[0] for key in keys)
+    page = (Path(__file__).parents[4] / "docs" / "cohorts_chest.md").read_text()
+    told = f"Keys: {', '.join(f'`{key}`' for key in COLUMNS[cohort])}.\n\n    monai-debias datalist {cohort} DIR"
+    assert told in page
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

@@ -19,6 +19,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from monai_debias.relevance.batch_dimension import keeps_batch
+from monai_debias.relevance.constants import Constants
 from monai_debias.relevance.operands import (
     broadcast,
     is_composed,
@@ -41,28 +42,24 @@ from monai_debias.relevance.operations import (
     JOINING,
     KEEPS_SQUARES,
     LEAVING,
-    POWERS,
     PRODUCTS,
     bare_name,
     flowing_factors,
     gives_shape,
     in_place,
-    may_stand_beside,
 )
-from monai_debias.relevance.passes import Passes, Rule
-from monai_debias.relevance.tagged import LOST, TaggedTensors
+from monai_debias.relevance.passes import Passes
 from monai_debias.relevance.tags import Role, Tag, UncoveredOperationError
 
 __all__ = ["RelevanceMode"]
 
-_NOTHING = Rule(lambda g: None, None)
 _NO_GRADIENT = "returns a tensor without a gradient, through which relevance is lost"
 _ADVICE = dict.fromkeys(
     ("log_softmax", "logsigmoid"), "has no relevance rule; if it is the last layer, let the network return its logits"
 )
 
 
-class RelevanceMode(TaggedTensors, TorchFunctionMode):
+class RelevanceMode(Constants, TorchFunctionMode):
     """Gives the operations of one forward pass their relevance rules.
 
     Args:
@@ -121,13 +118,13 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if name in GATES:
             return self.constant(function, args, kwargs, "makes a gate")
         if Role.BROKEN in roles:
-            return self._broken(function, name, args, kwargs, tags)
+            return self.broken(function, name, args, kwargs, tags)
         if Role.FLOWS not in roles:
             error = next(tag.error for tag in tags if tag.role is Role.FACTOR)
             return self.mark(function(*args, **kwargs), Role.FACTOR, function, args, error=error)
         try:
             if Role.FACTOR in roles:
-                self._refuse_added_factors(name, args, kwargs)
+                self.refuse_added_factors(name, args, kwargs)
             return self._by_rule(function, name, args, kwargs)
         except UncoveredOperationError as error:
             broken = error.with_traceback(None)
@@ -142,11 +139,11 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         if name in DEVIATIONS:
             return self.constant(function, args, kwargs, "makes a deviation")
         if name in ("std_mean", "var_mean"):
-            return self._spread_and_mean(function, name, args, kwargs)
+            return self.spread_and_mean(function, name, args, kwargs)
         if is_square(name, args):
-            return self.mark(function(*args, **kwargs), Role.BROKEN, function, args, **self._square(function))
+            return self.mark(function(*args, **kwargs), Role.BROKEN, function, args, **self.square(function))
         if name in ("mul", "multiply") and not in_place(function):
-            args = self._with_gate(args)
+            args = self.with_gate(args)
         if name in self.handlers:
             if name not in JOINING:
                 self._refuse_other_sources(function, args, kwargs)
@@ -175,66 +172,6 @@ class RelevanceMode(TaggedTensors, TorchFunctionMode):
         """Compute a function of torch operations, of which each passes through the mode."""
         with self:
             return function(*args, **kwargs)
-
-    def constant(self, function: Callable, args: tuple, kwargs: dict[str, Any], what: str) -> torch.Tensor:
-        """Compute a gate, attention weights or a deviation, which are constants of a relevance pass."""
-        result = function(*args, **kwargs)
-        x = args[0] if args else kwargs["input"]
-        in_its_place = x in self.tags and result.data_ptr() == x.data_ptr()
-        if in_its_place and self.shares_memory(x):
-            why = "makes a gate in place of values that another tensor shows, through which relevance flows"
-            self.tags[x] = Tag(Role.BROKEN, self.uncovered(function, why))
-            self.tag_memory_of(x)
-        constant = self._stopped(result, self.uncovered(function, what + LOST))
-        if in_its_place:
-            self.rename(x, constant, changed=True)
-        return constant
-
-    def _stopped(self, result: torch.Tensor, error: UncoveredOperationError | None = None) -> torch.Tensor:
-        """The same values, from which no relevance goes back."""
-        tag = Tag(Role.FACTOR, error)
-        if result.requires_grad:
-            return self.fork(result, [], _NOTHING, (), tag)
-        self.tag_one(result, tag)
-        return result
-
-    def _broken(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any], tags: list[Tag]) -> Any:
-        """What is made of something broken is broken, except that the root of a sum of squares is a deviation."""
-        broken = [tag for tag in tags if tag.role is Role.BROKEN]
-        squares = all(tag.role is Role.CONSTANT or tag.square for tag in tags)
-        if squares and name in POWERS and not in_place(function):
-            return self.constant(function, args, kwargs, "makes a deviation")
-        keeps = squares and name in KEEPS_SQUARES and (len(broken) == 1 or name in ("add", "sub"))
-        result = function(*args, **kwargs)
-        return self.mark(result, Role.BROKEN, function, args, error=broken[0].error, square=keeps)
-
-    def _square(self, function: Callable) -> dict[str, Any]:
-        why = "makes squares, which have a rule only where a root of their sum divides (a normalisation)"
-        return {"error": self.uncovered(function, why), "square": True}
-
-    def _spread_and_mean(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
-        spread, mean = function(*args, **kwargs)
-        self.mark(mean, Role.FLOWS, function, (), batch_first=False)
-        if name == "var_mean":
-            return self.mark(spread, Role.BROKEN, function, (), **self._square(function)), mean
-        return self._stopped(spread, self.uncovered(function, "makes a deviation" + LOST)), mean
-
-    def _with_gate(self, args: tuple) -> tuple:
-        """Factors of a product; if one of two is the output of an activation that makes gates, it is a constant."""
-        if len(args) != 2 or not all(self.flows(a) for a in args):
-            return args
-        gates = [self.tags[a].activated for a in args]
-        if sum(gates) != 1:
-            return args
-        return tuple(self._stopped(a) if is_gate else a for a, is_gate in zip(args, gates, strict=True))
-
-    def _refuse_added_factors(self, name: str, args: tuple, kwargs: dict[str, Any]) -> None:
-        arguments: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-        for where, value in arguments:
-            tags = [] if may_stand_beside(name, where) else [self.tags.get(t) for t in tensors_in(value)]
-            for tag in tags:
-                if tag is not None and tag.role is Role.FACTOR and tag.error is not None:
-                    raise tag.error
 
     def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Operations that are linear in what depends on the input: their ordinary gradient is the rule."""

@@ -73,7 +73,8 @@ def copy_bundle(name: str, folder: str | Path) -> str:
     shutil.copytree(folders[name], target, ignore=_made_by_commands, dirs_exist_ok=True)
     copy_with_linked_pages(folders[name] / _README, target / _README.parent, root=folders[name].parents[1])
     commands = [f"python -m monai.bundle run --config_file configs/{name}.json" for name in ("inference", "train")]
-    return "\n".join([f"cd {shlex.quote(str(target))}", *commands, f"less {_README}"])
+    data = "# without --dataset_dir DIR they generate a demo cohort in data/, once"
+    return "\n".join([f"cd {shlex.quote(str(target))}", *commands, data, f"less {_README}"])
 
 
 def _made_by_commands(folder: str, names: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ class ModelLoader:
         network: the network; if it is wrapped for several processes, the network inside is loaded.
         record: how the network is used, in plain values, to be compared with those that the file has under the same
             names, see :mod:`monai_debias.recipe`; None compares nothing.
-        made_by: the command that makes the file, which is told if it is missing.
+        made_by: the command that makes the file, which the error names if the file is missing.
 
     Raises:
         TypeError: when ``record`` has values that JSON does not have.

@@ -48,7 +48,7 @@ class ISNetLRPLoss(_Loss):
     over those that have a mask. Without any heatmap in a batch what remains is ``(1 − P)·L_class``. In a distributed
     training L_heat is the mean over the masks of all processes, whichever of them has how many.
 
-    The heatmap is calculated with in float32 (float64 if it comes so), under autocast, too. Like the authors' code, the
+    All sums over the heatmap are in float32 (float64 if it comes so), also under autocast. Like the authors' code, the
     loss replaces single NaN and infinite values of the heatmap (NaN by the mean relevance inside the masks, infinities
     by the largest and smallest finite value), but it warns of it, and a map without any finite value is an error, as is
     any term that does not come out finite.

@@ -5,7 +5,7 @@
 Element-wise formulas of several steps run over blocks that stay in the processor's cache, since on a CPU temporary
 tensors of the full size would take most of the time. Differentiated once more, they fall back on torch's derivatives.
 
-Tensors of half precision (autocast) are kept as they are for the second derivative, and calculated with in float32.
+Tensors of half precision (autocast) are kept as they are for the second derivative, and computed with in float32.
 """
 
 from __future__ import annotations

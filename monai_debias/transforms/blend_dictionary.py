@@ -32,7 +32,7 @@ class BlendBackgroundsd(MapTransform, Randomizable):
     It comes last, on the network's input: images are normalised by fixed numbers and need not be black anywhere. A
     z-score of each image carries the background into the values of the region, where no blend finds it; a warning says
     so once. In a trainer give it to ``PrepareBatchAttached(blend=...)``; a loop of your own calls it with the batch,
-    and a ``DataLoader`` takes it behind its ``collate_fn``::
+    and a ``DataLoader`` takes it in its ``collate_fn``::
 
         collate_fn=Compose([list_data_collate, BlendBackgroundsd("image")], map_items=False)
 

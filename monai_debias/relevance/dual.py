@@ -25,12 +25,12 @@ from monai_debias.relevance.rules_z_plus import companion_of_linear
 from monai_debias.relevance.tags import LinearLayer, Role, Tag, UncoveredOperationError, Uses
 from monai_debias.without_waiting import look, waits
 
-_NO_COMPANION = UncoveredOperationError(
+__all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
+
+_NO_COMPANION = (
     "a tensor was changed in place, and another one that shows its values was made before: LRP-z⁺ has no rule for the "
     "latter. Let the network make new tensors there, or use another target."
 )
-
-__all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
 
 
 @dataclass(eq=False)
@@ -191,7 +191,9 @@ class DualMode(RelevanceMode):
 
     def _see_as(self, tag: Tag, other: torch.Tensor) -> Tag:
         """What was not made by an operation has no companion: where relevance flows through it, it is broken."""
-        return super()._see_as(Tag(Role.BROKEN, _NO_COMPANION) if tag.role is Role.FLOWS else tag, other)
+        return super()._see_as(
+            Tag(Role.BROKEN, UncoveredOperationError(_NO_COMPANION)) if tag.role is Role.FLOWS else tag, other
+        )
 
 
 def _companion_of_layer(layer: LinearLayer, signed: bool) -> torch.Tensor:

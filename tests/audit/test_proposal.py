@@ -51,7 +51,8 @@ def test_those_who_propose_and_those_who_decide_are_different_patients():
     for i, item in enumerate(items):
         item["image"][:, 8, 8] = i / 1e4  # no place that is exchanged
     (one,) = audit(network, items, checks=[PatchUsed(n_proposing=400)], batch_size=400).findings
-    proposing, deciding = asked[1], set().union(*asked[-4:])
+    _, _, proposing, *_ = asked  # after all were read, and the time of a batch was taken
+    deciding = set().union(*asked[-4:])
     assert not any(8 in range(*box[0]) and 8 in range(*box[1]) for box in one.details["boxes"])
     assert len(proposing) >= 30
     assert not proposing & deciding

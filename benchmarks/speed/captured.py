@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from monai.engines import SupervisedTrainer
-from monai.networks.nets import DenseNet121, EfficientNetBN, ResNet, ViT
 from torch import nn
 from torch.profiler import DeviceType, ProfilerActivity, profile
 
-from benchmarks.speed.isnet import Step, disk, resnet18
-from benchmarks.speed.operations import Logits, operations_of
+from benchmarks.speed.isnet import Step, disk
+from benchmarks.speed.networks import NETWORKS
+from benchmarks.speed.operations import operations_of
 from benchmarks.speed.timing import alternate, compared
 from monai_debias.engines import CapturedIteration, PrepareBatchAttached
 from monai_debias.handlers import FiniteLoss, GradientClipping
@@ -27,36 +27,14 @@ N_CLASSES, WARM_UP = 3, 3
 TABLE = "a step of a trainer"
 
 
-def resnet50() -> nn.Module:
-    """MONAI's ResNet50 as it is mostly used in 2-D."""
-    stem = {"conv1_t_size": 7, "conv1_t_stride": 2}
-    planes = [64, 128, 256, 512]
-    return ResNet("bottleneck", [3, 4, 6, 3], planes, 2, n_input_channels=1, num_classes=N_CLASSES, **stem)
-
-
-def volumes() -> nn.Module:
-    """MONAI's ResNet18 in 3-D."""
-    return ResNet("basic", [2, 2, 2, 2], [64, 128, 256, 512], 3, n_input_channels=1, num_classes=N_CLASSES)
-
-
-def vit(size: int) -> nn.Module:
-    """ViT-S: 12 blocks, 384 channels, 6 heads."""
-    sizes = {"hidden_size": 384, "mlp_dim": 1536, "num_layers": 12, "num_heads": 6, "spatial_dims": 2}
-    return Logits(ViT(1, (size, size), (16, 16), classification=True, num_classes=N_CLASSES, **sizes))
-
-
-# network, images, and their shape, in the table of a GPU
-NETWORKS: dict[str, tuple[Callable[[int], nn.Module], int, tuple[int, ...]]] = {
-    "ResNet18": (lambda _: resnet18(N_CLASSES), 32, (112, 112)),
-    "DenseNet121": (lambda _: DenseNet121(2, 1, N_CLASSES), 32, (224, 224)),
-    "ViT-S": (vit, 64, (224, 224)),
-    "ResNet18, 3-D": (lambda _: volumes(), 4, (96, 96, 96)),
-    "ResNet50": (lambda _: resnet50(), 32, (224, 224)),
-    "EfficientNet-B0": (
-        lambda _: EfficientNetBN("efficientnet-b0", False, in_channels=1, num_classes=N_CLASSES),
-        32,
-        (224, 224),
-    ),
+# of each network: images in a batch, and their shape
+BATCHES: dict[str, tuple[int, tuple[int, ...]]] = {
+    "ResNet18": (32, (112, 112)),
+    "DenseNet121": (32, (224, 224)),
+    "ViT-S": (64, (224, 224)),
+    "ResNet18, 3-D": (4, (96, 96, 96)),
+    "ResNet50": (32, (224, 224)),
+    "EfficientNet-B0": (32, (224, 224)),
 }
 
 
@@ -130,7 +108,7 @@ def step_rows(
         targets: of the ISNets; None for the plain network.
         smaller: by what sizes and batches are divided.
     """
-    make, images, shape = NETWORKS[name]
+    images, shape = BATCHES[name]
     shape, images = tuple(side // smaller for side in shape), max(2, images // smaller**2)
     batch = batch_of(images, shape, device)
     rows = []
@@ -140,7 +118,7 @@ def step_rows(
         for target, capture in product(targets, (True, False)):
             torch.manual_seed(0)
             before = _allocated(device)
-            trainer = make_trainer(make(shape[0]), [batch] * (WARM_UP + 2), target, capture, amp)
+            trainer = make_trainer(NETWORKS[name](shape[0], N_CLASSES), [batch] * (WARM_UP + 2), target, capture, amp)
             trainer.run()
             variant = f"{target or 'plain'}, {'captured' if capture else 'eager'}"
             steps[variant], memory[variant] = step_of(trainer), _peak(device) - before

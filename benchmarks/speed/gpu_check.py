@@ -31,7 +31,8 @@ from monai.engines import SupervisedTrainer
 from torch import nn
 
 from benchmarks.csv_file import ROOT
-from benchmarks.speed.captured import NETWORKS, batch_of, make_trainer, step_rows
+from benchmarks.speed.captured import BATCHES, N_CLASSES, batch_of, make_trainer, step_rows
+from benchmarks.speed.networks import NETWORKS
 from benchmarks.speed.timing import record, shown
 from monai_debias.demo import build_echo_cohort
 from monai_debias.relevance import LRP
@@ -43,10 +44,10 @@ STEPS, TINY = 50, 1e-5
 
 def same_on_the_cpu(device: str, smaller: int) -> Iterator[tuple[str, bool, str]]:
     """Maps and gradients of every network, in full float32, against those of the CPU."""
-    for name, (make, _, shape) in NETWORKS.items():
+    for name, (_, shape) in BATCHES.items():
         shape = tuple(max(32, side // 4 // smaller) for side in shape)
         torch.manual_seed(0)
-        network, batch = make(shape[0]).eval(), batch_of(2, shape)
+        network, batch = NETWORKS[name](shape[0], N_CLASSES).eval(), batch_of(2, shape)
         found = []
         for where in ("cpu", device):
             twin, images = copy.deepcopy(network).to(where), batch["image"].to(where)
@@ -67,7 +68,7 @@ def captured_as_eager(device: str, steps: int) -> Iterator[tuple[str, bool, str]
                 torch.manual_seed(0)
                 batches = [batch_of(8, (32, 32), device, seed) for seed in range(steps - 1)]
                 batches.append(batch_of(5, (32, 32), device, steps))
-                trainer = make_trainer(NETWORKS["ResNet18"][0](32), batches, target, capture, amp)
+                trainer = make_trainer(NETWORKS["ResNet18"](32, N_CLASSES), batches, target, capture, amp)
                 torch.manual_seed(1)
                 trainer.run()
                 ends.append(nn.utils.parameters_to_vector(trainer.network.parameters()).detach().double())
@@ -82,7 +83,7 @@ def nothing_waits(device: str) -> Iterator[tuple[str, bool, str]]:
     """Steps in which torch raises an error at whatever makes the CPU wait."""
     for target in ("selective", "all", "stochastic", "dual"):
         batch = batch_of(8, (32, 32), device)
-        trainer = make_trainer(NETWORKS["ResNet18"][0](32), [batch] * 2, target, False, False)
+        trainer = make_trainer(NETWORKS["ResNet18"](32, N_CLASSES), [batch] * 2, target, False, False)
         trainer.run()
         yield (
             f"{target}: nothing waits",
@@ -163,7 +164,7 @@ def gpu_check(out: str, quick: bool = False, bundles: bool = True, rounds: int =
         failed += not right
         print(f"{'passed' if right else 'FAILED'}  {name}  {what}  [{time.monotonic() - start:.0f} s]", flush=True)
     rows = []
-    for name in ("ResNet18",) if quick else NETWORKS:
+    for name in ("ResNet18",) if quick else BATCHES:
         targets = (None, "selective", "dual") if name == "ResNet18" and not quick else (None, "selective")
         rows += (found := step_rows(name, device, 1 if quick else rounds, targets, smaller=4 if quick else 1))
         record(rows, str(folder / "steps.csv"), device=device)  # what there is, should the time end

@@ -13,7 +13,7 @@ from monai.networks.nets import DenseNet121
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.isnet import resnet18
+from benchmarks.speed.networks import resnet18
 from benchmarks.speed.timing import alternate, compared, record, shown, side_by_side
 from monai_debias.engines import PrepareBatchAttached
 from monai_debias.inferers import FlowMixupInferer

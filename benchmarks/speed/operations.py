@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from monai.networks.nets import EfficientNetBN, ViT
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.speed.isnet import NETWORKS, Step, training_steps
+from benchmarks.speed.isnet import Step, training_steps
+from benchmarks.speed.networks import NETWORKS, ON_TWO_CORES
 from benchmarks.speed.timing import record, side_by_side
 from benchmarks.tables import markdown
 from monai_debias import without_waiting
@@ -24,31 +23,6 @@ from monai_debias.relevance.some_rows import SomeRows
 TABLE = "operations of a training step"
 GOAL = 2.6  # operations of a selective step in those of a plain one
 SIZE, BATCH, N_CLASSES = 64, 8, 3  # the number of operations depends on neither of the first two
-
-
-class Logits(nn.Module):
-    """MONAI's ViT, which returns hidden states beside the logits, by its logits alone."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (B, K)."""
-        return self.network(x)[0]
-
-
-def vit(n_classes: int) -> nn.Module:
-    """A ViT of the size of ViT-S: 12 blocks, 384 channels, 6 heads."""
-    sizes = {"hidden_size": 384, "mlp_dim": 1536, "num_layers": 12, "num_heads": 6, "spatial_dims": 2}
-    return Logits(ViT(1, (SIZE, SIZE), (16, 16), classification=True, num_classes=n_classes, **sizes))
-
-
-COUNTED: dict[str, Callable[[int], nn.Module]] = {
-    **NETWORKS,
-    "EfficientNet-B0": lambda n_classes: EfficientNetBN("efficientnet-b0", False, in_channels=1, num_classes=n_classes),
-    "ViT-S": vit,
-}
 
 
 _NOTHING = frozenset({"empty", "empty_like", "empty_strided", "new_empty"})  # memory is taken, nothing is computed
@@ -90,7 +64,7 @@ def operations_of(run: Step) -> Counter[str]:
     return operations.counts
 
 
-def operations_speed(networks: Sequence[str] = tuple(COUNTED), most_frequent: int = 0, csv: str = "") -> None:
+def operations_speed(networks: Sequence[str] = ON_TWO_CORES, most_frequent: int = 0, csv: str = "") -> None:
     """Count the operations of whole training steps; views are not counted; an operation on many tensors is one.
 
     Args:
@@ -101,7 +75,7 @@ def operations_speed(networks: Sequence[str] = tuple(COUNTED), most_frequent: in
     rows: list[dict[str, Any]] = []
     for name in networks:
         torch.manual_seed(0)
-        steps = training_steps(COUNTED[name](N_CLASSES), SIZE, BATCH, N_CLASSES, original=True)
+        steps = training_steps(NETWORKS[name](SIZE, N_CLASSES), SIZE, BATCH, N_CLASSES, original=True)
         del steps["selective, every 4th iteration"]  # one in four is a selective step, the others are plain
         counts = {variant: operations_of(run) for variant, run in steps.items()}
         plain = counts["plain"].total()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.speed.isnet import resnet18
+from benchmarks.speed.networks import resnet18
 from benchmarks.speed.timing import alternate, compared, record, shown
 from benchmarks.tables import markdown
 from monai_debias.losses import SpectralDecouplingLoss

@@ -188,6 +188,7 @@ def isnet_speed(
             usual = size == sizes[0] and n_classes == classes[0]
             of = name if usual else f"{name}, {batch} x {size} x {size}, {n_classes} classes"
             rows += (found := training_rows(of, steps, n_classes, rounds))
+            record(rows, csv, device=device)
             print(shown(found) + "\n", flush=True)
     for name, (network, last_layer) in explained_networks().items() if device == "cpu" else ():
         rows += (found := explanation_rows(name, network, last_layer, 112, 8, rounds))

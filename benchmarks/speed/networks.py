@@ -47,7 +47,9 @@ def vit(size: int, n_classes: int) -> nn.Module:
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "ResNet18": lambda _, n_classes: resnet18(n_classes),
     "DenseNet121": lambda _, n_classes: DenseNet121(2, 1, n_classes),
-    "EfficientNet-B0": lambda _, n_classes: EfficientNetBN("efficientnet-b0", False, 1, 2, n_classes),
+    "EfficientNet-B0": lambda _, n_classes: EfficientNetBN(
+        "efficientnet-b0", False, in_channels=1, num_classes=n_classes
+    ),
     "ViT-S": vit,
     "ResNet18, 3-D": lambda _, n_classes: resnet18(n_classes, spatial_dims=3),
     "ResNet50": lambda _, n_classes: resnet50(n_classes),

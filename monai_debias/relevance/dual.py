@@ -22,34 +22,15 @@ from monai_debias.relevance.operations import COVERED, DIVISIONS, MAXIMA, NEGATI
 from monai_debias.relevance.passes import Backward, Passes, Rule
 from monai_debias.relevance.propagation import RelevanceMode
 from monai_debias.relevance.rules_z_plus import companion_of_linear
-from monai_debias.relevance.tags import LinearLayer, Role, Tag, UncoveredOperationError, Uses
+from monai_debias.relevance.tags import LinearLayer, Role, Tag, UncoveredOperationError
 from monai_debias.without_waiting import look, waits
 
-__all__ = ["DualMode", "FusedNorm", "Known", "ZPlus", "dual_starts", "known_of_linear"]
+__all__ = ["DualMode", "Known", "ZPlus", "dual_starts", "known_of_linear"]
 
 _NO_COMPANION = (
     "a tensor was changed in place, and another one that shows its values was made before: LRP-z⁺ has no rule for the "
     "latter. Let the network make new tensors there, or use another target."
 )
-
-
-@dataclass(eq=False)
-class FusedNorm:
-    """A linear layer and the normalisation after it, which may count as one layer in the z⁺ pass.
-
-    They do where nothing else uses the layer's output, which is known only when the forward pass has ended.
-
-    Args:
-        uses: how many operations take the layer's output.
-        scale: scale of the normalisation that takes it, shape (C,); None if there is none.
-    """
-
-    uses: Uses
-    scale: torch.Tensor | None = None
-
-    def fused(self) -> torch.Tensor | None:
-        """The scale if layer and normalisation count as one, else None."""
-        return self.scale if self.uses.count == 1 else None
 
 
 @dataclass(eq=False)
@@ -59,16 +40,14 @@ class Known:
     Args:
         nonnegative: whether it has no negative value.
         companion: z⁺, what the tensor would be if nothing negative had been added; None until it is computed.
-        layer: the linear layer that it comes from.
+        layer: the linear layer that it comes from, which may include a normalisation.
         signed: whether that layer's input may be negative.
-        norm: a normalisation after that layer.
     """
 
     nonnegative: bool = False
     companion: torch.Tensor | None = None
     layer: LinearLayer | None = None
     signed: bool = True
-    norm: FusedNorm | None = None
 
 
 @dataclass(frozen=True)
@@ -79,11 +58,13 @@ class ZPlus:
         known: what is known of its result.
         rule: what it does to the gradient; None where the rule is that of the ε pass.
         saved: tensors that the rule needs.
+        inputs: the tensors that the rule gives a gradient; None for those of the operation itself.
     """
 
     known: Known
     rule: Rule | None = None
     saved: Sequence[torch.Tensor | None] = ()
+    inputs: Sequence[torch.Tensor] | None = None
 
 
 class DualMode(RelevanceMode):
@@ -154,6 +135,7 @@ class DualMode(RelevanceMode):
         self._known[tag] = z_plus.known
         if z_plus.rule is None:
             return forked
+        inputs = inputs if z_plus.inputs is None else z_plus.inputs
         return super().fork(forked, inputs, z_plus.rule, z_plus.saved, tag, only=Backward.Z_PLUS)
 
     def linear(self, function: Callable, name: str, args: tuple, kwargs: dict[str, Any]) -> Any:
@@ -197,10 +179,9 @@ class DualMode(RelevanceMode):
 
 
 def _companion_of_layer(layer: LinearLayer, signed: bool) -> torch.Tensor:
-    weight, bias = layer.fused()
-    x, weight = layer.x.to(layer.dtype), weight.to(layer.dtype)
+    x, weight = layer.x.to(layer.dtype), layer.weight.to(layer.dtype)
     z = companion_of_linear(layer.linear.forward, x, weight, signed)
-    return z if bias is None else (z + layer.linear.spread(bias.relu(), z)).to(z.dtype)
+    return z if layer.bias is None else (z + layer.linear.spread(layer.bias.relu(), z)).to(z.dtype)
 
 
 def known_of_linear(

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from monai_debias.relevance.dual import DualMode, FusedNorm, Known, ZPlus, known_of_linear
+from monai_debias.relevance.dual import DualMode, Known, ZPlus, known_of_linear
 from monai_debias.relevance.norms import NORMS
 from monai_debias.relevance.operations import ACTIVATIONS, CONVOLUTIONS, bare_name
 from monai_debias.relevance.passes import Rule
 from monai_debias.relevance.rules_z_plus import companion_of_linear, z_plus_relevance, z_plus_transposed
-from monai_debias.relevance.tags import Tag
+from monai_debias.relevance.tags import LinearLayer, Tag
 
 __all__ = ["Z_PLUS_HANDLERS"]
 
@@ -38,41 +38,39 @@ def activation(
 
 
 def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) -> ZPlus:
-    """A convolution or dense layer, whose weight may include the scale of the normalisation after it."""
-    layer, norm = tag.layer, FusedNorm(tag.uses)
-    assert layer is not None
-    linear, signed = layer.linear, not mode.known_of(layer.x).nonnegative
+    """A convolution or dense layer."""
+    assert tag.layer is not None
+    return _weighted(tag.layer, signed=not mode.known_of(tag.layer.x).nonnegative)
 
+
+def _weighted(layer: LinearLayer, signed: bool) -> ZPlus:
     def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        scale = norm.fused()
-        return z_plus_transposed(
-            linear.transpose, g, x, weight if scale is None else linear.scaled(weight, scale), signed
-        )
+        return z_plus_transposed(layer.linear.transpose, g, x, weight, signed)
 
-    known = Known(layer=layer, signed=signed, norm=norm)
-    return ZPlus(known, Rule(rule, (True, False)), (layer.x, layer.weight))
+    known = Known(layer=layer, signed=signed)
+    return ZPlus(known, Rule(rule, (True, False)), (layer.x, layer.weight), inputs=(layer.x,))
 
 
 def normalisation(
     mode: DualMode, _: Callable, tag: Tag, result: torch.Tensor, input: torch.Tensor, *__: Any, **___: Any
 ) -> ZPlus:
-    """A normalisation: here a fixed affine map, whose factors and summands may have either sign."""
+    """A normalisation: here a fixed affine map, whose factors and summands may have either sign.
+
+    After a linear layer the two are one layer, so that its relevance goes to the input of that one at once. What else
+    takes the output of the linear layer has it to itself.
+    """
     assert tag.affine is not None
-    before, (scale, shift) = mode.known_of(input), tag.affine()
-    signed, norm = not before.nonnegative, before.norm
-    if tag.layer is not None and tag.layer.affine is not None and norm is not None:
-        norm.scale = tag.layer.affine()[0]
-        known = Known(layer=tag.layer, signed=before.signed)
-    else:
-        companion = companion_of_linear(torch.mul, input, scale, signed) + shift.relu()
-        known = Known(companion=companion.to(result.dtype))
+    before = mode.known_of(input)
+    if tag.layer is not None and not mode.tags[input].captured:
+        return _weighted(tag.layer.fused(), before.signed)
+    signed, (scale, shift) = not before.nonnegative, tag.affine()
+    companion = companion_of_linear(torch.mul, input, scale, signed) + shift.relu()
 
     def rule(g: torch.Tensor, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        if norm is not None and norm.fused() is not None:
-            return g
         return z_plus_transposed(_times, g, x, scale, signed)
 
-    return ZPlus(known, Rule(rule, (True, len(scale) == len(input)), in_float32=True), (input, scale))
+    known, per_sample = Known(companion=companion.to(result.dtype)), (True, len(scale) == len(input))
+    return ZPlus(known, Rule(rule, per_sample, in_float32=True), (input, scale))
 
 
 def _times(g: torch.Tensor, scale: torch.Tensor, _: torch.Tensor) -> torch.Tensor:

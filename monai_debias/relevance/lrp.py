@@ -205,8 +205,9 @@ class LRP:
             return widened(source) * g
         if stem is None:
             return x * g
-        first = stem.layer
-        return rules.zb_relevance(widened(source) * g, x, first.linear, *first.fused(), self.input_range, self.epsilon)
+        layer = stem.layer.fused()
+        r = widened(source) * g
+        return rules.zb_relevance(r, x, layer.linear, layer.weight, layer.bias, self.input_range, self.epsilon)
 
 
 def _refuse_out_of_range(input_range: tuple[float, float], lowest: torch.Tensor, highest: torch.Tensor) -> None:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import torch
@@ -46,12 +46,13 @@ class LinearLayer:
     dtype: torch.dtype
     affine: Callable[[], tuple[torch.Tensor, torch.Tensor]] | None = None
 
-    def fused(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Weight and bias of layer and normalisation in one."""
+    def fused(self) -> LinearLayer:
+        """Layer and normalisation in one, whose weight and bias do what both do."""
         if self.affine is None:
-            return self.weight, self.bias
+            return self
         scale, shift = self.affine()
-        return self.linear.scaled(self.weight, scale), shift if self.bias is None else self.bias * scale + shift
+        bias = shift if self.bias is None else self.bias * scale + shift
+        return replace(self, weight=self.linear.scaled(self.weight, scale), bias=bias, affine=None)
 
 
 class Role(Enum):

@@ -328,7 +328,19 @@ SAME = {
         lambda m, x: m.norm(F.dropout(m.conv1(x).contiguous(), 0.5, training=False)).relu(),
         lambda m, x: m.norm(m.conv1(x)).relu(),
     ),
+    "a convolution that goes into a norm and then elsewhere": (
+        lambda m, x: branches(m.conv1(x), lambda u: m.norm(u).relu(), lambda u: u),
+        lambda m, x: m.norm(m.conv1(x)).relu() + m.conv1(x),
+    ),
+    "a convolution that goes elsewhere and then into a norm": (
+        lambda m, x: branches(m.conv1(x), torch.relu, lambda u: m.norm(u).relu()),
+        lambda m, x: m.conv1(x).relu() + m.norm(m.conv1(x)).relu(),
+    ),
 }
+
+
+def branches(u: torch.Tensor, *functions: Activation) -> torch.Tensor:
+    return sum(f(u) for f in functions)
 
 
 @pytest.mark.parametrize(("one", "other"), SAME.values(), ids=SAME)
@@ -344,3 +356,15 @@ def test_both_passes_through_two_ways_to_write_the_same(one, other) -> None:
         found.append([maps, *gradients])
     for written, otherwise in zip(*found, strict=True):
         assert relative_error(written, otherwise) < 1e-9
+
+
+def test_positive_relevance_of_a_convolution_before_a_norm() -> None:
+    """Of a layer that is asked for, the map is that of its own output: without biases the relevance adds up there."""
+    layers = {"conv": conv(2, 4, bias=False), "norm": batch_norm(4), "fc": nn.Linear(4, 3)}
+    network = Functional(lambda m, x: head(m, m.norm(m.conv(x)).relu()), **layers).double().eval()
+    nn.init.zeros_(network.norm.bias)
+    network.norm.running_mean.zero_()
+    x = torch.rand(2, 2, 8, 8, dtype=torch.double)
+    expected = (network.norm(network.conv(x)).relu().mean((2, 3)) @ network.fc.weight.T.clamp(min=0)).sum(1)
+    _, relevance = LRP(network, epsilon=0)(x, "dual", layers=["conv"])
+    torch.testing.assert_close(relevance["conv"][:, 0].flatten(1).sum(1), expected.detach())

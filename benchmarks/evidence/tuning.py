@@ -82,31 +82,20 @@ CANDIDATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
         *(("afr", {"gamma": gamma, "distance_weight": w}) for gamma, w in product((1.0, 4.0, 16.0), (0.0, 0.1))),
     ],
     "echo_demo": [
-        *((name, {"learning_rate": rate}) for name, rate in product(("plain", "backmix"), (1e-3, 3e-3))),
+        *((name, {"learning_rate": rate}) for name, rate in product(("plain", "backmix", "isnet"), (1e-3, 3e-3))),
         *(
-            ("isnet", {"learning_rate": rate, "loss_parts#isnet#background_scale": e, "relevance_weight": p})
-            for rate, e, p in (
-                (1e-3, 1.0, 0.5),
-                (3e-3, 1.0, 0.5),
-                (1e-2, 1.0, 0.5),
-                (3e-3, 1.0, 0.7),
-                (3e-3, 0.1, 0.5),
-                (3e-3, 0.1, 0.7),
-            )
-        ),
-        *(
-            ("isnet", {"learning_rate": 3e-3, **changes})
-            for changes in (
-                {"train#inferer#target": "stochastic"},
-                {"train#inferer#target": "all", "relevance_weight": 0.5},
-                {"train#inferer#target": "all", "relevance_weight": 0.7},
-                {"train#inferer#target": "all", "relevance_weight": 0.9},
-                {"train#inferer#target": "dual", "relevance_weight": 0.5},
-                {"train#inferer#target": "dual", "relevance_weight": 0.7},
-                {"loss_parts#isnet#background_scale": 0.1, "train#inferer#target": "all", "relevance_weight": 0.7},
-                {"loss_parts#isnet#rank_decay": 0.5},
-                {"normalize_transforms": [_Z_SCORE], "train#inferer#input_rule": None},
-                {"train#inferer#input_rule": None},
+            ("isnet", {"learning_rate": rate, **changes})
+            for rate, changes in (
+                (1e-2, {}),
+                *((3e-3, {"relevance_weight": p}) for p in (0.1, 0.5)),
+                (3e-3, {"loss_parts#isnet#background_scale": 1.0}),
+                (3e-3, {"loss_parts#isnet#rank_decay": 0.5}),
+                (3e-3, {"train#inferer#blend": False}),
+                (3e-3, {"train#inferer#target": "stochastic"}),
+                (3e-3, {"train#inferer#target": "all"}),
+                (3e-3, {"train#inferer#target": "dual"}),
+                (3e-3, {"normalize_transforms": [_Z_SCORE], "train#inferer#input_rule": None}),
+                (3e-3, {"train#inferer#input_rule": None}),
             )
         ),
     ],

@@ -37,7 +37,7 @@ def own(overlays, folder):
     return parser
 
 
-@pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet_spectral_decoupling"])
+@pytest.mark.parametrize("method", ["plain", "wbackmix", "backmix_isnet"])
 def test_methods_train_and_are_judged(method):
     row = echo_demo.run(method, 0, 1.0, BUDGET)
     assert all(0 <= row[column] <= 1 for column in SHARES)
@@ -58,16 +58,6 @@ def test_every_method_is_one_of_the_bundle():
     for name, method in echo_demo.METHODS.items():
         parser = own(method.overlays, folder)
         assert set(parser["methods"]) == set(method.overlays), name
-
-
-def test_an_unblended_isnet_is_the_one_of_the_earlier_runs():
-    parser = own(("isnet",), echo_demo.cohort(1.0, BUDGET))
-    for option, value in echo_demo.METHODS["isnet_unblended"].options.items():
-        parser[option] = value
-    loss = parser.get_parsed_content("loss")
-    assert not parser.get_parsed_content("train#inferer").blend
-    assert max(parser.get_parsed_content("train#method_handlers#relevance_schedule#schedule").values()) == 0.5
-    assert loss.background_scale == 1.0
 
 
 @pytest.mark.parametrize("method", ["plain", "isnet_few_masks"])
@@ -145,7 +135,7 @@ def test_results_are_reported(tmp_path):
                 reverse = 0.9 if method != "plain" else 0.75 if strength == 0.8 else 0.1 * seed
                 row = {**made_by(), "method": method, "seed": seed, "strength": strength, **measured}
                 append(file, {**row, "same": 0.92, "reversed": reverse, "pointing_game": 0.1, "run_seconds": 60})
-    text = report(echo_demo.TESTBEDS[0], read(file), file.with_suffix(""))
+    text = report(echo_demo.TESTBED, read(file), file.with_suffix(""))
     assert "Strength 1: the plain network is a shortcut learner in 3 of 3 runs" in text
     assert "Strength 0.8: the plain network is a shortcut learner in 0 of 3 runs" in text
     assert text.count("this strength does not count") == 1

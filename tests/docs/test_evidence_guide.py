@@ -43,7 +43,7 @@ def test_the_guide_quotes_them(name):
 
 def test_the_guide_quotes_what_follows_from_them():
     assert by_strength(TESTBEDS["biased_mnist"], rows_of("biased_mnist")) in GUIDE
-    assert ranking_table(TESTBEDS["echo_demo_z_score"], rows_of("echo_demo_z_score")) in GUIDE
+    assert ranking_table(TESTBEDS["echo_demo"], rows_of("echo_demo")) in GUIDE
 
 
 @pytest.mark.parametrize(("name", "title"), [("biased_mnist", "the settings"), ("echo_demo", "the echo settings")])

@@ -17,13 +17,12 @@ from benchmarks.evidence.testbeds import (
     echo_demo,
 )
 
-_MODULES = (biased_mnist, colored_mnist, corrupted_labels, ecg_device, ecg_flow_mixup)
+_MODULES = (biased_mnist, colored_mnist, corrupted_labels, echo_demo, ecg_device, ecg_flow_mixup)
 TESTBEDS: dict[str, Testbed] = {
     testbed.name: testbed
     for testbed in (
         *(module.TESTBED for module in _MODULES),
         *chest_xray.TESTBEDS,
-        *echo_demo.TESTBEDS,
         *colour_corner.TESTBEDS,
         *ecg_noise.TESTBEDS,
     )

@@ -3,9 +3,8 @@
 """The echo demo cohort: phantoms of four views, whose scanner names the view on the screen; one run of a method.
 
 The bundle bundles/echo_view trains, by its own config files; only the size of the images, the number of epochs, the
-learning rate, paths and the seed are overridden. In the second testbed it z-scores each image, as it once did. Its
-validator, checkpoints and logs are replaced by the validation of the evidence, on the images and sectors that the
-bundle's transforms make.
+learning rate, paths and the seed are overridden. Its validator, checkpoints and logs are replaced by the validation
+of the evidence, on the images and sectors that the bundle's transforms make.
 
 Cohorts, and the sectors found in their clips (a fifth of a second for each), are kept in the folder
 ``benchmarks/cohorts``. Delete it when the code that makes them has changed.
@@ -15,8 +14,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,51 +47,25 @@ MAIN = (
     "backmix",
     "wbackmix",
     "isnet",
+    "background_blend",
+    "background_consistency",
     "spectral_decoupling",
     "mixup",
     "manifold_mixup",
     "flow_mixup",
     "backmix_isnet",
-    "backmix_isnet_spectral_decoupling",
 )
 _ISNET = "backgrounds blended, P rises to 0.2 until the end, d 0.9, E 0.1"
-_UNBLENDED = "no blend, P rises to 0.5, d 0.9, E 1"
-_UNBLENDED_METHODS = {
-    "isnet_unblended": ("ISNet, no blend", _UNBLENDED, ("isnet",)),
-    "backmix_isnet_unblended": ("BackMix and ISNet, no blend", _UNBLENDED, ("backmix", "isnet")),
-    "backmix_isnet_spectral_decoupling_unblended": (
-        "BackMix, ISNet and spectral decoupling, no blend",
-        f"{_UNBLENDED}; λ 0.2",
-        ("backmix", "isnet", "spectral_decoupling"),
-    ),
-}
-_UNBLENDED_OPTIONS = {
-    "train#inferer#blend": False,
-    "relevance_weight": 0.5,
-    "loss_parts#isnet#background_scale": 1.0,
-}
-_Z_SCORE = {
-    "normalize_transforms": [{"_target_": "NormalizeIntensityd", "keys": "image"}],
-    "normalize_batch": {"_target_": "NormalizeIntensity", "channel_wise": True},
-    "input_range": None,
-}
-METHODS = {
-    **chosen(
-        (*MAIN, "background_blend", "background_consistency", "background_consistency_few_masks", "isnet_few_masks"),
-        {
-            "unbiased": "overlays of random views; a reference, no method",
-            "isnet": _ISNET,
-            "flow_mixup": "alpha 1, the second and third stage",
-            "backmix_isnet": _ISNET,
-            "backmix_isnet_spectral_decoupling": f"{_ISNET}; λ 0.2",
-            "isnet_few_masks": _ISNET,
-        },
-    ),
-    **{
-        name: Method(title, settings, overlays=overlays, options=_UNBLENDED_OPTIONS)
-        for name, (title, settings, overlays) in _UNBLENDED_METHODS.items()
+METHODS = chosen(
+    (*MAIN, "background_consistency_few_masks", "isnet_few_masks"),
+    {
+        "unbiased": "overlays of random views; a reference, no method",
+        "isnet": _ISNET,
+        "flow_mixup": "alpha 1, the second and third stage",
+        "backmix_isnet": _ISNET,
+        "isnet_few_masks": _ISNET,
     },
-}
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +114,7 @@ def bundle(overlays: Sequence[str], folder: str, image_size: int) -> ConfigParse
 
 @cache
 def load(folder: str, name: str, image_size: int, sectors: bool = True) -> Section:
-    """A section of a cohort, as the bundle's transforms make it before the z-score."""
+    """A section of a cohort, as the bundle's transforms make it before they normalise."""
     parser = bundle((), folder, image_size)
     items = load_datalist(folder, name, parser.get_parsed_content("class_names"))
     transform = Compose(parser.get_parsed_content("load_transforms") + parser.get_parsed_content("prepare_transforms"))
@@ -219,39 +192,30 @@ def train(
     return Training(judge, validation, stopwatch.seconds)
 
 
-def run(
-    name: str, seed: int, strength: float = 0.95, budget: Budget = Budget(), options: Mapping[str, Any] | None = None
-) -> Row:
+def run(name: str, seed: int, strength: float = 0.95, budget: Budget = Budget()) -> Row:
     """Train and judge one method once; the strength is the share of clips whose overlay names their own view."""
-    method = replace(METHODS[name], options={**METHODS[name].options, **(options or {})})
-    trained = train(method, seed, CHANCE if name == "unbiased" else strength, strength, budget)
+    trained = train(METHODS[name], seed, CHANCE if name == "unbiased" else strength, strength, budget)
     folder = cohort(strength, budget)
     return judged(trained, {s: load(folder, f"test_{s}", budget.image_size, s == "same") for s in SPLITS})
 
 
-def testbed_of(name: str, options: Mapping[str, Any], strengths: tuple[float, ...]) -> Testbed:
-    """The testbed with entries of the bundle's config."""
-
-    def remarks(rows: Rows) -> str:
-        """Whether the testbed counts, what choosing the epoch by another rule would have given, what the data are."""
-        return f"{verdict.remarks(testbed, rows)}\n\n{NATURE}"
-
-    testbed = Testbed(
-        name=name,
-        methods=METHODS,
-        main=(*MAIN, *_UNBLENDED_METHODS),
-        splits=SPLITS,
-        groups=GROUPS,
-        axes=AXES,
-        budget=Budget(),
-        quick=QUICK,
-        run=partial(run, options=options),
-        remarks=remarks,
-        strengths=strengths,
-        strength="share of the training clips whose overlay names their own view",
-        gap=0.2,
-    )
-    return testbed
+def remarks(rows: Rows) -> str:
+    """Whether the testbed counts, what choosing the epoch by another rule would have given, what the data are."""
+    return f"{verdict.remarks(TESTBED, rows)}\n\n{NATURE}"
 
 
-TESTBEDS = (testbed_of("echo_demo", {}, (1.0,)), testbed_of("echo_demo_z_score", _Z_SCORE, (0.8, 0.95, 1.0)))
+TESTBED = Testbed(
+    name="echo_demo",
+    methods=METHODS,
+    main=MAIN,
+    splits=SPLITS,
+    groups=GROUPS,
+    axes=AXES,
+    budget=Budget(),
+    quick=QUICK,
+    run=run,
+    remarks=remarks,
+    strengths=(0.8, 0.95, 1.0),
+    strength="share of the training clips whose overlay names their own view",
+    gap=0.2,
+)

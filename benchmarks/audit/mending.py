@@ -25,28 +25,28 @@ from monai.utils import set_determinism
 from torch import nn
 
 from benchmarks.csv_file import RESULTS, append, made_by, read
-from benchmarks.evidence.testbeds import biased_mnist, colour_corner
+from benchmarks.evidence.testbeds import biased_mnist, chest_xray, colour_corner, echo_demo
 from benchmarks.evidence.training import Images, Judge
 from benchmarks.methods import METHODS
 from benchmarks.parts import Parts, Step
 from monai_debias.audit import allowed_region, audit
 from monai_debias.audit.checks import PatchUsed, StampUsed
+from monai_debias.data import load_datalist
 
 KEY = ("testbed", "method", "masks", "seed")
 MENDING = ("backmix", "background_blend", "background_consistency")
 KINDS = ("true", "found")
 
 
-class Toy(NamedTuple):
-    """A testbed whose trainings take seconds."""
+class Trial(NamedTuple):
+    """A testbed in which a shortcut is found and mended."""
 
-    make: Callable[[], nn.Module]
-    stages: tuple[str, ...]
+    train: Callable[[str, torch.Tensor | None, int], Judge]
+    """The network of a method, a region in place of all masks, if there is one, and a seed, after the last epoch."""
     load: Callable[[str, str], Images]
     """The images of a section whose marks are those of the class ("same"), of any ("random"), or of another one."""
-    batch: int
-    epochs: int
-    learning_rate: float
+    patients: Callable[[], Sequence[Any]] | None = None
+    """The patients of the validation images; None where each is of another one."""
 
 
 def digits(section: str, marks: str, n: dict[str, int]) -> Images:
@@ -55,13 +55,63 @@ def digits(section: str, marks: str, n: dict[str, int]) -> Images:
     return biased_mnist.load(section, n[section], **options)
 
 
+def toy(
+    make: Callable[[], nn.Module],
+    stages: tuple[str, ...],
+    load: Callable[[str, str], Images],
+    batch: int,
+    epochs: int,
+    learning_rate: float,
+) -> Trial:
+    """A testbed whose trainings take seconds."""
+
+    def train(method: str, region: torch.Tensor | None, seed: int) -> Judge:
+        set_determinism(seed)
+        images: Any = load("training", "random" if method == "unbiased" else "same")
+        parts = Parts(make(), stages, int(images.label.max()) + 1, images.items(), seed)
+        parts = parts.changed(steps_of(method, region))
+        parts.fit(batch, epochs, learning_rate)
+        return Judge(parts.network.eval())
+
+    return Trial(train, load)
+
+
+def echo(budget: echo_demo.Budget) -> Trial:
+    """Echo clips of four views, by the bundle's training, whose scanner names the view on its screen."""
+
+    def train(method: str, region: torch.Tensor | None, seed: int) -> Judge:
+        bias = echo_demo.CHANCE if method == "unbiased" else 1.0
+        return echo_demo.train(echo_demo.METHODS[method], seed, bias, 1.0, budget, region=region).judge
+
+    def load(section: str, marks: str) -> Images:
+        folder = echo_demo.cohort(1.0, budget)
+        return echo_demo.load(folder, _section(section, marks), budget.image_size, sectors=False)
+
+    return Trial(train, load, lambda: _patients(echo_demo.cohort(1.0, budget)))
+
+
+def chest(budget: chest_xray.Budget) -> Trial:
+    """Chest radiographs with the markers of the hospital of their class."""
+
+    def train(method: str, region: torch.Tensor | None, seed: int) -> Judge:
+        bias = chest_xray.CHANCE if method == "unbiased" else 1.0
+        return chest_xray.train(tuple(steps_of(method, region)), seed, bias, 1.0, budget).judge
+
+    def load(section: str, marks: str) -> Images:
+        return chest_xray.load(chest_xray.cohort(1.0, budget), _section(section, marks))
+
+    return Trial(train, load, lambda: _patients(str(chest_xray.cohort(1.0, budget))))
+
+
 MNIST = {"training": 6_000, "validation": 600, "test": 2_000}
-TOYS = {
-    "biased_mnist": Toy(biased_mnist.make_network, biased_mnist.STAGES, partial(digits, n=MNIST), 64, 2, 3e-3),
+TRIALS = {
+    "biased_mnist": toy(biased_mnist.make_network, biased_mnist.STAGES, partial(digits, n=MNIST), 64, 2, 3e-3),
     **{
-        f"colour_corner_{name}": Toy(network.make, network.stages, colour_corner.load, 32, 15, 1e-3)
+        f"colour_corner_{name}": toy(network.make, network.stages, colour_corner.load, 32, 15, 1e-3)
         for name, network in colour_corner.NETWORKS.items()
     },
+    "echo_demo": echo(echo_demo.Budget()),
+    "chest_xray": chest(chest_xray.Budget()),
 }
 
 
@@ -95,29 +145,23 @@ def one_seed(file: Path, testbed: str, methods: Sequence[str], seed: int) -> Non
     left = [name for name in wanted if (testbed, *name, str(seed)) not in done]
     if not left:
         return
-    toy, origin = TOYS[testbed], made_by()
-    plain = trained(toy, "plain", None, seed)
-    region = audited(toy, plain, seed)[1]
+    trial, origin = TRIALS[testbed], made_by()
+    plain = trial.train("plain", None, seed)
+    region = audited(trial, plain, seed)[1]
     for method, masks in left:
         start = time.process_time()
-        steps_region = region if masks == "found" else None
-        network = plain if method == "plain" or (masks == "found" and region is None) else None
-        network = network or trained(toy, method, steps_region, seed)
+        in_place = region if masks == "found" else None
+        judge = plain if method == "plain" or (masks == "found" and region is None) else None
+        judge = judge or trial.train(method, in_place, seed)
         seconds = time.process_time() - start
-        columns = {**judged(toy, network, seed), "training_seconds": f"{seconds:.1f}"}
+        columns = {**judged(trial, judge, seed), "training_seconds": f"{seconds:.1f}"}
         append(file, {**dict(zip(KEY, (testbed, method, masks, seed), strict=True)), **columns, **origin}, KEY)
         print(testbed, method, masks, seed, columns, flush=True)
 
 
-def trained(toy: Toy, method: str, region: torch.Tensor | None, seed: int) -> nn.Module:
-    """A network after the last epoch of a method, with a region for all images in place of their masks, if given."""
-    set_determinism(seed)
-    images: Any = toy.load("training", "random" if method == "unbiased" else "same")
-    steps: list[Step] = [] if region is None else [with_region(region)]
-    n_classes = int(images.label.max()) + 1
-    parts = Parts(toy.make(), toy.stages, n_classes, images.items(), seed).changed([*steps, *METHODS[method].steps])
-    parts.fit(toy.batch, toy.epochs, toy.learning_rate)
-    return parts.network.eval()
+def steps_of(method: str, region: torch.Tensor | None) -> list[Step]:
+    """What a method changes in a training, with a region for all images in place of their masks, if given."""
+    return [*([] if region is None else [with_region(region)]), *METHODS[method].steps]
 
 
 def with_region(region: torch.Tensor) -> Step:
@@ -125,22 +169,25 @@ def with_region(region: torch.Tensor) -> Step:
     return lambda parts: replace(parts, samples=[{**sample, "mask": region} for sample in parts.samples])
 
 
-def audited(toy: Toy, network: nn.Module, seed: int) -> tuple[dict[str, Any], torch.Tensor | None]:
+def audited(trial: Trial, judge: Judge, seed: int) -> tuple[dict[str, Any], torch.Tensor | None]:
     """What an audit without masks says, as columns, and what it allows to look at."""
-    images: Any = toy.load("validation", "same")
-    items = [{"image": item["image"], "label": item["label"], "patient_id": i} for i, item in enumerate(images.items())]
-    found = audit(network, items, checks=[StampUsed(), PatchUsed()], seed=seed)
+    images = trial.load("validation", "same")
+    patients = range(len(images.label)) if trial.patients is None else trial.patients()
+    items = [
+        {"image": image, "label": label, "patient_id": patient}
+        for image, label, patient in zip(images.image, images.label, patients, strict=True)
+    ]
+    found = audit(judge.network, items, checks=[StampUsed(), PatchUsed()], normalize=judge.normalize, seed=seed)
     region, effects = allowed_region(found), {one.check: f"{one.effect:.4f}" for one in found.findings}
     columns = {f"{check}_effect": effects.get(check, "") for check in ("stamp", "patch")}
     allowed = 1.0 if region is None else region.float().mean().item()
     return {"alarm": int(found.exit_code == 3), **columns, "allowed": f"{allowed:.4f}"}, region
 
 
-def judged(toy: Toy, network: nn.Module, seed: int) -> dict[str, Any]:
+def judged(trial: Trial, judge: Judge, seed: int) -> dict[str, Any]:
     """Accuracies on tests, and what an audit says of the network."""
-    judge = Judge(network)
-    accuracy = {marks: f"{judge.accuracy(toy.load('test', marks)):.4f}" for marks in ("same", "reversed")}
-    return {**accuracy, **audited(toy, network, seed)[0]}
+    accuracy = {marks: f"{judge.accuracy(trial.load('test', marks)):.4f}" for marks in ("same", "reversed")}
+    return {**accuracy, **audited(trial, judge, seed)[0]}
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:
@@ -165,6 +212,15 @@ def table(rows: Sequence[dict[str, str]]) -> str:
 
 def _reversed(row: dict[str, str]) -> float:
     return float(row["reversed"])
+
+
+def _section(section: str, marks: str) -> str:
+    """Of a cohort on the disk, whose training and validation have one kind of marks."""
+    return f"test_{marks}" if section == "test" else section
+
+
+def _patients(folder: str) -> list[str]:
+    return [item["patient_id"] for item in load_datalist(folder, "validation")]
 
 
 def _names(given: str | Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.audit.mending import TOYS, Toy, audited, trained
+from benchmarks.audit.mending import TRIALS, Trial, audited
 from benchmarks.csv_file import RESULTS, append, made_by, read
 from benchmarks.evidence.training import Judge
 
@@ -44,20 +44,20 @@ def main(testbed: str = "biased_mnist", seeds: int = 3, out: str = str(RESULTS /
         out: the CSV, a line for each network.
     """
     torch.set_num_threads(1)
-    file, toy = Path(out).resolve(), TOYS[testbed]
+    file, trial = Path(out).resolve(), TRIALS[testbed]
     file.parent.mkdir(parents=True, exist_ok=True)
-    images: Any = toy.load("validation", "same")
+    images: Any = trial.load("validation", "same")
     origin = {"tools": ", ".join(f"{name} {version(name)}" for name in ("bnnr", "cleanlab")), **made_by()}
     done = {tuple(row[column] for column in KEY) for row in read(file)}
     for seed in range(seeds):
         for method in NETWORKS:
             if (testbed, method, str(seed)) in done:
                 continue
-            network = trained(toy, method, None, seed)
+            judge = trial.train(method, None, seed)
             row: dict[str, Any] = dict(zip(KEY, (testbed, method, seed), strict=True))
-            row["reversed"] = f"{Judge(network).accuracy(toy.load('test', 'reversed')):.4f}"
-            row |= timed("audit", partial(audit_alarm, toy, network, seed))
-            row |= timed("bnnr", partial(bnnr_alarm, network, images))
+            row["reversed"] = f"{judge.accuracy(trial.load('test', 'reversed')):.4f}"
+            row |= timed("audit", partial(audit_alarm, trial, judge, seed))
+            row |= timed("bnnr", partial(bnnr_alarm, judge.network, images))
             row |= timed("cleanlab", partial(cleanlab_alarm, images))
             append(file, {**row, **origin}, KEY)
             print(row, flush=True)
@@ -70,9 +70,9 @@ def timed(name: str, ask: Callable[[], int]) -> dict[str, Any]:
     return {name: ask(), f"{name}_seconds": f"{time.process_time() - start:.1f}"}
 
 
-def audit_alarm(toy: Toy, network: nn.Module, seed: int) -> int:
+def audit_alarm(trial: Trial, judge: Judge, seed: int) -> int:
     """Whether the audit without masks finds stamps or patches that the network uses."""
-    return int(audited(toy, network, seed)[0]["alarm"])
+    return int(audited(trial, judge, seed)[0]["alarm"])
 
 
 def bnnr_alarm(network: nn.Module, images: Any) -> int:

@@ -39,7 +39,7 @@ def shown(
     if not best:
         return ()
     pairs = Pairs(*(part[best] for part in result.pairs))
-    images, changed = subject.images(pairs.receiver), swap(subject, pairs, paste)[1]
+    images, _, changed = swap(subject, pairs, paste)
     own = 1 / (1 + np.exp(-question.own(subject.odds[pairs.receiver], pairs.receiver)))
     after = 1 / (1 + np.exp(-result.own[best, 1]))
     return tuple(

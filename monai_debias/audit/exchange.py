@@ -29,7 +29,7 @@ from monai_debias.audit.resampling import flip_p, patient_weights
 from monai_debias.audit.subject import Subject
 from monai_debias.metrics.label_scores import ratio
 
-__all__ = ["Exchanged", "Pairs", "Paste", "donor_pairs", "exchange_parts", "swap"]
+__all__ = ["Exchanged", "Pairs", "Paste", "donor_pairs", "exchange_parts", "some_of", "swap"]
 
 Ints = NDArray[np.int64]
 
@@ -78,6 +78,11 @@ class Exchanged(NamedTuple):
         p = 1 / (1 + np.exp(-self.own))
         return p[:, 0] - p[:, 1]
 
+    def followed_by(self, other: Exchanged) -> Exchanged:
+        """These receivers and others after them."""
+        pairs = Pairs(*map(np.concatenate, zip(self.pairs, other.pairs, strict=True)))
+        return Exchanged(pairs, *(np.concatenate(both) for both in zip(self[1:], other[1:], strict=True)))
+
     def resampled(
         self, values: NDArray[np.float64], rng: np.random.Generator, n_resamples: int = 2000
     ) -> NDArray[np.float64]:
@@ -85,7 +90,7 @@ class Exchanged(NamedTuple):
         weights = patient_weights(self.pairs.block, n_resamples, rng) * patient_weights(self.patient, n_resamples, rng)
         return ratio(weights @ values, weights.sum(1))
 
-    def p(self, rng: np.random.Generator, n_flips: int = 9999) -> float:
+    def p(self, rng: np.random.Generator, n_flips: int = 49_999) -> float:
         """One-sided p-value for scores that follow the class of the donor."""
         sums = np.bincount(self.pairs.block, weights=self.own[:, 0] - self.own[:, 1])
         return flip_p(sums.astype(np.float64), n_flips, rng)
@@ -143,7 +148,8 @@ def exchange_parts(subject: Subject, question: Question, pairs: Pairs, paste: Pa
 
     def judged(rows: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         receiver, some = pairs.receiver[rows], Pairs(*(part[rows] for part in pairs))
-        odds = [subject.answer(images) for images in swap(subject, some, paste)]
+        images, *exchanges = swap(subject, some, paste)
+        odds = [subject.answer_changed(receiver, images, changed) for changed in exchanges]
         return (
             np.stack([question.own(one, receiver) for one in odds], 1),
             np.stack([question.right(one, receiver) for one in odds], 1),
@@ -155,8 +161,20 @@ def exchange_parts(subject: Subject, question: Question, pairs: Pairs, paste: Pa
     return Exchanged(pairs, own, right, taken, subject.patients[pairs.receiver])
 
 
-def swap(subject: Subject, pairs: Pairs, paste: Paste) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images of some receivers with the part of the same class and of the other, each (B, C, spatial...).
+def some_of(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
+    """Some of the pairs, in random order.
+
+    Args:
+        pairs: who receives what.
+        n: how many, at most.
+        rng: draws them.
+    """
+    rows = rng.permutation(len(pairs.receiver))[:n]
+    return Pairs(*(part[rows] for part in pairs))
+
+
+def swap(subject: Subject, pairs: Pairs, paste: Paste) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The images of some receivers, with the part of the same class, and with that of the other; (B, C, spatial...).
 
     What either donor must not give is not taken from either, so that the holes are the same in both images.
     """
@@ -164,7 +182,7 @@ def swap(subject: Subject, pairs: Pairs, paste: Paste) -> tuple[torch.Tensor, to
     same, same_mask = subject.images_and_masks(pairs.same)
     other, other_mask = subject.images_and_masks(pairs.other)
     kept = same_mask | other_mask
-    return paste(images, masks, same, kept), paste(images, masks, other, kept)
+    return images, paste(images, masks, same, kept), paste(images, masks, other, kept)
 
 
 def _patient_pairs(classes: Ints, patients: Ints, rng: np.random.Generator) -> list[tuple[int, int]]:

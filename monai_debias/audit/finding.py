@@ -78,6 +78,7 @@ class Finding:
         adjusted_p: the p-value after the correction for the number of findings, see :func:`decide`.
         verdict: see :mod:`monai_debias.audit.finding`.
         patients_needed: how many would do where there is too little data.
+        limit_of_none: whether the interval ends with the exact limit of none in so many patients.
     """
 
     check: str
@@ -100,6 +101,7 @@ class Finding:
     adjusted_p: float | None = None
     verdict: str = ""
     patients_needed: int | None = None
+    limit_of_none: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain values that JSON can hold."""
@@ -180,10 +182,14 @@ def _decided(finding: Finding, adjusted_p: float | None, alpha: float) -> Findin
 def _patients_needed(finding: Finding, p: float | None, alpha: float) -> int | None:
     """How many patients would do if the effect is what it seems: errors shrink as the root of their number.
 
-    Those that make an effect of δ or more significant; otherwise those with which the interval would end at δ.
+    Those that make an effect of δ or more significant; otherwise those with which the interval would end at δ. A limit
+    of none is 1 - c^(1/n) of n patients, and shrinks as their number.
     """
     if finding.effect is None or finding.low is None or finding.high is None or p is None:
         return None
+    if finding.limit_of_none and finding.effect < finding.delta:
+        now, then = (math.log1p(finding.effect - end) for end in (finding.high, finding.delta))
+        return math.ceil(finding.patients * now / then)
     if finding.effect >= finding.delta:
         z = NormalDist().inv_cdf
         ratio = z(1 - alpha) / z(1 - min(p, 0.4))

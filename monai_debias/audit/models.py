@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
@@ -120,6 +121,8 @@ def _bundle(folder: Path, checkpoint: str | os.PathLike | None, options: Mapping
     _replace(parser, options, config)
     network = parser.get_parsed_content("network")
     ModelLoader(_checkpoint(folder, checkpoint), network)(Engine(lambda *_: None))
+    if all(weight.ndim <= 4 for weight in network.parameters()):  # two dimensions
+        network.to(memory_format=torch.channels_last)  # on a CPU, a pass takes two thirds of the time
     transform = parser.get_parsed_content("validate#masked_dataset#transform")
     normalize, task, names = (_entry(parser, name) for name in ("validate#normalize", "task", "class_names"))
     numbers = [str(k) for k in range(len(names or ()))]  # what the sockets put where a bundle has no names

@@ -46,6 +46,8 @@ def ranked_boxes(
 ) -> list[Box]:
     """The strongest boxes of a grid, cut into halves along each dimension, the strongest first.
 
+    Where none is stronger than chance, it is the parts of the strongest one, in no order.
+
     Args:
         subject: network and images.
         question: what the network is asked.
@@ -59,8 +61,9 @@ def ranked_boxes(
         boxes = _background(subject, boxes, rows)
     strengths = _strengths(subject, question, rows, boxes, masked, n_exchanges, rng) if boxes else np.empty(0)
     order = np.argsort(-strengths, kind="stable")[:_MOST]
-    cut = [part for rank, k in enumerate(order) if rank == 0 or strengths[k] > _STRONG for part in halves(boxes[k])]
-    if len(cut) < 2:
+    strong = [k for k in order if strengths[k] > _STRONG]
+    cut = [part for k in strong or order[:1] for part in halves(boxes[k])]
+    if not strong or len(cut) < 2:
         return cut
     strengths = _strengths(subject, question, rows, cut, masked, n_exchanges, rng)
     return [cut[k] for k in np.argsort(-strengths, kind="stable")]
@@ -115,7 +118,7 @@ def _strengths(
         images, masks = subject.images_and_masks(receiver[part])
         donors, kept = subject.images_and_masks(donor[part])
         exchanges = paste_where(where, masked)(images, masks, donors, kept)
-        return question.own(subject.answer(exchanges), receiver[part])
+        return question.own(subject.answer_changed(receiver[part], images, exchanges), receiver[part])
 
     own = np.concatenate(subject.in_batches(np.arange(len(receiver)), judged))
     classes = question.classes

@@ -194,7 +194,7 @@ def _left_open(finding: Finding, subject: Subject) -> Finding:
 def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:
     seconds = subject.seconds * sum(check.cost(subject) for check in to_do)
     logger.info(
-        "%d images of %d patients, to be checked: %s; about %.0f min",
+        "%d images of %d patients, to be checked: %s; at most about %.0f min",
         len(subject),
         subject.n_patients,
         ", ".join(check.name for check in to_do),
@@ -252,14 +252,25 @@ def _done(check: Check, subject: Subject, folder: Path | None) -> list[Finding]:
     if folder is None:
         return check(subject)
     file = folder / "checks" / f"{check.name.replace(' ', '_')}_{_fingerprint(check, subject)}.json"
-    kept = in_first(lambda: file.read_text(encoding="utf-8") if file.exists() else None)
+    kept = in_first(lambda: _kept(file))
     if kept is not None:
-        return [Finding.from_json(one) for one in json.loads(kept)]
+        return kept
     found = check(subject)
     if is_first():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, [one.to_json() for one in found])
     return found
+
+
+def _kept(file: Path) -> list[Finding] | None:
+    """What a finished check has found; None if it was not done, or something has damaged the file."""
+    if not file.exists():
+        return None
+    try:
+        return [Finding.from_json(one) for one in json.loads(file.read_bytes())]
+    except (ValueError, TypeError, KeyError) as error:
+        logger.warning("%s cannot be read (%s): the check is done again.", file, error)
+        return None
 
 
 def _fingerprint(check: Check, subject: Subject) -> str:

@@ -123,6 +123,20 @@ class Subject:
             raise NotCheckableError("the network returns NaN or infinite logits for images that are changed")
         return log_odds(logits, self.task)
 
+    def answer_changed(self, rows: Rows, images: torch.Tensor, changed: torch.Tensor) -> NDArray[np.float64]:
+        """The log-odds for images some of which are changed; for the others the answer is known.
+
+        Args:
+            rows: which images, (B,).
+            images: as they are, (B, C, spatial...).
+            changed: of the same shape.
+        """
+        odds = self.odds[rows].copy()
+        different = (images != changed).flatten(1).any(1)
+        if bool(different.any()):
+            odds[different.numpy()] = self.answer(changed[different])
+        return odds
+
     def _read(
         self,
         class_names: Sequence[str] | None,

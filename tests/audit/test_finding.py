@@ -19,6 +19,7 @@ FINDING = Finding("background", "background", "used", "accuracy lost", 0.2, 0.1,
         ({"p": 0.02}, "too little data", 52),  # 40 times the square of the normal quantiles 2.3263 / 2.0537
         ({"effect": 0.0, "low": -0.1, "high": 0.1, "p": 0.6}, "too little data", 160),  # twice as narrow
         ({"effect": 0.03, "low": 0.0, "high": 0.06, "p": 1e-9}, "too little data", 90),  # 1.5 times as narrow
+        ({"effect": 0.0, "low": 0.0, "high": 0.088, "p": 1.0, "limit_of_none": True}, "too little data", 72),  # of 40
         ({"low": -0.01, "high": 0.04}, "not found", None),
         ({"low": 0.01, "high": 0.04, "p": 1e-9}, "not found", None),  # there is an effect, and it does not matter
         ({"effect": None, "low": None, "high": None, "p": None}, "too little data", None),

@@ -8,7 +8,6 @@ import torch
 from monai_debias.audit import allowed_region, audit
 from monai_debias.audit.boxes import box_mask
 from monai_debias.audit.checks import PatchUsed
-from monai_debias.audit.checks.patch import first_with_nearly_most
 from monai_debias.audit.proposal import nested, ranked_boxes
 
 PLACES = [(0, 0), (0, 14), (7, 0), (14, 0)]  # of the mark of each class
@@ -71,9 +70,3 @@ def test_sets_grow_up_to_a_share_of_the_image():
     boxes = [((k, k + 1),) for k in range(16)]
     assert [len(some) for some in nested(boxes, (16,), 0.5)] == [1, 2, 3, 4, 6, 8]
     assert [len(some) for some in nested(boxes[:1], (1,), 0.125)] == [1]
-
-
-def test_the_smallest_set_with_nearly_the_largest_effect_is_taken():
-    assert first_with_nearly_most([0.1, 0.95, 1.0]) == 1
-    assert first_with_nearly_most([0.0, 0.0]) == 0
-    assert first_with_nearly_most([-0.3, -0.1, -0.2]) == 1  # donors drive decisions away

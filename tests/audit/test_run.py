@@ -125,6 +125,11 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
     again = audit(looks_at(10, 8), items, checks=TESTED, folder=tmp_path)
     assert again == found
     assert kept.stat().st_mtime_ns == before
+    for damaged in (kept.read_bytes()[:-40], b"[{}]", b"\xff", b"7"):
+        kept.write_bytes(damaged)
+        assert audit(looks_at(10, 8), items, checks=TESTED, folder=tmp_path) == found
+        assert f"{kept} cannot be read" in caplog.text
+        caplog.clear()
     audit(looks_at(10, 4), items, checks=TESTED, folder=tmp_path)
     assert len(list((tmp_path / "checks").iterdir())) == 2  # other answers, another audit
 

@@ -157,7 +157,13 @@ def normalizer(parser: ConfigParser) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def train(
-    method: Method, seed: int, bias: float, strength: float, budget: Budget, options: Mapping[str, Any] | None = None
+    method: Method,
+    seed: int,
+    bias: float,
+    strength: float,
+    budget: Budget,
+    options: Mapping[str, Any] | None = None,
+    region: torch.Tensor | None = None,
 ) -> Training:
     """Train a method once; no test section is loaded.
 
@@ -168,6 +174,7 @@ def train(
         strength: the same of the validation clips.
         budget: clips, epochs and so on.
         options: entries of the bundle's config, instead of the method's and the budget's.
+        region: of the size of an image, in place of the sectors of all training clips.
     """
     folder = cohort(bias, budget)
     parser = bundle(method.overlays, folder, budget.image_size)
@@ -175,7 +182,10 @@ def train(
     for option, value in {**budgeted, **method.options, **(options or {})}.items():
         parser[option] = value
     parser["train#handlers"] = [h for h in parser["train#handlers"] if h["_target_"] == "LrScheduleHandler"]
-    samples = training_samples(parser, load(folder, "training", budget.image_size))
+    section = load(folder, "training", budget.image_size, region is None)
+    if region is not None:
+        section = section._replace(mask=region.expand(len(section.label), *region.shape))
+    samples = training_samples(parser, section)
     parser["train#cached_dataset"] = samples
     parser.get_parsed_content("initialize")  # the seed
     trainer = parser.get_parsed_content("train#trainer")

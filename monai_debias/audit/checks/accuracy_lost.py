@@ -4,46 +4,47 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from monai_debias.audit.decision import decision
 from monai_debias.audit.evidence import shown
-from monai_debias.audit.exchange import Exchanged, Paste
+from monai_debias.audit.exchange import Pairs, Paste
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval, limit_of_none
 from monai_debias.audit.subject import Subject
 
 __all__ = ["accuracy_lost"]
+
+_FIRST = 400  # images of a first look
 
 
 def accuracy_lost(
     part: str,
     subject: Subject,
     question: Question,
-    result: Exchanged,
+    pairs: Pairs,
     paste: Paste,
     delta: float,
     rng: np.random.Generator,
     **more: Any,
 ) -> Finding:
-    """Make the finding of an exchange.
+    """Exchange a part, as far as it takes to decide, and make the finding.
 
     Args:
-        part: what was exchanged, such as "background".
+        part: what is exchanged, such as "background".
         subject: the network and its images.
         question: the output that is asked.
-        result: what the network said of the images with the part of the same class, and of another.
-        paste: how these were made.
+        pairs: who receives what.
+        paste: makes the images.
         delta: the smallest loss of accuracy that matters.
         rng: draws what interval and p-value resample.
         more: name of the check, what was tested, a note, and details that are its own.
     """
-    low, high = interval(result.resampled(result.lost, rng))
-    n_patients = len(set(result.patient.tolist()))
-    if high is not None and not result.lost.any():
-        high = limit_of_none(n_patients)
+    decided = decision(subject, question, pairs, paste, attrgetter("lost"), delta, _FIRST, rng)
+    result = decided.result
     details = {
         **more.pop("details", {}),
         "images": len(result.pairs.receiver),
@@ -55,13 +56,14 @@ def accuracy_lost(
     return Finding(
         level="used",
         measure=f"of accuracy lost when the {part} is that of another class instead of the own class",
-        effect=float(result.lost.mean()),
-        low=low,
-        high=high,
+        effect=decided.effect,
+        low=decided.low,
+        high=decided.high,
         unit="accuracy",
         delta=delta,
-        p=result.p(rng),
-        patients=n_patients,
+        p=decided.p,
+        patients=decided.patients,
+        limit_of_none=decided.limit_of_none,
         question=question.name,
         mends=("backmix", "background_blend", "isnet"),
         details=details,

@@ -94,9 +94,9 @@ class AttributeUsed:
         effects = _aligned_minus_conflicting(side, right, classes, weights)
         low, high = interval(effects[1:])
         conflicting = side < 0
-        if high is not None and right[conflicting].all():
-            n_patients = len(np.unique(patients[conflicting]))
-            high = max(high, float(effects[0]) + limit_of_none(n_patients))
+        limit = float(effects[0]) + limit_of_none(len(np.unique(patients[conflicting]))) if conflicting.any() else 0.0
+        none_wrong = high is not None and bool(right[conflicting].all()) and limit >= high
+        high = limit if none_wrong else high
         auc = within_class_auc(columns[:, test.value], scores[:, test.score], classes, weights)
         auc_low, auc_high = interval(auc[1:])
         shown = list(question.class_names)[-1] if scores.shape[1] == 1 else question.class_names[test.score]
@@ -112,6 +112,7 @@ class AttributeUsed:
             delta=self.delta,
             p=test.p,
             patients=len(np.unique(patients)),
+            limit_of_none=none_wrong,
             question=question.name,
             mends=("backmix", "background_blend", "spectral_decoupling"),
             note="It follows from observation: what goes with the attribute counts as the attribute.",

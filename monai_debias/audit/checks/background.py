@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from monai_debias.audit.checks.accuracy_lost import accuracy_lost
 from monai_debias.audit.checks.check import NotCheckableError
-from monai_debias.audit.exchange import donor_pairs, exchange_parts
+from monai_debias.audit.exchange import donor_pairs
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
 from monai_debias.audit.subject import Subject
@@ -24,7 +24,8 @@ class BackgroundUsed:
         effect = accuracy(M x + (1 - M) x_j) - accuracy(M x + (1 - M) x_j').
 
     Unit: accuracy, from -1 to 1; 0 for a network that does not read the class in the background. Null distribution of
-    the p-value: the two donors of a pair of patients change places, see :mod:`monai_debias.audit.exchange`.
+    the p-value: the two donors of a pair of patients change places, see :mod:`monai_debias.audit.exchange`. Where 400
+    images decide, no others are asked, see :mod:`monai_debias.audit.looks`.
 
     Args:
         delta: the smallest loss of accuracy that matters.
@@ -64,13 +65,12 @@ class BackgroundUsed:
         pairs = donor_pairs(question.classes, subject.patients, rows, rng) if len(rows) else None
         if pairs is None:
             return None
-        result = exchange_parts(subject, question, pairs, backmix_rows)
         original = question.right(subject.odds[pairs.receiver], pairs.receiver).mean()
         return accuracy_lost(
             "background",
             subject,
             question,
-            result,
+            pairs,
             backmix_rows,
             self.delta,
             rng,

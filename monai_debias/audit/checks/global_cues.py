@@ -40,7 +40,7 @@ class GlobalCues:
 
     name = "global cues"
 
-    def __init__(self, most: int = 200) -> None:
+    def __init__(self, most: int = 100) -> None:
         self.most = most
 
     def lacks(self, subject: Subject) -> str:

@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monai_debias.audit.boxes import Box, box_mask, boxes_of, halves, place
 from monai_debias.audit.checks.check import NotCheckableError, lacks_grid
+from monai_debias.audit.decision import decision
 from monai_debias.audit.evidence import shown
-from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts
+from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts, some_of
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.proposal import nested, paste_where, ranked_boxes
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval
 from monai_debias.audit.subject import Subject
 
 __all__ = ["PatchUsed"]
@@ -70,9 +72,9 @@ class PatchUsed:
         return lacks_grid(subject)
 
     def cost(self, subject: Subject) -> int:
-        """The exchanges of two grids, two images for each trial of about eight sets, and four for each that decides."""
+        """The exchanges of two grids, two images for each trial of about five sets, that decides, or gets a placebo."""
         half = len(subject) // 2
-        return len(subject.questions) * (2 * self.n_proposing + 16 * min(_TRIED, half) + 4 * min(self.most, half))
+        return len(subject.questions) * (2 * self.n_proposing + 12 * min(_TRIED, half) + 2 * min(self.most, half))
 
     def __call__(self, subject: Subject) -> list[Finding]:
         """A finding for each question."""
@@ -94,20 +96,10 @@ class PatchUsed:
         ranked = ranked_boxes(subject, question, proposing, masked, self.n_proposing, rng)
         if not ranked:
             return None
-        chosen = self._fewest(subject, question, ranked, _some(trial, _TRIED, rng), masked)
+        chosen = _fewest(subject, question, ranked, some_of(trial, _TRIED, rng), masked)
         others = [part for box in boxes_of(subject.size[1:]) for part in halves(box) if part not in chosen]
         placebo = [others[k] for k in rng.permutation(len(others))[: len(chosen)]]
-        return self._decide(subject, question, chosen, placebo, _some(pairs, self.most, rng), masked, rng)
-
-    def _fewest(
-        self, subject: Subject, question: Question, ranked: Sequence[Box], pairs: Pairs, masked: bool
-    ) -> list[Box]:
-        """The smallest of the sets of boxes, from the first on, that has nearly the largest effect."""
-        size = subject.size[1:]
-        sets = list(nested(ranked, size, _MOST_OF_THE_IMAGE))
-        results = [exchange_parts(subject, question, pairs, paste_where(box_mask(s, size), masked)) for s in sets]
-        effects = [float(_effect(result, masked).mean()) for result in results]
-        return sets[first_with_nearly_most(effects)]
+        return self._decide(subject, question, chosen, placebo, some_of(pairs, self.most, rng), masked, rng)
 
     def _decide(
         self,
@@ -121,15 +113,12 @@ class PatchUsed:
     ) -> Finding:
         where = box_mask(chosen, subject.size[1:])
         paste = paste_where(where, masked)
-        result = exchange_parts(subject, question, pairs, paste)
+        delta = self.delta if masked else self.delta_without_masks
+        first, effect_of = self.most if masked else _TRIED, _effect_of(masked)
+        decided = decision(subject, question, pairs, paste, effect_of, delta, first, rng, above=not masked)
+        result = decided.result
         elsewhere = paste_where(box_mask(placebo, subject.size[1:]), masked)
-        control = exchange_parts(subject, question, pairs, elsewhere)
-        effect = _effect(result, masked)
-        resampled = result.resampled(effect, rng)
-        low, high = interval(resampled)
-        p, delta = result.p(rng), self.delta if masked else self.delta_without_masks
-        if not masked:
-            p = max(p, (1 + int((resampled <= delta).sum())) / (1 + len(resampled)))
+        control = exchange_parts(subject, question, some_of(pairs, _TRIED, rng), elsewhere)
         patches = f"small patches ({len(chosen)}, with {100 * where.float().mean().item():.1f} % of the image)"
         return Finding(
             check=self.name,
@@ -138,39 +127,44 @@ class PatchUsed:
             measure="of accuracy lost when these patches are those of another class instead of the own class"
             if masked
             else "of the decisions follow the patches of another class",
-            effect=float(effect.mean()),
-            low=low,
-            high=high,
+            effect=decided.effect,
+            low=decided.low,
+            high=decided.high,
             unit="accuracy" if masked else "decisions",
             delta=delta,
-            p=p,
-            patients=len(set(result.patient.tolist())),
+            p=decided.p,
+            patients=decided.patients,
+            limit_of_none=decided.limit_of_none,
             question=question.name,
             mends=("backmix", "background_blend", "isnet"),
             note="" if masked else "Without masks it is for you to judge whether the patches belong to the finding.",
             details={
                 "boxes": [[list(side) for side in box] for box in chosen],
                 "places": [place(box, subject.size[1:]) for box in chosen],
-                "images": len(pairs.receiver),
+                "images": len(result.patient),
                 "accuracy, patches of the same class": float(result.right[:, 0].mean()),
                 "accuracy, patches of another class": float(result.right[:, 1].mean()),
-                "effect of a placebo": float(_effect(control, masked).mean()),
+                "effect of a placebo": float(effect_of(control).mean()),
                 "mean fall of the probability of the true class": float(result.change.mean()),
             },
             evidence=shown(subject, question, result, paste, "patches of"),
         )
 
 
-def _some(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
-    rows = rng.permutation(len(pairs.receiver))[:n]
-    return Pairs(*(part[rows] for part in pairs))
+def _fewest(subject: Subject, question: Question, ranked: Sequence[Box], pairs: Pairs, masked: bool) -> list[Box]:
+    """The smallest of the sets of boxes, each of which is in the next one, that has nearly the effect of the last."""
+    size = subject.size[1:]
+    sets = list(nested(ranked, size, _MOST_OF_THE_IMAGE))
+
+    def effect(boxes: list[Box]) -> float:
+        result = exchange_parts(subject, question, pairs, paste_where(box_mask(boxes, size), masked))
+        return float(_effect_of(masked)(result).mean())
+
+    most = effect(sets[-1])
+    enough = min(most, _NEARLY_ALL * most)
+    return sets[bisect_left(sets[:-1], True, key=lambda boxes: effect(boxes) >= enough)]
 
 
-def _effect(result: Exchanged, masked: bool) -> NDArray[np.float64]:
-    return result.lost if masked else result.taken_over
-
-
-def first_with_nearly_most(effects: Sequence[float]) -> int:
-    """The place of the first effect that is nearly the largest; of the largest where all are below 0."""
-    most = max(effects)
-    return next(n for n, effect in enumerate(effects) if effect >= min(most, _NEARLY_ALL * most))
+def _effect_of(masked: bool) -> Callable[[Exchanged], NDArray[np.float64]]:
+    """What counts, of each receiver: the accuracy lost, or whether the decision follows the other donor."""
+    return attrgetter("lost" if masked else "taken_over")

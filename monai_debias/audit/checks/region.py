@@ -46,7 +46,7 @@ class RegionFilled:
 
     name = "region filled"
 
-    def __init__(self, delta: float = 0.1, most: int = 500) -> None:
+    def __init__(self, delta: float = 0.1, most: int = 300) -> None:
         self.delta = delta
         self.most = most
 

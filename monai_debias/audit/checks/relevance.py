@@ -42,7 +42,7 @@ class RelevanceOutside:
 
     name = "relevance"
 
-    def __init__(self, most: int = 64) -> None:
+    def __init__(self, most: int = 32) -> None:
         self.most = most
 
     def lacks(self, subject: Subject) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from monai_debias.audit.boxes import Box, box_mask, place
 from monai_debias.audit.checks.accuracy_lost import accuracy_lost
 from monai_debias.audit.checks.check import NotCheckableError, lacks_grid
-from monai_debias.audit.exchange import donor_pairs, exchange_parts
+from monai_debias.audit.exchange import donor_pairs
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.proposal import paste_where
 from monai_debias.audit.question import Question
@@ -79,14 +79,13 @@ class StampUsed:
             return None
         where = box_mask(boxes, subject.size[1:])
         paste = paste_where(where, masked=False)
-        result = exchange_parts(subject, question, pairs, paste)
         places = "1 place" if len(boxes) == 1 else f"{len(boxes)} places"
         stamps = f"stamps ({places}, with {100 * where.float().mean().item():.1f} % of the image)"
         return accuracy_lost(
             "set of stamps",
             subject,
             question,
-            result,
+            pairs,
             paste,
             self.delta,
             rng,

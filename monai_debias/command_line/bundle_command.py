@@ -15,7 +15,7 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, run
 from monai.utils import MONAIEnvVars
 
-from monai_debias.command_line.short_errors import for_the_user
+from monai_debias.command_line.short_errors import causes, for_the_user
 from monai_debias.command_line.typed_words import meant, sorted_out
 
 __all__ = ["begin_bundle_command"]
@@ -27,11 +27,12 @@ def begin_bundle_command() -> None:
     """Refuse options that no config file has, and let errors that the user can correct end in one line.
 
     MONAI takes any option, so that a mistyped ``--max_epchs 3`` would change nothing and train for hours. The bundles
-    call this as the first entry of ``initialize``. It does nothing in any other program, such as a notebook. The exit
-    code after an error is 1, as without it; the environment variable ``MONAI_DEBUG=1`` asks for tracebacks.
+    call this as the first entry of ``initialize``. It does nothing in any other program, such as a notebook. Any other
+    error keeps its traceback, and the last line is what caused it. The exit code after an error is 1, as without it;
+    the environment variable ``MONAI_DEBUG=1`` asks for all tracebacks.
 
     Raises:
-        ValueError: when no config file of the command has an option.
+        ValueError: when no config file of the command has an option, or config files are not given as one list.
 
     Example:
         >>> begin_bundle_command()  # this program is not monai.bundle: nothing changes
@@ -44,8 +45,11 @@ def begin_bundle_command() -> None:
 
 
 def _refuse_unknown_options(words: list[str]) -> None:
-    options, _ = sorted_out(words)
+    options, arguments = sorted_out(words)
     files = options.get("config_file")
+    if more := [word for word in arguments[1:] if word.endswith((".json", ".yaml", ".yml"))]:
+        listed = ",".join(f"'{file}'" for file in [files, *more] if file)
+        raise ValueError(f'several config files are one list: --config_file "[{listed}]"')
     if files is None:
         return  # they are named in a file of arguments
     entries = ConfigParser.load_config_files(DefaultParseValue(files))
@@ -60,11 +64,14 @@ def _shorten_errors() -> None:
     show, record = sys.excepthook, logging.getLogRecordFactory()
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if (message := for_the_user(error)) is None:
-            show(kind, error, trace)
-        else:
-            sys.stdout.flush()  # the log comes first
+        sys.stdout.flush()  # the log comes first
+        if (message := for_the_user(error)) is not None:
             print(f"error: {message}", file=sys.stderr)
+            return
+        show(kind, error, trace)
+        first = list(causes(error))[-1]
+        if first is not error:  # MONAI's own last line says only which part of a config failed
+            print(f"caused by {type(first).__name__}: {first}", file=sys.stderr)
 
     def record_without_traceback(*args: Any, **kwargs: Any) -> logging.LogRecord:
         made = record(*args, **kwargs)

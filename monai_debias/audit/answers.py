@@ -115,7 +115,8 @@ class Answers:
         if logits.shape == (n,) and self.task == "binary":
             return logits[:, None]
         if logits.ndim != 2 or len(logits) != n or not logits.numel():
-            raise ValueError(f"the network must return logits of shape ({n}, K), got {tuple(logits.shape)}.")
+            classes = ": of each class its logit or probability, not the class" if logits.shape == (n,) else ""
+            raise ValueError(f"the network must return logits of shape ({n}, K), got {tuple(logits.shape)}{classes}.")
         return logits
 
 

@@ -13,7 +13,7 @@ from monai.config import NdarrayOrTensor
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 
-__all__ = ["alike", "column_of", "image_of", "is_missing", "label_of", "region_of"]
+__all__ = ["alike", "column_of", "image_of", "is_missing", "labels_of", "region_of"]
 
 
 _FEW = 2  # values, which may be different in each of a few images
@@ -39,34 +39,46 @@ def image_of(item: Mapping[str, Any], key: str) -> torch.Tensor:
     if not isinstance(image, torch.Tensor) or image.ndim < 2 or not image.numel():
         got = tuple(image.shape) if isinstance(image, torch.Tensor) else type(image).__name__
         raise ValueError(f"expected an image (C, spatial...), got {got}: load it in the transforms of the data set")
+    if image.is_complex():
+        raise ValueError("the image has complex values: take their magnitude in the transforms of the data set")
     image = image.detach().float()
     if not bool(image.isfinite().all()):
         raise ValueError("the image has NaN or infinite values")
     return image
 
 
-def label_of(value: Any, number: int, class_names: Sequence[str] | None = None) -> torch.Tensor:
-    """The label of an item.
+def labels_of(values: Sequence[Any], numbers: Sequence[int], class_names: Sequence[str] | None = None) -> torch.Tensor:
+    """The labels of all items, (N,) or (N, K).
 
     Args:
-        value: a number, or several, or the name of a class.
-        number: of the item.
+        values: of each item a number, or several, or the name of a class.
+        numbers: of the items.
         class_names: names of the classes.
 
     Raises:
-        ValueError: when it is something else.
+        ValueError: when one is something else, or they differ in their number of values.
 
     Example:
-        >>> label_of(3, 0), label_of([0, 1], 0).tolist(), label_of("b", 0, ["a", "b"])
-        (tensor(3), [0, 1], tensor(1))
+        >>> labels_of([3, 0], [0, 1]), labels_of(["b", "a"], [0, 1], ["a", "b"])
+        (tensor([3, 0]), tensor([1, 0]))
     """
-    if isinstance(value, str) and value in (class_names or ()):
-        return torch.tensor(list(class_names or ()).index(value))
+    labels = [_label(value, number, class_names or ()) for value, number in zip(values, numbers, strict=True)]
+    for label, number in zip(labels, numbers, strict=True):
+        if label.shape != labels[0].shape:
+            several = [f"item {n} has {tuple(one.shape)}" for one, n in ((labels[0], numbers[0]), (label, number))]
+            raise ValueError(f"all labels must have the same number of values, but {' and '.join(several)}.")
+    return torch.stack(labels)
+
+
+def _label(value: Any, number: int, class_names: Sequence[str]) -> torch.Tensor:
+    if isinstance(value, str) and value in class_names:
+        return torch.tensor(list(class_names).index(value))
     label = np.asarray(value)
     if label.dtype.kind not in "biuf":
+        names = f"one of class_names ({', '.join(class_names)})" if class_names else "one of class_names"
         raise ValueError(
             f"the label of item {number} is {value!r}, expected a number: the index of its class, or 0 and 1 of each "
-            "label; or one of class_names."
+            f"label; or {names}. For one that is not known give a number such as -1, and ignore_value=-1."
         )
     return torch.as_tensor(label)
 

@@ -85,7 +85,7 @@ def what_to_do(finding: Finding) -> str:
         finding: a finding with its verdict.
     """
     if finding.verdict == "too little data" and finding.patients_needed is not None:
-        return f"About {finding.patients_needed} patients would do; there are {finding.patients}."
+        return f"About {finding.patients_needed} patients would do; this rests on {finding.patients}."
     if finding.verdict == "found" and finding.mends:
         masks = " Masks for them are written with --write_masks." if "boxes" in finding.details else ""
         return f"Overlays that mend it: {_listed(finding.mends)}.{masks}"

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from monai_debias.audit.answers import Answers, Network, Normalize, are_probabilities, logits_of
-from monai_debias.audit.item_values import alike, column_of, image_of, is_missing, label_of, region_of
+from monai_debias.audit.item_values import alike, column_of, image_of, is_missing, labels_of, region_of
 from monai_debias.audit.question import log_odds, questions_of
 from monai_debias.audit.reading import Keys, named, read_items
 from monai_debias.distributed import share_work
@@ -206,9 +206,7 @@ class Subject:
         self.outputs = kind.output_names(self.class_names)
         if len(self.outputs) != n_outputs:
             raise ValueError(f"the network has {n_outputs} outputs, but class_names gives {self.outputs}.")
-        label = torch.stack(
-            [label_of(one, number, class_names) for one, number in zip(labels, self.numbers, strict=True)]
-        )
+        label = labels_of(labels, self.numbers, class_names)
         if self.task == "softmax" and label.ndim == 2 and label.shape[1] == 1:
             label = label[:, 0]
         self.targets = kind.targets(label, n_outputs, ignored_values(ignore_value)).double().numpy()

@@ -144,7 +144,7 @@ def test_it_says_what_it_cannot_check_and_goes_on_where_it_stopped(tmp_path, cap
             "NaN or infinite logits for 20 of 20 images",
         ),
         (lambda x: torch.rand(len(x), 3), {"class_names": ["a", "b"]}, "has 3 outputs, but class_names gives"),
-        (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\)"),
+        (lambda x: torch.rand(len(x)), {}, r"logits of shape \(20, K\), got \(20,\): .* not the class"),
         (lambda x: {"a": x, "b": x}, {}, r"logits of shape \(20, K\), got a dictionary of 'a', 'b': wrap it"),
         (lambda x: {}, {}, r"logits of shape \(20, K\), got an empty dictionary"),
         (torch.nn.Conv2d(3, 2, 1), {}, r"fails on images of shape \(20, 1, 16, 16\): .* to have 3 channels"),
@@ -166,6 +166,15 @@ def test_labels_and_sizes_that_do_not_fit():
         audit(looks_at(1, 1), [*items, {**items[0], "label": 2}])
     with pytest.raises(ValueError, match="the label of item 20 is 'finding', expected a number"):
         audit(looks_at(1, 1), [*items, {**items[0], "label": "finding"}])
+    with pytest.raises(ValueError, match=r"item 20 is None, expected .* ignore_value=-1"):
+        audit(looks_at(1, 1), [*items, {**items[0], "label": None}])
+    with pytest.raises(ValueError, match=r"item 20 is 'c', .* or one of class_names \(a, b\)"):
+        audit(looks_at(1, 1), [*items, {**items[0], "label": "c"}], class_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"but item 0 has \(\) and item 20 has \(2,\)"):
+        audit(looks_at(1, 1), [*items, {**items[0], "label": [1, 0]}])
+    waves = {**items[0], "image": items[0]["image"].to(torch.complex64)}
+    found = audit(looks_at(1, 1), [*items, waves], checks=[BackgroundUsed()])
+    assert found.subject.left_out[0].reason.startswith("the image has complex values")
     with pytest.raises(ValueError, match="the image of item 20 is"):
         audit(looks_at(1, 1), [*items, {"image": torch.zeros(1, 8, 8), "label": 0}])
 

@@ -25,7 +25,9 @@ __all__ = ["PatchUsed"]
 
 _NEARLY_ALL = 0.9  # share of the largest effect that the smallest set of boxes must have
 _MOST_OF_THE_IMAGE = 1 / 8
-_TRIED = 100  # images for each set of boxes that is proposed
+_HALVES = "Half of the patients propose the patches, and the other half decides."
+_JUDGE = "Without masks it is for you to judge whether they belong to the finding."
+_TRIED = 100  # images for each set of boxes that is proposed, for the first look of those who decide, and a placebo
 
 
 class PatchUsed:
@@ -114,8 +116,8 @@ class PatchUsed:
         where = box_mask(chosen, subject.size[1:])
         paste = paste_where(where, masked)
         delta = self.delta if masked else self.delta_without_masks
-        first, effect_of = self.most if masked else _TRIED, _effect_of(masked)
-        decided = decision(subject, question, pairs, paste, effect_of, delta, first, rng, above=not masked)
+        effect_of = _effect_of(masked)
+        decided = decision(subject, question, pairs, paste, effect_of, delta, _TRIED, rng, above=not masked)
         result = decided.result
         elsewhere = paste_where(box_mask(placebo, subject.size[1:]), masked)
         control = exchange_parts(subject, question, some_of(pairs, _TRIED, rng), elsewhere)
@@ -137,7 +139,9 @@ class PatchUsed:
             limit_of_none=decided.limit_of_none,
             question=question.name,
             mends=("backmix", "background_blend", "isnet"),
-            note="" if masked else "Without masks it is for you to judge whether the patches belong to the finding.",
+            note=_HALVES
+            if masked
+            else f"{_HALVES} Without masks it is for you to judge whether they belong to the finding.",
             details={
                 "boxes": [[list(side) for side in box] for box in chosen],
                 "places": [place(box, subject.size[1:]) for box in chosen],

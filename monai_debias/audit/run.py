@@ -185,10 +185,10 @@ def audit(
 def _left_open(finding: Finding, subject: Subject) -> Finding:
     """A finding about answers, of a network that gives one answer to all images: no exchange could have changed it."""
     about_answers = finding.level == "used" and finding.question in subject.one_answer
-    if not about_answers or finding.verdict != "not found":
+    if not about_answers or finding.verdict == "found":
         return finding
     note = "The network gives one answer to all images, so that no exchange can change it."
-    return replace(finding, verdict="too little data", note=f"{finding.note} {note}".strip())
+    return replace(finding, verdict="too little data", patients_needed=None, note=f"{finding.note} {note}".strip())
 
 
 def _announce(subject: Subject, to_do: Sequence[Check], not_checked: dict[str, str]) -> None:

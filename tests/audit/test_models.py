@@ -65,6 +65,20 @@ def test_an_option_that_is_mistyped_does_not_pass(tmp_path):
         load_model(tmp_path / "a.ts", None, tmp_path / "p.json", {"tsk": "softmax"})
 
 
+def test_weights_of_two_dimensions_lie_as_a_cpu_is_fast_with(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    bundle, images = write_published_bundle(tmp_path / "bundle", network), torch.rand(2, 3, 8, 8)
+    config = json.loads((bundle / "configs" / "inference.json").read_text())
+    layers = [{"_target_": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 4, "kernel_size": 3}]
+    layers += [{"_target_": "torch.nn.AdaptiveAvgPool2d", "output_size": 1}, {"_target_": "torch.nn.Flatten"}]
+    config |= {f"layer{k}": layer for k, layer in enumerate(layers)}
+    config["network_def"] = "$torch.nn.Sequential(@layer0, @layer1, @layer2)"
+    (bundle / "configs" / "inference.json").write_text(json.dumps(config))
+    loaded = load_model(bundle).network
+    assert loaded[0].weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(loaded(images), network(images))
+
+
 def test_what_cannot_be_loaded(tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a bundle"):
         load_model(tmp_path / "gone")

@@ -102,7 +102,7 @@ def test_one_answer_to_all_images_is_no_proof_that_nothing_is_used():
     found = audit(network, make_items(200), attributes=["scanner"], checks=[AttributeUsed(), BackgroundUsed()])
     assert any("decides for '1' in every image" in note for note in found.notes)
     background = next(one for one in found.findings if one.check == "background")
-    assert background.verdict == "too little data"
+    assert (background.verdict, background.patients_needed) == ("too little data", None)
     assert "one answer to all images" in background.note
 
 

@@ -19,6 +19,7 @@ from torch.autograd import Function
 from monai_debias.relevance.operands import low_precision, widened
 
 __all__ = [
+    "ActivationGradient",
     "ConvolutionTransposed",
     "InFloat32",
     "ProductTransposed",
@@ -98,6 +99,41 @@ class ReluGradient(Function):
             torch.addcdiv(ctx.zero, quotient * gb, p, value=ctx.epsilon, out=by_a)
             torch.mul(quotient, ab, out=by_g)
         return grad_g, grad_a, None, None
+
+
+class ActivationGradient(Function):
+    r"""LRP-ε at an activation with input u and output a: :math:`g\,a/(u+\varepsilon\,\mathrm{sign}\,u)`.
+
+    All tensors are of one shape (B, ...) and in at least single precision; the sign of 0 is 1, that of -0 is -1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
+        """Compute it; ε is above 0."""
+        ctx.save_for_backward(g, a, u)
+        ctx.epsilon = epsilon = u.new_full((), epsilon)
+        out = torch.empty_like(a)
+        for o, gb, ab, ub in _blocks(out, g, a, u):
+            torch.copysign(epsilon, ub, out=o).add_(ub)
+            torch.div(ab, o, out=o).mul_(gb)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        r"""The gradients with respect to g, a and u; the last one is :math:`-g\,a/(u+\varepsilon\,\mathrm{sign}\,u)^2`."""
+        g, a, u = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            quotient = grad / (denominator := torch.copysign(ctx.epsilon, u) + u)
+            by_a = quotient * g
+            return quotient * a, by_a, -by_a * a / denominator, None
+        gradients = torch.empty_like(a), torch.empty_like(a), torch.empty_like(a)
+        for by_g, by_a, by_u, t, gb, ab, ub in _blocks(*gradients, grad, g, a, u):
+            denominator = torch.copysign(ctx.epsilon, ub, out=by_u).add_(ub)
+            quotient = torch.div(t, denominator, out=by_g)
+            torch.mul(quotient, gb, out=by_a)
+            torch.div(ab, denominator, out=by_u).mul_(by_a).neg_()
+            quotient.mul_(ab)
+        return *gradients, None
 
 
 def _summand(epsilon: float, like: torch.Tensor) -> float | torch.Tensor:

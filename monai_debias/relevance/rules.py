@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from monai_debias.relevance.kernels import (
+    ActivationGradient,
     ConvolutionTransposed,
     ProductTransposed,
     ReluGradient,
@@ -64,7 +65,7 @@ def element_wise_relevance(g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, ep
 
     It is our generalisation of the rule for ReLU, which it equals where :math:`f` is one.
     """
-    return stabilised(g * a, u, epsilon)
+    return ActivationGradient.apply(g, a, u, epsilon) if epsilon > 0 else stabilised(g * a, u, epsilon)
 
 
 def affine_relevance(
@@ -131,7 +132,7 @@ class Convolution:
     def transpose(self, g: torch.Tensor, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """:math:`W^T g` in the type of ``g``, for an input of the shape of ``x``, whose values play no part."""
         weight = weight.to(g.dtype)
-        if self.unpadded and weight[0, 0].numel() == 1:  # a matrix product takes half the time
+        if self.unpadded and weight.shape[2:].numel() == 1 and _faster_as_product(g, weight):
             return ProductTransposed.apply(g.flatten(2), weight.flatten(1)).reshape(x.shape)
         return ConvolutionTransposed.apply(g, weight, x, self.geometry)
 
@@ -144,6 +145,11 @@ class Convolution:
     def spread(bias: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """A bias of shape (C,), broadcastable to the output ``like``."""
         return per_channel(bias, like)
+
+
+def _faster_as_product(g: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Whether a convolution of single positions takes half the time as a matrix product, and not twice (on a CPU)."""
+    return g.shape[2:].numel() >= 1024 or min(weight.shape[:2]) < 32
 
 
 class Dense:

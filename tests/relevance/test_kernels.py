@@ -19,6 +19,10 @@ def test_kernels() -> None:
         values(3, 2, 4),
         values(3, 2, 4, low=0),
     )
+    check(
+        lambda g, a, u: kernels.ActivationGradient.apply(g, a, u, EPSILON),
+        *(values(3, 2, 4) for _ in range(3)),
+    )
     geometry = CONVOLUTIONS["1d"][0].geometry
     x = values(2, 3, 7)
     check(lambda g, w: kernels.ConvolutionTransposed.apply(g, w, x, geometry), values(2, 4, 4), values(4, 3, 3))
@@ -41,22 +45,37 @@ def test_split() -> None:
 
 
 RAGGED = (5, 3, 7, 11)
+# by name: a kernel, the formula that it computes, and from what its tensors are
+KERNELS = {
+    "relu": (
+        lambda g, a: kernels.ReluGradient.apply(g, a, EPSILON, ZERO),
+        lambda g, a: g * a / (a + EPSILON),
+        (-1, 0),
+    ),
+    "any activation": (
+        lambda g, a, u: kernels.ActivationGradient.apply(g, a, u, EPSILON),
+        lambda g, a, u: g * a / (u + EPSILON * u.sign()),
+        (-1, -1, -1),
+    ),
+}
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("block", [1, 231, 500, 2**17])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last", "expanded"])
-def test_fast_backward_is_the_differentiable_one(layout, block, monkeypatch) -> None:
+def test_fast_backward_is_the_differentiable_one(kernel, layout, block, monkeypatch) -> None:
     """Without create_graph a backward runs over blocks of samples, of which the last is smaller than the others."""
     monkeypatch.setattr(kernels, "BLOCK", block)
-    g, a = values(*RAGGED), values(*RAGGED, low=0)
+    compute, formula, lowest = KERNELS[kernel]
+    inputs = [values(*RAGGED, low=low) for low in lowest]
     if layout == "channels_last":
-        g, a = (t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in (g, a))
+        inputs = [t.detach().to(memory_format=torch.channels_last).requires_grad_() for t in inputs]
     if layout == "expanded":
-        g = values(5, 3, 1, 1).detach().expand(RAGGED).requires_grad_()
+        inputs[0] = values(5, 3, 1, 1).detach().expand(RAGGED).requires_grad_()
     grad = values(*RAGGED).detach()
-    inputs, out = (g, a), kernels.ReluGradient.apply(g, a, EPSILON, ZERO)
-    torch.testing.assert_close(out, g * a / (a + EPSILON))
-    expected = torch.autograd.grad(g * a / (a + EPSILON), inputs, grad)
+    out, right = compute(*inputs), formula(*inputs)
+    torch.testing.assert_close(out, right)
+    expected = torch.autograd.grad(right, inputs, grad)
     fast = torch.autograd.grad(out, inputs, grad, retain_graph=True)
     differentiable = torch.autograd.grad(out, inputs, grad, create_graph=True)
     for f, d, e in zip(fast, differentiable, expected, strict=True):
@@ -66,13 +85,23 @@ def test_fast_backward_is_the_differentiable_one(layout, block, monkeypatch) -> 
         torch.testing.assert_close(d, e)
 
 
-def test_blocks_of_the_real_size() -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_blocks_of_the_real_size(kernel) -> None:
     """More than one block of the real size, and more samples than blocks."""
     shape = (5, 4, 160, 160)
     assert shape[0] > 5 * 4 * 160 * 160 / kernels.BLOCK > 1.5
-    g, a = values(*shape), values(*shape, low=0)
-    out = kernels.ReluGradient.apply(g, a, EPSILON, ZERO)
-    fast = torch.autograd.grad(out.square().sum(), (g, a), retain_graph=True)
-    differentiable = torch.autograd.grad(out.square().sum(), (g, a), create_graph=True)
+    compute, _, lowest = KERNELS[kernel]
+    inputs = [values(*shape, low=low) for low in lowest]
+    out = compute(*inputs)
+    fast = torch.autograd.grad(out.square().sum(), inputs, retain_graph=True)
+    differentiable = torch.autograd.grad(out.square().sum(), inputs, create_graph=True)
     for f, d in zip(fast, differentiable, strict=True):
         torch.testing.assert_close(f, d.detach())
+
+
+def test_an_activation_at_0_is_divided_by_epsilon() -> None:
+    """Where sign(u) is taken as 1, so that nothing is divided by 0."""
+    g, u = torch.tensor([2.0, 2.0]), torch.zeros(2)
+    torch.testing.assert_close(
+        kernels.ActivationGradient.apply(g, torch.tensor([0.0, 1.0]), u, 0.5), torch.tensor([0.0, 4.0])
+    )

@@ -99,3 +99,15 @@ def test_zb(linear, input_range) -> None:
         return rules.zb_relevance(relevance, x, linear, weight, bias, input_range, EPSILON)
 
     check(rule, values(*out), weight)
+
+
+@pytest.mark.parametrize("shape", [(32, 33, 2, 3), (31, 33, 2, 3), (2, 3, 32, 32)], ids=["small", "narrow", "large"])
+def test_a_convolution_of_single_positions_is_transposed_alike_in_every_way(shape) -> None:
+    """As a convolution or as a matrix product, whichever is faster for such channels and maps."""
+    (n_out, n_in), size = shape[:2], shape[2:]
+    g, weight, x = values(2, n_out, *size), values(n_out, n_in, 1, 1), values(2, n_in, *size)
+    out = rules.Convolution((1, 1), (0, 0), (1, 1), False, (0, 0), 1).transpose(g, weight, x)
+    expected = torch.einsum("bohw,oi->bihw", g, weight[..., 0, 0])
+    torch.testing.assert_close(out, expected)
+    for ours, right in zip(*(torch.autograd.grad(o.square().sum(), (g, weight)) for o in (out, expected)), strict=True):
+        torch.testing.assert_close(ours, right)

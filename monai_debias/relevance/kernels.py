@@ -120,7 +120,7 @@ class ActivationGradient(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        r"""The gradients with respect to g, a and u; the last one is :math:`-g\,a/(u+\varepsilon\,\mathrm{sign}\,u)^2`."""
+        r"""The gradients with respect to g, a and u; the last is :math:`-g\,a/(u+\varepsilon\,\mathrm{sign}\,u)^2`."""
         g, a, u = ctx.saved_tensors
         if torch.is_grad_enabled():
             quotient = grad / (denominator := torch.copysign(ctx.epsilon, u) + u)

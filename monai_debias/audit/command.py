@@ -83,6 +83,7 @@ def audit_model(
         raise FileExistsError(f"{folder / there[0]} exists already; pass --overwrite to replace it.")
     if write_masks:
         refuse_other_datalist(Source(datalist, folder), folder)
+    logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, stream=sys.stdout, format="%(message)s")
     loaded = load_model(model, checkpoint, preprocessing, options)
     make_writable(folder)
     chosen = section or test_sections(datalist)[0]
@@ -90,7 +91,6 @@ def audit_model(
     tags = _names(dicom_tags)
     items = share_work(lambda share: with_dicom_tags(share, tags), items) if tags else items
     names = attribute_names(items) if attributes is None else [*_names(attributes), *tags]
-    logging.basicConfig(level=logging.INFO if is_first() else logging.ERROR, stream=sys.stdout, format="%(message)s")
     found = audit(
         loaded.network,
         AuditItems(items, loaded.transform),

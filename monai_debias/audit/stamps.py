@@ -6,7 +6,7 @@ At the place of a marker, of the text on a screen or of a calibration pulse ther
 recurs. Anatomy differs from patient to patient, a little or much, without a gap between the two. The distance of images
 i and j at a place with pixels P is
 
-.. math:: d_{ij} = \sqrt{\tfrac{1}{|P|} \textstyle\sum_{p \in P} (x_{ip} - x_{jp})^2} \; / \; s,
+.. math:: d_{ij} = \sqrt{\frac{1}{|P|} \sum_{p \in P} (x_{ip} - x_{jp})^2} \; / \; s,
 
 s the standard deviation of all pixels of all images. Images that a chain of distances up to ε connects are a group. A
 group *recurs* if it has a few patients and no two of its images are further apart than 3 ε: a chain without gaps

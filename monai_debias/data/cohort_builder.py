@@ -27,6 +27,7 @@ from monai_debias.data.cohort import (
 from monai_debias.data.datalist_items import listed_names
 from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.left_out import LeftOut, refuse_left_out, report_left_out
+from monai_debias.files import make_writable
 
 __all__ = ["COMMON_OPTIONS", "SPLIT_OPTIONS", "BuildOptions", "cohort_commands", "existing_directory", "write_cohort"]
 
@@ -51,7 +52,7 @@ class BuildOptions(NamedTuple):
     Attributes:
         class_names: the labels to classify, in their order, or one string with commas; None for those of the cohort.
         task: ``"softmax"`` or ``"multi_label"``; None as the cohort is meant.
-        out: where the datalist is written; None for the data-set directory.
+        out: where the datalist is written, a folder that is made if it is not there; None for the data-set directory.
         validation_fraction: share of validation, where the authors have none.
         test_fraction: share of test, where the authors have no split.
         seed: seed of the choice of patients.
@@ -108,16 +109,15 @@ def write_cohort(
         The path of the datalist.
 
     Raises:
-        FileNotFoundError: if a table or folder of the data set, all of its files, or the folder ``out``, is missing.
+        FileNotFoundError: if a table or folder of the data set, or all of its files, are missing.
         FileExistsError: if there is a ``datalist.json`` already that may not be replaced.
         LeftOutError: if listed files are missing or damaged and that is not allowed, or no file is left.
         ValueError: if a table has what it cannot have, or the sections would not do, see
             :func:`~monai_debias.data.datalist_writer.save_datalist`.
     """
     target = directory if options.out is None else Path(options.out).expanduser().absolute()
-    if not target.is_dir():
-        raise FileNotFoundError(f"the folder {target} does not exist.")
     refuse_existing(target, options.overwrite)
+    make_writable(target)
     names = listed_names(options.class_names) or list(cohort.class_names)
     if len(set(names)) < len(names):
         raise ValueError(f"class_names are {', '.join(names)}, expected each once.")

@@ -16,6 +16,7 @@ from monai_debias.data.datalist import read_datalist
 from monai_debias.data.datalist_items import DATALIST_NAME, check_items, listed_names, resolve_paths
 from monai_debias.data.datalist_writer import refuse_existing, save_datalist
 from monai_debias.data.splits import split_in_three
+from monai_debias.files import make_writable
 from monai_debias.parameters import expects
 
 __all__ = ["merge_datalists"]
@@ -57,7 +58,7 @@ def merge_datalists(
     Args:
         datalists: data-set directories, or their JSON files, or one string with commas. All have one class for each
             image, or all have lists of the same labels.
-        out: existing directory for the new ``datalist.json``.
+        out: directory for the new ``datalist.json``; it is made if it is not there.
         split_by: ``"section"`` keeps the section of each item, ``"patient"`` draws training, validation and test anew,
             ``"site"`` does so for all sites but those of ``test_sites``.
         test_sites: with ``split_by="site"``, the sites to test on: values of ``site`` or of ``cohort``.
@@ -105,6 +106,7 @@ def merge_datalists(
     sections = _split(items, split_by, listed_names(test_sites), validation_fraction, test_fraction, seed)
     cohorts = Counter(item["cohort"] for _, item in items)
     description = "joined: " + ", ".join(f"{count} of {cohort}" for cohort, count in cohorts.items())
+    make_writable(directory)
     return str(save_datalist(directory, sections, labels, description, overwrite))
 
 

@@ -28,7 +28,7 @@ class SwapBackgrounds:
     Nothing is drawn: the order of the batch determines the pairs, so shuffle the training data.
 
     BackMix needs images in which 0 is black. The batch needs copies of image and mask from before the normalisation,
-    made after all transforms that move pixels:
+    made after all transforms that move pixels::
 
         CopyItemsd(["image", "mask"], names=["swap_image", "swap_mask"], allow_missing_keys=True),
         FillMaskd("swap_mask", "swap_image", "has_swap_mask"),  # if only some images have a mask

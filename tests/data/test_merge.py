@@ -37,7 +37,6 @@ def write(folder, cohort, labels, sections=("training", "validation", "test"), n
 def fixture_folder(tmp_path):
     for cohort, labels in CLASSES.items():
         write(tmp_path, cohort, labels)
-    (tmp_path / "out").mkdir()
     return tmp_path
 
 

@@ -46,7 +46,7 @@ def sectors(source: str, out: str, mask: str | None = None, workers: int | None 
     target = Path(out).expanduser()
     images = Source(source, target)
     if images.content and not images.found.files:
-        print(f"every image in {images.datalist} already has a mask; there is nothing to do")
+        print(f"every image in {images.datalist} already has a mask; name a folder in it to find masks anew")
         return
     finder: MaskFinder = SectorFinder()
     if mask is not None:

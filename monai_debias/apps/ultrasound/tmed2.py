@@ -25,6 +25,7 @@ from monai_debias.data.left_out import (
     report_left_out,
 )
 from monai_debias.data.splits import split_in_three
+from monai_debias.files import make_writable
 from monai_debias.parameters import expects
 
 __all__ = ["build_tmed2_datalist"]
@@ -74,7 +75,7 @@ def build_tmed2_datalist(
         image_dir: folder of the stills.
         mask_dir: folder of the masks, 1 in the ultrasound sector. Images without a mask are kept; BackMix leaves them
             as they are.
-        out: existing folder for ``datalist.json``; default: the one that holds both ``image_dir`` and ``mask_dir``.
+        out: folder for ``datalist.json``, made if it is not there; default: the one that holds both others.
         bad_masks: text file with one image name per line (with or without ``.npy``): these images are listed without
             their mask. (The authors leave these images out.)
         patients: CSV file with the columns ``file`` (name of the still) and ``patient_id``, with a row for each still.
@@ -111,7 +112,7 @@ def build_tmed2_datalist(
     """
     images, masks = Path(image_dir).expanduser().absolute(), Path(mask_dir).expanduser().absolute()
     directory = Path(out).expanduser() if out else Path(os.path.commonpath([images, masks]))
-    for folder in (images, masks, directory):
+    for folder in (images, masks):
         if not folder.is_dir():
             raise FileNotFoundError(f"the folder {folder} does not exist.")
     ours = [
@@ -119,6 +120,7 @@ def build_tmed2_datalist(
         directory / LEFT_OUT_NAME,
         *(Path(path) for path in (patients, bad_masks) if path),
     ]
+    make_writable(directory)
     found, left_out = _find_stills(images, ours)
     stills = [path for paths in found.values() for path in paths]
     report_left_out(directory, left_out, len(stills), strict)

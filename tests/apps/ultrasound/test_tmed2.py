@@ -188,7 +188,6 @@ def test_what_is_not_a_still_or_cannot_be_read_is_left_out(authors, caplog):
 
 @GUESS
 def test_out_and_overwrite(flat):
-    (flat / "lists").mkdir()
     path = build(flat, out=str(flat / "lists"))
     assert path == str(flat / "lists" / "datalist.json")
     assert Path(load_datalist(flat / "lists", "test")[0]["image"]).is_file()

@@ -73,7 +73,7 @@ def build_ecg_datalist(
             cohort may know more labels than it has by default, which the error about an unknown one lists.
         task: ``"multi_label"``, or ``"softmax"`` if a record has exactly one of the classes, others being left out;
             default: as the cohort is meant.
-        out: existing folder for ``datalist.json``; default: ``dataset_dir``.
+        out: folder for ``datalist.json``, made if it is not there; default: ``dataset_dir``.
         validation_fraction: share of validation.
         test_fraction: share of test.
         seed: seed of the choice of patients.
@@ -141,7 +141,7 @@ def build_ptbxl_datalist(
         class_names: some of these labels, in their order, or one string with commas; default: all.
         task: ``"multi_label"``, or ``"softmax"`` if a record has exactly one of the classes, others being left out;
             default: multi_label.
-        out: existing folder for ``datalist.json``; default: ``dataset_dir``.
+        out: folder for ``datalist.json``, made if it is not there; default: ``dataset_dir``.
         allow_missing: whether records that are listed but missing are left out; by default they are an error.
         overwrite: whether an existing ``datalist.json`` may be replaced.
 

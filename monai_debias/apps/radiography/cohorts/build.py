@@ -93,7 +93,7 @@ def build_chest_datalist(
         uncertain: what a label counts as that the cohort calls uncertain, ``"positive"``, ``"negative"``, or
             ``"missing"``, which leaves it out of loss and metrics. By default there must be none.
         views: ``"frontal"`` leaves out films that are said to be lateral, ``"lateral"`` those said to be frontal.
-        out: existing folder for ``datalist.json`` and joined masks; default: ``dataset_dir``.
+        out: folder for ``datalist.json`` and joined masks, made if it is not there; default: ``dataset_dir``.
         validation_fraction: share of validation, where the authors have none.
         test_fraction: share of test, where the authors have no split.
         seed: seed of the choice of patients.

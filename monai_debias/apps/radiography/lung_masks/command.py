@@ -51,7 +51,7 @@ def masks(
     films = Source(source, target)
     _refuse_other_datalist(films, target)
     if films.content and not films.found.files:
-        print(f"every film in {films.datalist} already has a mask; there is nothing to do")
+        print(f"every film in {films.datalist} already has a mask; name a folder in it to find masks anew")
         return
     rows = write_masks(films, target, LungFinder(checkpoint), "chest film", "masks", workers, progress)
     if not is_first():

@@ -75,7 +75,6 @@ def test_the_help_and_the_page_name_the_keys_of_the_items(cohort, tmp_path, writ
 
 def test_the_command(tmp_path, monkeypatch, capsys):
     layouts.shenzhen(tmp_path / "shenzhen")
-    (tmp_path / "lists").mkdir()
     arguments = ["monai_debias", "datalist", "shenzhen", tmp_path / "shenzhen", "--out", tmp_path / "lists"]
     monkeypatch.setattr(sys, "argv", [*map(str, arguments), "--class_names", "tuberculosis,normal"])
     main()

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import warnings
 from typing import Any
@@ -50,6 +52,9 @@ COMMANDS: dict[str, Any] = {
 # commands whose work the processes of torchrun share
 SHARED = ("audit", "masks", "sectors")
 
+# commands that keep what is finished when they are interrupted
+GOES_ON = ("audit", "demo-data", "masks", "sectors")
+
 # of each command that is not named after a public data set; the overview shows the first of some
 EXAMPLES: dict[str, list[str]] = {
     "audit": [
@@ -81,10 +86,32 @@ def main() -> None:
     """Run the command that the arguments name; each command is a function with the same arguments.
 
     An error that the user can correct is printed as one sentence, with exit code 2, and with ``--debug`` as a
-    traceback; a bug always shows its traceback.
+    traceback; a bug always shows its traceback. The exit code is 130 after Ctrl-C, and 141 if what reads the output,
+    such as ``head``, ends before it does.
     """
     warnings.formatwarning = _warning_line
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a letter
     words = sys.argv[1:]
+    shows_traceback = "--debug" in words
+    try:
+        _run([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        goes_on = "; the same command goes on where it was" if words and words[0] in GOES_ON else ""
+        print(f"interrupted{goes_on}", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+        raise SystemExit(141) from None
+    except Exception as error:
+        if shows_traceback or (message := for_the_user(error)) is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _run(words: list[str]) -> None:
     if words in ([], ["--help"], ["-h"]):
         print(_overview())
         return
@@ -94,19 +121,11 @@ def main() -> None:
     if "--help" in words or "-h" in words:
         words = [*command_in(words, COMMANDS), "--", "--help"]
     if len(words) == 1 and isinstance(group := COMMANDS.get(words[0]), dict) and "list" in group:
-        words.append("list")
-    shows_traceback = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    try:
-        refuse_mistakes(words, COMMANDS)
-        with joined():
-            _refuse_torchrun(words)
-            fire.Fire(with_plain_help(COMMANDS, EXAMPLES), words, name="monai-debias")
-    except Exception as error:
-        if shows_traceback or (message := for_the_user(error)) is None:
-            raise
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2) from error
+        words = [*words, "list"]
+    refuse_mistakes(words, COMMANDS)
+    with joined():
+        _refuse_torchrun(words)
+        fire.Fire(with_plain_help(COMMANDS, EXAMPLES), words, name="monai-debias")
 
 
 def _refuse_torchrun(words: list[str]) -> None:

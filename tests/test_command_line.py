@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 import warnings
@@ -163,3 +166,34 @@ def test_bash_completes_commands_and_options(monkeypatch, capsys):
         typed = f"COMP_WORDS=(monai-debias {' '.join(words)}); COMP_CWORD={len(words)}; _complete-monai-debias"
         shell = ["bash", "-c", f'{script}\n{typed}; echo "${{COMPREPLY[*]}}"']
         assert subprocess.check_output(shell, text=True).split() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("masks", "interrupted; the same command goes on where it was\n"), ("doctor", "interrupted\n")],
+)
+def test_an_interruption_is_one_line(monkeypatch, capsys, command, said):
+    monkeypatch.setitem(command_line.COMMANDS, command, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, command)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == said
+
+
+def test_whoever_reads_the_output_may_stop(monkeypatch, capsys):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as stopped:
+            run(monkeypatch)
+    assert stopped.value.code == 141
+    assert not capsys.readouterr().err
+
+
+def test_a_letter_that_the_terminal_lacks_is_no_error(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setitem(command_line.COMMANDS, "doctor", lambda: "p ≤ 0.01")
+    run(monkeypatch, "doctor")
+    assert terminal.buffer.getvalue() == b"p \\u2264 0.01\n"

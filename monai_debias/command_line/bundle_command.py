@@ -7,7 +7,10 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import shlex
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +23,7 @@ from monai_debias.command_line.typed_words import meant, sorted_out
 
 __all__ = ["begin_bundle_command"]
 
+_LOGGER = logging.getLogger(__name__)
 _MONAI_COMMAND = "monai.bundle.__main__"
 
 
@@ -41,13 +45,14 @@ def begin_bundle_command() -> None:
     if spec is not None and spec.name == _MONAI_COMMAND:
         if not MONAIEnvVars.debug():
             _shorten_errors()
-        _refuse_unknown_options(sys.argv[1:])
+        options, arguments = sorted_out(sys.argv[1:])
+        _refuse_mistakes(options, arguments[1:])
+        _warn_of_another_folder(options)
 
 
-def _refuse_unknown_options(words: list[str]) -> None:
-    options, arguments = sorted_out(words)
+def _refuse_mistakes(options: Mapping[str, str], surplus: Sequence[str]) -> None:
     files = options.get("config_file")
-    if more := [word for word in arguments[1:] if word.endswith((".json", ".yaml", ".yml"))]:
+    if more := [word for word in surplus if word.endswith((".json", ".yaml", ".yml"))]:
         listed = ",".join(f"'{file}'" for file in [files, *more] if file)
         raise ValueError(f'several config files are one list: --config_file "[{listed}]"')
     if files is None:
@@ -58,6 +63,19 @@ def _refuse_unknown_options(words: list[str]) -> None:
         entry = re.split("#|::", name.lstrip("+"))[0]
         if entry not in known:
             raise ValueError(f"no config file has an option --{name}; {meant(entry, known, '--')}")
+
+
+def _warn_of_another_folder(options: Mapping[str, str]) -> None:
+    """The bundle's models, results and demo data are in the working directory, unless an option says otherwise."""
+    file, _, _ = options.get("config_file", "").partition(",")
+    configs = Path(file.strip("[]'\" ")).resolve().parent
+    if file and configs.name == "configs" and configs.parent != Path.cwd() and "bundle_root" not in options:
+        _LOGGER.warning(
+            "this runs in %s, where models and results go and are looked for; if they are to be those of the "
+            "bundle, run it in the bundle's folder, or with --bundle_root %s",
+            Path.cwd(),
+            shlex.quote(str(configs.parent)),
+        )
 
 
 def _shorten_errors() -> None:

@@ -57,6 +57,7 @@ def copy_bundle(name: str, folder: str | Path) -> str:
     Raises:
         ValueError: when there is no bundle of this name.
         FileExistsError: when the folder exists and is not an empty directory.
+        OSError: when it cannot be written, as on a full disk.
 
     Example:
         >>> import tempfile
@@ -70,7 +71,10 @@ def copy_bundle(name: str, folder: str | Path) -> str:
         raise ValueError(f"there is no bundle named {name!r}; choose from {', '.join(folders)}.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} is not an empty directory: give a new folder.")
-    shutil.copytree(folders[name], target, ignore=_made_by_commands, dirs_exist_ok=True)
+    try:
+        shutil.copytree(folders[name], target, ignore=_made_by_commands, dirs_exist_ok=True)
+    except shutil.Error as error:  # it collects what happened to each file
+        raise OSError(f"{target} is not complete, remove it: {error.args[0][0][2]}") from error
     copy_with_linked_pages(folders[name] / _README, target / _README.parent, root=folders[name].parents[1])
     commands = [f"python -m monai.bundle run --config_file configs/{name}.json" for name in ("inference", "train")]
     data = "# without --dataset_dir DIR they generate a demo cohort in data/, once"

@@ -32,12 +32,12 @@ __all__ = ["BackgroundConsistencyLoss"]
 class BackgroundConsistencyLoss(_Loss):
     r"""Background consistency: any classification loss, and a penalty on what another background changes.
 
-    .. math:: L = L_\mathrm{class}(x, y) + \lambda \, \frac{1}{R} \sum_i d(p(x_i), p(\tilde{x}_i)), \qquad
+    .. math:: L = L_\mathrm{class}(x, y) + \lambda \, \frac{1}{R} \sum_i d(p(x_i), p(\tilde{x}{}_i)), \qquad
               d(p, q) = \sum_k (p_k - q_k)^2
 
-    with :math:`\tilde{x}_i` the image i on the background of another image of the batch, as BackMix makes it, and p the
-    predicted distribution over the classes. R is the number of images with such a pair: an image without a mask has its
-    classification loss only. It is the consistency regularisation of semi-supervised learning (Π-model), or logit
+    with :math:`\tilde{x}{}_i` the image i on the background of another image of the batch, as BackMix makes it, and p
+    the predicted distribution over the classes. R is the number of images with such a pair: an image without a mask has
+    its classification loss only. It is the consistency regularisation of semi-supervised learning (Π-model), or logit
     pairing, with an exchange of backgrounds as the change that must not matter. In a trainer ``PrepareBatchAttached``
     with ``SwapBackgrounds`` makes :math:`\tilde{x}`, and ``BackgroundSwapInferer`` attaches its logits to those of the
     images. If nothing is attached, as in a validation, only :math:`L_\mathrm{class}` remains.

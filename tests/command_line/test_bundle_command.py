@@ -73,3 +73,19 @@ def test_the_traceback_can_be_had(bundle):
     said = said_by(bundle, "--config_file", "configs/inference.json", MONAI_DEBUG=1)
     assert "Traceback" in said
     assert "gone: no such file" in said
+
+
+def test_it_says_where_it_runs_if_not_in_the_bundle(bundle, tmp_path):
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    for folder, root, warns in (
+        (elsewhere, (), True),
+        (elsewhere, ("--bundle_root", bundle), False),
+        (bundle, (), False),
+    ):
+        log = tmp_path / "log.txt"
+        words = ["monai.bundle", "run", "--config_file", bundle / "configs" / "inference.json", "--dataset_dir", "gone"]
+        assert processes.run([*words, *root], folder, log) == 1
+        said = log.read_text()
+        log.unlink()
+        assert (f"with --bundle_root {bundle}" in said) == warns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import resource
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,13 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(tmp_path):
     with pytest.raises(ValueError, match=r"no bundle named 'ecko'; choose from .*echo_view"):
         copy_bundle("ecko", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_copy_for_which_there_is_no_room_is_an_error_that_says_so(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the weights are larger
+    try:
+        with pytest.raises(OSError, match=r"new is not complete, remove it: .*File too large.*model\.pt"):
+            copy_bundle("echo_view", tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -54,8 +54,8 @@ def asked_for(weight: float, noise: float = 0.4) -> tuple[int, str]:
 
 
 def test_a_strong_mark_and_one_that_is_not_read_are_decided_by_some_of_the_images():
-    assert asked_for(8) == (300, "found")
-    assert asked_for(0) == (300, "not found")
+    assert asked_for(8) == (400, "found")
+    assert asked_for(0) == (400, "not found")
 
 
 def test_a_weak_mark_takes_all_images():

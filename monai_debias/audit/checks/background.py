@@ -24,7 +24,7 @@ class BackgroundUsed:
         effect = accuracy(M x + (1 - M) x_j) - accuracy(M x + (1 - M) x_j').
 
     Unit: accuracy, from -1 to 1; 0 for a network that does not read the class in the background. Null distribution of
-    the p-value: the two donors of a pair of patients change places, see :mod:`monai_debias.audit.exchange`. Where 300
+    the p-value: the two donors of a pair of patients change places, see :mod:`monai_debias.audit.exchange`. Where 400
     images decide, no others are asked, see :mod:`monai_debias.audit.looks`.
 
     Args:

@@ -42,6 +42,8 @@ def check_batch(img: Any, label: Any) -> int:
             f"expected images (B, C, spatial...) and as many labels, got shapes {tuple(img.shape)} and "
             f"{tuple(label.shape)}."
         )
+    if len(img) == 0:
+        raise ValueError("the batch is empty, expected images and labels of one sample or more.")
     return len(img)
 
 

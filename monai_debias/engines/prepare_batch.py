@@ -50,9 +50,10 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
 
     Raises:
         KeyError: when a batch lacks the image or the label, or ``blend`` the masks.
-        TypeError: when the flags are not bool.
+        TypeError: when image or label are not a tensor, or the flags are not bool.
         ValueError: when there are two mixups, mixup or blend have other keys, or there is a mixup in addition to
-            ``swap``; when the flags are not of shape (B,); as ``SwapBackgrounds`` and ``BlendBackgroundsd`` do.
+            ``swap``; when the label is a single number or the flags are not of shape (B,); as ``SwapBackgrounds`` and
+            ``BlendBackgroundsd`` do.
 
     Example:
         >>> import torch
@@ -171,15 +172,22 @@ class PrepareBatchAttached(PrepareBatch, Randomizable):
         return attach(image, rows=rows) if len(labels) > len(label) else rows, target
 
     def _mapping(self, batchdata: Any) -> dict[Any, Any]:
-        if not isinstance(batchdata, Mapping):
-            image, label = batchdata
-            return {self.image_key: image, self.label_key: label}
-        missing = [key for key in (self.image_key, self.label_key) if key not in batchdata]
+        needed = (self.image_key, self.label_key)
+        batch = dict(batchdata) if isinstance(batchdata, Mapping) else dict(zip(needed, batchdata, strict=True))
+        missing = [key for key in needed if key not in batch]
         if missing:
             raise KeyError(
-                f"the batch has no {missing}; it has {sorted(map(str, batchdata))}: set image_key and label_key."
+                f"the batch has no {missing}; it has {sorted(map(str, batch))}: set image_key and label_key."
             )
-        return dict(batchdata)
+        for key in needed:
+            if not isinstance(batch[key], torch.Tensor):
+                raise TypeError(
+                    f"{key!r} of the batch is {type(batch[key]).__name__}, expected a tensor of all samples: let the "
+                    "data loader collate them, as MONAI's does."
+                )
+        if batch[self.label_key].ndim == 0:
+            raise ValueError(f"{self.label_key!r} of the batch is a single number, expected one for each sample, (B,).")
+        return batch
 
     def _check_keys(self, mixup: MixBatchd) -> None:
         own = (self.label_key, self.mask_key, self.flag_key, self.weight_key)

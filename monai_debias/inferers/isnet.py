@@ -149,8 +149,8 @@ class ISNetInferer(Inferer):
             inputs: shape (B, C, spatial...); in a trainer ``rows``, ``labels`` and ``masks`` are attached.
             network: classifier that returns logits of shape (B, K), or several outputs with them.
             rows: indices (R,) of the samples to explain, int64; None for all.
-            labels: class indices (B,), int64, or a row for each sample, (B, K); a target that asks for labels explains
-                the indices, and a selective one refuses rows of several labels.
+            labels: class indices (B,) or (B, 1), integers, or a row for each sample, (B, K); a target that asks for
+                labels explains the indices, and a selective one refuses rows of several labels.
             masks: shape (B, 1, spatial...), 1 = region of interest, for the blend; only those of ``rows`` count.
 
         Returns:
@@ -203,7 +203,7 @@ class ISNetInferer(Inferer):
         return logits_of(network(inputs), self.rules["output"], network)
 
     def _refuse_sigmoid_task(self, labels: torch.Tensor | None) -> None:
-        if self.target not in ("selective", "selective_label") or labels is None or labels.ndim < 2:
+        if self.target not in ("selective", "selective_label") or labels is None or labels.shape[1:] in ((), (1,)):
             return
         look(partial(_refuse_several_labels, self.target), labels)
 
@@ -216,6 +216,7 @@ class ISNetInferer(Inferer):
                 f"{labels!r}; in a trainer: prepare_batch=PrepareBatchAttached()."
             )
         labels = labels.as_subclass(torch.Tensor)
+        labels = labels.flatten() if labels.shape[1:] == (1,) else labels
         if labels.is_floating_point():
             raise ValueError(
                 f"target {self.target!r} explains the class index of each sample, but the labels are rows of "

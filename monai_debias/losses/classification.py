@@ -177,8 +177,8 @@ def sample_losses(
         values = loss(pred, label)
     else:
         logits, label = without_meta(pred), without_meta(label)
-        if logits.ndim != 2:
-            raise ValueError(f"logits must be of shape (B, K), got {tuple(logits.shape)}.")
+        if logits.ndim != 2 or len(logits) == 0:
+            raise ValueError(f"logits must be of shape (B, K), B > 0, got {tuple(logits.shape)}.")
         check_finite(logits, "logits")
         label, known = known_labels(logits, label, LabelKind.of(loss), ignored)
         values = loss(logits, label)

@@ -91,7 +91,7 @@ class SampleWeightedLoss(_Loss):
                 "prepare_batch=PrepareBatchAttached(); elsewhere call attach(label, weight=...)."
             )
         per_sample = self._per_sample(pred, label)
-        weight = weight.to(per_sample)
+        weight = torch.as_tensor(weight).to(per_sample)
         if weight.shape != per_sample.shape:
             raise ValueError(f"weight must have shape {tuple(per_sample.shape)}, got {tuple(weight.shape)}.")
         look(_refuse_weights, weight)

@@ -16,8 +16,8 @@ __all__ = ["keeps_batch"]
 _MOVING = (
     "H T addbmm addmm addmv adjoint as_strided column_stack cummax cummin diagonal dot dstack flip flipud gather "
     "index_add index_select inner kthvalue mH mT masked_scatter masked_select max median min mm msort mv ravel "
-    "repeat_interleave roll rot90 row_stack scatter scatter_add sort stack t take take_along_dim tensordot topk tril "
-    "triu unbind unfold vsplit vstack where"
+    "repeat_interleave roll rot90 row_stack scatter scatter_add scatter_reduce sort stack t take take_along_dim "
+    "tensordot topk tril triu unbind unfold vsplit vstack where"
 )
 _MAY_MOVE_THE_BATCH = frozenset(_MOVING.split())
 # these leave the batch where it is, unless what has it is broadcast to more dimensions

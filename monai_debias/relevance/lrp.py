@@ -166,15 +166,13 @@ class LRP:
                 scalars = explained_scalars(widened(logits), target)
                 starts = [(Backward.EPSILON, column, torch.ones_like(column)) for column in scalars.unbind(1)]
             gradients = _gradients(starts, sources, passes, create_graph)
-            logits, relevance = (
-                widened(logits),
-                {
-                    name: torch.stack(
-                        [self._relevance(name, g[name], source, leaf, passes.rows, stem) for g in gradients], 1
-                    )
-                    for name, source in sources.items()
-                },
-            )
+            relevance = {
+                name: torch.stack(
+                    [self._relevance(name, g[name], source, leaf, passes.rows, stem) for g in gradients], 1
+                )
+                for name, source in sources.items()
+            }
+            logits = widened(logits)
         if not create_graph:
             logits, relevance = logits.detach(), {name: maps.detach() for name, maps in relevance.items()}
         return logits, relevance if layers else relevance["input"]

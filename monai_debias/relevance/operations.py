@@ -75,10 +75,11 @@ POWERS = frozenset({"pow", "rsqrt", "sqrt"})
 # a later argument gives only its shape or type; where no argument gives anything else, see gives_shape
 BORROWING = frozenset({"expand_as", "reshape_as", "to", "type_as", "view_as"})
 
+# these change the running statistics, which are among their arguments
+CHANGING_STATISTICS = frozenset({"batch_norm", "instance_norm"})
+
 # these leave the tensor as it is: hooks of its gradient, and what modules with hooks and DistributedDataParallel put
 # around arguments and results
-CHANGING_STATISTICS = frozenset({"batch_norm", "instance_norm"})  # the running ones, among their arguments
-
 BOOKKEEPING = frozenset({"BackwardHookFunction", "DDPSink", "register_hook", "retain_grad"})
 
 # these take values out of torch's sight; by their whole names
@@ -112,7 +113,7 @@ _BESIDE: dict[str, tuple[int, ...]] = {
     **dict.fromkeys([*DIVISIONS, *CONVOLUTIONS, "linear", "getitem", "setitem", "repeat_interleave"], (1,)),
     **dict.fromkeys(["masked_fill", "masked_scatter", "masked_select", "take", "take_along_dim"], (1,)),
     **dict.fromkeys(["max_unpool1d", "max_unpool2d", "max_unpool3d"], (1,)),
-    **dict.fromkeys(["gather", "index_add", "index_select", "lerp", "scatter", "scatter_add"], (2,)),
+    **dict.fromkeys(["gather", "index_add", "index_select", "lerp", "scatter", "scatter_add", "scatter_reduce"], (2,)),
     "einsum": tuple(range(20)),
     "scaled_dot_product_attention": (0, 1, 3),
     "where": (0,),
@@ -131,7 +132,7 @@ _LINEAR = {
     ),
     "copies": (
         "bfloat16 clone copy cpu cuda double float half index_add masked_scatter max_unpool1d max_unpool2d "
-        "max_unpool3d scatter scatter_add setitem to type type_as"
+        "max_unpool3d scatter scatter_add scatter_reduce setitem to type type_as"
     ),
     "joins": "cat column_stack concat concatenate dstack hstack masked_fill pad row_stack stack vstack where",
     "sums": "add cumsum mean neg positive rsub sub subtract sum",

@@ -211,6 +211,8 @@ class RelevanceMode(Constants, TorchFunctionMode):
             )
         if name in DIVISIONS and any(flows[1:]):
             raise self.uncovered(function, "divides by a tensor that depends on the input, which has no rule")
+        if name == "scatter_reduce" and not {"sum", "mean"} & {a for a in (*args, *kwargs.values()) if type(a) is str}:
+            raise self.uncovered(function, "has a relevance rule only for sums and means")
         if name == "grid_sample" and any(flows[1:]):
             raise self.uncovered(function, "samples at places that depend on the input, which has no rule")
         if name in ("max", "min") and any(isinstance(a, torch.Tensor) for a in args[1:]):

@@ -68,8 +68,9 @@ class TaggedTensors:
             return self.tags[tensor]
         error = UncoveredOperationError(
             f"{user if isinstance(user, str) else resolve_name(user) or bare_name(user)} gets a tensor that {made_by} "
-            "made out of sight of the relevance rules (a custom autograd function, scripted code, an earlier forward "
-            f'pass). Replace it by torch operations, or accept its ordinary gradient with allow=["{made_by}"].'
+            "made out of sight of the relevance rules (a custom autograd function, scripted code, torch.func, an "
+            "earlier forward pass). Replace it by torch operations, or accept its ordinary gradient with "
+            f'allow=["{made_by}"].'
         )
         return Tag(Role.BROKEN, error)
 
@@ -120,6 +121,8 @@ class TaggedTensors:
     ) -> torch.Tensor:
         """The result of an operation with its rule and its tag; samples stay where they are in the inputs."""
         result = self.wide(result)
+        if torch._C._functorch.is_functorch_wrapped_tensor(result):
+            raise UncoveredOperationError("torch.func maps over a part of the network, of which no rule is known")
         if not all(self.tags[t].batch_first for t in inputs if self.flows(t)):
             rule.per_sample = None  # the rows are not samples
         tag.batch_first = rule.per_sample is not None

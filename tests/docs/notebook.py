@@ -10,7 +10,7 @@ import matplotlib
 import nbformat
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
-from tests.docs.preloaded_python import preloaded_python
+from tests.preloaded_python import preloaded_python
 
 
 def main(path: str) -> None:

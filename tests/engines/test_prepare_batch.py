@@ -135,6 +135,11 @@ def test_bad_batches_get_a_clear_error(batch):
         prepare({**batch, "has_mask": torch.ones(3)})
     with pytest.raises(ValueError, match=r"must have shape \(3,\), got \(2,\)"):
         prepare({**batch, "has_mask": torch.tensor([True, False])})
+    with pytest.raises(ValueError, match="'label' of the batch is a single number"):
+        prepare({**batch, "label": torch.tensor(1)})
+    for key, value in (("label", [2, 0, 1]), ("image", batch["image"].numpy())):
+        with pytest.raises(TypeError, match=f"'{key}' of the batch is (list|ndarray), expected a tensor"):
+            prepare({**batch, key: value})
 
 
 def test_mixups_that_do_not_fit_are_refused():

@@ -132,6 +132,11 @@ def test_targets_that_are_labels(network, image):
     by_label = heatmap_of(ISNetInferer("label", blend=False), image, network, labels=labels)
     expected = heatmap_of(ISNetInferer(logit_of_label, blend=False), image, network)
     assert torch.allclose(by_label, expected, atol=1e-7)
+    for target in ("label", "selective_label", "selective"):  # a column is what some data sets have
+        column, row = (
+            heatmap_of(ISNetInferer(target, blend=False), image, network, labels=t) for t in (labels[:, None], labels)
+        )
+        assert torch.equal(column, row)
     assert not torch.allclose(heatmap_of(ISNetInferer(0, blend=False), image, network), expected, atol=1e-4)
     lowest = network(image).argmin(1)
     by_lowest = heatmap_of(ISNetInferer("selective_label", blend=False), image, network, labels=lowest)

@@ -302,6 +302,7 @@ def test_bad_input_gets_a_clear_error():
     for bad_pred, bad_target, message in (
         (pred, label, "no mask is attached to the label: .*prepare_batch=PrepareBatchAttached"),
         (attach(logits[0], heatmap=heatmap), target, r"logits must be of shape \(B, K\)"),
+        (logits[:0], label[:0], r"B > 0, got \(0, \d\)"),
         (pred, attach(label[:3], mask=mask), "4 rows of logits, but labels"),
         (pred, attach(target, mask=mask[:3]), r"for masks of shape \(3, 1, 6, 5\)"),
         (pred, attach(target, mask=torch.cat([mask, mask])), "4 rows of logits, but masks"),

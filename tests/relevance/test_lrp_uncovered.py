@@ -87,6 +87,16 @@ UNCOVERED = {
     "gate that a view shows": (lambda x: gate_in_place(x * 1), "sigmoid_ .*another", ["sigmoid"]),
     "gate that takes up what flows": (lambda x: x * flow_into_gate(x), "sigmoid", ["sigmoid", "mul"]),
     "clamp by a tensor": (lambda x: x.clamp(torch.zeros(1).to(x)), "clamp .*limits", ["clamp"]),
+    "largest of those at a place": (
+        lambda x: torch.zeros_like(x).scatter_reduce(1, x.argsort(1), x, "amax"),
+        "scatter_reduce .*sums and means",
+        ["scatter_reduce"],
+    ),
+    "mapped by torch.func": (
+        lambda x: torch.func.vmap(lambda w: F.conv2d(x, w))(torch.ones(2, 4, 4, 1, 1).to(x)).sum(0),
+        "torch.func",
+        ["sum", "MovedimBackward0", "PermuteBackward0", "ConvolutionBackward0", "AddBackward0"],
+    ),
     "custom function": (Custom.apply, "Custom", ["Custom"]),
     "custom identity": (Identity.apply, "Identity", ["Identity"]),
     "norm with torch's own arguments": (

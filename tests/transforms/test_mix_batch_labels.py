@@ -106,6 +106,11 @@ def test_labels_that_do_not_fit(label, num_classes, error, message):
         MixBatch.mixup(num_classes=num_classes)(torch.rand(4, 1, 6), label)
 
 
+def test_an_empty_batch():
+    with pytest.raises(ValueError, match="the batch is empty"):
+        MixBatch.mixup(num_classes=3)(torch.rand(0, 1, 6), INDEX[:0])
+
+
 NAN = float("nan")
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A command ``python`` that has imported torch and MONAI already, for what notebooks type."""
+"""A command ``python`` that has imported torch and MONAI already, for what notebooks and benchmarks start."""
 
 from __future__ import annotations
 

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from benchmarks import demo
 from benchmarks.csv_file import read
+from tests.preloaded_python import preloaded_python
 
 
 def run_of(same: float, none: float, reverse: float) -> dict:
@@ -36,6 +39,15 @@ def test_tables_by_hand():
     assert "- plain: -53.5 points with the overlay reversed" in demo.summary(RESULTS, 1.0)
 
 
+@pytest.fixture(name="python")
+def fixture_python(monkeypatch):
+    """The interpreter that starts the bundle's commands has imported torch and MONAI already."""
+    with preloaded_python() as python:
+        monkeypatch.setattr(sys, "executable", str(python))
+        yield
+
+
+@pytest.mark.usefixtures("python")
 def test_a_quick_run_and_what_it_leaves(tmp_path, capfd):
     file = tmp_path / "runs.csv"
     demo.main(str(tmp_path), seeds=3, methods="backmix", record=str(file), quick=True)

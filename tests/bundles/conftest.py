@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Small cohorts, and an echo network that was trained by the bundle's command."""
+"""Small cohorts, and what the commands of the bundles have made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.bundles.classifiers import SMALL_BUNDLES
-from tests.bundles.echo_view import train
 from tests.bundles.small_bundle import SmallBundle
 
 
@@ -32,6 +31,26 @@ def cohort(cohort_of: Callable[[SmallBundle], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(made_once: Callable[[str, Callable[[Path], object]], Path], cohort: Path) -> Path:
-    """What the plain training leaves."""
-    return made_once("trained_echo_view", lambda folder: train(folder, cohort))
+def root_of(
+    made_once: Callable[[str, Callable[[Path], object]], Path], cohort_of: Callable[[SmallBundle], Path]
+) -> Callable[[SmallBundle], Path]:
+    """A bundle's root after the three commands of its README, which find the small cohort there."""
+
+    def use(bundle: SmallBundle) -> Path:
+        root = cohort_of(bundle).parents[1]
+        made_once(f"used_{bundle.name}", lambda _: bundle.use(root))
+        return root
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def root(root_of: Callable[[SmallBundle], Path]) -> Path:
+    """That of the echo bundle."""
+    return root_of(SMALL_BUNDLES["echo_view"])
+
+
+@pytest.fixture(scope="session")
+def trained(root: Path) -> Path:
+    """What the plain training of the echo bundle leaves."""
+    return root / "models" / "baseline"

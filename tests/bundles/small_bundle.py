@@ -71,6 +71,19 @@ class SmallBundle:
         codes = processes.run_two(["monai.bundle", *arguments], self.folder, log)
         assert codes == [0, 0], log.read_text(encoding="utf-8", errors="replace")[-6000:]
 
+    def use(self, root: Path) -> None:
+        """Train, evaluate and infer without further words; what was printed is left in ``printed.txt``."""
+        commands = {
+            ("train",): self.small,
+            ("train", "evaluate"): [*self.size, "--n_resamples", "50"],
+            ("inference",): self.size,
+        }
+        printed = [
+            self.run("run", "--config_file", configs(*names), "--bundle_root", root, *options)
+            for names, options in commands.items()
+        ]
+        (root / "printed.txt").write_text("".join(printed), encoding="utf-8")
+
     def train(self, folder: Path, cohort: Path, *overlays: str, options: Sequence[object] = ()) -> str:
         """Train a little; everything is left in the folder."""
         files = configs("train", *overlays)

@@ -27,13 +27,6 @@ def fixture_films(cohort_of) -> Path:
     return cohort_of(BUNDLE)
 
 
-@pytest.fixture(scope="module", name="model")
-def fixture_model(films, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    BUNDLE.train(folder, films)
-    return folder
-
-
 def test_an_isnet_takes_the_zb_rule_and_every_input_is_within_its_range(films, tmp_path):
     parser = BUNDLE.workflow(tmp_path, films, "isnet", "backmix", **BUNDLE.tiny, max_epochs=1).parser
     inferer = parser.get_parsed_content("train#inferer")
@@ -60,7 +53,8 @@ def test_the_options_of_the_model_card_make_densenet121(name):
     assert {name: tensor.shape for name, tensor in network.items()} == {n: t.shape for n, t in expected.items()}
 
 
-def test_what_is_no_frontal_chest_film_gets_no_prediction_and_the_reason_is_told(model, films, tmp_path):
+def test_what_is_no_frontal_chest_film_gets_no_prediction_and_the_reason_is_told(root_of, films, tmp_path):
+    model = root_of(BUNDLE) / "models" / "baseline"
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     first, second = sorted((films / "test_external").glob("*.dcm"))[:2]

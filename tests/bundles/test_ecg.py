@@ -19,10 +19,9 @@ from PIL import Image
 from monai_debias.apps.ecg import STANDARD_LEADS
 from tests.apps.ecg.records import REAL, real_leads, write_wfdb
 from tests.bundles.classifiers import SMALL_BUNDLES
-from tests.bundles.small_bundle import configs, places
+from tests.bundles.small_bundle import configs
 
 ECG = SMALL_BUNDLES["ecg"]
-TINY = ["--network_def#block_inplanes", "[4,4,8,8]"]
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -31,16 +30,18 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module", name="trained")
-def fixture_trained(tmp_path_factory, cohort_of) -> Path:
-    """What training and evaluation leave."""
-    folder, cohort = tmp_path_factory.mktemp("trained"), cohort_of(ECG)
-    ECG.train(folder, cohort, options=TINY)
-    files = ["--config_file", configs("train", "evaluate"), *places(cohort, folder)]
-    ECG.run("run", *files, *ECG.size, *TINY, "--n_resamples", "20")
-    return folder
+def fixture_trained(root_of) -> Path:
+    """What the plain training leaves."""
+    return root_of(ECG) / "models" / "baseline"
 
 
-def test_inference_on_a_folder_of_both_formats_and_what_else_lies_there(trained, cohort_of, tmp_path):
+@pytest.fixture(scope="module", name="thresholds")
+def fixture_thresholds(root_of) -> Path:
+    """What the evaluation has chosen."""
+    return root_of(ECG) / "eval" / "baseline" / "thresholds.json"
+
+
+def test_inference_on_a_folder_of_both_formats_and_what_else_lies_there(trained, thresholds, cohort_of, tmp_path):
     source, out = tmp_path / "in", tmp_path / "out"
     shutil.copytree(cohort_of(ECG) / "test_same", source)
     n_records = len([*source.glob("*.hea"), *source.glob("*.dcm")])
@@ -49,8 +50,7 @@ def test_inference_on_a_folder_of_both_formats_and_what_else_lies_there(trained,
     write_wfdb(source, "three", real_leads(2)[:3], STANDARD_LEADS[:3])
     cut = write_wfdb(source, "cut", real_leads(2)).with_suffix(".dat")
     cut.write_bytes(cut.read_bytes()[:-7])
-    thresholds = ["--thresholds", trained / "thresholds.json"]
-    printed = ECG.infer(trained, source, out, *TINY, *thresholds, "--heatmaps", "True")
+    printed = ECG.infer(trained, source, out, "--thresholds", thresholds, "--heatmaps", "True")
     rows = {Path(row["file"]).name: row for row in read(out / "predictions.csv")}
     assert len(rows) == n_records + 2
     left_out = {Path(row["file"]).name: row["reason"] for row in read(out / "left_out.csv")}
@@ -68,10 +68,10 @@ def test_inference_on_a_folder_of_both_formats_and_what_else_lies_there(trained,
     assert not [word for word in ("Anonymous", "Doe", "RITMO") if word in text]
 
 
-def test_leads_in_another_order_than_in_the_training_are_refused(trained, tmp_path):
+def test_leads_in_another_order_than_in_the_training_are_refused(trained, thresholds, tmp_path):
     exchanged = ["II", "I", *STANDARD_LEADS[2:]]
-    options = ["--leads", str(exchanged), "--thresholds", trained / "thresholds.json"]
-    printed = ECG.infer(trained, Path(REAL), tmp_path, *TINY, *options, fails=True)
+    options = ["--leads", str(exchanged), "--thresholds", thresholds]
+    printed = ECG.infer(trained, Path(REAL), tmp_path, *options, fails=True)
     assert f"- reading.leads: {list(STANDARD_LEADS)} in the training, {exchanged} here" in printed
     assert not list(tmp_path.glob("predictions.*"))
 
@@ -93,9 +93,9 @@ def test_missing_labels_with_wrong_ones_and_a_mixup(method, cohort_of, tmp_path)
     assert np.isfinite(workflow.parser.get_parsed_content("train#trainer").state.output[0]["loss"])
 
 
-def test_thresholds_are_those_of_every_label(trained):
+def test_thresholds_are_those_of_every_label(thresholds):
     names = json.loads((ECG.folder / "configs" / "train.json").read_text())["class_names"]
-    assert list(json.loads((trained / "thresholds.json").read_text())["thresholds"]) == names
+    assert list(json.loads(thresholds.read_text())["thresholds"]) == names
 
 
 def test_the_metadata_name_the_leads():
@@ -109,12 +109,12 @@ def test_the_exported_network_says_the_same(trained, tmp_path):
     exported = tmp_path / "model.onnx"
     network = ["--net_id", "network_def", "--config_file", configs("inference"), "--meta_file", "configs/metadata.json"]
     weights = ["--ckpt_file", trained / "model.pt", "--input_shape", "[1,12,400]", "--filepath", exported]
-    ECG.run("onnx_export", *network, *weights, *TINY)
+    ECG.run("onnx_export", *network, *weights)
     workflow = ConfigWorkflow(
         str(ECG.folder / "configs" / "inference.json"),
         workflow_type="infer",
         logging_file=None,
-        **{"network_def#block_inplanes": [4, 4, 8, 8], "ckpt_dir": str(trained)},
+        ckpt_dir=str(trained),
     )
     workflow.initialize()
     model = workflow.parser.get_parsed_content("network_def").eval()

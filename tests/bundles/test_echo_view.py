@@ -20,14 +20,12 @@ from pydicom.data import get_testdata_file
 
 from monai_debias.apps.ultrasound import LoadUltrasound
 from monai_debias.data import load_datalist
-from tests.bundles.echo_view import BUNDLE, SPLITS, VIEWS, configs, infer, last_terms, read, run, train
+from tests.bundles.echo_view import BUNDLE, ECHO, SPLITS, VIEWS, configs, infer, last_terms, read, run, train
 
 
-def test_evaluate_reports_every_split(trained, cohort, tmp_path):
-    arguments = ["run", "--config_file", configs("train", "evaluate"), "--dataset_dir", cohort, "--ckpt_dir", trained]
-    arguments += ["--output_dir", tmp_path, "--image_size", "[48,48]", "--n_resamples", "50"]
-    run(*arguments)
-    results = json.loads((tmp_path / "metrics.json").read_text())
+def test_evaluate_reports_every_split(root, cohort):
+    folder = root / "eval" / "baseline"
+    results = json.loads((folder / "metrics.json").read_text())
     assert list(results) == list(SPLITS)
     for result in results.values():
         assert result["samples"] == 12
@@ -35,16 +33,17 @@ def test_evaluate_reports_every_split(trained, cohort, tmp_path):
         assert set(result["metrics"]) >= {"accuracy", "balanced_accuracy", "f1_macro", "roc_auc"}
         assert set(result["labels"]) == set(VIEWS)
         assert all(0 <= low <= high <= 1 for _, low, high in result["metrics"].values())
-    rows = read(tmp_path / "predictions.csv")
+    rows = read(folder / "predictions.csv")
     items = [item for split in results for item in load_datalist(cohort, split)]
     assert [cohort / row["file"] for row in rows] == [Path(item["image"]) for item in items]
     assert [row["label"] for row in rows] == [VIEWS[item["label"]] for item in items]
     for row in rows:
         assert sum(float(row[f"p_{view}"]) for view in ("PLAX", "PSAX", "A2C", "A4C")) == pytest.approx(1, abs=1e-5)
-    assert (tmp_path / "confusion_matrix.png").stat().st_size > 5000
-    before = (tmp_path / "metrics.json").read_text()
-    assert "or overwrite=True (in a bundle --overwrite True) to replace them" in run(*arguments, fails=True)
-    assert (tmp_path / "metrics.json").read_text() == before
+    assert (folder / "confusion_matrix.png").stat().st_size > 5000
+    before = (folder / "metrics.json").read_text()
+    again = run("run", "--config_file", configs("train", "evaluate"), "--bundle_root", root, *ECHO.size, fails=True)
+    assert "or overwrite=True (in a bundle --overwrite True) to replace them" in again
+    assert (folder / "metrics.json").read_text() == before
 
 
 @pytest.mark.parametrize("names", [("train", "evaluate"), ("inference",)], ids="-".join)
@@ -79,37 +78,26 @@ def test_isnet_logs_its_terms_and_saves_its_state(isnet):
 def test_isnet_leaves_a_plain_network(isnet, trained, cohort, tmp_path):
     weights, plain = (torch.load(folder / "model.pt", weights_only=True) for folder in (isnet, trained))
     assert {name: tensor.shape for name, tensor in weights.items()} == {n: t.shape for n, t in plain.items()}
-    arguments = ["run", "--config_file", configs("train", "evaluate"), "--dataset_dir", cohort, "--ckpt_dir", isnet]
-    run(*arguments, "--output_dir", tmp_path / "eval", "--image_size", "[48,48]", "--n_resamples", "50")
-    assert list(json.loads((tmp_path / "eval" / "metrics.json").read_text())) == list(SPLITS)
     path = Path(load_datalist(cohort, "test_random")[0]["image"])
     infer(isnet, path, tmp_path / "one")
     assert [row["file"] for row in read(tmp_path / "one" / "predictions.csv")] == [str(path)]
 
 
-def test_inference_on_a_folder_and_on_a_file_agree(trained, cohort, tmp_path):
-    source = cohort / "test_random"
-    output = infer(trained, source, tmp_path / "folder")
-    rows = read(tmp_path / "folder" / "predictions.csv")
-    assert [row["file"] for row in rows] == [str(path) for path in sorted(source.glob("*.dcm"))]
-    file = Path(rows[5]["file"])
-    infer(trained, file, tmp_path / "file")
-    single = json.loads((tmp_path / "file" / "predictions.json").read_text())
-    assert len(single) == 1
-    for view in ("PLAX", "PSAX", "A2C", "A4C"):
-        assert single[0][f"p_{view}"] == pytest.approx(float(rows[5][f"p_{view}"]), abs=1e-5)
-    header = dcmread(file, stop_before_pixels=True)
-    written = output + "".join(path.read_text() for path in (tmp_path / "folder").iterdir())
+def test_inference_on_a_folder_takes_each_file_and_names_no_patient(root, cohort):
+    folder = root / "predictions" / "baseline"
+    files = sorted((cohort / "test_random").glob("*.dcm"))
+    assert [row["file"] for row in read(folder / "predictions.csv")] == [str(path) for path in files]
+    header = dcmread(files[5], stop_before_pixels=True)
+    written = (root / "printed.txt").read_text() + "".join(path.read_text() for path in folder.iterdir())
     assert str(header.PatientName) not in written
 
 
-def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
+def test_inference_averages_the_frames_of_a_clip(root, trained, cohort):
     """A clip whose frames are all its middle frame is judged as the clip's middle frame, not as the clip."""
     path = load_datalist(cohort, "test_random")[0]["image"]
     whole = LoadUltrasound()(path)
     assert whole.shape[-1] == 4
     assert not torch.equal(whole[..., 0], whole[..., 2])
-    infer(trained, Path(path), tmp_path / "clip")
     workflow = ConfigWorkflow(
         str(BUNDLE / "configs" / "inference.json"), str(BUNDLE / "configs" / "metadata.json"), workflow_type="infer"
     )
@@ -121,7 +109,8 @@ def test_inference_averages_the_frames_of_a_clip(trained, cohort, tmp_path):
     clip = workflow.parser.get_parsed_content("preprocessing")({"image": path})["image"].as_tensor()
     with torch.no_grad():
         expected = network(clip.movedim(-1, 0)).softmax(1).mean(0)
-    row = json.loads((tmp_path / "clip" / "predictions.json").read_text())[0]
+    rows = json.loads((root / "predictions" / "baseline" / "predictions.json").read_text())
+    (row,) = [row for row in rows if row["file"] == path]
     assert [row[f"p_{view}"] for view in ("PLAX", "PSAX", "A2C", "A4C")] == pytest.approx(expected.tolist(), abs=1e-5)
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) monai-debias contributors
 # SPDX-License-Identifier: Apache-2.0
-"""All pairs of overlays, and some triples in two orders: each part is at work, or an error says why not.
+"""All pairs of overlays, by themselves or in a triple: each part is at work, or an error says why not.
 
 Images tell where they come from: the pixels in the middle, the region of interest, have the number of the sample, and
 those around it that of the sample whose background it is.
@@ -316,23 +316,30 @@ def _quiet() -> Any:
     logging.disable(logging.NOTSET)
 
 
+IN_TRIPLES = [set(names) for names in TRIPLES if refused(names) is None]
+
+
 @pytest.mark.parametrize("first", NAMES)
 def test_all_pairs(first: str, cohort: Path, tmp_path: Path) -> None:
-    """In one order; the entries are the same in the other one, and triples are trained in both."""
+    """In one order, since the entries are the same in the other one; those of a triple are trained there."""
     for number, second in enumerate(NAMES[NAMES.index(first) + 1 :]):
         names = (first, second) if number % 2 else (second, first)
         try:
             if refused(names) is None:
                 assert in_any_order(merged(names)) == in_any_order(merged(names[::-1]))
-            check(cohort, tmp_path / "-".join(names), names)
+            if not any(set(names) <= triple for triple in IN_TRIPLES):
+                check(cohort, tmp_path / "-".join(names), names)
         except Exception as error:
             raise AssertionError(f"{first} and {second}: {error}") from error
 
 
 @pytest.mark.parametrize("names", TRIPLES, ids="-".join)
-def test_triples_in_two_orders(names: tuple[str, ...], cohort: Path, tmp_path: Path) -> None:
-    orders = (names, names[::-1])
-    one, other = (check(cohort, tmp_path / "-".join(order), order) for order in orders)
-    assert (one is None) == (other is None)
-    if one is not None and other is not None:
+def test_triples(names: tuple[str, ...], cohort: Path, tmp_path: Path) -> None:
+    one = check(cohort, tmp_path / "one", names)
+    if one is None:
+        return
+    assert in_any_order(merged(names)) == in_any_order(merged(names[::-1]))
+    if TRIPLES.index(names) % 3 == 0:  # what is equal trains equally
+        other = check(cohort, tmp_path / "other", names[::-1])
+        assert other is not None
         assert one.losses == pytest.approx(other.losses, rel=1e-5)

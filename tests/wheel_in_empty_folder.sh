@@ -29,12 +29,12 @@ export PATH="$folder/env/bin:$PATH" VIRTUAL_ENV="$folder/env" OMP_NUM_THREADS=1
 unset PYTHONPATH
 mkdir "$folder/empty"
 cd "$folder/empty"
-bundle() { python -W ignore -m monai.bundle run --logging_file configs/logging.conf "$@"; }
+bundle() { python -W ignore -m monai.bundle run "$@"; }
 python -c "import monai_debias; assert '$folder/env' in monai_debias.__file__"
 monai-debias --version
 monai-debias doctor
 monai-debias bundles
-monai-debias demo-data echo cohort --patients "(6, 2, 3)" --frames 4 --progress False
+monai-debias demo-data echo cohort --patients "(6, 2, 8)" --frames 4 --progress False
 monai-debias check cohort --out checked
 monai-debias bundles copy echo_view mine
 cd mine

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_debias.audit.exchange import Exchanged, Pairs, Paste, exchange_parts, some_of
-from monai_debias.audit.looks import looks
+from monai_debias.audit.looks import planned_looks
 from monai_debias.audit.question import Question
 from monai_debias.audit.resampling import interval, limit_of_none
 from monai_debias.audit.subject import Subject
 
-__all__ = ["Decision", "decision"]
+__all__ = ["Decision", "exchange_until_decided"]
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class Decision(NamedTuple):
     patients: int
 
 
-def decision(
+def exchange_until_decided(
     subject: Subject,
     question: Question,
     pairs: Pairs,
@@ -59,7 +59,7 @@ def decision(
         rng: draws receivers, resamples and signs.
         above: whether p is that of an effect of at most δ, instead of one of 0.
     """
-    planned = looks(len(pairs.receiver), first)
+    planned = planned_looks(len(pairs.receiver), first)
     if len(planned) > 1:
         pairs = some_of(pairs, len(pairs.receiver), rng)
     result: Exchanged | None = None

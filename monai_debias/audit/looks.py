@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Look", "looks"]
+__all__ = ["Look", "planned_looks"]
 
 _EARLY = 0.2  # share of α of a first look
 _SURE = 2e-4  # p-value that is small enough for dozens of findings, which Holm's method multiplies it with
@@ -47,7 +47,7 @@ class Look(NamedTuple):
         return low is not None and high is not None and (high < delta or (low >= delta and p <= _SURE))
 
 
-def looks(n: int, first: int) -> list[Look]:
+def planned_looks(n: int, first: int) -> list[Look]:
     """A look at the first images and one at all, or only the latter where that is not twice as many.
 
     Args:
@@ -55,9 +55,9 @@ def looks(n: int, first: int) -> list[Look]:
         first: how many a first look takes.
 
     Example:
-        >>> looks(1000, 400)
+        >>> planned_looks(1000, 400)
         [Look(n=400, share=0.2), Look(n=1000, share=0.8)]
-        >>> looks(700, 400)
+        >>> planned_looks(700, 400)
         [Look(n=700, share=1.0)]
     """
     return [Look(n, 1.0)] if n < 2 * first else [Look(first, _EARLY), Look(n, 1 - _EARLY)]

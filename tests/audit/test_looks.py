@@ -9,21 +9,21 @@ import pytest
 
 from monai_debias.audit import audit
 from monai_debias.audit.checks import BackgroundUsed, PatchUsed
-from monai_debias.audit.looks import Look, looks
+from monai_debias.audit.looks import Look, planned_looks
 from monai_debias.audit.resampling import flip_p
 from tests.audit.subjects import looks_at, make_items
 
 
 def test_the_shares_of_all_looks_are_one():
-    assert sum(look.share for look in looks(1000, 400)) == pytest.approx(1)
-    assert looks(799, 400) == [Look(799, 1.0)]
-    assert looks(0, 400) == [Look(0, 1.0)]
+    assert sum(look.share for look in planned_looks(1000, 400)) == pytest.approx(1)
+    assert planned_looks(799, 400) == [Look(799, 1.0)]
+    assert planned_looks(0, 400) == [Look(0, 1.0)]
 
 
 def test_two_looks_accuse_as_seldom_as_one():
     """Whoever looks twice at 0.05 each accuses in 8 of 100; and here one goes on wherever that may help."""
     rng, accused = np.random.default_rng(0), 0
-    first, last = looks(200, 50)
+    first, last = planned_looks(200, 50)
     for _ in range(600):
         values = rng.normal(size=200)
         p = [look.p(flip_p(values[: look.n], 999, rng)) for look in (first, last)]
@@ -36,8 +36,8 @@ def test_two_looks_accuse_as_seldom_as_one():
     [(-0.01, 0.01, 0.9, True), (0.03, 0.2, 1e-4, True), (0.03, 0.2, 0.01, False), (0.01, 0.2, 1e-4, False)],
 )
 def test_what_decides(low, high, p, decides):
-    assert looks(1000, 400)[0].decides(low, high, p, 0.02) == decides
-    assert not looks(1000, 400)[0].decides(None, None, p, 0.02)
+    assert planned_looks(1000, 400)[0].decides(low, high, p, 0.02) == decides
+    assert not planned_looks(1000, 400)[0].decides(None, None, p, 0.02)
 
 
 def asked_for(weight: float, noise: float = 0.4) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_debias.audit.decision import decision
+from monai_debias.audit.decision import exchange_until_decided
 from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import Pairs, Paste
 from monai_debias.audit.finding import Finding
@@ -43,7 +43,7 @@ def accuracy_lost(
         rng: draws what interval and p-value resample.
         more: name of the check, what was tested, a note, and details that are its own.
     """
-    decided = decision(subject, question, pairs, paste, attrgetter("lost"), delta, _FIRST, rng)
+    decided = exchange_until_decided(subject, question, pairs, paste, attrgetter("lost"), delta, _FIRST, rng)
     result = decided.result
     details = {
         **more.pop("details", {}),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monai_debias.audit.boxes import Box, box_mask, boxes_of, halves, place
 from monai_debias.audit.checks.check import NotCheckableError, lacks_grid
-from monai_debias.audit.decision import decision
+from monai_debias.audit.decision import exchange_until_decided
 from monai_debias.audit.evidence import shown
 from monai_debias.audit.exchange import Exchanged, Pairs, donor_pairs, exchange_parts, some_of
 from monai_debias.audit.finding import Finding
@@ -117,7 +117,9 @@ class PatchUsed:
         paste = paste_where(where, masked)
         delta = self.delta if masked else self.delta_without_masks
         effect_of = _effect_of(masked)
-        decided = decision(subject, question, pairs, paste, effect_of, delta, _TRIED, rng, above=not masked)
+        decided = exchange_until_decided(
+            subject, question, pairs, paste, effect_of, delta, _TRIED, rng, above=not masked
+        )
         result = decided.result
         elsewhere = paste_where(box_mask(placebo, subject.size[1:]), masked)
         control = exchange_parts(subject, question, some_of(pairs, _TRIED, rng), elsewhere)

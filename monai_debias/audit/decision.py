@@ -30,7 +30,7 @@ class Decision(NamedTuple):
     """Lower end of the interval."""
     high: float | None
     limit_of_none: bool
-    """Whether no patient differs, so that the interval ends with the exact limit of none in so many patients."""
+    """Whether no value is above 0, and the interval ends with the exact limit of none in so many patients."""
     p: float
     patients: int
 
@@ -68,15 +68,16 @@ def exchange_until_decided(
         more = exchange_parts(subject, question, Pairs(*(part[asked : look.n] for part in pairs)), paste)
         result = more if result is None else result.followed_by(more)
         found = values(result)
-        n_patients, none = len(np.unique(result.patient)), not found.any()
+        n_patients, effect = len(np.unique(result.patient)), float(found.mean())
         resampled = result.resampled(found, rng)
         low, high = interval(resampled, look.confidence)
-        if high is not None and none:
-            high = limit_of_none(n_patients, look.confidence)
+        limit = effect + limit_of_none(n_patients, look.confidence)
+        none = high is not None and limit >= high and not (found > 0).any()
+        high = limit if none else high
         p = result.p(rng)
         if above:
             p = max(p, (1 + int((resampled <= delta).sum())) / (1 + len(resampled)))
-        decided = Decision(result, float(found.mean()), low, high, none, look.p(p), n_patients)
+        decided = Decision(result, effect, low, high, none, look.p(p), n_patients)
         if look.decides(low, high, decided.p, delta):
             break
     return decided

@@ -183,11 +183,18 @@ def audit(
 
 
 def _left_open(finding: Finding, subject: Subject) -> Finding:
-    """A finding about answers, of a network that gives one answer to all images: no exchange could have changed it."""
-    about_answers = finding.level == "used" and finding.question in subject.one_answer
-    if not about_answers or finding.verdict == "found":
+    """A finding that is no all-clear: no exchange could have changed an answer, or answers go by other labels."""
+    if finding.level != "used" or finding.verdict == "found":
         return finding
-    note = "The network gives one answer to all images, so that no exchange can change it."
+    if finding.question in subject.one_answer:
+        note = "The network gives one answer to all images, so that no exchange can change it."
+    elif finding.effect is not None and finding.effect <= -finding.delta:
+        note = (
+            "It goes with other classes in these images than the network takes it for: give images like those of its "
+            "training."
+        )
+    else:
+        return finding
     return replace(finding, verdict="too little data", patients_needed=None, note=f"{finding.note} {note}".strip())
 
 

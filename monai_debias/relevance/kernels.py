@@ -111,10 +111,10 @@ class ActivationGradient(Function):
     def forward(ctx: Any, g: torch.Tensor, a: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
         """Compute it; ε is above 0."""
         ctx.save_for_backward(g, a, u)
-        ctx.epsilon = epsilon = u.new_full((), epsilon)
+        ctx.epsilon = summand = u.new_full((), epsilon)
         out = torch.empty_like(a)
         for o, gb, ab, ub in _blocks(out, g, a, u):
-            torch.copysign(epsilon, ub, out=o).add_(ub)
+            torch.copysign(summand, ub, out=o).add_(ub)
             torch.div(ab, o, out=o).mul_(gb)
         return out
 

@@ -85,3 +85,19 @@ def test_images_that_an_exchange_leaves_as_they_are_need_not_be_asked_about():
     (one,) = audit(network, items, checks=[BackgroundUsed()]).findings
     assert one.effect == 0.0
     assert sum(asked) == 60 + 32  # once all, and the first batch again for its time
+
+
+@pytest.mark.parametrize("n", [9, 40, 60])
+def test_answers_that_follow_the_background_against_the_labels_are_no_all_clear(n):
+    """As where the images' marks name other classes than in the training: own backgrounds make the network wrong."""
+    (one,) = audit(looks_at(10, -8), make_items(n), checks=[BackgroundUsed()]).findings
+    assert one.effect < -0.1
+    assert one.verdict == "too little data"
+    assert "images like those of its training" in one.note
+
+
+def test_a_few_patients_whose_answers_only_become_better_leave_the_limit_of_none():
+    (one,) = audit(looks_at(10, -1), make_items(40), checks=[BackgroundUsed()]).findings
+    assert -0.1 < one.effect < 0
+    assert one.high == pytest.approx(one.effect + 0.088, abs=0.001)  # of none of 40 patients
+    assert one.verdict == "too little data"

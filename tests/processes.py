@@ -85,6 +85,8 @@ def _run(command: list[str], folder: str, log: str, environment: dict[str, str])
     with open(log, "ab", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):  # of other files than those of before
+        setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False))  # noqa: SIM115 # for the whole process
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = command

@@ -44,8 +44,10 @@ def linear_layer(mode: DualMode, _: Callable, tag: Tag, *__: Any, **___: Any) ->
 
 
 def _weighted(layer: LinearLayer, signed: bool) -> ZPlus:
+    transpose = layer.linear.transpose  # the rule must not hold the layer, which holds its input
+
     def rule(g: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return z_plus_transposed(layer.linear.transpose, g, x, weight, signed)
+        return z_plus_transposed(transpose, g, x, weight, signed)
 
     known = Known(layer=layer, signed=signed)
     return ZPlus(known, Rule(rule, (True, False)), (layer.x, layer.weight), inputs=(layer.x,))

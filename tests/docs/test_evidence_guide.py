@@ -21,7 +21,7 @@ RUN = [name for name in TESTBEDS if (RESULTS / f"{name}.csv").exists()]
 ECHO_TABLE = RESULTS / "echo_demo_table.csv"
 WHAT_WAS_RUN = (
     *("table", "of", "variant", "method", "network", "settings", "seed", "strength", "quarter", "testbed", "audit"),
-    *("design", "measure", "event", "masks", "bundle", "section", "clips", "kept", "images"),
+    *("design", "measure", "event", "masks", "bundle", "section", "clips", "kept", "images", "check"),
 )
 
 

@@ -85,8 +85,9 @@ def _run(command: list[str], folder: str, log: str, environment: dict[str, str])
     with open(log, "ab", buffering=0) as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):  # of other files than those of before
-        setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False))  # noqa: SIM115 # for the whole process
+    # a stream remembers of its file whether it can be sought in, and these files are others than those of before
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        setattr(sys, name, open(descriptor, "w", buffering=1, closefd=False))  # noqa: SIM115 # until the process ends
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = command

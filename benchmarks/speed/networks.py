@@ -10,19 +10,19 @@ import torch
 from monai.networks.nets import DenseNet121, EfficientNetBN, ResNet, ViT
 from torch import nn
 
+_PLANES = [64, 128, 256, 512]
+_STEM = {"conv1_t_size": 7, "conv1_t_stride": 2}
+
 
 def resnet18(n_classes: int, spatial_dims: int = 2) -> nn.Module:
     """MONAI's ResNet18 as it is mostly used: in 2-D with a stem of stride 2."""
-    stem = {"conv1_t_size": 7, "conv1_t_stride": 2} if spatial_dims == 2 else {}
-    planes = [64, 128, 256, 512]
-    return ResNet("basic", [2, 2, 2, 2], planes, spatial_dims, n_input_channels=1, num_classes=n_classes, **stem)
+    stem = _STEM if spatial_dims == 2 else {}
+    return ResNet("basic", [2, 2, 2, 2], _PLANES, spatial_dims, n_input_channels=1, num_classes=n_classes, **stem)
 
 
 def resnet50(n_classes: int) -> nn.Module:
     """MONAI's ResNet50 as it is mostly used in 2-D."""
-    stem = {"conv1_t_size": 7, "conv1_t_stride": 2}
-    planes = [64, 128, 256, 512]
-    return ResNet("bottleneck", [3, 4, 6, 3], planes, 2, n_input_channels=1, num_classes=n_classes, **stem)
+    return ResNet("bottleneck", [3, 4, 6, 3], _PLANES, 2, n_input_channels=1, num_classes=n_classes, **_STEM)
 
 
 class Logits(nn.Module):

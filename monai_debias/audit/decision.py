@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monai_debias.audit.exchange import Exchanged, Pairs, Paste, exchange_parts, some_of
 from monai_debias.audit.looks import planned_looks
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval, limit_of_none
+from monai_debias.audit.resampling import end_with_none, interval
 from monai_debias.audit.subject import Subject
 
 __all__ = ["Decision", "exchange_until_decided"]
@@ -65,15 +65,15 @@ def exchange_until_decided(
     result: Exchanged | None = None
     for look in planned:
         asked = 0 if result is None else len(result.patient)
-        more = exchange_parts(subject, question, Pairs(*(part[asked : look.n] for part in pairs)), paste)
+        more = exchange_parts(subject, question, pairs.of(slice(asked, look.n)), paste)
         result = more if result is None else result.followed_by(more)
         found = values(result)
         n_patients, effect = len(np.unique(result.patient)), float(found.mean())
         resampled = result.resampled(found, rng)
         low, high = interval(resampled, look.confidence)
-        limit = effect + limit_of_none(n_patients, look.confidence)
-        none = high is not None and limit >= high and not (found > 0).any()
-        high = limit if none else high
+        none = False
+        if not (found > 0).any():
+            high, none = end_with_none(high, effect, n_patients, look.confidence)
         p = result.p(rng)
         if above:
             p = max(p, (1 + int((resampled <= delta).sum())) / (1 + len(resampled)))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monai_debias.audit.exchange import Exchanged, Pairs, Paste, swap
+from monai_debias.audit.exchange import Exchanged, Paste, swap
 from monai_debias.audit.finding import Evidence
 from monai_debias.audit.pictures import before_and_after
 from monai_debias.audit.question import Question
@@ -38,7 +38,7 @@ def shown(
             best.append(k)
     if not best:
         return ()
-    pairs = Pairs(*(part[best] for part in result.pairs))
+    pairs = result.pairs.of(best)
     images, _, changed = swap(subject, pairs, paste)
     own = 1 / (1 + np.exp(-question.own(subject.odds[pairs.receiver], pairs.receiver)))
     after = 1 / (1 + np.exp(-result.own[best, 1]))

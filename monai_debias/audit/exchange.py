@@ -48,6 +48,10 @@ class Pairs(NamedTuple):
     block: Ints
     """Number of the pair of patients that the donors belong to."""
 
+    def of(self, rows: Ints | list[int] | slice) -> Pairs:
+        """Those of some receivers."""
+        return Pairs(*(part[rows] for part in self))
+
 
 class Exchanged(NamedTuple):
     """What the network said about the two images that were made of each receiver."""
@@ -147,8 +151,8 @@ def exchange_parts(subject: Subject, question: Question, pairs: Pairs, paste: Pa
     """
 
     def judged(rows: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        receiver, some = pairs.receiver[rows], Pairs(*(part[rows] for part in pairs))
-        images, *exchanges = swap(subject, some, paste)
+        receiver = pairs.receiver[rows]
+        images, *exchanges = swap(subject, pairs.of(rows), paste)
         odds = [subject.answer_changed(receiver, images, changed) for changed in exchanges]
         return (
             np.stack([question.own(one, receiver) for one in odds], 1),
@@ -169,8 +173,7 @@ def some_of(pairs: Pairs, n: int, rng: np.random.Generator) -> Pairs:
         n: how many, at most.
         rng: draws them.
     """
-    rows = rng.permutation(len(pairs.receiver))[:n]
-    return Pairs(*(part[rows] for part in pairs))
+    return pairs.of(rng.permutation(len(pairs.receiver))[:n])
 
 
 def swap(subject: Subject, pairs: Pairs, paste: Paste) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

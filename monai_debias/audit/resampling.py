@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["flip_p", "interval", "limit_of_none", "patient_weights", "permutations"]
+__all__ = ["end_with_none", "flip_p", "interval", "limit_of_none", "patient_weights", "permutations"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,6 +72,27 @@ def limit_of_none(n_patients: int, confidence: float = 0.95) -> float:
         (0.31, 0.02)
     """
     return 1 - ((1 - confidence) / 2) ** (1 / n_patients)
+
+
+def end_with_none(
+    high: float | None, effect: float, n_patients: int, confidence: float = 0.95
+) -> tuple[float | None, bool]:
+    """The upper end of an interval where no patient has what is looked for, and whether it is the limit of none.
+
+    Args:
+        high: that of the resamples; None if there is none.
+        effect: the effect.
+        n_patients: how many could have it.
+        confidence: nominal coverage of the interval.
+
+    Example:
+        >>> end_with_none(0.0, 0.0, 183)[1], end_with_none(None, 0.0, 183)
+        (True, (None, False))
+    """
+    if high is None:
+        return None, False
+    limit = effect + limit_of_none(n_patients, confidence)
+    return max(high, limit), limit >= high
 
 
 def flip_p(sums: Floats, n_flips: int, rng: np.random.Generator) -> float:

@@ -13,7 +13,7 @@ from monai_debias.audit.association import attribute_columns, slope, strongest_a
 from monai_debias.audit.checks.check import NotCheckableError, lacks_attributes
 from monai_debias.audit.finding import Finding
 from monai_debias.audit.question import Question
-from monai_debias.audit.resampling import interval, limit_of_none, patient_weights
+from monai_debias.audit.resampling import end_with_none, interval, patient_weights
 from monai_debias.audit.subject import Subject
 from monai_debias.metrics import group_accuracy
 
@@ -94,9 +94,9 @@ class AttributeUsed:
         effects = _aligned_minus_conflicting(side, right, classes, weights)
         low, high = interval(effects[1:])
         conflicting = side < 0
-        limit = float(effects[0]) + limit_of_none(len(np.unique(patients[conflicting]))) if conflicting.any() else 0.0
-        none_wrong = high is not None and bool(right[conflicting].all()) and limit >= high
-        high = limit if none_wrong else high
+        none_wrong = False
+        if right[conflicting].all():
+            high, none_wrong = end_with_none(high, float(effects[0]), len(np.unique(patients[conflicting])))
         auc = within_class_auc(columns[:, test.value], scores[:, test.score], classes, weights)
         auc_low, auc_high = interval(auc[1:])
         shown = list(question.class_names)[-1] if scores.shape[1] == 1 else question.class_names[test.score]

@@ -141,9 +141,7 @@ class PatchUsed:
             limit_of_none=decided.limit_of_none,
             question=question.name,
             mends=("backmix", "background_blend", "isnet"),
-            note=_HALVES
-            if masked
-            else f"{_HALVES} Without masks it is for you to judge whether they belong to the finding.",
+            note=_HALVES if masked else f"{_HALVES} {_JUDGE}",
             details={
                 "boxes": [[list(side) for side in box] for box in chosen],
                 "places": [place(box, subject.size[1:]) for box in chosen],
